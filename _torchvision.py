@@ -1,0 +1,30 @@
+"""torchvision, made to import beside a CPU-only torch. Import it from here, never directly.
+
+The torchvision wheel links CUDA; beside a CPU-only torch its library does not load, and then
+`import torchvision` fails with "operator torchvision::nms does not exist", because it registers
+fake kernels for two operators that only the library defines. Declaring the two is enough for
+models, datasets and transforms, which never call them. Where torchvision imports cleanly this
+module changes nothing.
+"""
+
+import sys
+
+import torch
+
+_OPERATORS = ("nms", "qnms")
+_SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+
+try:
+    import torchvision
+except RuntimeError as error:
+    if "torchvision::" not in str(error):
+        raise
+    for _name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[_name]
+    # Must stay alive: the declarations end with the object.
+    _LIBRARY = torch.library.Library("torchvision", "DEF")
+    for _operator in _OPERATORS:
+        _LIBRARY.define(_operator + _SIGNATURE)
+    import torchvision
+
+__all__ = ["torchvision"]

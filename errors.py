@@ -1,0 +1,108 @@
+"""Every error that Paredown raises on purpose.
+
+ParedownError                 exit code 1: something went wrong
+ ├─ InputError                exit code 2: what the user gave cannot be used
+ │   ├─ UnknownName             a name nobody registered; says the nearest ones
+ │   ├─ PlanError               a plan that does not fit its model
+ │   ├─ StudyFileError          a study file with faults; says all of them
+ │   ├─ DataError               a data set or image folder
+ │   ├─ ModelError              a network that cannot be built or traced
+ │   ├─ WeightsError            weights that do not fit their network
+ │   └─ StorageError            a study's storage, or a study of something else
+ ├─ NothingFits               exit code 3: no plan keeps within the budget
+ ├─ TrainingDiverged          the loss is no longer a finite number
+ └─ PredictionMismatch        a network does not cost what its plan foretold: a bug
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class ParedownError(Exception):
+    """The root of Paredown's errors. `exit_code` is what the command ends with."""
+
+    exit_code = 1
+
+
+class InputError(ParedownError):
+    """What the user gave cannot be used; the message says what was expected and what came."""
+
+    exit_code = 2
+
+
+class UnknownName(InputError):
+    """A name that is not registered.
+
+    Args:
+        what: the sort of thing, as in "sampler".
+        name: what was given.
+        known: the names there are.
+        see: a command that lists them, if there is one.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], see: str | None = None) -> None:
+        self.what, self.name, self.known = what, name, sorted(known)
+        super().__init__(
+            f"unknown {what} {name!r}; {nearest_names(name, self.known)}{_listed(see)}"
+        )
+
+
+class PlanError(InputError):
+    """A plan that cannot be read, or does not fit the model it is meant for."""
+
+
+class StudyFileError(InputError):
+    """A study file with faults, all of them told at once.
+
+    Args:
+        source: the file's name.
+        faults: one sentence each, beginning with the key at fault.
+    """
+
+    def __init__(self, source: str, faults: Sequence[str]) -> None:
+        self.source, self.faults = source, tuple(faults)
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__(f"{source} has {count}:\n" + "\n".join(f"  - {fault}" for fault in faults))
+
+
+class DataError(InputError):
+    """A data set that is missing, empty, broken or too small to split."""
+
+
+class ModelError(InputError):
+    """A network that cannot be built, or cannot be run on the images."""
+
+
+class WeightsError(InputError):
+    """Weights that cannot be read, or do not fit the network."""
+
+
+class StorageError(InputError):
+    """A storage that cannot be opened, or that holds a study of something else."""
+
+
+class NothingFits(ParedownError):
+    """No evaluated plan keeps within a budget."""
+
+    exit_code = 3
+
+
+class TrainingDiverged(ParedownError):
+    """The training loss became NaN or infinite."""
+
+
+class PredictionMismatch(ParedownError):
+    """A network does not cost what its plan foretold: a defect in Paredown, never the user's."""
+
+
+def nearest_names(name: str, known: Sequence[str]) -> str:
+    """The half sentence that helps after an unknown name: the nearest ones, else all of them."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    near = [by_lower[match] for match in difflib.get_close_matches(name.lower(), by_lower, n=3)]
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(known)}" if len(known) <= 12 else f"{len(known)} are known"
+
+
+def _listed(see: str | None) -> str:
+    return f" (`{see}` lists them)" if see else ""

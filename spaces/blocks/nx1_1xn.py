@@ -1,0 +1,71 @@
+"""Nx1-1xN: a tall convolution, then a wide one.
+
+Szegedy et al.: Rethinking the Inception Architecture (2016), https://arxiv.org/abs/1512.00567,
+section 3.2. The first keeps the input's width, as in the paper this project starts from. The fit
+to an existing convolution is scheme 2 of Jaderberg et al.: Speeding up Convolutional Neural
+Networks with Low Rank Expansions (2014), https://arxiv.org/abs/1405.3866.
+"""
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from ..sites import ConvSpec
+from ..technique import Technique
+from .family import FAMILIES, BlockFamily, convolution
+
+
+class Nx1ThenOnexN(BlockFamily):
+    """k x 1, then 1 x k: k*in*in + k*in*out parameters in place of k*k*in*out."""
+
+    technique = Technique(
+        name="nx1-1xn",
+        title="Nx1 then 1xN convolution",
+        replaces="convolutions of 3x3 and larger",
+        saves="1.5x of a 3x3's params and FLOPs",
+        source="Inception v3, Szegedy et al. 2016, https://arxiv.org/abs/1512.00567",
+    )
+
+    def build(self, spec: ConvSpec) -> nn.Module:
+        shape = spec.geometry
+        tall = nn.Conv2d(
+            spec.in_channels,
+            spec.in_channels,
+            (shape.kernel[0], 1),
+            (shape.stride[0], 1),
+            (shape.padding[0], 0),
+            (shape.dilation[0], 1),
+            bias=False,
+        )
+        wide = nn.Conv2d(
+            spec.in_channels,
+            spec.out_channels,
+            (1, shape.kernel[1]),
+            (1, shape.stride[1]),
+            (0, shape.padding[1]),
+            (1, shape.dilation[1]),
+            bias=spec.bias,
+        )
+        return nn.Sequential(OrderedDict(nx1=tall, onexn=wide))
+
+    def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
+        """Split the kernel into the best sum of `in` products of a column and a row (SVD)."""
+        tall, wide = convolution(block, "nx1"), convolution(block, "onexn")
+        weight = original.weight.detach().float()
+        out, into, height, width = weight.shape
+        matrix = weight.permute(1, 2, 0, 3).reshape(into * height, out * width)
+        u, s, v = torch.linalg.svd(matrix, full_matrices=False)
+        rank = min(tall.out_channels, len(s))
+        root = s[:rank].sqrt()
+        with torch.no_grad():
+            columns = (u[:, :rank] * root).view(into, height, rank)
+            rows = (v[:rank] * root[:, None]).view(rank, out, width)
+            tall.weight[:rank] = columns.permute(2, 0, 1).unsqueeze(3)
+            wide.weight[:, :rank] = rows.permute(1, 0, 2).unsqueeze(2)
+            wide.weight[:, rank:] = 0  # channels beyond the kernel's rank start silent
+            if wide.bias is not None and original.bias is not None:
+                wide.bias.copy_(original.bias)
+
+
+FAMILIES.register(Nx1ThenOnexN())

@@ -1,0 +1,57 @@
+"""Depthwise separable convolution: one filter per channel, then a 1x1 convolution across them.
+
+Chollet: Xception (2017), https://arxiv.org/abs/1610.02357, which finds that nothing belongs
+between the two; Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861, where batch
+norm and ReLU do. Here nothing stands between, as in Xception.
+"""
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from ..sites import ConvSpec
+from ..technique import Technique
+from .family import FAMILIES, BlockFamily, convolution
+
+
+class Separable(BlockFamily):
+    """k x k depthwise, then 1x1: k*k*in + in*out parameters in place of k*k*in*out."""
+
+    technique = Technique(
+        name="separable",
+        title="depthwise separable convolution",
+        replaces="convolutions of 3x3 and larger",
+        saves="8-9x of a 3x3's params and FLOPs",
+        source="Xception, Chollet 2017, https://arxiv.org/abs/1610.02357",
+    )
+
+    def build(self, spec: ConvSpec) -> nn.Module:
+        shape = spec.geometry
+        depthwise = nn.Conv2d(
+            spec.in_channels,
+            spec.in_channels,
+            shape.kernel,
+            shape.stride,
+            shape.padding,
+            shape.dilation,
+            groups=spec.in_channels,
+            bias=False,
+        )
+        pointwise = nn.Conv2d(spec.in_channels, spec.out_channels, 1, bias=spec.bias)
+        return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=pointwise))
+
+    def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
+        """Give each input channel the one filter that fits all its filters best (rank-1 SVD)."""
+        depthwise, pointwise = convolution(block, "depthwise"), convolution(block, "pointwise")
+        weight = original.weight.detach().float()  # [out, in, h, w]
+        u, s, v = torch.linalg.svd(weight.flatten(2).transpose(0, 1), full_matrices=False)
+        root = s[:, 0].sqrt()  # both halves get the same scale, for the optimizer's sake
+        with torch.no_grad():
+            depthwise.weight.copy_((v[:, 0] * root[:, None]).view_as(depthwise.weight))
+            pointwise.weight.copy_((u[:, :, 0] * root[:, None]).t().reshape(pointwise.weight.shape))
+            if pointwise.bias is not None and original.bias is not None:
+                pointwise.bias.copy_(original.bias)
+
+
+FAMILIES.register(Separable())

@@ -1,0 +1,192 @@
+"""A network without its weights: its layers, which channels belong together, and its stages.
+
+Everything that a plan does to a network's cost can be foretold on a blueprint, by arithmetic,
+before anything is built. `spaces.tracing` reads a blueprint off a network.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from types import MappingProxyType
+
+STEM = "stem"
+HEAD = "head"
+"""The first convolution, and the linear layers behind the last one. All between are stages."""
+
+
+class Op(StrEnum):
+    """What a layer computes, as far as its cost goes."""
+
+    CONV = "conv"
+    LINEAR = "linear"
+    CHANNELWISE = "channelwise"  # so many parameters per channel: batch norm 2, PReLU 1
+    OTHER = "other"  # its parameters are known, its arithmetic is not
+
+
+@dataclass(frozen=True)
+class Channels:
+    """How many channels a layer reads or writes: some fixed, and some for each channel of a group.
+
+    A concatenation of groups a and b is `shares={"a": 1, "b": 1}`; a linear layer behind a
+    flattened 4x4 image of group a reads `shares={"a": 16}`.
+    """
+
+    fixed: int = 0
+    shares: tuple[tuple[str, int], ...] = ()
+
+    def count(self, sizes: Mapping[str, int]) -> int:
+        """The number of channels when the groups have these sizes."""
+        return self.fixed + sum(sizes[group] * share for group, share in self.shares)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(group for group, _ in self.shares)
+
+    def is_group(self, group: str) -> bool:
+        """Whether these are exactly the channels of one group."""
+        return self.fixed == 0 and self.shares == ((group, 1),)
+
+    def substitute(self, meanings: Mapping[str, "Channels"]) -> "Channels":
+        """These channels with some groups put in other terms, as when a block joins a network."""
+        fixed, shares = self.fixed, dict[str, int]()
+        for group, share in self.shares:
+            meaning = meanings.get(group, Channels(shares=((group, 1),)))
+            fixed += meaning.fixed * share
+            for other, times in meaning.shares:
+                shares[other] = shares.get(other, 0) + times * share
+        return Channels(fixed, tuple(shares.items()))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What a convolution is besides its channels; [height, width] pairs."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    input_size: tuple[int, int]
+
+    @property
+    def text(self) -> str:
+        return f"{self.kernel[0]}x{self.kernel[1]}"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One module with parameters, in the order in which it runs.
+
+    Attributes:
+        name: dotted module name.
+        positions: output pixels for which it computes, over all its calls; 0 if it never ran.
+        split: into how many groups a convolution's channels fall; 0 = depthwise, one per channel.
+        per_channel: parameters per channel of a channelwise layer.
+        fixed_params: parameters of an `OTHER` layer.
+        stage: "stem", "stage1"..., "head".
+    """
+
+    name: str
+    op: Op
+    reads: Channels
+    writes: Channels
+    stage: str = ""
+    positions: int = 0
+    split: int = 1
+    bias: bool = False
+    per_channel: int = 0
+    fixed_params: int = 0
+    geometry: Geometry | None = None
+    weight_bits: int = 32
+    activation_bits: int = 32
+
+    def weights(self, sizes: Mapping[str, int]) -> int:
+        """Elements of the weight of a convolution or linear layer; 0 for others."""
+        if self.op not in (Op.CONV, Op.LINEAR):
+            return 0
+        area = self.geometry.kernel[0] * self.geometry.kernel[1] if self.geometry else 1
+        fan_in = 1 if self.split == 0 else self.reads.count(sizes) // self.split
+        return self.writes.count(sizes) * fan_in * area
+
+    def other_params(self, sizes: Mapping[str, int]) -> int:
+        """Parameters beside the weight: biases, normalisation, what cannot be told apart."""
+        if self.op in (Op.CONV, Op.LINEAR):
+            return self.writes.count(sizes) if self.bias else 0
+        return self.per_channel * self.writes.count(sizes) + self.fixed_params
+
+    def macs(self, sizes: Mapping[str, int]) -> int:
+        """Multiply-accumulates for one image; convolutions and linear layers alone have any."""
+        return self.weights(sizes) * self.positions
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels that can only be removed together, as those that a residual sum ties.
+
+    Attributes:
+        name: the first layer that writes them.
+        size: how many there are.
+        stage: the stage whose choices decide about them.
+    """
+
+    name: str
+    size: int
+    stage: str
+
+
+@dataclass(frozen=True)
+class LeftAlone:
+    """A place that a technique does not touch, and why."""
+
+    what: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Layers in running order, channel groups by name, and what nothing may touch."""
+
+    layers: tuple[Layer, ...]
+    groups: Mapping[str, Group] = field(default_factory=lambda: MappingProxyType({}))
+    left_alone: tuple[LeftAlone, ...] = ()
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        return {name: group.size for name, group in self.groups.items()}
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The stages with a layer that computes, from input to output."""
+        computing = (layer.stage for layer in self.layers if layer.op in (Op.CONV, Op.LINEAR))
+        return tuple(dict.fromkeys(computing))
+
+    @cached_property
+    def roots(self) -> dict[str, str]:
+        """For each group a layer that writes just that group: where its removal starts."""
+        roots = dict[str, str]()
+        for layer in self.layers:
+            if layer.op in (Op.CONV, Op.LINEAR) and layer.split == 1:
+                for group in layer.writes.groups:
+                    if layer.writes.is_group(group):
+                        roots.setdefault(group, layer.name)
+        return roots
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name."""
+        return self._by_name[name]
+
+    def resized(self, sizes: Mapping[str, int]) -> "Blueprint":
+        """The same network with other group sizes."""
+        groups = dict(self.groups)
+        for name, size in sizes.items():
+            groups[name] = replace(groups[name], size=size)
+        return replace(self, groups=MappingProxyType(groups))
+
+    def with_layers(self, layers: Iterable[Layer]) -> "Blueprint":
+        """The same groups over other layers."""
+        return replace(self, layers=tuple(layers))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Layer]:
+        return {layer.name: layer for layer in self.layers}

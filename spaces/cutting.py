@@ -1,0 +1,45 @@
+"""What width and pruning share: a stage's channel groups, made smaller."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from .blueprint import Blueprint
+from .channels import Importance, kept_channels, remove_channels
+
+
+def stages_with_groups(blueprint: Blueprint) -> Sequence[str]:
+    """The stages that have channels to lose, from input to output."""
+    staged = {group.stage for group in blueprint.groups.values()}
+    return tuple(stage for stage in blueprint.stages if stage in staged)
+
+
+def shrunk(blueprint: Blueprint, keep: Mapping[str, float]) -> Blueprint:
+    """The blueprint with the groups of some stages cut down.
+
+    Args:
+        blueprint: what is cut.
+        keep: stage -> the share of channels that stays, 0 to 1.
+    """
+    return blueprint.resized(
+        {
+            name: kept_channels(group.size, keep[group.stage])
+            for name, group in blueprint.groups.items()
+            if group.stage in keep
+        }
+    )
+
+
+def cut(
+    network: nn.Module,
+    images: torch.Tensor,
+    before: Blueprint,
+    after: Blueprint,
+    importance: Importance,
+) -> nn.Module:
+    """Make a network of blueprint `before` one of blueprint `after`, in place."""
+    keep = {
+        before.roots[name]: size for name, size in after.sizes.items() if size != before.sizes[name]
+    }
+    return remove_channels(network, images, keep, importance) if keep else network

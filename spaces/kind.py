@@ -1,0 +1,104 @@
+"""The kinds of choice that a plan is made of: what each offers, foretells and does.
+
+A kind knows both sides of its techniques: what they do to a network, and what they do to its
+blueprint. That the two agree is what makes costs known before training.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from .blueprint import Blueprint, LeftAlone
+from .technique import Technique
+
+Value = str | float
+"""One option, as it stands in a plan: "separable", 0.5, "w8a8"."""
+
+
+class Phase(IntEnum):
+    """When a kind acts. A network is trained after STRUCTURE and fine-tuned after PRUNE."""
+
+    STRUCTURE = 1
+    PRUNE = 2
+    QUANTIZE = 3
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a kind may look at while it changes a network.
+
+    Attributes:
+        images: [2, channels, height, width], normalised; for tracing, only the shape matters.
+        calibration: batches of normalised training images, [batch, channels, height, width].
+    """
+
+    images: torch.Tensor
+    calibration: Sequence[torch.Tensor] = ()
+
+
+class Kind(ABC):
+    """One kind of choice, made per place: `plan.chosen("block") == {"stage1": "separable"}`.
+
+    Subclass it, give the class attributes, and register an instance with `KINDS`.
+
+    Attributes:
+        name: as written in plans, study files and Optuna's parameters ("stage1.block").
+        title: in words, for listings.
+        phase: when it acts. Kinds of one phase act in the order of their registration.
+        neutral: the option that changes nothing; plans leave it out.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    phase: ClassVar[Phase]
+    neutral: ClassVar[Value]
+
+    @abstractmethod
+    def default_options(self) -> tuple[Value, ...]:
+        """What a study searches when its file does not say."""
+
+    @abstractmethod
+    def techniques(self) -> Iterable[Technique]:
+        """Its techniques, for listings."""
+
+    @abstractmethod
+    def parse(self, value: object) -> Value:
+        """An option as the user wrote it, made canonical.
+
+        Raises:
+            PlanError or UnknownName: it is not one; the message says what is.
+        """
+
+    @abstractmethod
+    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        """The places of a network where this option changes something. Called once per space."""
+
+    @abstractmethod
+    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        """The blueprint of what `apply` will make, by arithmetic alone."""
+
+    @abstractmethod
+    def apply(
+        self,
+        network: nn.Module,
+        blueprint: Blueprint,
+        chosen: Mapping[str, Value],
+        around: Surroundings,
+    ) -> nn.Module:
+        """Do it to the network, in place where that is possible, and return the network.
+
+        Args:
+            network: the network as the kinds before this one left it.
+            blueprint: what was foretold of that network.
+            chosen: place -> option, neutral ones left out.
+            around: images to look at.
+        """
+
+    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterable[LeftAlone]:
+        """Places that none of these options can touch, and why. For the reader's eyes only."""
+        return ()

@@ -1,0 +1,14 @@
+"""Networks by name. Importing the folder registers them all."""
+
+from . import cifar_resnet, torchvision_models
+from .model import MODELS, Model, build_model
+from .weights import load_weights
+
+__all__ = [
+    "MODELS",
+    "Model",
+    "build_model",
+    "cifar_resnet",
+    "load_weights",
+    "torchvision_models",
+]

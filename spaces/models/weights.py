@@ -1,0 +1,91 @@
+"""Weights from a file into a network. Nothing that a user gives is unpickled."""
+
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from ...errors import WeightsError
+
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
+_SHOWN = 5
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fill a network with the weights of a file: safetensors, or a checkpoint of tensors alone.
+
+    Args:
+        network: is filled in place; untouched when an error is raised.
+        path: *.safetensors, or what `torch.save(network.state_dict(), path)` wrote.
+
+    Raises:
+        WeightsError: the file is missing, no such file, holds more than tensors, or does not fit;
+            the message says which entries.
+    """
+    state = _unwrapped(_read(path))
+    faults = list(_misfits(network, state))
+    if faults:
+        raise WeightsError(f"the weights of {path} do not fit the network:\n" + "\n".join(faults))
+    network.load_state_dict(state, strict=False)
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise WeightsError(
+            f"{path} holds more than tensors, and running code from a file is refused; "
+            "save network.state_dict() alone, best as safetensors"
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as weights: {error}") from None
+    if not isinstance(loaded, Mapping):
+        raise WeightsError(f"{path} holds a {type(loaded).__name__}, expected a state dict")
+    return loaded
+
+
+def _unwrapped(loaded: Mapping[str, object]) -> dict[str, torch.Tensor]:
+    for wrapper in _WRAPPERS:
+        inner = loaded.get(wrapper)
+        if isinstance(inner, Mapping):
+            loaded = inner
+            break
+    return {
+        str(name).removeprefix("module."): tensor
+        for name, tensor in loaded.items()
+        if isinstance(tensor, torch.Tensor)
+    }
+
+
+def _misfits(network: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterable[str]:
+    expected = network.state_dict()
+    parameters = {name for name, _ in network.named_parameters()}
+    # Counters and index buffers may be missing: they do not weigh. Running statistics do.
+    optional = {
+        name
+        for name, tensor in expected.items()
+        if name not in parameters and not tensor.is_floating_point()
+    }
+    missing = [name for name in expected if name not in state and name not in optional]
+    unknown = [name for name in state if name not in expected]
+    if missing:
+        yield f"  - missing: {_listed(missing)}"
+    if unknown:
+        yield f"  - not in the network: {_listed(unknown)}"
+    for name, tensor in state.items():
+        if name in expected and tensor.shape != expected[name].shape:
+            wanted, got = tuple(expected[name].shape), tuple(tensor.shape)
+            yield f"  - {name}: expected shape {wanted}, got {got}"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

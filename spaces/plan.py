@@ -1,0 +1,137 @@
+"""A plan: one complete choice of compression for one model. Everything else is a function of it."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..errors import ParedownError, PlanError
+from .kind import Phase, Value
+from .kinds import KINDS
+
+VERSION = 1
+
+
+class Choice(NamedTuple):
+    """One decision: `Choice("block", "stage1", "separable")`."""
+
+    kind: str
+    place: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A frozen, hashable set of choices. `Plan()` is the untouched baseline.
+
+    What a plan does not say is neutral, and it never says what is neutral, so that two plans which
+    mean the same are equal. Make one with `Plan.of`.
+
+    Example:
+        >>> plan = Plan.of({"block": {"stage1": "separable"}, "bits": {"head": "w8a8"}})
+        >>> plan.chosen("block")
+        {'stage1': 'separable'}
+    """
+
+    choices: tuple[Choice, ...] = ()
+
+    @classmethod
+    def of(cls, chosen: Mapping[str, Mapping[str, object]]) -> "Plan":
+        """A plan from kind -> place -> option.
+
+        Raises:
+            PlanError: unknown kinds or options; the message says all of them.
+        """
+        faults, choices = list[str](), list[Choice]()
+        for kind_name, by_place in chosen.items():
+            try:
+                kind = KINDS.get(kind_name)
+            except ParedownError as error:
+                faults.append(str(error))
+                continue
+            for place, raw in by_place.items():
+                try:
+                    value = kind.parse(raw)
+                except ParedownError as error:
+                    faults.append(f"{kind_name}.{place}: {error}")
+                    continue
+                if value != kind.neutral:
+                    choices.append(Choice(kind_name, place, value))
+        if faults:
+            raise PlanError("the plan has faults: " + "; ".join(faults))
+        return cls(tuple(sorted(choices)))
+
+    def chosen(self, kind: str) -> dict[str, Value]:
+        """What is chosen of one kind, by place; neutral places left out."""
+        return {choice.place: choice.value for choice in self.choices if choice.kind == kind}
+
+    def through(self, phase: Phase) -> "Plan":
+        """The part of the plan that is done by the end of a phase: what plans can share."""
+        kept = (choice for choice in self.choices if KINDS.get(choice.kind).phase <= phase)
+        return Plan(tuple(kept))
+
+    @property
+    def key(self) -> str:
+        """A short name for the plan, the same on every machine: 12 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def describe(self) -> str:
+        """The plan in words, place by place within each kind."""
+        if not self.choices:
+            return "the untouched baseline"
+        return "; ".join(_words(kind, self.chosen(kind)) for kind in self._kinds())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: {"version": 1, "block": {"stage1": "separable"}, ...}."""
+        return {"version": VERSION} | {kind: self.chosen(kind) for kind in self._kinds()}
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back; equal plans give equal lines."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    @classmethod
+    def from_dict(cls, data: object) -> "Plan":
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            PlanError: it is no plan, of another version, or has unknown choices.
+        """
+        if not isinstance(data, dict):
+            raise PlanError(f"a plan is a JSON object, got {type(data).__name__}")
+        version = data.get("version")
+        if version != VERSION:
+            raise PlanError(f'a plan says "version": {VERSION}, got {version!r}')
+        chosen = {kind: by_place for kind, by_place in data.items() if kind != "version"}
+        for kind, by_place in chosen.items():
+            if not isinstance(by_place, dict):
+                raise PlanError(
+                    f"{kind} is an object from place to option, got {type(by_place).__name__}"
+                )
+        return cls.of(chosen)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Reads what `to_json` wrote.
+
+        Raises:
+            PlanError: as `from_dict`, or the text is no JSON.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise PlanError(f"a plan is JSON; {error}") from None
+        return cls.from_dict(data)
+
+    def _kinds(self) -> Iterator[str]:
+        present = {choice.kind for choice in self.choices}
+        return (kind.name for kind in KINDS if kind.name in present)
+
+
+def _words(kind: str, by_place: Mapping[str, Value]) -> str:
+    places = dict[Value, list[str]]()
+    for place, value in by_place.items():
+        places.setdefault(value, []).append(place)
+    parts = (f"{value:g}" if isinstance(value, float) else value for value in places)
+    said = (f"{part} in {', '.join(at)}" for part, at in zip(parts, places.values(), strict=True))
+    return f"{kind} " + " and ".join(said)

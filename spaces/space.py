@@ -1,0 +1,167 @@
+"""The plans that are possible for a network. Speaks Optuna, and can also sample without a trial."""
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from ..errors import PlanError, nearest_names
+from .blueprint import Blueprint, LeftAlone
+from .kind import Value
+from .kinds import KINDS
+from .plan import Choice, Plan
+
+
+class Suggests(Protocol):
+    """The part of `optuna.Trial` that a space needs."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One decision to take: a kind, a place and the options there, the neutral one first."""
+
+    kind: str
+    place: str
+    options: tuple[Value, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of Optuna's parameter: "stage1.block"."""
+        return f"{self.place}.{self.kind}"
+
+
+@dataclass(frozen=True)
+class Space:
+    """The plans that are possible for one network, and what they would cost it.
+
+    Attributes:
+        blueprint: of the untouched network, with its channel groups.
+        dimensions: the decisions, by kind and then from input to output.
+        left_alone: where nothing can act, and why.
+    """
+
+    blueprint: Blueprint
+    dimensions: tuple[Dimension, ...]
+    left_alone: tuple[LeftAlone, ...] = ()
+
+    @classmethod
+    def of(
+        cls, blueprint: Blueprint, options: Mapping[str, Sequence[Value]] | None = None
+    ) -> "Space":
+        """The space over a network.
+
+        Args:
+            blueprint: with channel groups (`tracing.trace_with_groups`).
+            options: kind -> the options to search; a kind that is not named keeps its defaults,
+                one with no options is not searched.
+        """
+        given = options or {}
+        dimensions, left_alone = list[Dimension](), list(blueprint.left_alone)
+        for kind in KINDS:
+            values = tuple(given.get(kind.name, kind.default_options()))
+            dimensions += _dimensions(blueprint, kind.name, values)
+            if any(value != kind.neutral for value in values):
+                left_alone += kind.left_alone(blueprint, values)
+        return cls(blueprint, tuple(dimensions), tuple(left_alone))
+
+    @property
+    def size(self) -> int:
+        """How many plans there are."""
+        return math.prod(len(dimension.options) for dimension in self.dimensions)
+
+    def suggest(self, trial: Suggests) -> Plan:
+        """The plan that a trial proposes."""
+        return self.plan(
+            {
+                dimension.name: trial.suggest_categorical(dimension.name, dimension.options)
+                for dimension in self.dimensions
+            }
+        )
+
+    def plan(self, params: Mapping[str, Value]) -> Plan:
+        """The plan of a trial's parameters, one option for each dimension's name."""
+        choices = (
+            Choice(d.kind, d.place, params[d.name])
+            for d in self.dimensions
+            if params[d.name] != KINDS.get(d.kind).neutral
+        )
+        return Plan(tuple(sorted(choices)))
+
+    def params(self, plan: Plan) -> dict[str, Value]:
+        """A plan as a trial's parameters: the inverse of `plan`."""
+        said = {(choice.kind, choice.place): choice.value for choice in plan.choices}
+        return {
+            d.name: said.get((d.kind, d.place), KINDS.get(d.kind).neutral) for d in self.dimensions
+        }
+
+    def sample(self, rng: random.Random) -> Plan:
+        """A plan drawn evenly."""
+        return self.plan({d.name: rng.choice(d.options) for d in self.dimensions})
+
+    def mutate(self, plan: Plan, rng: random.Random, changes: int = 1) -> Plan:
+        """A plan that differs in up to `changes` decisions."""
+        params = self.params(plan)
+        for dimension in rng.sample(self.dimensions, min(changes, len(self.dimensions))):
+            params[dimension.name] = rng.choice(dimension.options)
+        return self.plan(params)
+
+    def uniform(self, position: float) -> Plan:
+        """The plan that takes, everywhere, the option at one position of the list.
+
+        Args:
+            position: 0 takes the first options (the baseline), 1 the last ones.
+        """
+        return self.plan(
+            {d.name: d.options[round(position * (len(d.options) - 1))] for d in self.dimensions}
+        )
+
+    def check(self, plan: Plan) -> None:
+        """See that a plan lies in the space.
+
+        Raises:
+            PlanError: it does not; the message says every choice that has no place here.
+        """
+        faults = [fault for choice in plan.choices if (fault := self._fault(choice))]
+        if faults:
+            raise PlanError("the plan does not fit this model: " + "; ".join(faults))
+
+    @cached_property
+    def signature(self) -> str:
+        """Tells spaces apart: 12 hexadecimal digits over all decisions and the network's layers."""
+        said = [[d.name, list(d.options)] for d in self.dimensions]
+        layers = [[layer.name, layer.op, layer.positions] for layer in self.blueprint.layers]
+        sizes = sorted(self.blueprint.sizes.items())
+        text = json.dumps([said, layers, sizes])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def _fault(self, choice: Choice) -> str:
+        by_place = {d.place: d for d in self.dimensions if d.kind == choice.kind}
+        if choice.place not in by_place:
+            known = list(by_place)
+            near = nearest_names(choice.place, known) if known else "none of that kind here"
+            return f"{choice.kind}.{choice.place}: no such place; {near}"
+        options = by_place[choice.place].options
+        if choice.value not in options:
+            allowed = ", ".join(str(option) for option in options)
+            return f"{choice.kind}.{choice.place}: {choice.value} is not among {allowed}"
+        return ""
+
+
+def _dimensions(blueprint: Blueprint, kind: str, values: Sequence[Value]) -> Iterator[Dimension]:
+    neutral = KINDS.get(kind).neutral
+    where = {value: set(KINDS.get(kind).places(blueprint, value)) for value in values}
+    for place in blueprint.stages:
+        fitting = [value for value in values if value != neutral and place in where[value]]
+        keeps = [neutral] if neutral in values or not fitting else []
+        # Several options to choose from, or one that the study insists on.
+        if fitting:
+            yield Dimension(kind, place, tuple(dict.fromkeys([*keeps, *fitting])))
+
+
+__all__ = ["Dimension", "Space", "Suggests"]

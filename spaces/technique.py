@@ -1,0 +1,22 @@
+"""A technique, described: what the listing commands print and the docs are made from."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Technique:
+    """One thing that a plan can do to a network.
+
+    Attributes:
+        name: as written in plans and study files.
+        title: in words.
+        replaces: what it acts on.
+        saves: what it typically saves there.
+        source: author, year and address of what it comes from; empty if it is common knowledge.
+    """
+
+    name: str
+    title: str
+    replaces: str
+    saves: str
+    source: str = ""

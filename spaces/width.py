@@ -1,0 +1,57 @@
+"""Narrower stages: fewer channels from the start, before any training.
+
+Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861, section 3.3 (the width
+multiplier). Deviation: the multiplier is per stage, and the channels that stay are the baseline's
+largest by L1 norm with their weights, not new ones.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from torch import nn
+
+from .blueprint import Blueprint
+from .criteria import CRITERIA
+from .cutting import cut, shrunk, stages_with_groups
+from .fraction import parse_fraction
+from .kind import Kind, Phase, Surroundings, Value
+from .technique import Technique
+
+
+class Width(Kind):
+    """The share of a stage's channels that is built at all."""
+
+    name = "width"
+    title = "share of a stage's channels that is kept, before training"
+    phase = Phase.STRUCTURE
+    neutral = 1.0
+
+    def default_options(self) -> tuple[Value, ...]:
+        return (1.0, 0.75, 0.5, 0.25)
+
+    def techniques(self) -> Iterable[Technique]:
+        yield Technique(
+            name="0 < width <= 1",
+            title="width multiplier",
+            replaces="all layers of a stage",
+            saves="up to width x width of a stage's params and FLOPs",
+            source="MobileNets, Howard et al. 2017, https://arxiv.org/abs/1704.04861",
+        )
+
+    def parse(self, value: object) -> Value:
+        return parse_fraction(value, "a width", low_open=True, high_open=False)
+
+    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        return stages_with_groups(blueprint)
+
+    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        return shrunk(blueprint, {stage: float(width) for stage, width in chosen.items()})
+
+    def apply(
+        self,
+        network: nn.Module,
+        blueprint: Blueprint,
+        chosen: Mapping[str, Value],
+        around: Surroundings,
+    ) -> nn.Module:
+        narrower = self.foretell(blueprint, chosen)
+        return cut(network, around.images, blueprint, narrower, CRITERIA.get("l1").importance())
