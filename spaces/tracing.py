@@ -60,6 +60,7 @@ def trace_with_groups(network: nn.Module, images: torch.Tensor) -> Blueprint:
         # Torch-Pruning has no error of its own: a network that it cannot follow ends in anything.
         reason = f"Torch-Pruning cannot follow this network ({type(error).__name__}: {error})"
         return replace(plain, left_alone=(LeftAlone("channels", "all groups", reason),))
+    found = [_with_reason(plain, group) for group in found]
     free = [group for group in found if not group.reason]
     free.sort(key=lambda group: _first_position(plain, group))
     broken = _broken(network, images, plain, free)
@@ -268,6 +269,12 @@ def _first_writer(plain: Blueprint, group: FoundGroup) -> str:
 
 def _computes(layer: Layer, writers: Mapping[str, int]) -> bool:
     return layer.name in writers and layer.op in (Op.CONV, Op.LINEAR)
+
+
+def _with_reason(plain: Blueprint, group: FoundGroup) -> FoundGroup:
+    if group.reason or any(_computes(layer, group.writers) for layer in plain.layers):
+        return group
+    return replace(group, reason="no convolution or linear layer writes it")
 
 
 def _first_position(plain: Blueprint, group: FoundGroup) -> int:

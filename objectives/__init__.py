@@ -1,0 +1,1 @@
+"""What a plan is worth: data, training, cost, budget, and the evaluator that ties them."""

@@ -1,0 +1,77 @@
+"""Trained networks kept on disk, by what they were made from.
+
+Plans that share a prefix share the work: the key names everything that a result depends on, so
+that a hit is as good as the work itself. Weights are stored as safetensors and nothing is
+unpickled.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from .paths import cache_folder
+
+DEFAULT_LIMIT = 4 * 2**30
+"""Bytes the cache may take before the entries that were not used for longest go."""
+
+
+class Cache:
+    """Tensors by key, in a folder; safe to share between processes.
+
+    Args:
+        folder: where the entries are; made when first needed.
+        limit: bytes that all entries together may take.
+    """
+
+    def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
+        self.folder = folder or cache_folder() / "networks"
+        self.limit = limit
+
+    def get(self, key: str) -> dict[str, torch.Tensor] | None:
+        """The tensors of that key, or None. A damaged entry counts as none."""
+        path = self._path(key)
+        try:
+            with safe_open(path, framework="pt") as entry:
+                tensors = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return None
+        with contextlib.suppress(OSError):
+            path.touch()  # what was used last goes last
+        return tensors
+
+    def put(self, key: str, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Keep tensors under a key. What cannot be written is not kept; the work goes on."""
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            os.close(handle)
+            save_file(kept, name)
+            Path(name).replace(self._path(key))  # never half an entry under its name
+            self._make_room()
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
+
+    def _make_room(self) -> None:
+        entries = [(path.stat(), path) for path in self.folder.glob("*.safetensors")]
+        entries.sort(key=lambda entry: entry[0].st_mtime, reverse=True)
+        taken = 0
+        for stat, path in entries:
+            taken += stat.st_size
+            if taken > self.limit:
+                path.unlink(missing_ok=True)
+
+
+def cache_key(**parts: object) -> str:
+    """A key over everything that a result depends on: 24 hexadecimal digits."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

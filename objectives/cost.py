@@ -1,0 +1,98 @@
+"""What a plan costs, known exactly before any training.
+
+Counted are the parameters of all layers, and the multiply-accumulates (MACs) of convolutions and
+linear layers for one image. FLOPs are 2 x MACs. The effective figures follow the MicroNet
+Challenge (https://micronet-challenge.github.io/scoring.html): a b-bit parameter counts b/32, and
+an operation max(weight bits, activation bits)/32. Biases and normalisation stay at 32 bits.
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from ..errors import PredictionMismatch
+from ..spaces.blueprint import Blueprint
+from ..spaces.tracing import trace
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of a network for one image.
+
+    Attributes:
+        params: how many parameters there are, of whatever width.
+        params_effective: their sum weighted by bits/32.
+        macs: multiply-accumulates of convolutions and linear layers.
+        flops_effective: 2 x MACs weighted by max(weight bits, activation bits)/32.
+        bops: bit operations, MACs x weight bits x activation bits.
+        bytes: what the parameters take when each is stored in its own width.
+    """
+
+    params: int
+    params_effective: float
+    macs: int
+    flops_effective: float
+    bops: int
+    bytes: int
+
+    @property
+    def flops(self) -> int:
+        """2 x MACs: a multiplication and an addition each."""
+        return 2 * self.macs
+
+    @property
+    def objectives(self) -> tuple[float, float]:
+        """What a search minimizes: effective params and effective FLOPs."""
+        return self.params_effective, self.flops_effective
+
+    def to_dict(self) -> dict[str, float]:
+        """All figures by name, FLOPs included."""
+        return asdict(self) | {"flops": self.flops}
+
+    def beats(self, other: "Cost") -> bool:
+        """Whether this is at most the other in both objectives and less in one."""
+        ours, theirs = self.objectives, other.objectives
+        return all(a <= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs
+
+
+def count(blueprint: Blueprint) -> Cost:
+    """The cost of what a blueprint describes."""
+    sizes = blueprint.sizes
+    params = weight_bits_total = other = macs = bops = 0
+    operation_bits = 0
+    for layer in blueprint.layers:
+        weights, rest = layer.weights(sizes), layer.other_params(sizes)
+        layer_macs = weights * layer.positions
+        params += weights + rest
+        other += rest
+        weight_bits_total += weights * layer.weight_bits
+        macs += layer_macs
+        operation_bits += layer_macs * max(layer.weight_bits, layer.activation_bits)
+        bops += layer_macs * layer.weight_bits * layer.activation_bits
+    bits = weight_bits_total + 32 * other
+    return Cost(
+        params=params,
+        params_effective=bits / 32,
+        macs=macs,
+        flops_effective=2 * operation_bits / 32,
+        bops=bops,
+        bytes=-(-bits // 8),
+    )
+
+
+def measure(network: nn.Module, images: torch.Tensor) -> Cost:
+    """The cost of a built network, by running it once on `images`, [batch, channels, h, w]."""
+    return count(trace(network, images))
+
+
+def check_prediction(foretold: Cost, measured: Cost, what: str) -> None:
+    """See that a network costs what its plan foretold.
+
+    Raises:
+        PredictionMismatch: it does not, which is a defect in Paredown.
+    """
+    if foretold != measured:
+        raise PredictionMismatch(
+            f"{what} was foretold to cost {foretold} and costs {measured}; please report this"
+        )

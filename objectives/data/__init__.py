@@ -1,0 +1,37 @@
+"""Labelled images: where they come from, how they are split, and what a network is shown.
+
+`load_data(DataRequest("digits"))` gives `Splits`: train, search and test images, each an
+`ImageSet` of uint8 batches. A new source is a new file that registers a `DataSource`, and its
+import here.
+"""
+
+from .images import ImageSet, ImageSource, MemoryImages, StreamedImages
+from .request import DataRequest
+from .resized import ResizedImages
+from .sources import SOURCES, DataSource, find_data, load_data
+from .splits import Splits, split_three, split_two
+from .transforms import IMAGENET, Augmentation, Normalisation
+
+# Imported for what they register.
+from . import digits, torchvision_sets  # isort: skip
+
+__all__ = [
+    "IMAGENET",
+    "SOURCES",
+    "Augmentation",
+    "DataRequest",
+    "DataSource",
+    "ImageSet",
+    "ImageSource",
+    "MemoryImages",
+    "Normalisation",
+    "ResizedImages",
+    "Splits",
+    "StreamedImages",
+    "digits",
+    "find_data",
+    "load_data",
+    "split_three",
+    "split_two",
+    "torchvision_sets",
+]

@@ -1,0 +1,199 @@
+"""From image files to pixels: one size, one number of channels, 8 bits."""
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from ...errors import DataError
+from .images import available_cpus
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_AT_ONCE = 64  # a thread's task: a small image takes less time than handing it over
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of an image file without decoding it.
+
+    Args:
+        width, height: in pixels.
+        length: of the file, in bytes.
+    """
+
+    width: int
+    height: int
+    length: int
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files as an `ImageSource`.
+
+    Args:
+        root: the folder that `identity` leaves out.
+        files: the images.
+        lengths: of each file, in bytes.
+        size: the side that they are resized to, in pixels.
+        channels: 1 (grey) or 3 (red, green, blue).
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    lengths: tuple[int, ...]
+    size: int
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, self.size, self.size)
+
+    def __getitem__(self, index: int, /) -> npt.NDArray[np.uint8]:
+        with _quiet():
+            return decode(self.files[index], self.size, self.channels)
+
+    def identity(self, index: int) -> str:
+        return f"{self.files[index].relative_to(self.root).as_posix()} {self.lengths[index]}"
+
+
+def read_headers(files: Sequence[Path]) -> list[Header]:
+    """The header of every file.
+
+    Raises:
+        DataError: some are not images; it names the first ten and says how many there are.
+    """
+    return _for_each(_header, files)
+
+
+def decode_parts(source: ImageFiles, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Decode into memory, in threads.
+
+    Args:
+        source: the files.
+        parts: for each part, int64 [N]: which files, in which order.
+
+    Returns:
+        For each part, uint8 [N, C, size, size].
+
+    Raises:
+        DataError: some cannot be read; it names the first ten and says how many there are.
+    """
+    decoded = [np.empty((len(part), *source.shape), dtype=np.uint8) for part in parts]
+    places = [
+        (images[row], source.files[index])
+        for images, part in zip(decoded, parts, strict=True)
+        for row, index in enumerate(part.tolist())
+    ]
+
+    def fill(place: tuple[npt.NDArray[np.uint8], Path]) -> None:
+        image, path = place
+        image[...] = decode(path, source.size, source.channels)
+
+    _for_each(fill, places)
+    return [torch.from_numpy(images) for images in decoded]
+
+
+def decode(path: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
+    """The pixels [channels, size, size] of one image: its central square, resized.
+
+    Shorter side to `size`, then centre crop, in one step. As in torchvision an animation gives
+    its first frame, transparency is dropped, and an EXIF rotation is not applied.
+
+    Raises:
+        DataError: it cannot be read; the message names the file.
+    """
+    try:
+        with Image.open(path) as opened:
+            image = _eight_bits(opened).convert("L" if channels == 1 else "RGB")
+    except Exception as error:  # Pillow's plugins raise whatever a damaged file brings about
+        raise DataError(f"{path}: {_reason(error)}") from error
+    pixels = np.asarray(_square(image, size), dtype=np.uint8)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _header(path: Path) -> Header:
+    try:
+        with Image.open(path) as image:
+            return Header(image.width, image.height, path.stat().st_size)
+    except Exception as error:  # as in decode
+        raise DataError(f"{path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that Pillow can read"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey down, which Pillow's own conversion would clip."""
+    if image.mode == "F":
+        raise DataError("floating point pixels, of unknown range")
+    if not image.mode.startswith("I"):
+        return image
+    wide = np.asarray(image).astype(np.int64).clip(0, 65535)
+    return Image.fromarray((wide >> 8).astype(np.uint8))
+
+
+def _square(image: Image.Image, size: int) -> Image.Image:
+    if image.size == (size, size):
+        return image
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def _for_each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """work(item) of every item, in threads; what DataErrors there are become one."""
+
+    def attempt(start: int) -> list[Result | DataError]:
+        return [_attempt(work, item) for item in items[start : start + _AT_ONCE]]
+
+    with _quiet(), ThreadPoolExecutor(available_cpus()) as pool:
+        chunks = list(pool.map(attempt, range(0, len(items), _AT_ONCE)))
+    results: list[Result] = []
+    faults: list[DataError] = []
+    for result in itertools.chain.from_iterable(chunks):
+        if isinstance(result, DataError):
+            faults.append(result)
+        else:
+            results.append(result)
+    if faults:
+        raise DataError(_all_faults(faults, len(items)))
+    return results
+
+
+def _attempt(work: Callable[[Item], Result], item: Item) -> Result | DataError:
+    try:
+        return work(item)
+    except DataError as error:
+        return error
+
+
+def _all_faults(faults: Sequence[DataError], total: int) -> str:
+    first = "".join(f"\n  - {fault}" for fault in faults[:10])
+    more = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
+    return f"{len(faults)} of {total} images cannot be read:{first}{more}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings of odd metadata, palettes and large images.
+
+    To be entered by one thread, around the others: filters belong to the process.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,85 @@
+"""Any folder of images: class folders, or train/ and test/ with class folders within."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from .decoding import Header, ImageFiles, decode_parts, read_headers
+from .images import MemoryImages, StreamedImages
+from .layout import WHOLE, Listing, find_images
+from .request import DataRequest
+from .splits import Splits, split_three, split_two
+from .transforms import GREY, IMAGENET, Augmentation
+
+_LARGEST_OWN_SIZE = 128
+_USUAL_SIZE = 224
+
+
+def load_folder(root: Path, request: DataRequest) -> Splits:
+    """The images of a folder, in three parts.
+
+    train/ and test/ are used as they are, and search/ or val/ too; without it 10 % of train/
+    become the search part. A folder with class folders only is split 60/20/20. Images are
+    resized to the request's size, else keep theirs if all are one square of at most 128 pixels,
+    else become 224 pixels. They are held in memory if the request's limit allows.
+
+    Raises:
+        DataError: something is missing, broken, or too little; the message names it.
+    """
+    listings = find_images(root)
+    files = tuple(file for listing in listings.values() for file in listing.files)
+    headers = read_headers(files)
+    source = ImageFiles(
+        root=root,
+        files=files,
+        lengths=tuple(header.length for header in headers),
+        size=request.size or _own_size(headers),
+        channels=request.channels or 3,
+    )
+    streamed = _split(listings, source, request.seed)
+    fits = len(files) * math.prod(source.shape) <= request.max_memory_bytes
+    train, search, test = _in_memory(source, streamed) if fits else streamed
+    return Splits(
+        train=train,
+        search=search,
+        test=test,
+        classes=next(iter(listings.values())).classes,
+        name=root.resolve().name,
+        normalisation=request.normalisation(
+            GREY if source.channels == 1 else IMAGENET, source.channels
+        ),
+        augmentation=Augmentation(crop=max(1, source.size // 8), flip=True),
+    )
+
+
+def _own_size(headers: Sequence[Header]) -> int:
+    sizes = {(header.width, header.height) for header in headers}
+    width, height = sizes.pop()
+    own = not sizes and width == height <= _LARGEST_OWN_SIZE
+    return width if own else _USUAL_SIZE
+
+
+def _split(
+    listings: Mapping[str, Listing], source: ImageFiles, seed: int
+) -> tuple[StreamedImages, StreamedImages, StreamedImages]:
+    labels = torch.tensor([label for each in listings.values() for label in each.labels])
+    everything = StreamedImages(source, labels)
+    counts = [len(each.files) for each in listings.values()]
+    indices = torch.split(torch.arange(len(labels)), counts)
+    parts = {
+        name: everything.subset(chosen) for name, chosen in zip(listings, indices, strict=True)
+    }
+    classes = next(iter(listings.values())).classes
+    if WHOLE in parts:
+        return split_three(parts[WHOLE], seed, classes=classes)
+    if "search" in parts:
+        return parts["train"], parts["search"], parts["test"]
+    train, search = split_two(parts["train"], seed, classes=classes)
+    return train, search, parts["test"]
+
+
+def _in_memory(source: ImageFiles, parts: Sequence[StreamedImages]) -> list[MemoryImages]:
+    pixels = decode_parts(source, [part.indices for part in parts])
+    return [MemoryImages(images, part.labels) for images, part in zip(pixels, parts, strict=True)]

@@ -1,0 +1,132 @@
+"""Which images a folder holds, by part and class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import DataError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff")
+"""Of the files that count as images, in any case."""
+
+WHOLE = "whole"
+_SEARCH_NAMES = ("search", "val", "valid", "validation")
+_PART_NAMES = ("train", "test", *_SEARCH_NAMES)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of one part.
+
+    Args:
+        classes: names in alphabetical order.
+        files: sorted within their class.
+        labels: the position in `classes`, for each file.
+    """
+
+    classes: tuple[str, ...]
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+
+
+def find_images(root: Path) -> Mapping[str, Listing]:
+    """The parts of an image folder: "train", "test" and perhaps "search", or only "whole".
+
+    Parts are folders of that name with class folders within. ("val", "valid" and "validation"
+    are other names for "search".) A folder called "train" with images right in it is a class.
+
+    Raises:
+        DataError: something is missing, empty, or differs between the parts.
+    """
+    found = [name for name in _PART_NAMES if _holds_classes(root / name)]
+    if not found:
+        return {WHOLE: _listing(root)}
+    if "train" not in found or "test" not in found:
+        raise DataError(
+            f"{root} has {_folders(found)} with class folders within; expected both train/ and "
+            "test/ (and search/ or val/ if there is one), or only class folders"
+        )
+    listings = {_part(name): _listing(root / name) for name in found}
+    if len(listings) < len(found):
+        raise DataError(
+            f"{root} has {_folders(found[2:])}; only one of them can be the search part"
+        )
+    for name in found:
+        _check_same_classes(root, listings["train"].classes, name, listings[_part(name)].classes)
+    return listings
+
+
+def _part(name: str) -> str:
+    return "search" if name in _SEARCH_NAMES else name
+
+
+def _listing(folder: Path) -> Listing:
+    images = {child.name: _images_below(child) for child in _folders_in(folder)}
+    if not images:
+        raise DataError(f"{folder} has no class folders; expected one folder of images per class")
+    if not any(images.values()):
+        raise DataError(
+            f"no images in the {len(images)} folders of {folder}; looked for {' '.join(EXTENSIONS)}"
+        )
+    empty = [name for name, files in images.items() if not files]
+    if empty:
+        raise DataError(f"class folders without images in {folder}: {_named(empty)}")
+    if len(images) == 1:
+        raise DataError(
+            f"{folder} has one class only, {next(iter(images))!r}; a classifier needs two or more"
+        )
+    return Listing(
+        classes=tuple(images),
+        files=tuple(file for files in images.values() for file in files),
+        labels=tuple(label for label, files in enumerate(images.values()) for _ in files),
+    )
+
+
+def _check_same_classes(
+    root: Path, expected: tuple[str, ...], name: str, found: tuple[str, ...]
+) -> None:
+    if found == expected:
+        return
+    only = {
+        "train": [each for each in expected if each not in found],
+        name: [each for each in found if each not in expected],
+    }
+    differences = [f"only in {part}/: {_named(names)}" for part, names in only.items() if names]
+    raise DataError(f"the classes of {root} differ between parts: {'; '.join(differences)}")
+
+
+def _holds_classes(folder: Path) -> bool:
+    if not folder.is_dir() or not _folders_in(folder):
+        return False
+    return not any(_is_image(child) for child in folder.iterdir())
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Sorted as torchvision's ImageFolder sorts, so that labels mean the same there."""
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not _hidden(child))
+
+
+def _images_below(folder: Path) -> list[Path]:
+    children = sorted(child for child in folder.iterdir() if not _hidden(child))
+    images = [child for child in children if _is_image(child)]
+    for child in children:
+        if child.is_dir():
+            images += _images_below(child)
+    return images
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not _hidden(path) and path.is_file()
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _folders(names: list[str]) -> str:
+    return " and ".join(f"{name}/" for name in names)
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more

@@ -1,0 +1,15 @@
+"""Where networks run, and in which precision they train."""
+
+import torch
+
+
+def best_device() -> torch.device:
+    """A GPU when there is one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed in hardware there; in software it is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -1,0 +1,218 @@
+"""Evaluates plans stage by stage: structure, train, prune, fine-tune, quantize, score.
+
+Every stage that trains keeps its result in the cache under the part of the plan done so far, so
+that plans with the same beginning share it.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from ..spaces.apply import apply_phase, foretell
+from ..spaces.kind import Phase, Surroundings
+from ..spaces.plan import Plan
+from ..spaces.space import Space
+from ..spaces.tracing import example_images, trace
+from .budget import drop_between
+from .cache import Cache, cache_key
+from .cost import Cost, check_prediction, count, measure
+from .data import ImageSet
+from .device import best_device
+from .outcome import Outcome
+from .progress import SILENT, Progress
+from .scoring import Score, score
+from .task import Task
+from .training import Recipe, first_batches, recalibrate_batchnorm, seeded, train
+
+_CALIBRATION_BATCHES = 4
+
+
+class Evaluator:
+    """Turns plans into outcomes for one task and one space.
+
+    Args:
+        task: the model, images and recipes.
+        space: whose plans are evaluated.
+        cache: where trained networks are kept.
+        progress: is told of stages and epochs.
+    """
+
+    def __init__(self, task: Task, space: Space, cache: Cache, progress: Progress = SILENT) -> None:
+        self.task, self.space, self.cache, self.progress = task, space, cache, progress
+        self.device = best_device()
+        self._clock = dict[str, float]()
+
+    def foretold_cost(self, plan: Plan) -> Cost:
+        """What a plan costs, without building it."""
+        return count(foretell(self.space.blueprint, plan))
+
+    @cached_property
+    def baseline(self) -> nn.Module:
+        """The untouched network, trained or loaded; it is never changed.
+
+        Raises:
+            ModelError, WeightsError: it cannot be built, run or filled.
+            TrainingDiverged: its training failed.
+        """
+        network = self.task.build()
+        trace(network, self._images("cpu"))
+        if self.task.weights is None:
+            key = self.task.baseline_key
+            kept = self.cache.get(key)
+            if kept is None:
+                with self._stage("baseline", self.task.recipes.baseline.epochs):
+                    network.to(self.device)
+                    self._train(network, self.task.recipes.baseline, teacher=None)
+                self.cache.put(key, network.state_dict())
+            else:
+                network.load_state_dict(kept)
+        return network.to(self.device).eval()
+
+    @cached_property
+    def baseline_score(self) -> Score:
+        """The baseline's answers on the search split."""
+        return self._score(self.baseline, self.task.splits.search)
+
+    def evaluate(self, plan: Plan) -> Outcome:
+        """Build, train and score a plan on the search split.
+
+        Raises:
+            PlanError: the plan is not in the space.
+            TrainingDiverged: its training failed.
+            PredictionMismatch: it does not cost what was foretold.
+        """
+        return self._outcome(plan, self.task.splits.search, self.baseline_score)
+
+    def test(self, plan: Plan) -> Outcome:
+        """Score a plan on the test split, which is for winners alone."""
+        return self._outcome(plan, self.task.splits.test, self._baseline_test_score)
+
+    def network(self, plan: Plan) -> nn.Module:
+        """The plan's network, trained, pruned and quantized."""
+        self.space.check(plan)
+        network = self._pruned(plan)
+        if plan == plan.through(Phase.PRUNE):
+            return network
+        with self._stage("quantize"):
+            batches = first_batches(
+                network,
+                self.task.splits.train,
+                self.task.splits.normalisation,
+                _CALIBRATION_BATCHES,
+            )
+            return self._applied(network, plan, Phase.QUANTIZE, batches).eval()
+
+    @cached_property
+    def _baseline_test_score(self) -> Score:
+        return self._score(self.baseline, self.task.splits.test)
+
+    def _outcome(self, plan: Plan, images: ImageSet, baseline: Score) -> Outcome:
+        self._clock = {}
+        network = self.network(plan)
+        measured = measure(network, self._images(self.device))
+        check_prediction(self.foretold_cost(plan), measured, f"plan {plan.key}")
+        with self._stage("score"):
+            accuracy = self._score(network, images).accuracy
+        drop = drop_between(baseline.accuracy, accuracy)
+        return Outcome(plan, measured, accuracy, drop, dict(self._clock))
+
+    def _trained(self, plan: Plan) -> nn.Module:
+        part = plan.through(Phase.STRUCTURE)
+        if not part.choices:
+            return copy.deepcopy(self.baseline)
+
+        def make() -> nn.Module:
+            with self._stage("structure"), seeded(self.task.seed):
+                return self._applied(copy.deepcopy(self.baseline), part, Phase.STRUCTURE)
+
+        return self._learned(part, make, "train", self.task.recipes.train)
+
+    def _pruned(self, plan: Plan) -> nn.Module:
+        part = plan.through(Phase.PRUNE)
+        if part == plan.through(Phase.STRUCTURE):
+            return self._trained(plan)
+
+        def make() -> nn.Module:
+            network = self._trained(plan)
+            with self._stage("prune"):
+                self._applied(network, part, Phase.PRUNE)
+                splits = self.task.splits
+                recalibrate_batchnorm(network, splits.train, splits.normalisation)
+            return network
+
+        return self._learned(part, make, "fine-tune", self.task.recipes.fine_tune)
+
+    def _learned(
+        self, part: Plan, make: Callable[[], nn.Module], stage: str, recipe: Recipe
+    ) -> nn.Module:
+        """The network of a plan's prefix: from the cache, else made and trained."""
+        key = self._key(part, stage)
+        kept = self.cache.get(key)
+        if kept is not None:
+            network = self._empty(part)
+            network.load_state_dict(kept)
+            return network.eval()
+        network = make()
+        with self._stage(stage, recipe.epochs):
+            self._train(network, recipe, teacher=self.baseline)
+        self.cache.put(key, network.state_dict())
+        return network
+
+    def _empty(self, part: Plan) -> nn.Module:
+        """The network of a plan's prefix with weights still to come."""
+        network = copy.deepcopy(self.baseline)
+        for phase in (Phase.STRUCTURE, Phase.PRUNE):
+            network = self._applied(network, part, phase)
+        return network
+
+    def _applied(
+        self,
+        network: nn.Module,
+        plan: Plan,
+        phase: Phase,
+        calibration: list[torch.Tensor] | None = None,
+    ) -> nn.Module:
+        around = Surroundings(self._images(self.device), calibration or [])
+        return apply_phase(network, self.space.blueprint, plan, phase, around)
+
+    def _train(self, network: nn.Module, recipe: Recipe, teacher: nn.Module | None) -> None:
+        splits = self.task.splits
+        train(
+            network,
+            splits.train,
+            splits.normalisation,
+            splits.augmentation,
+            recipe,
+            self.task.seed,
+            teacher,
+            self.progress,
+        )
+
+    def _score(self, network: nn.Module, images: ImageSet) -> Score:
+        return score(network, images, self.task.splits.normalisation)
+
+    def _images(self, device: torch.device | str) -> torch.Tensor:
+        return example_images(self.task.splits.channels, self.task.splits.size, device)
+
+    def _key(self, part: Plan, stage: str) -> str:
+        recipes = self.task.recipes
+        return cache_key(
+            stage=stage,
+            plan=part.to_dict(),
+            baseline=self.task.baseline_key,
+            train=asdict(recipes.train),
+            fine_tune=asdict(recipes.fine_tune) if stage == "fine-tune" else None,
+        )
+
+    @contextmanager
+    def _stage(self, name: str, epochs: int = 0) -> Iterator[None]:
+        self.progress.stage(name, epochs)
+        start = time.perf_counter()
+        yield
+        self._clock[name] = self._clock.get(name, 0.0) + time.perf_counter() - start

@@ -1,0 +1,27 @@
+"""What evaluating a plan gave."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ..spaces.plan import Plan
+from .cost import Cost
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A plan's worth on one set of images.
+
+    Attributes:
+        plan: what was evaluated.
+        cost: what it costs, measured on the built network.
+        accuracy: percent, on the images of the split.
+        drop: the baseline's accuracy on the same images minus this, in percentage points.
+        seconds: stage -> how long it took; 0 for what came from the cache.
+    """
+
+    plan: Plan
+    cost: Cost
+    accuracy: float
+    drop: float
+    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

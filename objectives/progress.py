@@ -1,0 +1,14 @@
+"""Hooks by which long work says how far it is."""
+
+
+class Progress:
+    """Does nothing; override what you want to see. All times are seconds."""
+
+    def stage(self, name: str, epochs: int = 0) -> None:
+        """A stage begins: "baseline", "train", "prune", "fine-tune", "quantize", "score"."""
+
+    def epoch(self, done: int, loss: float) -> None:
+        """An epoch of the current stage has ended, with this mean training loss."""
+
+
+SILENT = Progress()

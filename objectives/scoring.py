@@ -1,0 +1,40 @@
+"""How many images a network gets right."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .data import ImageSet, Normalisation
+
+
+@dataclass(frozen=True)
+class Score:
+    """A network's answers on a set of images.
+
+    Attributes:
+        correct: bool [images], in the set's order, so that two networks can be compared in pairs.
+    """
+
+    correct: torch.Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """Percent, 0 to 100."""
+        return 100 * float(self.correct.double().mean())
+
+
+def score(
+    network: nn.Module, images: ImageSet, normalisation: Normalisation, batch_size: int = 256
+) -> Score:
+    """Run a network over images, in float32 and in evaluation mode, on the device where it is."""
+    device = next(network.parameters()).device
+    network.eval()
+    right = []
+    with torch.inference_mode():
+        for pixels, labels in images.batches(batch_size):
+            shown = normalisation(pixels.to(device))
+            shown = shown.contiguous(memory_format=torch.channels_last)
+            answers = network(shown).argmax(1)
+            right.append(answers.cpu() == labels)
+    return Score(torch.cat(right))

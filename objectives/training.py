@@ -1,0 +1,171 @@
+"""The one training loop, for baselines and plans alike.
+
+SGD with momentum and the one-cycle schedule of Smith and Topin: Super-Convergence (2018),
+https://arxiv.org/abs/1708.07120; its defaults are those of the paper this project starts from.
+Distillation follows Hinton et al. (2015), https://arxiv.org/abs/1503.02531.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from torch import nn
+
+from ..errors import TrainingDiverged
+from .data import Augmentation, ImageSet, Normalisation
+from .device import has_bf16
+from .progress import SILENT, Progress
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        epochs: passes over the training images; 0 leaves the weights as they are.
+        max_lr: the peak of the one-cycle schedule.
+        warmup: the share of steps before the peak.
+        batch_size: images per step.
+        momentum, weight_decay: of SGD.
+        distill: the share of the loss that comes from the baseline's answers; 0 is labels alone.
+        temperature: softens both answers before they are compared.
+    """
+
+    epochs: Annotated[int, Field(ge=0)] = 150
+    max_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.0125
+    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2e-5
+    distill: Annotated[float, Field(ge=0, le=1)] = 0.0
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers from this seed inside, and the caller's own again afterwards."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def train(
+    network: nn.Module,
+    images: ImageSet,
+    normalisation: Normalisation,
+    augmentation: Augmentation,
+    recipe: Recipe,
+    seed: int,
+    teacher: nn.Module | None = None,
+    progress: Progress = SILENT,
+) -> None:
+    """Train a network in place, on the device where it is; it ends in evaluation mode.
+
+    Args:
+        network: [batch, channels, h, w] -> [batch, classes].
+        images: to learn from.
+        normalisation, augmentation: how to show them.
+        recipe: how to train.
+        seed: decides order, augmentation and dropout.
+        teacher: a network to learn from as well, when the recipe distils.
+        progress: is told of every epoch.
+
+    Raises:
+        TrainingDiverged: the loss is no longer finite.
+    """
+    if recipe.epochs == 0:
+        network.eval()
+        return
+    device = next(network.parameters()).device
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    drop_last = len(images) >= recipe.batch_size  # a last batch of one breaks batch norm
+    steps = max(1, len(images) // recipe.batch_size) * recipe.epochs
+    optimizer = torch.optim.SGD(
+        network.parameters(), recipe.max_lr, recipe.momentum, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.max_lr, total_steps=steps, pct_start=recipe.warmup, cycle_momentum=False
+    )
+    order = torch.Generator().manual_seed(seed)
+    changes = torch.Generator(device).manual_seed(seed)
+    with seeded(seed):
+        network.train()
+        for epoch in range(recipe.epochs):
+            total, batches = torch.zeros((), device=device), 0
+            for pixels, labels in images.batches(
+                recipe.batch_size, shuffle=order, drop_last=drop_last
+            ):
+                shown = normalisation(augmentation(pixels.to(device), changes))
+                shown = shown.contiguous(memory_format=torch.channels_last)
+                with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
+                    loss = _loss(network, shown, labels.to(device), recipe, teacher)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                total += loss.detach()
+                batches += 1
+            mean = total.item() / max(batches, 1)
+            if not math.isfinite(mean):
+                raise TrainingDiverged(f"the training loss is {mean} in epoch {epoch + 1}")
+            progress.epoch(epoch + 1, mean)
+    network.eval()
+
+
+def recalibrate_batchnorm(
+    network: nn.Module, images: ImageSet, normalisation: Normalisation, batches: int = 8
+) -> None:
+    """Take batch norm's running statistics afresh, as after surgery; the weights stay."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+    network.train()
+    with torch.no_grad():
+        for batch in first_batches(network, images, normalisation, batches):
+            network(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
+
+
+def first_batches(
+    network: nn.Module, images: ImageSet, normalisation: Normalisation, batches: int
+) -> list[torch.Tensor]:
+    """A few batches of images as a network reads them, on its device; the same ones every time."""
+    device = next(network.parameters()).device
+    taken = []
+    for pixels, _ in images.batches(128, shuffle=torch.Generator().manual_seed(0)):
+        taken.append(normalisation(pixels.to(device)))
+        if len(taken) == batches:
+            break
+    return taken
+
+
+def _loss(
+    network: nn.Module,
+    shown: torch.Tensor,
+    labels: torch.Tensor,
+    recipe: Recipe,
+    teacher: nn.Module | None,
+) -> torch.Tensor:
+    scores = network(shown).float()
+    hard = F.cross_entropy(scores, labels)
+    if teacher is None or recipe.distill == 0:
+        return hard
+    with torch.no_grad():
+        taught = teacher(shown).float()
+    soft = F.kl_div(
+        F.log_softmax(scores / recipe.temperature, 1),
+        F.log_softmax(taught / recipe.temperature, 1),
+        log_target=True,
+        reduction="batchmean",
+    )
+    # The square keeps the soft gradients at the size of the hard ones.
+    return (1 - recipe.distill) * hard + recipe.distill * recipe.temperature**2 * soft

@@ -1,0 +1,1 @@
+"""How plans are chosen: study files, samplers, the Optuna driver, winners and the command."""

@@ -1,0 +1,253 @@
+"""Study files: what to search, on what, and for how long. All faults are told at once."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from ..errors import InputError, ParedownError, StudyFileError, UnknownName, nearest_names
+from ..objectives.budget import Budget, parse_budgets
+from ..objectives.data import DataRequest, find_data
+from ..objectives.task import Recipes
+from ..objectives.training import Recipe
+from ..spaces.kind import Value
+from ..spaces.kinds import KINDS
+from ..spaces.models import MODELS
+from .samplers import SAMPLERS
+
+DEFAULT_STUDY = "digits"
+
+Parsed = TypeVar("Parsed")
+
+_STUDIES = files("paredown") / "studies"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class DataConfig(BaseModel):
+    """The images: a registered set or a folder, and how they are shown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    size: Annotated[int, Field(ge=1)] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    split_seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        _checked(lambda: find_data(value))
+        return value
+
+    def request(self) -> DataRequest:
+        """The same as the data folder wants it."""
+        return DataRequest(
+            self.source, size=self.size, seed=self.split_seed, mean=self.mean, std=self.std
+        )
+
+
+class StudyConfig(BaseModel):
+    """One study, whole: what a study file says, with the command's options over it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str = ""
+    name: Annotated[str, Field(min_length=1)]
+    model: str
+    data: DataConfig
+    max_drop: tuple[Budget, ...]
+    trials: Annotated[int, Field(ge=1)] = 100
+    timeout: float | None = None
+    sampler: str = "tpe"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    weights: Path | None = None
+    space: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
+    baseline: Recipe = Field(default_factory=Recipe)
+    train: Recipe = Field(default_factory=lambda: Recipes().train)
+    fine_tune: Recipe = Field(default_factory=lambda: Recipes().fine_tune)
+
+    @property
+    def recipes(self) -> Recipes:
+        return Recipes(self.baseline, self.train, self.fine_tune)
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, value: str) -> str:
+        return _checked(lambda: MODELS.get(value).name)
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, value: str) -> str:
+        return _checked(lambda: SAMPLERS.get(value).name)
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _data(cls, value: object) -> object:
+        return {"source": value} if isinstance(value, str) else value
+
+    @field_validator("max_drop", mode="before")
+    @classmethod
+    def _budgets(cls, value: object) -> object:
+        values = value if isinstance(value, list | tuple) else [value]
+        return _checked(lambda: parse_budgets(values))
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return _checked(lambda: parse_duration(value)) if isinstance(value, str) else value
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _options(cls, value: object) -> object:
+        return _checked(lambda: _parse_space(value))
+
+
+def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
+    """The study of a name or file, with options over it.
+
+    Args:
+        study: a name in studies/, or the path of a TOML file; None is the default study.
+        overrides: key -> value, None where the user said nothing.
+
+    Raises:
+        UnknownName: no such study.
+        StudyFileError: the file or the options have faults; all are told.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    source, said = _read(study or DEFAULT_STUDY)
+    said.setdefault("name", Path(study or DEFAULT_STUDY).stem)
+    if isinstance(said.get("data"), dict) and isinstance(given.get("data"), str):
+        given["data"] = {"source": given["data"]}
+    try:
+        config = StudyConfig.model_validate(said | given)
+    except ValidationError as error:
+        faults = [_sentence(detail, said) for detail in error.errors()]
+        raise StudyFileError(source, list(dict.fromkeys(faults))) from None
+    return config
+
+
+def ready_studies() -> dict[str, str]:
+    """The studies that come with Paredown, name -> title."""
+    entries = sorted(_STUDIES.iterdir(), key=lambda entry: entry.name)
+    return {
+        Path(entry.name).stem: str(tomllib.loads(entry.read_text()).get("title", ""))
+        for entry in entries
+        if entry.name.endswith(".toml")
+    }
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from "90", "90s", "30m", "1h30m" or "2d".
+
+    Raises:
+        InputError: it is none of these, or zero.
+    """
+    spelled = text.strip().lower()
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", spelled)
+    if not parts or "".join(number + unit for number, unit in parts) != spelled:
+        raise InputError(f"expected a duration such as 90s, 30m or 1h30m, got {text!r}")
+    seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+    if seconds <= 0:
+        raise InputError(f"a duration must be above zero, got {text!r}")
+    return seconds
+
+
+def _read(study: str) -> tuple[str, dict[str, Any]]:
+    path = Path(study)
+    if path.suffix == ".toml" or path.parent != Path():
+        return str(path), _read_file(path)
+    ready = _STUDIES / f"{study}.toml"
+    if not ready.is_file():
+        raise UnknownName("study", study, ready_studies(), see="paredown studies")
+    return f"study {study}", tomllib.loads(ready.read_text())
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no study file at {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the study file {path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFileError(str(path), [f"it is no TOML: {error}"]) from None
+    if isinstance(said.get("weights"), str):
+        said["weights"] = path.parent / said["weights"]
+    return said
+
+
+def _checked(parse: Callable[[], Parsed]) -> Parsed:
+    """Pydantic gathers ValueErrors, and only these."""
+    try:
+        return parse()
+    except ParedownError as error:
+        raise ValueError(str(error)) from None
+
+
+def _parse_space(value: object) -> dict[str, tuple[Value, ...]]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"expected a table of kind = [options], got {value!r}")
+    parsed, faults = dict[str, tuple[Value, ...]](), list[str]()
+    for name, options in value.items():
+        try:
+            parsed[KINDS.get(name).name] = tuple(_parse_options(name, options))
+        except ParedownError as error:
+            faults.append(f"space.{name}: {error}")
+    if faults:
+        raise InputError("\n".join(faults))
+    return parsed
+
+
+def _parse_options(kind: str, options: object) -> Iterator[Value]:
+    if not isinstance(options, list | tuple):
+        raise InputError(f"expected a list of options, got {options!r}")
+    faults = list[str]()
+    for option in options:
+        try:
+            yield KINDS.get(kind).parse(option)
+        except ParedownError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("; ".join(faults))
+
+
+def _sentence(detail: ErrorDetails, said: Mapping[str, Any]) -> str:
+    """One fault in words, beginning with its key."""
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        known = _keys_beside(detail["loc"])
+        return f"{key}: no such key; {nearest_names(str(detail['loc'][-1]), known)}"
+    if detail["type"] == "missing":
+        return f"{key}: missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if "\n" in message or message.startswith("space."):
+        return message.replace("\n", "\n  - ")
+    got = detail["input"]
+    told = "" if "got" in message or "unknown" in message else f", got {got!r}"
+    return f"{key}: {message}{told}"
+
+
+def _keys_beside(where: tuple[int | str, ...]) -> list[str]:
+    if len(where) == 1:
+        return sorted(StudyConfig.model_fields)
+    section = StudyConfig.model_fields[str(where[0])].annotation
+    if section is DataConfig:
+        return sorted(DataConfig.model_fields)
+    return sorted(Recipe.__dataclass_fields__)
+
+
+__all__ = [
+    "DEFAULT_STUDY",
+    "DataConfig",
+    "StudyConfig",
+    "load_config",
+    "parse_duration",
+    "ready_studies",
+]
