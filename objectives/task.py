@@ -84,10 +84,24 @@ class Task:
             classes=self.classes,
             data=self.splits.fingerprint,
             recipe=asdict(self.recipes.baseline) if self.weights is None else None,
-            weights=_digest(self.weights) if self.weights is not None else None,
+            weights=self.weights_digest,
             seed=self.seed,
             versions=versions(),
         )
+
+    @cached_property
+    def weights_digest(self) -> str | None:
+        """SHA-256 of the weights file; None when the baseline is trained.
+
+        Raises:
+            WeightsError: it cannot be read.
+        """
+        if self.weights is None:
+            return None
+        try:
+            return hashlib.sha256(self.weights.read_bytes()).hexdigest()
+        except OSError as error:
+            raise WeightsError(f"the weights cannot be read: {error}") from None
 
 
 def versions() -> dict[str, str]:
@@ -99,10 +113,3 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "threads": str(torch.get_num_threads()),
     }
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise WeightsError(f"the weights cannot be read: {error}") from None

@@ -127,7 +127,7 @@ def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
     try:
         config = StudyConfig.model_validate(said | given)
     except ValidationError as error:
-        faults = [_sentence(detail, said) for detail in error.errors()]
+        faults = [fault for detail in error.errors() for fault in _sentences(detail)]
         raise StudyFileError(source, list(dict.fromkeys(faults))) from None
     return config
 
@@ -217,21 +217,21 @@ def _parse_options(kind: str, options: object) -> Iterator[Value]:
         raise InputError("; ".join(faults))
 
 
-def _sentence(detail: ErrorDetails, said: Mapping[str, Any]) -> str:
-    """One fault in words, beginning with its key."""
+def _sentences(detail: ErrorDetails) -> list[str]:
+    """A fault in words, beginning with its key; the options of a space come as several."""
     key = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _keys_beside(detail["loc"])
-        return f"{key}: no such key; {nearest_names(str(detail['loc'][-1]), known)}"
+        return [f"{key}: no such key; {nearest_names(str(detail['loc'][-1]), known)}"]
     if detail["type"] == "missing":
-        return f"{key}: missing"
+        return [f"{key}: missing"]
     message = detail["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
-    if "\n" in message or message.startswith("space."):
-        return message.replace("\n", "\n  - ")
+    if message.startswith("space."):
+        return message.splitlines()
     got = detail["input"]
     told = "" if "got" in message or "unknown" in message else f", got {got!r}"
-    return f"{key}: {message}{told}"
+    return [f"{key}: {message}{told}"]
 
 
 def _keys_beside(where: tuple[int | str, ...]) -> list[str]:

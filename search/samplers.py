@@ -41,8 +41,10 @@ def make_sampler(name: str, seed: int, constraints: Constraints) -> BaseSampler:
         UnknownName: no such sampler.
     """
     with warnings.catch_warnings():
-        # Optuna marks several of its long-standing options as experimental.
+        # Optuna marks several of its long-standing options as experimental, and constraints_func
+        # as deprecated in favour of Trial.set_constraint, which its dashboard does not show yet.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore", FutureWarning)
         return SAMPLERS.get(name).make(seed, constraints)
 
 

@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 STEM = "stem"
 HEAD = "head"
-"""The first convolution, and the linear layers behind the last one. All between are stages."""
+STAGE = "stage"
+"""The first convolution, the linear layers behind the last one, and "stage1"... between."""
 
 
 class Op(StrEnum):
@@ -71,6 +72,15 @@ class Geometry:
     @property
     def text(self) -> str:
         return f"{self.kernel[0]}x{self.kernel[1]}"
+
+    @property
+    def output_pixels(self) -> int:
+        """The pixels that it writes when it runs once."""
+        pixels = 1
+        for axis, side in enumerate(self.input_size):
+            reach = self.dilation[axis] * (self.kernel[axis] - 1)
+            pixels *= (side + 2 * self.padding[axis] - reach - 1) // self.stride[axis] + 1
+        return pixels
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class FoundGroup:
 
 
 def find_groups(network: nn.Module, images: torch.Tensor) -> list[FoundGroup]:
-    """The channel groups of a network, in the order in which Torch-Pruning meets them.
+    """The channel groups of a network but its class scores, in Torch-Pruning's order.
 
     Args:
         network: on any device, the meta device included.
@@ -57,7 +57,11 @@ def find_groups(network: nn.Module, images: torch.Tensor) -> list[FoundGroup]:
     """
     graph = _graph(network, images)
     names = {module: name for name, module in network.named_modules()}
-    return [_describe(graph, group, names) for group in graph.get_all_groups()]
+    return [
+        _describe(graph, group, names)
+        for group in graph.get_all_groups()
+        if not _is_output(graph, group)
+    ]
 
 
 def remove_channels(
@@ -125,19 +129,34 @@ def _describe(
     reasons = []
     for dep, channels in group:
         target = dep.target
-        writes = graph.is_out_channel_pruning_fn(dep.handler)
-        if target.type == torch_pruning.ops.OPTYPE.OUTPUT or (writes and not target.outputs):
-            reasons.append("it is the network's output")
-        elif target.type == torch_pruning.ops.OPTYPE.PARAMETER:
-            reasons.append(f"a bare parameter reads it ({target.name})")
+        if target.type == torch_pruning.ops.OPTYPE.PARAMETER:
+            reasons.append("a bare parameter of the network goes with it")
         elif target.module in names:
             reasons.extend(_refusals(target.module, names[target.module], len(channels), size))
             share = len(channels) // size
-            if writes:
+            if graph.is_out_channel_pruning_fn(dep.handler):
                 writers[names[target.module]] = share
+                if _writes_more(target.module, len(channels)):
+                    reasons.append("a slice or pad in the forward pass ties it to other channels")
             if graph.is_in_channel_pruning_fn(dep.handler):
                 readers[names[target.module]] = share
     return FoundGroup(names[root], size, writers, readers, "; ".join(dict.fromkeys(reasons)))
+
+
+def _is_output(graph: "torch_pruning.DependencyGraph", group: "torch_pruning.Group") -> bool:
+    return any(
+        dep.target.type == torch_pruning.ops.OPTYPE.OUTPUT
+        or (graph.is_out_channel_pruning_fn(dep.handler) and not dep.target.outputs)
+        for dep, _ in group
+    )
+
+
+def _writes_more(module: nn.Module, channels: int) -> bool:
+    # Torch-Pruning follows slices and pads without their offset: cut there, the network still
+    # runs, but channels add up that never belonged together.
+    if isinstance(module, nn.Conv2d):
+        return module.out_channels > channels
+    return isinstance(module, nn.Linear) and module.out_features > channels
 
 
 def _refusals(module: nn.Module, name: str, channels: int, size: int) -> Iterator[str]:

@@ -36,7 +36,8 @@ CRITERIA.register(
             title="smallest sum of absolute weights",
             replaces="channels of a group",
             saves="what the ratio says",
-            source="Pruning Filters, Li et al. 2017, https://arxiv.org/abs/1608.08710",
+            paper="Pruning Filters, Li et al. 2017",
+            link="https://arxiv.org/abs/1608.08710",
         ),
         lambda: torch_pruning.importance.GroupMagnitudeImportance(p=1),
     )

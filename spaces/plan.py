@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import ParedownError, PlanError
+from .blueprint import STAGE, STEM
 from .kind import Phase, Value
 from .kinds import KINDS
 
@@ -37,7 +38,7 @@ class Plan:
     choices: tuple[Choice, ...] = ()
 
     @classmethod
-    def of(cls, chosen: Mapping[str, Mapping[str, object]]) -> "Plan":
+    def of(cls, chosen: Mapping[str, object]) -> "Plan":
         """A plan from kind -> place -> option.
 
         Raises:
@@ -49,6 +50,10 @@ class Plan:
                 kind = KINDS.get(kind_name)
             except ParedownError as error:
                 faults.append(str(error))
+                continue
+            if not isinstance(by_place, Mapping):
+                got = type(by_place).__name__
+                faults.append(f"{kind_name} is an object from place to option, got {got}")
                 continue
             for place, raw in by_place.items():
                 try:
@@ -102,13 +107,7 @@ class Plan:
         version = data.get("version")
         if version != VERSION:
             raise PlanError(f'a plan says "version": {VERSION}, got {version!r}')
-        chosen = {kind: by_place for kind, by_place in data.items() if kind != "version"}
-        for kind, by_place in chosen.items():
-            if not isinstance(by_place, dict):
-                raise PlanError(
-                    f"{kind} is an object from place to option, got {type(by_place).__name__}"
-                )
-        return cls.of(chosen)
+        return cls.of({kind: by_place for kind, by_place in data.items() if kind != "version"})
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
@@ -133,5 +132,23 @@ def _words(kind: str, by_place: Mapping[str, Value]) -> str:
     for place, value in by_place.items():
         places.setdefault(value, []).append(place)
     parts = (f"{value:g}" if isinstance(value, float) else value for value in places)
-    said = (f"{part} in {', '.join(at)}" for part, at in zip(parts, places.values(), strict=True))
+    said = (f"{part} in {_where(at)}" for part, at in zip(parts, places.values(), strict=True))
     return f"{kind} " + " and ".join(said)
+
+
+def _where(places: list[str]) -> str:
+    """Places from input to output, neighbouring stages in one: "stem, stages 1-3, head"."""
+    numbers = sorted(int(place[len(STAGE) :]) for place in places if _is_stage(place))
+    runs = list[list[int]]()
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    stages = [f"stage {r[0]}" if len(r) == 1 else f"stages {r[0]}-{r[-1]}" for r in runs]
+    first = [place for place in places if place == STEM]
+    return ", ".join(first + stages + [p for p in places if p != STEM and not _is_stage(p)])
+
+
+def _is_stage(place: str) -> bool:
+    return place.startswith(STAGE) and place[len(STAGE) :].isdigit()

@@ -35,7 +35,8 @@ class Pruning(Kind):
             title="structured channel pruning",
             replaces="channels of all layers of a stage",
             saves="a ratio of 0.5 about 4x of a stage's params and FLOPs",
-            source="DepGraph, Fang et al. 2023, https://arxiv.org/abs/2301.12900",
+            paper="DepGraph, Fang et al. 2023",
+            link="https://arxiv.org/abs/2301.12900",
         )
 
     def parse(self, value: object) -> Value:

@@ -20,6 +20,7 @@ from ..errors import PlanError
 from .blueprint import Blueprint, Layer, Op
 from .kind import Kind, Phase, Surroundings, Value
 from .registry import Registry
+from .replacing import replace_module
 from .technique import Technique
 
 FLOAT_BITS = 32
@@ -63,7 +64,8 @@ class Bits(Kind):
                 title=f"{width.weights}-bit weights, {width.activations}-bit activations",
                 replaces="convolutions and linear layers",
                 saves=width.saves,
-                source="Jacob et al. 2018, https://arxiv.org/abs/1712.05877",
+                paper="Jacob et al. 2018",
+                link="https://arxiv.org/abs/1712.05877",
             )
 
     def parse(self, value: object) -> Value:
@@ -97,9 +99,8 @@ class Bits(Kind):
         calibrated = [name for name, width in widths.items() if width.activations < FLOAT_BITS]
         ranges = observe_inputs(network, calibrated, around.calibration)
         for name, width in widths.items():
-            network.set_submodule(
-                name, quantized(network.get_submodule(name), width, ranges.get(name))
-            )
+            stand_in = quantized(network.get_submodule(name), width, ranges.get(name))
+            replace_module(network, name, stand_in)
         return network
 
 
@@ -176,7 +177,7 @@ def quantized(
 
 def rounded_weight(weight: torch.Tensor, bits: int) -> torch.Tensor:
     """A weight rounded symmetrically to `bits`, one scale per output channel (dimension 0)."""
-    if bits >= FLOAT_BITS:
+    if bits >= FLOAT_BITS or weight.is_meta:  # torch's operator does not know the meta device
         return weight.clone()
     highest = 2 ** (bits - 1) - 1
     scale = weight.flatten(1).abs().amax(1).float().clamp_min(_SMALLEST_SCALE * highest) / highest

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ..errors import PlanError, nearest_names
 from .blueprint import Blueprint, LeftAlone
-from .kind import Value
+from .kind import Phase, Value
 from .kinds import KINDS
 from .plan import Choice, Plan
 
@@ -121,6 +121,24 @@ class Space:
             {d.name: d.options[round(position * (len(d.options) - 1))] for d in self.dimensions}
         )
 
+    def designs(self) -> list[Plan]:
+        """Plans to begin with: the baseline, then every option alone, everywhere at once.
+
+        Options of the last phase cost next to no training, so the last of theirs joins them all.
+        """
+        base = self.params(Plan())
+        for d in self.dimensions:
+            if KINDS.get(d.kind).phase is Phase.QUANTIZE:
+                base[d.name] = d.options[-1]
+        plans = [Plan(), self.plan(base)]
+        for kind in dict.fromkeys(d.kind for d in self.dimensions):
+            of_kind = [d for d in self.dimensions if d.kind == kind]
+            for option in dict.fromkeys(option for d in of_kind for option in d.options):
+                changed = {d.name: option for d in of_kind if option in d.options}
+                plans.append(self.plan(base | changed))
+        inside = (plan for plan in plans if not any(map(self._fault, plan.choices)))
+        return list(dict.fromkeys(inside))
+
     def check(self, plan: Plan) -> None:
         """See that a plan lies in the space.
 
@@ -135,9 +153,12 @@ class Space:
     def signature(self) -> str:
         """Tells spaces apart: 12 hexadecimal digits over all decisions and the network's layers."""
         said = [[d.name, list(d.options)] for d in self.dimensions]
-        layers = [[layer.name, layer.op, layer.positions] for layer in self.blueprint.layers]
-        sizes = sorted(self.blueprint.sizes.items())
-        text = json.dumps([said, layers, sizes])
+        sizes = self.blueprint.sizes
+        layers = [
+            [layer.name, layer.op, layer.positions, layer.weights(sizes), layer.other_params(sizes)]
+            for layer in self.blueprint.layers
+        ]
+        text = json.dumps([said, layers, sorted(sizes.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _fault(self, choice: Choice) -> str:

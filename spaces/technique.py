@@ -12,11 +12,12 @@ class Technique:
         title: in words.
         replaces: what it acts on.
         saves: what it typically saves there.
-        source: author, year and address of what it comes from; empty if it is common knowledge.
+        paper, link: what it comes from and where to read it; empty if it is common knowledge.
     """
 
     name: str
     title: str
     replaces: str
     saves: str
-    source: str = ""
+    paper: str = ""
+    link: str = ""

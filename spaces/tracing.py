@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.hooks import RemovableHandle
 
 from ..errors import ModelError
-from .blueprint import HEAD, STEM, Blueprint, Channels, Geometry, Group, Layer, LeftAlone, Op
+from .blueprint import HEAD, STAGE, STEM, Blueprint, Channels, Geometry, Group, Layer, LeftAlone, Op
 from .channels import FoundGroup, find_groups, kept_channels, remove_channels, share_channels
 
 
@@ -229,7 +229,7 @@ def _with_stages(layers: Sequence[Layer]) -> list[Layer]:
         elif layer.name == stem:
             current = STEM
         elif layer.name in resolutions:
-            current = f"stage{number[resolutions[layer.name]]}"
+            current = f"{STAGE}{number[resolutions[layer.name]]}"
         staged.append(replace(layer, stage=current))
     return staged
 

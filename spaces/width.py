@@ -34,7 +34,8 @@ class Width(Kind):
             title="width multiplier",
             replaces="all layers of a stage",
             saves="up to width x width of a stage's params and FLOPs",
-            source="MobileNets, Howard et al. 2017, https://arxiv.org/abs/1704.04861",
+            paper="MobileNets, Howard et al. 2017",
+            link="https://arxiv.org/abs/1704.04861",
         )
 
     def parse(self, value: object) -> Value:

@@ -10,6 +10,7 @@ from torch import nn
 from ...errors import PlanError
 from ..blueprint import Blueprint, Channels, Group, Layer, LeftAlone
 from ..kind import Kind, Phase, Surroundings, Value
+from ..replacing import replace_module
 from ..sites import Site, find_sites, refused_convolutions
 from ..technique import Technique
 from .family import FAMILIES, Piece, convolution, join, piece
@@ -64,7 +65,7 @@ class Blocks(Kind):
                 block = FAMILIES.get(family).build(site.spec(blueprint.sizes))
             if not original.weight.is_meta:
                 FAMILIES.get(family).inherit(block, original)
-            network.set_submodule(site.name, block.train(network.training))
+            replace_module(network, site.name, block.train(network.training))
         return network
 
     def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:

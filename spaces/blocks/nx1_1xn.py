@@ -24,7 +24,8 @@ class Nx1ThenOnexN(BlockFamily):
         title="Nx1 then 1xN convolution",
         replaces="convolutions of 3x3 and larger",
         saves="1.5x of a 3x3's params and FLOPs",
-        source="Inception v3, Szegedy et al. 2016, https://arxiv.org/abs/1512.00567",
+        paper="Inception v3, Szegedy et al. 2016",
+        link="https://arxiv.org/abs/1512.00567",
     )
 
     def build(self, spec: ConvSpec) -> nn.Module:

@@ -23,7 +23,8 @@ class Separable(BlockFamily):
         title="depthwise separable convolution",
         replaces="convolutions of 3x3 and larger",
         saves="8-9x of a 3x3's params and FLOPs",
-        source="Xception, Chollet 2017, https://arxiv.org/abs/1610.02357",
+        paper="Xception, Chollet 2017",
+        link="https://arxiv.org/abs/1610.02357",
     )
 
     def build(self, spec: ConvSpec) -> nn.Module:

@@ -85,7 +85,8 @@ def _builder(depth: int) -> Model:
         title=f"CIFAR ResNet-{depth}, for small images",
         build=lambda classes, channels: CifarResNet(depth, classes, channels),
         channels=None,
-        source="He et al. 2016, section 4.2, https://arxiv.org/abs/1512.03385",
+        paper="He et al. 2016, section 4.2",
+        link="https://arxiv.org/abs/1512.03385",
     )
 
 

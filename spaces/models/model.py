@@ -18,14 +18,15 @@ class Model:
         title: in words.
         build: (classes, image channels) -> the network with random weights.
         channels: the image channels that it takes: 1, 3, or None for either.
-        source: author, year and address.
+        paper, link: what it comes from and where to read it.
     """
 
     name: str
     title: str
     build: Callable[[int, int], nn.Module]
     channels: int | None
-    source: str = ""
+    paper: str = ""
+    link: str = ""
 
 
 MODELS: Registry[Model] = Registry("model", see="paredown models")
@@ -46,6 +47,8 @@ def build_model(name: str, classes: int, channels: int) -> nn.Module:
     model = MODELS.get(name)
     if model.channels not in (None, channels):
         raise ModelError(f"{name} takes images of {model.channels} channels, got {channels}")
+    if classes < 1 or channels < 1:
+        raise ModelError(f"{name} cannot be built for {classes} classes and {channels} channels")
     try:
         return model.build(classes, channels)
     except (TypeError, ValueError) as error:

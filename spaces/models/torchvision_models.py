@@ -9,7 +9,7 @@ from ..._torchvision import torchvision
 from .model import MODELS, Model
 
 _TITLE = "torchvision's classifier"
-_SOURCE = "https://docs.pytorch.org/vision/stable/models.html"
+_LINK = "https://docs.pytorch.org/vision/stable/models.html"
 
 
 def _build(name: str, classes: int) -> nn.Module:
@@ -31,7 +31,7 @@ def _model(name: str) -> Model:
         title=_TITLE,
         build=lambda classes, _: _build(name, classes),
         channels=3,
-        source=_SOURCE,
+        link=_LINK,
     )
 
 

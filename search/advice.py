@@ -1,0 +1,40 @@
+"""What to do when no plan keeps within a budget."""
+
+import math
+
+from .answers import Answer
+from .tables import points
+from .winners import Verdict, times_smaller
+
+
+def advice(found: Answer) -> str:
+    """The closest miss per budget that got no plan, and what to relax."""
+    lines = [_miss(found, verdict) for verdict in found.misses]
+    return "\n".join([*lines, *_what_to_relax(found)])
+
+
+def _miss(found: Answer, verdict: Verdict) -> str:
+    said = f"no plan that saves anything keeps within {verdict.budget.text}"
+    closest = verdict.closest
+    if closest is None or closest.cost is None or closest.plan is None:
+        return f"{said}; none has been scored yet"
+    smaller = times_smaller(found.baseline.cost, closest.cost)
+    return (
+        f"{said}; the closest miss is trial {closest.number} with a drop of "
+        f"{points(closest.drop)} pp at {smaller:.1f}x smaller: {closest.plan.describe()}"
+    )
+
+
+def _what_to_relax(found: Answer) -> list[str]:
+    drops = [v.closest.drop for v in found.misses if v.closest and v.closest.drop is not None]
+    lines = []
+    if drops:
+        enough = math.ceil(min(drops) * 10) / 10
+        lines.append(
+            f"a budget of {enough:g} pp would do: paredown best {found.study} --max-drop {enough:g}"
+        )
+    lines.append(
+        "or search on with more --trials, train longer ([train] epochs), "
+        "or offer gentler options in [space]"
+    )
+    return lines

@@ -1,0 +1,116 @@
+"""What a study answers, as plain data: the JSON of the commands, and what their tables show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from ..objectives.budget import Budget
+from .record import How, Record, read_records
+from .storage import BUDGETS, TESTED, Baseline, read_baseline
+from .winners import Verdict, times_smaller, verdicts
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a study has found so far.
+
+    Attributes:
+        study: its name.
+        baseline: the untouched network.
+        records: all trials.
+        verdicts: what each budget buys, the smallest first.
+        tested: plan key -> accuracy and drop on the test split, for winners.
+    """
+
+    study: str
+    baseline: Baseline
+    records: Sequence[Record]
+    verdicts: Sequence[Verdict]
+    tested: Mapping[str, Mapping[str, float]]
+
+    @property
+    def misses(self) -> list[Verdict]:
+        """The budgets that no plan keeps within."""
+        return [verdict for verdict in self.verdicts if verdict.winner is None]
+
+    def count(self, *how: How) -> int:
+        """How many trials ended in one of these ways."""
+        return sum(record.how in how for record in self.records)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `paredown best` and `paredown search`."""
+        return {
+            "study": self.study,
+            "baseline": _baseline(self.baseline),
+            "trials": {str(how): self.count(how) for how in How if self.count(how)},
+            "budgets": [self._verdict(verdict) for verdict in self.verdicts],
+        }
+
+    def _verdict(self, verdict: Verdict) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "max_drop": verdict.budget.max_drop,
+            "feasible": verdict.winner is not None,
+            "baseline_accuracy": self.baseline.accuracy,
+        }
+        empty = dict.fromkeys(_FIGURES)
+        if verdict.winner is None:
+            closest = self._figures(verdict.closest) if verdict.closest else None
+            return said | empty | {"closest": closest}
+        return said | empty | self._figures(verdict.winner)
+
+    def _figures(self, record: Record) -> dict[str, Any]:
+        if record.plan is None or record.cost is None:
+            raise ValueError(f"trial {record.number} has no plan")
+        tested = self.tested.get(record.plan.key, {})
+        return {
+            "trial": record.number,
+            "plan": record.plan.to_dict(),
+            **record.cost.to_dict(),
+            "accuracy": record.accuracy,
+            "drop": record.drop,
+            "times_smaller": times_smaller(self.baseline.cost, record.cost),
+            "test_accuracy": tested.get("accuracy"),
+            "test_drop": tested.get("drop"),
+        }
+
+
+_FIGURES = (
+    "trial",
+    "plan",
+    "params",
+    "params_effective",
+    "macs",
+    "flops",
+    "flops_effective",
+    "bops",
+    "bytes",
+    "accuracy",
+    "drop",
+    "times_smaller",
+    "test_accuracy",
+    "test_drop",
+)
+
+
+def answer(study: optuna.Study, budgets: Sequence[Budget] = ()) -> Answer:
+    """What a study has found for these budgets, or for those it was started with.
+
+    Raises:
+        StorageError: the study has no baseline yet.
+    """
+    baseline = read_baseline(study)
+    records = read_records(study.get_trials(deepcopy=False))
+    asked = budgets or [Budget(float(value)) for value in study.user_attrs[BUDGETS]]
+    return Answer(
+        study=study.study_name,
+        baseline=baseline,
+        records=records,
+        verdicts=verdicts(records, baseline, asked),
+        tested=study.user_attrs.get(TESTED, {}),
+    )
+
+
+def _baseline(baseline: Baseline) -> dict[str, Any]:
+    return {"accuracy": baseline.accuracy, **baseline.cost.to_dict()}

@@ -1,0 +1,197 @@
+"""Runs a study: asks Optuna for plans, evaluates those worth it, and tells Optuna the rest."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from ..errors import PredictionMismatch, TrainingDiverged
+from ..objectives.cache import Cache
+from ..objectives.evaluator import Evaluator
+from ..objectives.task import Task
+from ..spaces.plan import Plan
+from ..spaces.space import Space
+from ..spaces.tracing import example_images, trace_with_groups
+from . import notes, record
+from .config import StudyConfig
+from .record import How, Record, read_records
+from .samplers import make_sampler
+from .storage import (
+    BASELINE,
+    BUDGETS,
+    TESTED,
+    Baseline,
+    continue_or_create,
+    identity,
+    open_storage,
+    stop_trial,
+    worker_mark,
+)
+from .watcher import Watcher
+from .winners import beaten_by, verdicts
+
+_MOST_FREE_IN_A_ROW = 200
+"""Proposals without training after which a search counts as finished: the space is used up."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A search that has ended.
+
+    Attributes:
+        study: the Optuna study.
+        interrupted: whether the user stopped it.
+    """
+
+    study: optuna.Study
+    interrupted: bool
+
+
+def prepare(config: StudyConfig) -> tuple[Task, Space]:
+    """The task and space of a study; nothing is trained or written.
+
+    Raises:
+        InputError: the model, data or weights cannot be used.
+    """
+    task = Task.load(
+        config.model, config.data.request(), config.recipes, config.seed, config.weights
+    )
+    images = example_images(task.splits.channels, task.splits.size)
+    return task, Space.of(trace_with_groups(task.build(), images), config.space)
+
+
+def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Finished:
+    """Run a study, or go on with it, until it has its trials or its time is over.
+
+    Raises:
+        InputError: model, data, weights or storage cannot be used; nothing was written.
+        TrainingDiverged: of the baseline.
+    """
+    task, space = prepare(config)
+    what = identity(task, space)
+    evaluator = Evaluator(task, space, cache, watcher)
+    storage = open_storage(url)
+    study, _ = continue_or_create(storage, url, config.name, what)
+    watcher.prepared(config, url, evaluator)
+    try:
+        run = _Run(config, study, evaluator, watcher)
+        interrupted = run.until_done()
+        if not interrupted:
+            run.test_winners()
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        watcher.finished()
+    return Finished(study, interrupted)
+
+
+class _Run:
+    """One run of a study, from the baseline to the last trial."""
+
+    def __init__(
+        self, config: StudyConfig, study: optuna.Study, evaluator: Evaluator, watcher: Watcher
+    ) -> None:
+        self.config, self.study, self.evaluator, self.watcher = config, study, evaluator, watcher
+        self.space, self.budgets = evaluator.space, config.max_drop
+        self.deadline = time.monotonic() + (config.timeout or float("inf"))
+        self.baseline = self._baseline()
+        done = len(study.get_trials(deepcopy=False))
+        study.sampler = make_sampler(config.sampler, config.seed + done, self._constraints)
+        if not done:
+            for plan in self.space.designs():
+                study.enqueue_trial(self.space.params(plan))
+
+    def until_done(self) -> bool:
+        """Evaluate plans until there are enough. Returns whether the user interrupted."""
+        free = 0
+        while self._trained() < self.config.trials and time.monotonic() < self.deadline:
+            ended = self._one_trial()
+            if ended is None:
+                return True
+            free = 0 if ended.how in (How.EVALUATED, How.FAILED) else free + 1
+            if free >= min(_MOST_FREE_IN_A_ROW, self.space.size):
+                break
+        return False
+
+    def test_winners(self) -> None:
+        """Score each winner on the test split, once and for all."""
+        for found in verdicts(self._records(), self.baseline, self.budgets):
+            tested = dict(self.study.user_attrs.get(TESTED, {}))
+            winner = found.winner.plan if found.winner else None
+            if winner is None or winner.key in tested:
+                continue
+            outcome = self.evaluator.test(winner)
+            tested[winner.key] = {"accuracy": outcome.accuracy, "drop": outcome.drop}
+            self.study.set_user_attr(TESTED, tested)
+
+    def _baseline(self) -> Baseline:
+        """The baseline, trained if it must be, and the study told what it is about."""
+        cost = self.evaluator.foretold_cost(Plan())
+        baseline = Baseline(self.evaluator.baseline_score.accuracy, cost)
+        self.study.set_user_attr(BASELINE, baseline.to_dict())
+        self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
+        notes.describe_study(self.study, self.config, self.evaluator, baseline)
+        self.watcher.baseline_ready(baseline, self._records())
+        return baseline
+
+    def _one_trial(self) -> Record | None:
+        """Ask for a plan and see it through; None if the user interrupted."""
+        trial = self.study.ask()
+        trial.set_user_attr(record.WORKER, worker_mark())
+        try:
+            state = self._settle(trial)
+        except (TrainingDiverged, PredictionMismatch) as error:
+            record.write_failure(trial, str(error))
+            state = TrialState.FAIL
+        except BaseException as error:
+            stop_trial(self.study, trial, f"stopped by {type(error).__name__}")
+            if isinstance(error, KeyboardInterrupt):
+                return None
+            raise
+        failed = state == TrialState.FAIL
+        self.study.tell(trial, None if failed else self._values(trial), state=state)
+        records = self._records()
+        ended = next(r for r in reversed(records) if r.number == trial.number)
+        self.watcher.trial_ended(ended, records)
+        return ended
+
+    def _settle(self, trial: optuna.Trial) -> TrialState:
+        """Train the trial's plan, unless something known already settles it."""
+        plan = self.space.suggest(trial)
+        cost = self.evaluator.foretold_cost(plan)
+        record.write_plan(trial, plan, cost)
+        records = self._records()
+        earlier = next((r for r in records if r.plan == plan and r.number != trial.number), None)
+        if earlier is not None and earlier.is_scored:
+            record.write_repeat(trial, earlier)
+        elif earlier is not None and earlier.how is How.FAILED:
+            raise TrainingDiverged(f"failed before, in trial {earlier.number}: {earlier.why}")
+        elif beater := beaten_by(records, cost, self.budgets[0]):
+            record.write_beaten(trial, beater)
+        else:
+            self.watcher.trial_begins(trial.number, plan)
+            outcome = self.evaluator.evaluate(plan)
+            record.write_outcome(trial, outcome)
+        notes.describe_trial(trial, plan)
+        return TrialState.COMPLETE
+
+    def _values(self, trial: optuna.Trial) -> tuple[float, float]:
+        attrs = trial.user_attrs
+        return attrs["params_effective"], attrs["flops_effective"]
+
+    def _constraints(self, trial: FrozenTrial) -> Sequence[float]:
+        """How far a trial is outside the largest budget, in percentage points.
+
+        A plan that was not trained because a feasible one costs less counts as just feasible: it
+        can be on no front, and nothing speaks for its breaking the budget.
+        """
+        drop = record.drop_of(trial)
+        return (0.0 if drop is None else drop - self.budgets[-1].max_drop,)
+
+    def _trained(self) -> int:
+        return sum(r.how in (How.EVALUATED, How.FAILED) for r in self._records())
+
+    def _records(self) -> list[Record]:
+        return read_records(self.study.get_trials(deepcopy=False))

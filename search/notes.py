@@ -1,0 +1,65 @@
+"""Notes that the dashboard shows beside a study and its trials."""
+
+import warnings
+
+import optuna
+import optuna_dashboard
+
+from ..objectives.evaluator import Evaluator
+from ..spaces.plan import Plan
+from .config import StudyConfig
+from .storage import OBJECTIVES, Baseline
+
+_STUDY_NOTE = """\
+# How far can {model} be pared down on {data}?
+
+| | |
+|---|---|
+| Model | {model}, {params:,} params, {macs:,} MACs |
+| Data | {data}: {train:,} train, {search:,} search, {test:,} test images, {classes} classes |
+| Baseline | {accuracy:.2f} % on the search split |
+| Budgets | {budgets} |
+| Space | {size:,} plans |
+| Seed | {seed} |
+
+**Objectives** (both minimized): effective params and effective FLOPs. A b-bit parameter counts \
+b/32, an operation max(weight bits, activation bits)/32.
+
+**Constraint**: the drop in accuracy beyond the largest budget, in percentage points; above 0 is \
+infeasible. A trial's own drop is its attribute `drop_pp`.
+
+The dashboard's "best trials" do not know about the smaller budgets: `paredown best {name}` does.
+"""
+
+
+def describe_study(
+    study: optuna.Study, config: StudyConfig, evaluator: Evaluator, baseline: Baseline
+) -> None:
+    """Name a study's objectives and say what it is about."""
+    splits = evaluator.task.splits
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(OBJECTIVES)
+    optuna_dashboard.save_note(
+        study,
+        _STUDY_NOTE.format(
+            name=config.name,
+            model=config.model,
+            data=splits.name,
+            params=baseline.cost.params,
+            macs=baseline.cost.macs,
+            train=len(splits.train),
+            search=len(splits.search),
+            test=len(splits.test),
+            classes=evaluator.task.classes,
+            accuracy=baseline.accuracy,
+            budgets=", ".join(budget.text for budget in config.max_drop),
+            size=evaluator.space.size,
+            seed=config.seed,
+        ),
+    )
+
+
+def describe_trial(trial: optuna.Trial, plan: Plan) -> None:
+    """Say a trial's plan in words. To be called before the study is told of the trial."""
+    optuna_dashboard.save_note(trial, plan.describe())

@@ -1,0 +1,163 @@
+"""What a search shows while it runs: a live picture on a terminal, a line per trial elsewhere."""
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ..objectives.budget import Budget
+from ..objectives.evaluator import Evaluator
+from ..spaces.plan import Plan
+from .config import StudyConfig
+from .record import How, Record
+from .storage import Baseline
+from .tables import plain_table, points, short
+from .watcher import Watcher
+from .winners import times_smaller, verdicts
+
+_ENOUGH_TO_GUESS = 3
+"""Evaluated plans before the time that is left is worth a guess."""
+
+
+class Screen(Watcher):
+    """Shows trial, stage, epoch, time left and the best plan so far per budget.
+
+    Args:
+        console: where to; if it is no terminal, lines are printed instead.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.stage_name, self.epochs, self.epochs_done, self.loss = "", 0, 0, 0.0
+        self.trial: int | None = None
+        self.trials, self.done, self.done_before = 0, 0, 0
+        self.began = time.monotonic()
+        self.deadline: float | None = None
+        self.baseline: Baseline | None = None
+        self.budgets: Sequence[Budget] = ()
+        self.records: Sequence[Record] = ()
+        self.live = Live(console=console, get_renderable=self._picture, refresh_per_second=8)
+
+    def prepared(self, config: StudyConfig, storage: str, evaluator: Evaluator) -> None:
+        splits = evaluator.task.splits
+        self.trials, self.budgets = config.trials, config.max_drop
+        self.began = time.monotonic()
+        self.deadline = self.began + config.timeout if config.timeout else None
+        self.console.print(
+            f"[bold]{escape(config.name)}[/]: {config.model} on {escape(splits.name)}, "
+            f"{len(splits.train):,} train, {len(splits.search):,} search and "
+            f"{len(splits.test):,} test images"
+        )
+        self.console.print(
+            f"{evaluator.space.size:,} plans, {config.trials} to try; "
+            f"kept in [cyan]{escape(storage)}[/]",
+            highlight=False,
+        )
+        if self.console.is_terminal:
+            self.live.start()
+
+    def stage(self, name: str, epochs: int = 0) -> None:
+        self.stage_name, self.epochs, self.epochs_done = name, epochs, 0
+
+    def epoch(self, done: int, loss: float) -> None:
+        self.epochs_done, self.loss = done, loss
+
+    def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
+        self.baseline, self.records = baseline, records
+        self.done = self.done_before = _trained(records)
+        self.began = time.monotonic()
+        self.console.print(
+            f"baseline: [bold]{baseline.accuracy:.2f} %[/], {short(baseline.cost.params)} params, "
+            f"{short(baseline.cost.macs)} MACs"
+        )
+        if self.done:
+            self.console.print(f"going on after {self.done} trials")
+
+    def trial_begins(self, number: int, plan: Plan) -> None:
+        self.trial = number
+
+    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+        self.records, self.done = records, _trained(records)
+        if record.how is How.FAILED:
+            self.console.print(f"[yellow]trial {record.number} failed[/]: {escape(record.why)}")
+        elif not self.console.is_terminal and record.how is How.EVALUATED:
+            self.console.print(self._line(record), soft_wrap=True, highlight=False)
+
+    def finished(self) -> None:
+        if self.live.is_started:
+            self.live.update(Text(""))
+            self.live.transient = True
+            self.live.stop()
+
+    def _line(self, record: Record) -> str:
+        smaller = ""
+        if self.baseline and record.cost:
+            smaller = f", {times_smaller(self.baseline.cost, record.cost):.1f}x smaller"
+        plan = record.plan.describe() if record.plan else ""
+        return f"{self.done}/{self.trials}  drop {points(record.drop)}{smaller}  {escape(plan)}"
+
+    def _picture(self) -> RenderableType:
+        parts: list[RenderableType] = [self._bar(), self._now()]
+        if self.baseline:
+            parts.append(self._best(self.baseline))
+        return Group(*parts)
+
+    def _bar(self) -> Table:
+        grid = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=max(self.trials, 1), completed=self.done, width=32)
+        grid.add_row(Text(f"{self.done} of {self.trials} plans"), bar, Text(self._time_left()))
+        return grid
+
+    def _now(self) -> Text:
+        if not self.stage_name:
+            return Text("")
+        trial = "" if self.trial is None else f"trial {self.trial}: "
+        epoch = f" epoch {self.epochs_done}/{self.epochs}" if self.epochs else ""
+        loss = f", loss {self.loss:.3f}" if self.epochs and self.epochs_done else ""
+        return Text(f"{trial}{self.stage_name}{epoch}{loss}", style="dim")
+
+    def _best(self, baseline: Baseline) -> Table:
+        table = plain_table("budget", ">drop", ">params", ">MACs", ">smaller")
+        for verdict in verdicts(self.records, baseline, self.budgets):
+            winner = verdict.winner
+            if winner is None or winner.cost is None:
+                table.add_row(verdict.budget.text, "-", "-", "-", "-")
+                continue
+            table.add_row(
+                verdict.budget.text,
+                points(winner.drop),
+                short(winner.cost.params),
+                short(winner.cost.macs),
+                f"{times_smaller(baseline.cost, winner.cost):.1f}x",
+            )
+        return table
+
+    def _time_left(self) -> str:
+        now = time.monotonic()
+        in_this_run = self.done - self.done_before
+        guesses = []
+        if in_this_run >= _ENOUGH_TO_GUESS:
+            per_trial = (now - self.began) / in_this_run
+            guesses.append(per_trial * (self.trials - self.done))
+        if self.deadline is not None:
+            guesses.append(max(0.0, self.deadline - now))
+        return f"about {duration(min(guesses))} left" if guesses else ""
+
+
+def duration(seconds: float) -> str:
+    """A duration in words: 95 -> "1 min 35 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _trained(records: Sequence[Record]) -> int:
+    return sum(record.how in (How.EVALUATED, How.FAILED) for record in records)

@@ -1,0 +1,214 @@
+"""Where studies live: opened, compared with what is asked now, and told what they are about."""
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy.exc
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from ..errors import StorageError, UnknownName
+from ..objectives.cost import Cost
+from ..objectives.task import Task, versions
+from ..spaces.space import Space
+from .record import WORKER, write_stopped
+
+DEFAULT_FILE = "paredown.db"
+
+IDENTITY = "paredown"
+BASELINE = "baseline"
+BUDGETS = "budgets"
+TESTED = "tested"
+_DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
+OBJECTIVES = ["effective params", "effective FLOPs"]
+
+
+def default_storage() -> str:
+    """The SQLite file in the working folder."""
+    return f"sqlite:///{DEFAULT_FILE}"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The untouched network, as a study keeps it."""
+
+    accuracy: float
+    cost: Cost
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"accuracy": self.accuracy, "cost": asdict(self.cost)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Baseline":
+        return cls(float(data["accuracy"]), Cost(**data["cost"]))
+
+
+def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
+    """The storage at a URL.
+
+    Args:
+        url: as SQLAlchemy writes it, as in sqlite:///paredown.db.
+        must_exist: do not make a new SQLite file.
+
+    Raises:
+        StorageError: it cannot be opened.
+    """
+    path = _sqlite_path(url)
+    if path and must_exist and not path.exists():
+        raise StorageError(f"no studies at {url}: there is no file {path}; run `paredown search`")
+    if path and not path.parent.is_dir():
+        raise StorageError(f"the storage {url} cannot be opened: no folder {path.parent}")
+    try:
+        return RDBStorage(url)
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.OptunaError,
+        ImportError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StorageError(f"the storage {url} cannot be opened: {reason}") from None
+
+
+def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
+    """An existing study.
+
+    Raises:
+        UnknownName: there is none of that name.
+        StorageError: it is not Paredown's, or has no baseline yet.
+    """
+    names = optuna.get_all_study_names(storage)
+    if name not in names:
+        raise UnknownName(f"study in {url}", name, names)
+    study = optuna.load_study(study_name=name, storage=storage)
+    if IDENTITY not in study.user_attrs:
+        raise StorageError(f"study {name!r} in {url} was not made by paredown")
+    return study
+
+
+def read_baseline(study: optuna.Study) -> Baseline:
+    """The baseline that a study compares with.
+
+    Raises:
+        StorageError: the search was stopped before it was known.
+    """
+    if BASELINE not in study.user_attrs:
+        raise StorageError(
+            f"study {study.study_name!r} has no baseline yet; run `paredown search` to go on"
+        )
+    return Baseline.from_dict(study.user_attrs[BASELINE])
+
+
+def identity(task: Task, space: Space) -> dict[str, Any]:
+    """What must be the same for a study to go on: other results could not be compared."""
+    recipes = {name: asdict(getattr(task.recipes, name)) for name in ("train", "fine_tune")}
+    trained = task.weights is None
+    recipes["baseline"] = asdict(task.recipes.baseline) if trained else {}
+    return {
+        "model": task.model,
+        "data": task.splits.name,
+        "images": task.splits.fingerprint,
+        "classes": task.classes,
+        "weights": None if trained else task.weights_digest,
+        "space": space.signature,
+        "seed": task.seed,
+        "recipes": recipes,
+    }
+
+
+def continue_or_create(
+    storage: BaseStorage, url: str, name: str, what: Mapping[str, Any]
+) -> tuple[optuna.Study, bool]:
+    """The study of that name, made if need be; and whether it was there.
+
+    Args:
+        storage: an open storage.
+        url: its address, for errors.
+        name: of the study.
+        what: its identity.
+
+    Raises:
+        StorageError: the study there is of something else; the message says what differs.
+    """
+    if name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage)
+        _check_same(study, url, what)
+        _bury_dead_trials(study)
+        return study, True
+    study = optuna.create_study(study_name=name, storage=storage, directions=_DIRECTIONS)
+    study.set_user_attr(IDENTITY, json.dumps(what))
+    study.set_user_attr("versions", json.dumps(versions()))
+    return study, False
+
+
+def stop_trial(study: optuna.Study, trial: optuna.Trial, why: str) -> None:
+    """End a trial that could not run to its end, and have its plan proposed again."""
+    write_stopped(trial, why)
+    study.tell(trial, state=TrialState.FAIL)
+    if trial.params:
+        study.enqueue_trial(trial.params)
+
+
+def worker_mark() -> str:
+    """Names this process, so that others can tell whether it still runs."""
+    return json.dumps({"host": platform.node(), "pid": os.getpid()})
+
+
+def _check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
+    there = f"study {study.study_name!r} in {url}"
+    if IDENTITY not in study.user_attrs:
+        raise StorageError(f"{there} was not made by paredown; choose another --name")
+    kept: dict[str, Any] = json.loads(study.user_attrs[IDENTITY])
+    wanted = json.loads(json.dumps(what))
+    differing = [key for key in wanted if kept.get(key) != wanted[key]]
+    if differing:
+        said = "; ".join(_difference(key, kept.get(key), wanted[key]) for key in differing)
+        raise StorageError(
+            f"{there} is of something else: {said}. Choose another --name to start afresh"
+        )
+
+
+def _difference(key: str, kept: object, wanted: object) -> str:
+    if isinstance(kept, dict) and isinstance(wanted, dict):
+        inner = (k for k in wanted if kept.get(k) != wanted[k])
+        return "; ".join(_difference(f"{key}.{k}", kept.get(k), wanted[k]) for k in inner)
+    return f"{key} is {kept} there and {wanted} here"
+
+
+def _bury_dead_trials(study: optuna.Study) -> None:
+    """Mark as failed what a killed process left running, so that it is proposed again."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if _is_dead(trial.user_attrs.get(WORKER)):
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+                stop_trial(study, optuna.Trial(study, trial._trial_id), "its process is gone")
+
+
+def _is_dead(mark: str | None) -> bool:
+    if mark is None:
+        return True
+    worker = json.loads(mark)
+    if worker["host"] != platform.node():
+        return False  # out of sight: another machine may still be at it
+    if worker["pid"] == os.getpid():
+        return True  # a number that the system gave out again
+    try:
+        os.kill(worker["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _sqlite_path(url: str) -> Path | None:
+    prefix = "sqlite:///"
+    return Path(url.removeprefix(prefix).split("?")[0]) if url.startswith(prefix) else None

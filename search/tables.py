@@ -1,0 +1,134 @@
+"""Tables for the terminal."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..objectives.cost import Cost
+from ..spaces.blueprint import LeftAlone
+from ..spaces.space import Space
+from .answers import Answer
+from .record import Record
+from .winners import Verdict, times_smaller
+
+_UNITS = ("", "k", "M", "G", "T")
+
+
+def short(value: float) -> str:
+    """A count in three digits: 269434 -> 269 k."""
+    unit = 0
+    while abs(value) >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    digits = 0 if unit == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f}{' ' + _UNITS[unit] if unit else ''}"
+
+
+def plain_table(*headings: str, title: str = "") -> Table:
+    """An empty table in the style of all of them; headings that begin with > align right."""
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for heading in headings:
+        right = heading.startswith(">")
+        table.add_column(heading.lstrip(">"), justify="right" if right else "left")
+    return table
+
+
+def winners_table(answer: Answer) -> Table:
+    """Per budget what it buys, under the baseline."""
+    table = plain_table(
+        "budget", ">params", ">MACs", ">bytes", ">accuracy", ">drop", ">test drop", ">smaller"
+    )
+    base = answer.baseline
+    table.add_row("baseline", *_costs(base.cost), f"{base.accuracy:.2f} %", "", "", "1.0x")
+    for verdict in answer.verdicts:
+        table.add_row(*_verdict_cells(answer, verdict))
+    return table
+
+
+def _verdict_cells(answer: Answer, verdict: Verdict) -> Iterable[str | Text]:
+    record = verdict.winner
+    name = f"{verdict.budget.text}"
+    if record is None or record.cost is None or record.plan is None:
+        return (name, *[Text("-", style="dim")] * 6, Text("nothing fits", style="red"))
+    test_drop = answer.tested.get(record.plan.key, {}).get("drop")
+    return (
+        Text(name, style="bold"),
+        *_costs(record.cost),
+        f"{record.accuracy:.2f} %",
+        points(record.drop),
+        points(test_drop),
+        Text(f"{times_smaller(answer.baseline.cost, record.cost):.1f}x", style="bold green"),
+    )
+
+
+def points(drop: float | None) -> str:
+    """A drop with its sign: +0.28 is lost, -0.28 gained."""
+    return "-" if drop is None else f"{drop:+.2f}"
+
+
+def _costs(cost: Cost) -> tuple[str, str, str]:
+    return short(cost.params), short(cost.macs), f"{short(cost.bytes)}B"
+
+
+def cost_table(rows: Sequence[tuple[str, Cost]]) -> Table:
+    """Costs side by side."""
+    names = [name for name, _ in rows]
+    table = plain_table("", *(f">{name}" for name in names))
+    lines: list[tuple[str, list[str]]] = [
+        ("params", [f"{cost.params:,}" for _, cost in rows]),
+        ("params, effective", [f"{cost.params_effective:,.0f}" for _, cost in rows]),
+        ("MACs (conv and linear)", [f"{cost.macs:,}" for _, cost in rows]),
+        ("FLOPs (2 x MACs)", [f"{cost.flops:,}" for _, cost in rows]),
+        ("FLOPs, effective", [f"{cost.flops_effective:,.0f}" for _, cost in rows]),
+        ("BOPs", [f"{cost.bops:,}" for _, cost in rows]),
+        ("bytes of parameters", [f"{cost.bytes:,}" for _, cost in rows]),
+    ]
+    for name, cells in lines:
+        table.add_row(name, *cells)
+    return table
+
+
+def space_table(space: Space) -> Table:
+    """The decisions of a space: one line per kind and set of options."""
+    table = plain_table("choice", "options", "places", title="What is searched")
+    rows = dict[tuple[str, tuple[Any, ...]], list[str]]()
+    for dimension in space.dimensions:
+        rows.setdefault((dimension.kind, dimension.options), []).append(dimension.place)
+    for (kind, options), places in rows.items():
+        said = ", ".join(f"{o:g}" if isinstance(o, float) else o for o in options)
+        table.add_row(kind, said, ", ".join(places))
+    return table
+
+
+def left_alone_table(left_alone: Sequence[LeftAlone], most: int = 12) -> Table:
+    """What no technique can touch, and why; places with the same reason share a line."""
+    table = plain_table("technique", "left alone", "because", title="What is left alone")
+    reasons = dict[tuple[str, str], list[str]]()
+    for one in left_alone:
+        reasons.setdefault((one.what, one.reason), []).append(one.name)
+    for (what, reason), names in list(reasons.items())[:most]:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        table.add_row(what, ", ".join(names[:3]) + more, reason)
+    if len(reasons) > most:
+        table.add_row("", f"{len(reasons) - most} more reasons", "")
+    return table
+
+
+def plans_of(answer: Answer) -> Table:
+    """The winners' plans in words."""
+    table = plain_table("budget", "trial", "plan")
+    for verdict in answer.verdicts:
+        record: Record | None = verdict.winner
+        if record and record.plan:
+            table.add_row(verdict.budget.text, str(record.number), record.plan.describe())
+    return table
+
+
+def print_answer(console: Console, answer: Answer) -> None:
+    """The answer of a study: what each budget buys, by which plan, and the closest misses."""
+    console.print(winners_table(answer))
+    if len(answer.misses) < len(answer.verdicts):
+        console.print(plans_of(answer))

@@ -1,0 +1,29 @@
+"""Hooks by which a search says what it does. The screen is one of them."""
+
+from collections.abc import Sequence
+
+from ..objectives.evaluator import Evaluator
+from ..objectives.progress import Progress
+from ..spaces.plan import Plan
+from .config import StudyConfig
+from .record import Record
+from .storage import Baseline
+
+
+class Watcher(Progress):
+    """Does nothing; override what you want to see."""
+
+    def prepared(self, config: StudyConfig, storage: str, evaluator: Evaluator) -> None:
+        """Model, data and space are ready; nothing has been trained in this run."""
+
+    def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
+        """The baseline is trained and scored; `records` are the trials of earlier runs."""
+
+    def trial_begins(self, number: int, plan: Plan) -> None:
+        """A plan is about to be built."""
+
+    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+        """A trial has ended, this way or that; `records` are all trials, it included."""
+
+    def finished(self) -> None:
+        """The search is over, or was interrupted."""

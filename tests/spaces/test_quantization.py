@@ -1,0 +1,267 @@
+"""Quantization: rounded to the levels that integers have, no further than half a step."""
+
+import copy
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from paredown.spaces.apply import apply_phase
+from paredown.spaces.blueprint import Blueprint, Op
+from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.models import build_model
+from paredown.spaces.plan import Plan
+from paredown.spaces.quantization import (
+    BIT_WIDTHS,
+    BitWidth,
+    observe_inputs,
+    quantized,
+    rounded_weight,
+)
+from paredown.spaces.tracing import trace, trace_with_groups
+from torch import nn
+
+LAYERS = {
+    "conv": nn.Conv2d(3, 5, 3, stride=2, padding=1, dilation=2),
+    "conv without bias": nn.Conv2d(4, 6, (3, 5), padding="same", bias=False),
+    "depthwise": nn.Conv2d(6, 6, 3, groups=6),
+    "grouped, reflecting": nn.Conv2d(4, 8, 3, padding=1, groups=2, padding_mode="reflect"),
+    "linear": nn.Linear(12, 7),
+    "linear without bias": nn.Linear(12, 7, bias=False),
+}
+OF_EVERY_LAYER = pytest.mark.parametrize("layer", LAYERS.values(), ids=list(LAYERS))
+W8A8, W8A32 = BIT_WIDTHS.get("w8a8"), BIT_WIDTHS.get("w8a32")
+
+
+def inputs_of(layer: nn.Module) -> torch.Tensor:
+    torch.manual_seed(3)
+    if isinstance(layer, nn.Conv2d):
+        return torch.randn(2, layer.in_channels, 9, 9)
+    return torch.randn(2, 12)
+
+
+@given(st.integers(2, 8), st.integers(0, 2**16), st.floats(1e-3, 1e3))
+def test_weights_lie_on_symmetric_levels(bits: int, seed: int, spread: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(6, 4, 3, 3, generator=generator) * spread
+    rounded = rounded_weight(weight, bits)
+    highest = 2 ** (bits - 1) - 1
+    assert rounded.shape == weight.shape
+    for before, after in zip(weight.flatten(1), rounded.flatten(1), strict=True):
+        scale = before.abs().max() / highest
+        levels = after / scale
+        assert (levels - levels.round()).abs().max() < 1e-3
+        assert levels.abs().max() < highest + 1e-3  # as many below zero as above
+        assert len(after.unique()) <= 2**bits - 1
+        assert (after - before).abs().max() <= scale * 0.5001
+        assert after.abs().max() == pytest.approx(before.abs().max())
+
+
+def test_every_channel_has_its_own_scale() -> None:
+    weight = torch.randn(2, 8, 3, 3)
+    weight[1] *= 1e-3
+    rounded = rounded_weight(weight, 8)
+    for before, after in zip(weight, rounded, strict=True):
+        assert (after - before).norm() / before.norm() < 0.02
+
+
+def test_32_bits_and_channels_of_zeros_stay() -> None:
+    weight = torch.randn(3, 2, 3, 3)
+    weight[1] = 0
+    assert torch.equal(rounded_weight(weight, 32), weight)
+    assert rounded_weight(weight, 32) is not weight
+    assert torch.equal(rounded_weight(weight, 8)[1], weight[1])
+
+
+def test_rounding_twice_is_rounding_once() -> None:
+    once = rounded_weight(torch.randn(8, 4, 3, 3), 8)
+    assert torch.allclose(rounded_weight(once, 8), once, rtol=1e-5, atol=0)
+
+
+@given(st.floats(-100, 100), st.floats(0.01, 100), st.sampled_from([4, 8]), st.integers(0, 2**16))
+def test_activations_lie_on_levels(low: float, span: float, bits: int, seed: int) -> None:
+    rounder = quantized(nn.Linear(1, 1), BitWidth(32, bits, ""), (low, low + span)).inputs
+    low, high = min(low, 0.0), max(low + span, 0.0)  # zero is always a level
+    scale = (high - low) / (2**bits - 1)
+    x = torch.rand(4096, generator=torch.Generator().manual_seed(seed)) * (high - low) + low
+    rounded = rounder(x)
+    assert (rounded - x).abs().max() <= scale * 0.501 + 1e-5 * max(high, -low)
+    steps = rounded / scale
+    assert (steps - steps.round()).abs().max() < 0.01
+    assert len(rounded.unique()) <= 2**bits
+    assert rounder(torch.zeros(1)).item() == 0
+    beyond = rounder(torch.tensor([low - 1000, high + 1000]))
+    assert beyond[0] == pytest.approx(low, abs=scale)
+    assert beyond[1] == pytest.approx(high, abs=scale)
+
+
+def test_activations_let_gradients_through_within_their_range() -> None:
+    rounder = quantized(nn.Linear(1, 1), W8A8, (-1.0, 1.0)).inputs
+    x = torch.tensor([-5.0, -0.5, 0.0, 0.5, 5.0], requires_grad=True)
+    rounder(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("seen", [(0.0, 0.0), (3.0, 3.0), (-2.0, -2.0)])
+def test_activations_of_one_value_are_no_trouble(seen: tuple[float, float]) -> None:
+    stand_in = quantized(nn.Linear(4, 2), W8A8, seen)
+    x = torch.full((1, 4), seen[0])
+    assert torch.isfinite(stand_in(x)).all()
+    assert torch.allclose(stand_in.inputs(x), x, rtol=0.01)
+
+
+@OF_EVERY_LAYER
+def test_a_stand_in_computes_with_rounded_numbers(layer: nn.Module) -> None:
+    x = inputs_of(layer)
+    before = copy.deepcopy(layer.state_dict())
+    stand_in = quantized(layer, W8A8, (x.min().item(), x.max().item()))
+    assert isinstance(stand_in, type(layer))
+    rounded = copy.deepcopy(layer)
+    with torch.no_grad():
+        rounded.weight.copy_(rounded_weight(layer.weight.detach(), 8))
+    assert torch.equal(stand_in(x), rounded(stand_in.inputs(x)))
+    error = (stand_in(x) - layer(x)).norm() / layer(x).norm()
+    assert 0 < error < 0.02
+    # The original is as it was, and shares no memory with its stand-in.
+    assert all(torch.equal(layer.state_dict()[name], tensor) for name, tensor in before.items())
+    with torch.no_grad():
+        for parameter in stand_in.parameters():
+            parameter.zero_()
+    assert all(torch.equal(layer.state_dict()[name], tensor) for name, tensor in before.items())
+
+
+@OF_EVERY_LAYER
+def test_a_stand_in_of_weights_alone_leaves_activations(layer: nn.Module) -> None:
+    x = inputs_of(layer)
+    stand_in = quantized(layer, W8A32, None)
+    assert isinstance(stand_in.inputs, nn.Identity)
+    assert (stand_in.weight_bits, stand_in.activation_bits) == (8, 32)
+    assert stand_in(x).shape == layer(x).shape
+    assert stand_in.training == layer.training
+
+
+def test_other_layers_have_no_stand_in() -> None:
+    with pytest.raises(TypeError, match="a convolution or linear layer, got BatchNorm2d"):
+        quantized(nn.BatchNorm2d(4), W8A8, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_batch_norm_may_be_folded_before_or_after(bits: int) -> None:
+    # As the docstring of spaces.quantization claims, for negative scales too.
+    torch.manual_seed(0)
+    weight, norm = torch.randn(16, 8, 3, 3), nn.BatchNorm2d(16)
+    nn.init.normal_(norm.weight)
+    nn.init.uniform_(norm.running_var, 0.1, 4)
+    factor = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().view(-1, 1, 1, 1)
+    assert (factor < 0).any()
+    folded_before = rounded_weight(weight * factor, bits)
+    folded_after = rounded_weight(weight, bits) * factor
+    assert torch.allclose(folded_before, folded_after, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def warmed() -> tuple[nn.Module, list[torch.Tensor], Blueprint]:
+    """A resnet20 with random weights whose batch norms have seen images."""
+    torch.manual_seed(0)
+    network = build_model("resnet20", 10, 3)
+    batches = [torch.randn(16, 3, 32, 32) for _ in range(3)]
+    with torch.no_grad():
+        for _ in range(5):
+            for batch in batches:
+                network.train()(batch)
+    return network.eval(), batches, trace_with_groups(network, batches[0])
+
+
+def everywhere(blueprint: Blueprint, width: str) -> Plan:
+    return Plan.of({"bits": dict.fromkeys(blueprint.stages, width)})
+
+
+def quantize(
+    network: nn.Module, blueprint: Blueprint, plan: Plan, batches: list[torch.Tensor]
+) -> nn.Module:
+    around = Surroundings(batches[0], batches)
+    return apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around)
+
+
+@pytest.mark.parametrize(("width", "least"), [("w8a32", 30), ("w8a8", 20)])
+def test_8_bits_come_close_to_floats(
+    width: str, least: float, warmed: tuple[nn.Module, list[torch.Tensor], Blueprint]
+) -> None:
+    network, batches, blueprint = warmed
+    changed = quantize(network, blueprint, everywhere(blueprint, width), batches)
+    torch.manual_seed(7)
+    x = torch.randn(32, 3, 32, 32)
+    with torch.no_grad():
+        wanted, got = network(x), changed(x)
+    noise = (got - wanted).square().mean()
+    ratio = 10 * math.log10(wanted.var() / noise)
+    assert least < ratio < 80  # close, and yet not the same
+
+
+def test_every_layer_is_rounded_and_says_so(
+    warmed: tuple[nn.Module, list[torch.Tensor], Blueprint],
+) -> None:
+    network, batches, blueprint = warmed
+    changed = quantize(network, blueprint, everywhere(blueprint, "w8a8"), batches)
+    for layer in trace(changed, batches[0]).layers:
+        bits = (32, 32) if layer.op is Op.CHANNELWISE else (8, 8)
+        assert (layer.weight_bits, layer.activation_bits) == bits
+        if layer.op is not Op.CHANNELWISE:
+            weight = changed.get_submodule(layer.name).weight
+            assert all(len(row.unique()) <= 255 for row in weight.detach().flatten(1))
+    assert [name for name, _ in changed.named_parameters()] == [
+        name for name, _ in network.named_parameters()
+    ]
+
+
+def test_what_comes_out_can_be_trained_and_exported(
+    warmed: tuple[nn.Module, list[torch.Tensor], Blueprint],
+) -> None:
+    network, batches, blueprint = warmed
+    changed = quantize(network, blueprint, everywhere(blueprint, "w8a8"), batches)
+    changed.train()(batches[0]).square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in changed.parameters())
+    x = batches[0][:2]
+    exported = torch.export.export(changed.eval(), (x,)).module()
+    assert torch.allclose(exported(x), changed(x), atol=1e-5)
+
+
+def test_observes_what_layers_read() -> None:
+    network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1))
+    with torch.no_grad():
+        network[0].weight.copy_(torch.eye(2))
+    batches = [torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 3.0]])]
+    ranges = observe_inputs(network.train(), ["0", "2"], batches)
+    assert ranges == {"0": (-2.0, 3.0), "2": (0.0, 3.0)}
+    assert network.training
+    assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_observing_needs_images() -> None:
+    network = nn.Sequential(nn.Linear(2, 2))
+    assert observe_inputs(network, [], []) == {}
+    with pytest.raises(ValueError, match="needs calibration images, got none"):
+        observe_inputs(network, ["0"], [])
+
+
+def test_activation_bits_without_calibration_are_refused(
+    warmed: tuple[nn.Module, list[torch.Tensor], Blueprint],
+) -> None:
+    network, batches, blueprint = warmed
+    plan = Plan.of({"bits": {"stage1": "w8a8"}})
+    with pytest.raises(ValueError, match="calibration images"):
+        apply_phase(network, blueprint, plan, Phase.QUANTIZE, Surroundings(batches[0]))
+
+
+def test_weights_alone_can_be_planned_without_data(
+    carry_out: Callable[..., nn.Module],
+) -> None:
+    with torch.device("meta"):
+        network, images = build_model("resnet8", 10, 3), torch.zeros(2, 3, 32, 32)
+    blueprint = trace_with_groups(network, images)
+    changed = carry_out(network, images, blueprint, everywhere(blueprint, "w8a32"))
+    bits = {a.weight_bits for a in trace(changed, images).layers if a.op is not Op.CHANNELWISE}
+    assert bits == {8}
