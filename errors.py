@@ -38,13 +38,15 @@ class UnknownName(InputError):
         name: what was given.
         known: the names there are.
         see: a command that lists them, if there is one.
+        where: where it was looked for, as in " in paredown.db".
     """
 
-    def __init__(self, what: str, name: str, known: Iterable[str], see: str | None = None) -> None:
+    def __init__(
+        self, what: str, name: str, known: Iterable[str], see: str | None = None, where: str = ""
+    ) -> None:
         self.what, self.name, self.known = what, name, sorted(known)
-        super().__init__(
-            f"unknown {what} {name!r}; {nearest_names(name, self.known)}{_listed(see)}"
-        )
+        near = nearest_names(name, self.known)
+        super().__init__(f"unknown {what} {name!r}{where}; {near}{_listed(see)}")
 
 
 class PlanError(InputError):
@@ -101,6 +103,8 @@ def nearest_names(name: str, known: Sequence[str]) -> str:
     near = [by_lower[match] for match in difflib.get_close_matches(name.lower(), by_lower, n=3)]
     if near:
         return f"did you mean {' or '.join(near)}?"
+    if not known:
+        return "there are none"
     return f"known: {', '.join(known)}" if len(known) <= 12 else f"{len(known)} are known"
 
 

@@ -5,6 +5,7 @@ that plans with the same beginning share it.
 """
 
 import copy
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,15 @@ class Evaluator:
     def baseline_score(self) -> Score:
         """The baseline's answers on the search split."""
         return self._score(self.baseline, self.task.splits.search)
+
+    @property
+    def baseline_digest(self) -> str:
+        """12 hexadecimal digits over the baseline's weights."""
+        digest = hashlib.sha256()
+        for name, tensor in self.baseline.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:12]
 
     def evaluate(self, plan: Plan) -> Outcome:
         """Build, train and score a plan on the search split.

@@ -19,7 +19,6 @@ from .config import StudyConfig
 from .record import How, Record, read_records
 from .samplers import make_sampler
 from .storage import (
-    BASELINE,
     BUDGETS,
     TESTED,
     Baseline,
@@ -28,6 +27,7 @@ from .storage import (
     open_storage,
     stop_trial,
     worker_mark,
+    write_baseline,
 )
 from .watcher import Watcher
 from .winners import beaten_by, verdicts
@@ -76,7 +76,7 @@ def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Fin
     study, _ = continue_or_create(storage, url, config.name, what)
     watcher.prepared(config, url, evaluator)
     try:
-        run = _Run(config, study, evaluator, watcher)
+        run = _Run(config, url, study, evaluator, watcher)
         interrupted = run.until_done()
         if not interrupted:
             run.test_winners()
@@ -91,9 +91,15 @@ class _Run:
     """One run of a study, from the baseline to the last trial."""
 
     def __init__(
-        self, config: StudyConfig, study: optuna.Study, evaluator: Evaluator, watcher: Watcher
+        self,
+        config: StudyConfig,
+        url: str,
+        study: optuna.Study,
+        evaluator: Evaluator,
+        watcher: Watcher,
     ) -> None:
-        self.config, self.study, self.evaluator, self.watcher = config, study, evaluator, watcher
+        self.config, self.url, self.study = config, url, study
+        self.evaluator, self.watcher = evaluator, watcher
         self.space, self.budgets = evaluator.space, config.max_drop
         self.deadline = time.monotonic() + (config.timeout or float("inf"))
         self.baseline = self._baseline()
@@ -129,8 +135,9 @@ class _Run:
     def _baseline(self) -> Baseline:
         """The baseline, trained if it must be, and the study told what it is about."""
         cost = self.evaluator.foretold_cost(Plan())
-        baseline = Baseline(self.evaluator.baseline_score.accuracy, cost)
-        self.study.set_user_attr(BASELINE, baseline.to_dict())
+        accuracy = self.evaluator.baseline_score.accuracy
+        baseline = Baseline(accuracy, cost, self.evaluator.baseline_digest)
+        write_baseline(self.study, self.url, baseline)
         self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
         notes.describe_study(self.study, self.config, self.evaluator, baseline)
         self.watcher.baseline_ready(baseline, self._records())

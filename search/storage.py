@@ -26,6 +26,7 @@ DEFAULT_FILE = "paredown.db"
 IDENTITY = "paredown"
 BASELINE = "baseline"
 BUDGETS = "budgets"
+VERSIONS = "versions"
 TESTED = "tested"
 _DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
 OBJECTIVES = ["effective params", "effective FLOPs"]
@@ -38,17 +39,26 @@ def default_storage() -> str:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The untouched network, as a study keeps it."""
+    """The untouched network, as a study keeps it.
+
+    Attributes:
+        accuracy: percent, on the search split.
+        cost: what it costs.
+        digest: over its weights, which tells whether two are the same.
+    """
 
     accuracy: float
     cost: Cost
+    digest: str
 
     def to_dict(self) -> dict[str, Any]:
-        return {"accuracy": self.accuracy, "cost": asdict(self.cost)}
+        """JSON-ready; `from_dict` reads it back."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Baseline":
-        return cls(float(data["accuracy"]), Cost(**data["cost"]))
+        """Reads what `to_dict` wrote."""
+        return cls(float(data["accuracy"]), Cost(**data["cost"]), str(data["digest"]))
 
 
 def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
@@ -88,7 +98,7 @@ def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
     """
     names = optuna.get_all_study_names(storage)
     if name not in names:
-        raise UnknownName(f"study in {url}", name, names)
+        raise UnknownName("study", name, names, where=f" in {url}")
     study = optuna.load_study(study_name=name, storage=storage)
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"study {name!r} in {url} was not made by paredown")
@@ -106,6 +116,23 @@ def read_baseline(study: optuna.Study) -> Baseline:
             f"study {study.study_name!r} has no baseline yet; run `paredown search` to go on"
         )
     return Baseline.from_dict(study.user_attrs[BASELINE])
+
+
+def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
+    """Keep the baseline that all drops of a study are measured from.
+
+    Raises:
+        StorageError: the study has another one, so that its drops could not be compared.
+    """
+    kept = study.user_attrs.get(BASELINE)
+    if kept is not None and Baseline.from_dict(kept) != baseline:
+        raise StorageError(
+            f"study {study.study_name!r} in {url} measures from another baseline "
+            f"({kept['accuracy']:.2f} % there, {baseline.accuracy:.2f} % here): training it again "
+            f"came out differently, as happens with other versions "
+            f"({study.user_attrs.get(VERSIONS)} there). Choose another --name to start afresh"
+        )
+    study.set_user_attr(BASELINE, baseline.to_dict())
 
 
 def identity(task: Task, space: Space) -> dict[str, Any]:
@@ -146,7 +173,7 @@ def continue_or_create(
         return study, True
     study = optuna.create_study(study_name=name, storage=storage, directions=_DIRECTIONS)
     study.set_user_attr(IDENTITY, json.dumps(what))
-    study.set_user_attr("versions", json.dumps(versions()))
+    study.set_user_attr(VERSIONS, json.dumps(versions()))
     return study, False
 
 
