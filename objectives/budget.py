@@ -42,7 +42,7 @@ def parse_budgets(values: Iterable[object]) -> tuple[Budget, ...]:
 def _parse(value: object) -> Budget:
     try:
         number = float(value) if isinstance(value, int | float | str) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not 0 <= number <= 100:
         raise InputError(f"a budget is a number of percentage points from 0 to 100, got {value!r}")

@@ -44,18 +44,18 @@ class Cache:
         except (SafetensorError, OSError):
             return None
         with contextlib.suppress(OSError):
-            path.touch()  # what was used last goes last
+            os.utime(path)  # what was used last goes last
         return tensors
 
     def put(self, key: str, tensors: Mapping[str, torch.Tensor]) -> None:
         """Keep tensors under a key. What cannot be written is not kept; the work goes on."""
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, SafetensorError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
-            os.close(handle)
-            save_file(kept, name)
-            Path(name).replace(self._path(key))  # never half an entry under its name
+            with tempfile.TemporaryDirectory(dir=self.folder, suffix=".part") as folder:
+                part = Path(folder) / "entry"
+                save_file(kept, part)
+                part.replace(self._path(key))  # never half an entry under its name
             self._make_room()
 
     def _path(self, key: str) -> Path:

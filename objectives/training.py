@@ -89,7 +89,11 @@ def train(
         network.parameters(), recipe.max_lr, recipe.momentum, weight_decay=recipe.weight_decay
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.max_lr, total_steps=steps, pct_start=recipe.warmup, cycle_momentum=False
+        optimizer,
+        recipe.max_lr,
+        total_steps=steps,
+        pct_start=recipe.warmup * (1 - 1e-9),  # OneCycleLR divides by warm-up steps - 1
+        cycle_momentum=False,
     )
     order = torch.Generator().manual_seed(seed)
     changes = torch.Generator(device).manual_seed(seed)
@@ -123,10 +127,11 @@ def recalibrate_batchnorm(
     """Take batch norm's running statistics afresh, as after surgery; the weights stay."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
+    network.eval()  # all but the norms: dropout would change what they see, and by chance
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
-    network.train()
+        norm.train()
     with torch.no_grad():
         for batch in first_batches(network, images, normalisation, batches):
             network(batch)
@@ -140,8 +145,9 @@ def first_batches(
 ) -> list[torch.Tensor]:
     """A few batches of images as a network reads them, on its device; the same ones every time."""
     device = next(network.parameters()).device
-    taken = []
-    for pixels, _ in images.batches(128, shuffle=torch.Generator().manual_seed(0)):
+    order, taken = torch.Generator().manual_seed(0), []
+    # A smaller last batch would count as much as a full one; batch norm refuses a single image.
+    for pixels, _ in images.batches(128, shuffle=order, drop_last=len(images) >= 128):
         taken.append(normalisation(pixels.to(device)))
         if len(taken) == batches:
             break

@@ -11,6 +11,7 @@ from ..objectives.cost import Cost
 from ..objectives.cost import count as count_blueprint
 from ..spaces.apply import foretell
 from ..spaces.kind import Value
+from ..spaces.kinds import KINDS
 from ..spaces.models import MODELS, build_model
 from ..spaces.plan import Plan
 from ..spaces.space import Space
@@ -78,7 +79,7 @@ def _options(plan: Plan) -> dict[str, list[Value]]:
     """The options that a plan names: it may go beyond what a study searches by default."""
     options = dict[str, list[Value]]()
     for choice in plan.choices:
-        options.setdefault(choice.kind, []).append(choice.value)
+        options.setdefault(choice.kind, [KINDS.get(choice.kind).neutral]).append(choice.value)
     return options
 
 

@@ -126,18 +126,14 @@ class Space:
 
         Options of the last phase cost next to no training, so the last of theirs joins them all.
         """
-        base = self.params(Plan())
-        for d in self.dimensions:
-            if KINDS.get(d.kind).phase is Phase.QUANTIZE:
-                base[d.name] = d.options[-1]
+        base = {d.name: d.options[-1 if _is_last(d) else 0] for d in self.dimensions}
         plans = [Plan(), self.plan(base)]
         for kind in dict.fromkeys(d.kind for d in self.dimensions):
             of_kind = [d for d in self.dimensions if d.kind == kind]
             for option in dict.fromkeys(option for d in of_kind for option in d.options):
                 changed = {d.name: option for d in of_kind if option in d.options}
                 plans.append(self.plan(base | changed))
-        inside = (plan for plan in plans if not any(map(self._fault, plan.choices)))
-        return list(dict.fromkeys(inside))
+        return [plan for plan in dict.fromkeys(plans) if not self._faults(plan)]
 
     def check(self, plan: Plan) -> None:
         """See that a plan lies in the space.
@@ -145,7 +141,7 @@ class Space:
         Raises:
             PlanError: it does not; the message says every choice that has no place here.
         """
-        faults = [fault for choice in plan.choices if (fault := self._fault(choice))]
+        faults = self._faults(plan)
         if faults:
             raise PlanError("the plan does not fit this model: " + "; ".join(faults))
 
@@ -161,17 +157,25 @@ class Space:
         text = json.dumps([said, layers, sorted(sizes.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def _fault(self, choice: Choice) -> str:
-        by_place = {d.place: d for d in self.dimensions if d.kind == choice.kind}
-        if choice.place not in by_place:
-            known = list(by_place)
-            near = nearest_names(choice.place, known) if known else "none of that kind here"
-            return f"{choice.kind}.{choice.place}: no such place; {near}"
-        options = by_place[choice.place].options
-        if choice.value not in options:
-            allowed = ", ".join(str(option) for option in options)
-            return f"{choice.kind}.{choice.place}: {choice.value} is not among {allowed}"
-        return ""
+    def _faults(self, plan: Plan) -> list[str]:
+        """What a plan says where there is nothing to decide, and what is no option there."""
+        places = {(d.kind, d.place) for d in self.dimensions}
+        strangers = [c for c in plan.choices if (c.kind, c.place) not in places]
+        params = self.params(plan)
+        return [*map(self._stranger, strangers)] + [
+            f"{d.kind}.{d.place}: {params[d.name]} is not among {', '.join(map(str, d.options))}"
+            for d in self.dimensions
+            if params[d.name] not in d.options
+        ]
+
+    def _stranger(self, choice: Choice) -> str:
+        known = [d.place for d in self.dimensions if d.kind == choice.kind]
+        near = nearest_names(choice.place, known) if known else "none of that kind here"
+        return f"{choice.kind}.{choice.place}: no such place; {near}"
+
+
+def _is_last(dimension: Dimension) -> bool:
+    return KINDS.get(dimension.kind).phase is Phase.QUANTIZE
 
 
 def _dimensions(blueprint: Blueprint, kind: str, values: Sequence[Value]) -> Iterator[Dimension]:

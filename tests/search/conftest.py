@@ -1,0 +1,79 @@
+"""A tiny study and the ways to run it: in this process, and as the real command."""
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from paredown.search import cli
+
+TINY = """
+title = "small enough for a test"
+model = "resnet8"
+data = "digits"
+max_drop = [1, 30]
+trials = 4
+sampler = "{sampler}"
+seed = 3
+
+[space]
+width = [1.0, 0.5]
+block = ["original", "separable"]
+prune = [0.0, 0.5]
+bits = ["w32a32", "w8a8"]
+
+[baseline]
+epochs = 4
+max_lr = 0.1
+
+[train]
+epochs = 1
+max_lr = 0.05
+
+[fine_tune]
+epochs = 1
+max_lr = 0.02
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with the tiny study in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "tiny.toml").write_text(TINY.format(sampler="random"))
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process, which spares its seconds of imports."""
+
+    def call(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["paredown", *arguments])
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            cli.main()
+            code: int | str | None = 0
+        except SystemExit as stop:
+            code = stop.code
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        captured = capsys.readouterr()
+        return Ran(int(code or 0), captured.out, captured.err)
+
+    return call

@@ -1,0 +1,265 @@
+"""Real studies on digits with a tiny network, in this process."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+from paredown.errors import StorageError
+from paredown.objectives import evaluator as evaluator_module
+from paredown.objectives.budget import Budget
+from paredown.objectives.cache import Cache
+from paredown.objectives.evaluator import Evaluator
+from paredown.search.answers import Answer, answer
+from paredown.search.config import load_config
+from paredown.search.driver import Finished, search
+from paredown.search.record import How, Record, read_records
+from paredown.search.samplers import SAMPLERS
+from paredown.search.storage import continue_or_create, open_storage
+from paredown.search.watcher import Watcher
+from paredown.spaces.plan import Plan
+
+URL = "sqlite:///paredown.db"
+
+
+class Recorder(Watcher):
+    """Keeps what a search said."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.ended: list[Record] = []
+
+    def stage(self, name: str, epochs: int = 0) -> None:
+        self.stages.append(name)
+
+    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+        self.ended.append(record)
+
+
+def go(folder: Path, watcher: Watcher | None = None, **options: object) -> Finished:
+    config = load_config("tiny.toml", options)
+    return search(config, URL, Cache(folder / "cache"), watcher or Recorder())
+
+
+def found_by(study: optuna.Study, *budgets: float) -> Answer:
+    return answer(study, [Budget(pp) for pp in budgets])
+
+
+def shown(records: Sequence[Record]) -> list[tuple[object, ...]]:
+    return [(r.number, r.how, r.plan, r.cost, r.accuracy) for r in records]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.names)
+def test_every_sampler_completes_a_study(sampler: str, folder: Path) -> None:
+    study = go(folder, sampler=sampler, trials=12).study
+    records = read_records(study.trials)
+    scored = [record for record in records if record.how is How.EVALUATED]
+    assert len(scored) == 12
+    assert records[0].plan == Plan()
+    assert records[0].drop == 0
+    assert study.directions == [optuna.study.StudyDirection.MINIMIZE] * 2
+    for trial, record in zip(study.trials, records, strict=True):
+        assert record.cost is not None
+        assert tuple(trial.values) == record.cost.objectives
+        (constraint,) = trial.constraints.values()
+        beyond = 0.0 if record.drop is None else record.drop - 30
+        assert math.isclose(constraint, beyond, abs_tol=1e-12)
+
+
+def test_the_same_seed_gives_the_same_plans_and_winners(folder: Path) -> None:
+    runs = []
+    for name in ("one", "two"):
+        config = load_config("tiny.toml", {"name": name, "sampler": "tpe", "trials": 14})
+        study = search(config, URL, Cache(folder / name), Recorder()).study
+        winners = [v.winner.plan if v.winner else None for v in found_by(study, 1, 30).verdicts]
+        runs.append((shown(read_records(study.trials)), winners, answer(study).tested))
+    assert runs[0] == runs[1]
+
+
+def test_another_seed_gives_other_results(folder: Path) -> None:
+    first = go(folder, name="a", seed=1, trials=3).study
+    second = go(folder, name="b", seed=2, trials=3).study
+    assert shown(read_records(first.trials)) != shown(read_records(second.trials))
+
+
+def test_a_search_goes_on_where_it_stopped(folder: Path) -> None:
+    go(folder, trials=3)
+    watcher = Recorder()
+    study = go(folder, watcher, trials=5).study
+    assert [record.how for record in watcher.ended].count(How.EVALUATED) == 2
+    assert "baseline" not in watcher.stages, "the baseline is trained once"
+    assert sum(r.how is How.EVALUATED for r in read_records(study.trials)) == 5
+    watcher = Recorder()
+    go(folder, watcher, trials=5)
+    assert not watcher.ended
+
+
+def test_beaten_and_repeated_plans_are_told_without_training(folder: Path) -> None:
+    space = 'width = [1.0, 0.5]\nblock = ["original"]\nprune = [0.0]\nbits = ["w32a32"]'
+    text = Path("tiny.toml").read_text().split("[space]")[0]
+    tail = "\n[baseline]" + Path("tiny.toml").read_text().split("[baseline]")[1]
+    Path("tiny.toml").write_text(f"{text}[space]\n{space}\n{tail}")
+    watcher = Recorder()
+    study = go(folder, watcher, max_drop=[90, 95], trials=50).study
+    records = read_records(study.trials)
+    beaten = [record for record in records if record.how is How.BEATEN]
+    evaluated = [record for record in records if record.how is How.EVALUATED]
+    assert beaten, "the narrowest plan is feasible and beats the others"
+    assert watcher.stages.count("train") <= len(evaluated)
+    for record in beaten:
+        assert record.drop is None
+        by = next(r for r in records if f"trial {r.number} " in record.why)
+        assert by.cost is not None
+        assert record.cost is not None
+        assert by.cost.beats(record.cost)
+    plans = [record.plan for record in evaluated]
+    assert len(plans) == len(set(plans)), "no plan is trained twice"
+    assert [record for record in records if record.how is How.REPEATED]
+
+
+def test_a_small_space_ends_when_it_is_used_up(folder: Path) -> None:
+    none = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": []}
+    study = go(folder, space=none, trials=500, max_drop=[0]).study
+    assert len([r for r in read_records(study.trials) if r.how is How.EVALUATED]) <= 8
+
+
+def test_a_diverging_plan_fails_and_the_search_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = evaluator_module.train
+
+    def poisoned(network: torch.nn.Module, *args: object, **kwargs: object) -> None:
+        # Real divergence: the network of the narrow plans starts from a NaN.
+        first = next(network.parameters())
+        if first.shape[0] == 8:
+            with torch.no_grad():
+                first[0] = math.nan
+        train(network, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluator_module, "train", poisoned)
+    space = {"width": [1.0, 0.5], "block": ["original", "separable"], "prune": [], "bits": []}
+    study = go(folder, space=space, trials=6).study
+    failed = [record for record in read_records(study.trials) if record.how is How.FAILED]
+    assert failed
+    assert all("loss is nan" in record.why for record in failed)
+    states = {trial.number: trial.state for trial in study.trials}
+    assert {states[r.number] for r in failed} == {optuna.trial.TrialState.FAIL}
+    assert sum(r.how is How.EVALUATED for r in read_records(study.trials)) >= 1
+    narrow = [r for r in read_records(study.trials) if r.plan and r.plan.chosen("width")]
+    assert {record.how for record in narrow} <= {How.FAILED, How.BEATEN, How.EVALUATED}
+
+
+def test_an_interrupted_trial_is_proposed_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = Evaluator.evaluate
+    calls = []
+
+    def interrupting(self: Evaluator, plan: Plan) -> object:
+        calls.append(plan)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return evaluate(self, plan)
+
+    monkeypatch.setattr(Evaluator, "evaluate", interrupting)
+    finished = go(folder)
+    assert finished.interrupted
+    assert [r.how for r in read_records(finished.study.trials)][-1] is How.STOPPED
+    study = go(folder, trials=12).study
+    assert calls[2] in calls[3:]
+    assert sum(r.how is How.EVALUATED for r in read_records(study.trials)) == 12
+
+
+def test_the_timeout_starts_no_more_plans(folder: Path) -> None:
+    study = go(folder, timeout=1e-3, trials=50).study
+    assert len(study.trials) - 1 <= sum(
+        trial.state == optuna.trial.TrialState.WAITING for trial in study.trials
+    )
+
+
+def test_winners_are_tested_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tested: list[Plan] = []
+    test = Evaluator.test
+
+    def counting(self: Evaluator, plan: Plan) -> object:
+        tested.append(plan)
+        return test(self, plan)
+
+    monkeypatch.setattr(Evaluator, "test", counting)
+    study = go(folder).study
+    go(folder)
+    winners = {v.winner.plan for v in answer(study).verdicts if v.winner}
+    assert len(tested) == len(set(tested))
+    assert set(tested) == winners
+    assert set(answer(study).tested) == {plan.key for plan in tested}
+
+
+def change_model(options: dict[str, object]) -> None:
+    options["model"] = "resnet14"
+
+
+def change_seed(options: dict[str, object]) -> None:
+    options["seed"] = 99
+
+
+def change_data(options: dict[str, object]) -> None:
+    options["data"] = {"source": "digits", "size": 10}
+
+
+def change_space(options: dict[str, object]) -> None:
+    options["space"] = {"width": [1.0, 0.25]}
+
+
+def change_recipe(options: dict[str, object]) -> None:
+    options["train"] = {"epochs": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (change_model, "model is resnet8 there and resnet14 here"),
+        (change_seed, "seed is 3 there and 99 here"),
+        (change_data, "images is"),
+        (change_space, "space is"),
+        (change_recipe, "recipes.train.epochs is 1 there and 2 here"),
+    ],
+)
+def test_a_study_of_something_else_is_left_as_it_is(
+    folder: Path, change: Callable[[dict[str, object]], None], told: str
+) -> None:
+    study = go(folder, trials=1).study
+    before = (len(study.trials), dict(study.user_attrs))
+    options: dict[str, object] = {}
+    change(options)
+    with pytest.raises(StorageError, match="is of something else") as caught:
+        go(folder, **options)
+    assert told in str(caught.value)
+    after = optuna.load_study(study_name="tiny", storage=URL)
+    assert (len(after.trials), dict(after.user_attrs)) == before
+
+
+def test_another_baseline_is_refused(folder: Path) -> None:
+    config = load_config("tiny.toml", {"trials": 1})
+    study = search(config, URL, Cache(folder / "cache"), Recorder()).study
+    kept = dict(study.user_attrs["baseline"]) | {"digest": "another"}
+    study.set_user_attr("baseline", kept)
+    with pytest.raises(StorageError, match="measures from another baseline"):
+        search(config, URL, Cache(folder / "cache"), Recorder())
+
+
+def test_somebody_elses_study_is_refused(folder: Path) -> None:
+    optuna.create_study(study_name="tiny", storage=URL)
+    with pytest.raises(StorageError, match="not made by paredown"):
+        continue_or_create(open_storage(URL), URL, "tiny", {"model": "resnet8"})
+
+
+def test_attributes_are_what_the_dashboard_shows(folder: Path) -> None:
+    study = go(folder, trials=2).study
+    assert study.metric_names == ["effective params", "effective FLOPs"]
+    attrs = study.trials[1].user_attrs
+    assert attrs["params"] > attrs["params_effective"] > 0
+    assert Plan.from_json(attrs["plan"]).choices
+    assert json.loads(attrs["seconds"]).keys() >= {"score"}

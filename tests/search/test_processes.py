@@ -1,0 +1,139 @@
+"""What only a process of its own can show: kills, interrupts, the dashboard over HTTP."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import optuna
+import pytest
+from paredown.search.record import How, Record, read_records
+
+URL = "sqlite:///paredown.db"
+COMMAND = [sys.executable, "-c", "from paredown.search.cli import main; main()"]
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
+    )
+
+
+def wait_for(process: subprocess.Popen[str], said: str) -> str:
+    """Read a process's lines until one holds some words; fails if it ends before."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if said in line:
+            return line
+    pytest.fail(f"the command ended without saying {said!r}: {process.communicate()[1]}")
+
+
+def records() -> list[Record]:
+    return read_records(optuna.load_study(study_name="tiny", storage=URL).trials)
+
+
+def evaluated() -> list[Record]:
+    return [record for record in records() if record.how is How.EVALUATED]
+
+
+def test_a_killed_search_loses_at_most_the_running_trial(folder: Path) -> None:
+    process = start("search", "tiny.toml", "--trials", "30")
+    wait_for(process, "3/30")
+    process.kill()
+    process.communicate()
+    kept = evaluated()
+    assert len(kept) >= 3
+
+    again = subprocess.run(
+        [*COMMAND, "search", "tiny.toml", "--trials", str(len(kept) + 2), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode in (0, 3), again.stderr
+    assert json.loads(again.stdout)["trials"]["evaluated"] == len(kept) + 2
+    assert "going on after" in again.stderr
+    finished = evaluated()
+    assert finished[: len(kept)] == kept
+    assert not [record for record in records() if record.how is How.RUNNING]
+    plans = [record.plan for record in finished]
+    assert len(plans) == len(set(plans)), "nothing was trained twice"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_tidily(how: signal.Signals, folder: Path) -> None:
+    process = start("search", "tiny.toml", "--trials", "30")
+    wait_for(process, "2/30")
+    process.send_signal(how)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on from here" in err
+    assert "Traceback" not in err
+    assert "budget" in out, "what was found so far is shown"
+    assert not [record for record in records() if record.how is How.RUNNING]
+
+
+def test_two_workers_share_a_study(folder: Path) -> None:
+    first = start("search", "tiny.toml", "--trials", "8")
+    wait_for(first, "1/8")
+    second = start("search", "tiny.toml", "--trials", "8")
+    for process in (first, second):
+        _, err = process.communicate(timeout=120)
+        assert process.returncode in (0, 3), err
+    assert len(evaluated()) in (8, 9), "each may have had one under way at the end"
+
+
+def test_the_dashboard_answers_on_this_machine_alone(folder: Path) -> None:
+    subprocess.run([*COMMAND, "search", "tiny.toml", "--trials", "2"], check=False)
+    process = start("dashboard", "tiny", "--port", "0")
+    try:
+        address = wait_for(process, "http://").split()[0]
+        assert address.startswith("http://127.0.0.1:")
+        base = address.split("/dashboard")[0]
+        page = _get(address)
+        assert "<html" in page.lower()
+        (summary,) = json.loads(_get(f"{base}/api/studies"))["study_summaries"]
+        assert summary["study_name"] == "tiny"
+        assert address.endswith(f"/studies/{summary['study_id']}")
+        detail = json.loads(_get(f"{base}/api/studies/{summary['study_id']}?after=0"))
+        assert detail["objective_names"] == ["effective params", "effective FLOPs"]
+        assert "resnet8" in detail["note"]["body"]
+        for word in ("digits", "1 pp, 30 pp", "Baseline"):
+            assert word in detail["note"]["body"]
+        trial = detail["trials"][1]
+        assert len(trial["constraints"]) == 1
+        assert "w8a8" in trial["note"]["body"]
+        port = int(base.rsplit(":", 1)[1])
+        busy = subprocess.run(
+            [*COMMAND, "dashboard", "--port", str(port)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert busy.returncode == 2
+        assert f"cannot listen on port {port}" in busy.stderr
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+    assert process.returncode == 0
+
+
+def _get(address: str) -> str:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                body: bytes = answer.read()
+                return body.decode()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

@@ -1,0 +1,61 @@
+"""The shape of the house: imports go one way, and the package list is whole."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = ("spaces", "objectives", "search")
+MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """What a module imports, relative imports as dotted names inside the package."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module or ""
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from (".".join((*base, str(name))) for name in names)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_one_way(path: Path) -> None:
+    layer = LAYERS.index(path.relative_to(ROOT).parts[0])
+    above = LAYERS[layer + 1 :]
+    wrong = [name for name in imported(path) if name.split(".")[0] in above]
+    assert not wrong, f"{name_of(path)} imports {wrong}, which stand above it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_optuna_is_imported_in_search_alone(path: Path) -> None:
+    if path.relative_to(ROOT).parts[0] != "search":
+        assert not [name for name in imported(path) if name.split(".")[0].startswith("optuna")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_torchvision_comes_through_the_one_module(path: Path) -> None:
+    assert "torchvision" not in {name.split(".")[0] for name in imported(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_files_stay_readable(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 330
+
+
+def test_every_folder_of_code_is_packaged() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = set(project["tool"]["setuptools"]["packages"])
+    folders = {path.parent.relative_to(ROOT) for path in MODULES}
+    assert listed == {"paredown"} | {".".join(("paredown", *folder.parts)) for folder in folders}
