@@ -7,7 +7,7 @@ that plans with the same beginning share it.
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
@@ -66,14 +66,14 @@ class Evaluator:
         if self.task.weights is None:
             key = self.task.baseline_key
             kept = self.cache.get(key)
-            if kept is None:
+            if kept is None or not _fits(network, kept):
                 with self._stage("baseline", self.task.recipes.baseline.epochs):
                     network.to(self.device)
                     self._train(network, self.task.recipes.baseline, teacher=None)
                 self.cache.put(key, network.state_dict())
             else:
                 network.load_state_dict(kept)
-        return network.to(self.device).eval()
+        return _settled(network.to(self.device))
 
     @cached_property
     def baseline_score(self) -> Score:
@@ -166,19 +166,21 @@ class Evaluator:
         kept = self.cache.get(key)
         if kept is not None:
             network = self._empty(part)
-            network.load_state_dict(kept)
-            return network.eval()
+            if _fits(network, kept):
+                network.load_state_dict(kept)
+                return _settled(network)
         network = make()
         with self._stage(stage, recipe.epochs):
             self._train(network, recipe, teacher=self.baseline)
         self.cache.put(key, network.state_dict())
-        return network
+        return _settled(network)
 
     def _empty(self, part: Plan) -> nn.Module:
         """The network of a plan's prefix with weights still to come."""
         network = copy.deepcopy(self.baseline)
-        for phase in (Phase.STRUCTURE, Phase.PRUNE):
-            network = self._applied(network, part, phase)
+        with seeded(self.task.seed):  # new blocks draw weights
+            for phase in (Phase.STRUCTURE, Phase.PRUNE):
+                network = self._applied(network, part, phase)
         return network
 
     def _applied(
@@ -226,3 +228,18 @@ class Evaluator:
         start = time.perf_counter()
         yield
         self._clock[name] = self._clock.get(name, 0.0) + time.perf_counter() - start
+
+
+def _fits(network: nn.Module, kept: Mapping[str, torch.Tensor]) -> bool:
+    """Whether tensors from the cache are those of the network; a foreign entry counts as none."""
+    own = network.state_dict()
+    return own.keys() == kept.keys() and all(
+        (tensor.shape, tensor.dtype) == (kept[name].shape, kept[name].dtype)
+        for name, tensor in own.items()
+    )
+
+
+def _settled(network: nn.Module) -> nn.Module:
+    """In evaluation mode, and in one memory format: another would compute other last digits."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval()

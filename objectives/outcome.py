@@ -17,7 +17,7 @@ class Outcome:
         cost: what it costs, measured on the built network.
         accuracy: percent, on the images of the split.
         drop: the baseline's accuracy on the same images minus this, in percentage points.
-        seconds: stage -> how long it took; 0 for what came from the cache.
+        seconds: stage -> how long it took; what came from the cache is left out.
     """
 
     plan: Plan

@@ -10,12 +10,13 @@ from ..errors import PlanError
 from ..objectives.cost import Cost
 from ..objectives.cost import count as count_blueprint
 from ..spaces.apply import foretell
+from ..spaces.grouping import trace_with_groups
 from ..spaces.kind import Value
 from ..spaces.kinds import KINDS
 from ..spaces.models import MODELS, build_model
 from ..spaces.plan import Plan
 from ..spaces.space import Space
-from ..spaces.tracing import example_images, trace_with_groups
+from ..spaces.tracing import example_images
 from .tables import cost_table
 from .winners import times_smaller
 

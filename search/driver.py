@@ -11,9 +11,10 @@ from ..errors import PredictionMismatch, TrainingDiverged
 from ..objectives.cache import Cache
 from ..objectives.evaluator import Evaluator
 from ..objectives.task import Task
+from ..spaces.grouping import trace_with_groups
 from ..spaces.plan import Plan
 from ..spaces.space import Space
-from ..spaces.tracing import example_images, trace_with_groups
+from ..spaces.tracing import example_images
 from . import notes, record
 from .config import StudyConfig
 from .record import How, Record, read_records

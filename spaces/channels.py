@@ -5,15 +5,15 @@ finds the groups and does the surgery. How many channels go is decided here, by 
 weights, so that the cost of a plan is known before it is trained.
 """
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch_pruning
 from torch import nn
 
-from .blueprint import Channels
 from .channel_pad import ChannelPad
+from .found_groups import FoundGroup
 
 Importance = Callable[["torch_pruning.Group"], torch.Tensor | None]
 """Scores a group's channels: one figure per channel, the least important lowest."""
@@ -27,22 +27,6 @@ def kept_channels(size: int, share: float) -> int:
     """
     multiple = 8 if size >= 64 else 4 if size >= 16 else 1
     return min(size, max(multiple, round(size * share / multiple) * multiple))
-
-
-@dataclass(frozen=True)
-class FoundGroup:
-    """A channel group as found in a network.
-
-    Attributes:
-        writers, readers: layer name -> how many of the layer's channels stand for one of these.
-        reason: why the group must be left alone; empty if it may be cut.
-    """
-
-    name: str
-    size: int
-    writers: Mapping[str, int]
-    readers: Mapping[str, int]
-    reason: str = ""
 
 
 def find_groups(network: nn.Module, images: torch.Tensor) -> list[FoundGroup]:
@@ -68,7 +52,7 @@ def remove_channels(
     network: nn.Module,
     images: torch.Tensor,
     keep: Mapping[str, int],
-    importance: Importance,
+    importance: Importance | None,
 ) -> nn.Module:
     """Remove channels from a network, in place.
 
@@ -76,19 +60,59 @@ def remove_channels(
         network: the network to cut.
         images: [2, channels, height, width]; only the shape matters.
         keep: root layer -> how many of its output channels stay.
-        importance: tells which ones; all groups are scored before any is cut.
+        importance: tells which ones; all groups are scored before any is cut. None takes
+            scattered ones, always the same, which is quicker.
     """
     training = network.training
     graph = _graph(network, images)
+    for module, channels in _cuts(graph, network, keep, importance):
+        _group_of(graph, module, channels).prune()
+    return network.train(training)
+
+
+def silence_channels(
+    network: nn.Module,
+    images: torch.Tensor,
+    keep: Mapping[str, int],
+    importance: Importance | None,
+) -> nn.Module:
+    """Make layers write zeros where `remove_channels` would remove channels, by hooks, in place."""
+    graph = _graph(network, images)
+    for module, channels in _cuts(graph, network, keep, importance):
+        for dep, silent in _group_of(graph, module, channels):
+            target = dep.target.module
+            if graph.is_out_channel_pruning_fn(dep.handler) and isinstance(target, nn.Module):
+                target.register_forward_hook(_silencer(silent))
+    return network.eval()
+
+
+def _silencer(channels: list[int]) -> Callable[..., torch.Tensor]:
+    def silence(module: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        dimension = -1 if isinstance(module, nn.Linear | nn.LayerNorm) else 1
+        return output.index_fill(dimension, torch.tensor(channels), 0)
+
+    return silence
+
+
+def _cuts(
+    graph: "torch_pruning.DependencyGraph",
+    network: nn.Module,
+    keep: Mapping[str, int],
+    importance: Importance | None,
+) -> list[tuple[nn.Module, list[int]]]:
+    """Which output channels of which root go; all groups are scored before any is cut."""
     cuts = [
         (network.get_submodule(root), _least_important(graph, network, root, count, importance))
         for root, count in keep.items()
     ]
-    for module, channels in cuts:
-        if channels:
-            pruner = graph.get_pruner_of_module(module)
-            graph.get_pruning_group(module, pruner.prune_out_channels, channels).prune()
-    return network.train(training)
+    return [(module, channels) for module, channels in cuts if channels]
+
+
+def _group_of(
+    graph: "torch_pruning.DependencyGraph", module: nn.Module, channels: list[int]
+) -> "torch_pruning.Group":
+    pruner = graph.get_pruner_of_module(module)
+    return graph.get_pruning_group(module, pruner.prune_out_channels, channels)
 
 
 def _least_important(
@@ -96,14 +120,15 @@ def _least_important(
     network: nn.Module,
     root: str,
     count: int,
-    importance: Importance,
+    importance: Importance | None,
 ) -> list[int]:
     module = network.get_submodule(root)
-    pruner = graph.get_pruner_of_module(module)
-    everything = list(range(pruner.get_out_channels(module)))
+    everything = list(range(graph.get_pruner_of_module(module).get_out_channels(module)))
     if count >= len(everything):
         return []
-    scores = importance(graph.get_pruning_group(module, pruner.prune_out_channels, everything))
+    if importance is None:
+        return sorted(random.Random(0).sample(everything, len(everything) - count))
+    scores = importance(_group_of(graph, module, everything))
     if scores is None:
         raise ValueError(f"the pruning criterion has no score for the channels of {root}")
     if scores.is_meta:  # no weights to tell channels apart by, and for the cost any will do
@@ -186,16 +211,3 @@ class _ChannelPadPruner(torch_pruning.BasePruningFunc):  # type: ignore[misc]
 
     def get_in_channels(self, layer: ChannelPad) -> int:
         return layer.in_channels
-
-
-def share_channels(total: int, groups: Mapping[str, tuple[int, int]]) -> Channels:
-    """A layer's channels as shares of groups, the rest fixed.
-
-    Args:
-        total: how many channels the layer has.
-        groups: group -> (its size, the layer's channels for each of its own).
-    """
-    taken = sum(size * share for size, share in groups.values())
-    if taken > total:
-        return Channels(fixed=total)
-    return Channels(total - taken, tuple((name, share) for name, (_, share) in groups.items()))

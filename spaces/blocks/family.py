@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from ..blueprint import Channels, Group, Layer
+from ..grouping import trace_with_groups
 from ..registry import Registry
 from ..sites import ConvSpec
 from ..technique import Technique
-from ..tracing import trace_with_groups
 
 
 class BlockFamily(ABC):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.objectives import cache as cache_module
 from paredown.objectives.cache import Cache, cache_key
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -147,9 +147,9 @@ def test_a_writer_that_fails_midway_leaves_nothing(
 ) -> None:
     cache.put("old", some())
 
-    def half(tensors: Tensors, name: str) -> None:
+    def half(tensors: Tensors, name: Path) -> None:
         save_file(tensors, name)
-        Path(name).write_bytes(Path(name).read_bytes()[:50])
+        name.write_bytes(name.read_bytes()[:50])
         raise error
 
     monkeypatch.setattr(cache_module, "save_file", half)
@@ -232,10 +232,9 @@ def test_reading_does_not_bring_back_what_another_process_dropped(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.put("one", some())
-    really_open = cache_module.safe_open
 
     def open_then_drop(path: Path, framework: str) -> object:
-        entry = really_open(path, framework=framework)
+        entry = safe_open(path, framework=framework)
         Path(path).unlink()  # by another process, which needs the room
         return entry
 

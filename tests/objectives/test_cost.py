@@ -15,11 +15,12 @@ from paredown.errors import ParedownError, PredictionMismatch
 from paredown.objectives.cost import Cost, check_prediction, count, measure
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blueprint import Blueprint
+from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Phase, Surroundings
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images, trace, trace_with_groups
+from paredown.spaces.tracing import example_images, trace
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -13,14 +13,14 @@ import torch
 from hypothesis import settings
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blueprint import Blueprint
+from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Phase, Surroundings
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
-from paredown.spaces.tracing import example_images, trace, trace_with_groups
+from paredown.spaces.tracing import example_images, trace
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-torch.set_num_threads(1)
 settings.register_profile("spaces", deadline=None)  # a busy machine is no failure
 settings.load_profile("spaces")
 
@@ -45,6 +45,24 @@ def _traced(name: str, size: int) -> Traced:
 def traced() -> Callable[[str, int], Traced]:
     """traced("resnet20", 32) -> the model on the meta device. Do not change the network."""
     return _traced
+
+
+@pytest.fixture(scope="session")
+def trained() -> Callable[[str], nn.Module]:
+    """trained("resnet20") -> random weights, batch norms that do something, evaluation mode."""
+
+    def trained(name: str) -> nn.Module:
+        torch.manual_seed(0)
+        network = build_model(name, 10, 3)
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias, std=0.5)
+                nn.init.normal_(module.get_buffer("running_mean"), std=0.2)
+                nn.init.uniform_(module.get_buffer("running_var"), 0.5, 1.5)
+        return network.eval()
+
+    return trained
 
 
 def _count_macs(network: nn.Module, images: torch.Tensor) -> int:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from paredown.spaces.blocks import FAMILIES, BlockFamily
 from paredown.spaces.blueprint import Geometry
+from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.plan import Plan
 from paredown.spaces.sites import ConvSpec
-from paredown.spaces.tracing import trace_with_groups
 from torch import nn
 
 
@@ -19,7 +19,7 @@ def spec(
     into: int,
     out: int,
     kernel: int | tuple[int, int] = 3,
-    stride: int = 1,
+    stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] | None = None,
     dilation: int = 1,
     bias: bool = False,
@@ -29,7 +29,8 @@ def spec(
     if padding is None:
         padding = (dilation * (kernel[0] // 2), dilation * (kernel[1] // 2))
     padding = (padding, padding) if isinstance(padding, int) else padding
-    geometry = Geometry(kernel, (stride, stride), padding, (dilation, dilation), (image, image + 1))
+    stride = (stride, stride) if isinstance(stride, int) else stride
+    geometry = Geometry(kernel, stride, padding, (dilation, dilation), (image, image + 1))
     return ConvSpec(into, out, geometry, bias)
 
 
@@ -45,6 +46,8 @@ SPECS = {
     "dilation 2": spec(6, 10, dilation=2),
     "no padding": spec(8, 8, padding=0, bias=True),
     "3x5": spec(8, 12, (3, 5)),
+    "far narrower": spec(24, 2),
+    "stride 2 and 1": spec(6, 9, stride=(2, 1)),
     "4x4, stride 2": spec(8, 12, 4, stride=2, padding=1),
 }
 AT_EVERY_SPEC = pytest.mark.parametrize("at", list(SPECS))

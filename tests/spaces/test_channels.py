@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.spaces.blueprint import Channels
 from paredown.spaces.channel_pad import ChannelPad
-from paredown.spaces.channels import find_groups, kept_channels, share_channels
+from paredown.spaces.channels import find_groups, kept_channels
+from paredown.spaces.found_groups import share_channels
 from torch import nn
 
 sizes = st.integers(1, 4096)

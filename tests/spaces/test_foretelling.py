@@ -10,12 +10,13 @@ import pytest
 import torch
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blueprint import Blueprint, Op
+from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Phase, Surroundings, Value
 from paredown.spaces.kinds import KINDS
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import trace, trace_with_groups
+from paredown.spaces.tracing import trace
 from torch import nn
 
 # Activation ranges need numbers, which the meta device has not.
@@ -140,10 +141,11 @@ def test_width_follows_its_formula(traced: Callable[..., Any]) -> None:
 
 def test_width_then_pruning_compound(traced: Callable[..., Any]) -> None:
     blueprint = traced("resnet18", 32).blueprint
-    plan = Plan.of({"width": {"stage4": 0.5}, "prune": {"stage4": 0.5}})
+    plan = Plan.of({"width": {"stage4": 0.75}, "prune": {"stage4": 0.25, "stage3": 0.75}})
     sizes = foretell(blueprint, plan).sizes
+    kept = {"stage3": 1 / 4, "stage4": 9 / 16}  # a width is what stays, a ratio what goes
     for name, group in blueprint.groups.items():
-        assert sizes[name] == (group.size // 4 if group.stage == "stage4" else group.size)
+        assert sizes[name] == group.size * kept.get(group.stage, 1)
 
 
 def test_bits_reach_convolutions_and_linear_layers_alone(traced: Callable[..., Any]) -> None:
@@ -181,7 +183,8 @@ def test_the_network_given_stays_out_of_the_copy(carry_out: Callable[..., nn.Mod
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_stays(training: bool, carry_out: Callable[..., nn.Module]) -> None:
     network, images, blueprint = real("resnet20", 32)
-    changed = carry_out(
-        copy.deepcopy(network).train(training), images, blueprint, Space.of(blueprint).uniform(1)
-    )
-    assert {module.training for module in changed.modules()} == {training}
+    network = copy.deepcopy(network).train(training)
+    for kind in KINDS.names:
+        plan = chosen(Space.of(blueprint), kind)
+        changed = carry_out(network, images, blueprint, plan)
+        assert {module.training for module in changed.modules()} == {training}

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.spaces.apply import apply_phase
 from paredown.spaces.blueprint import Blueprint, Op
+from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Phase, Surroundings
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
@@ -20,7 +21,7 @@ from paredown.spaces.quantization import (
     quantized,
     rounded_weight,
 )
-from paredown.spaces.tracing import trace, trace_with_groups
+from paredown.spaces.tracing import trace
 from torch import nn
 
 LAYERS = {
@@ -120,8 +121,7 @@ def test_a_stand_in_computes_with_rounded_numbers(layer: nn.Module) -> None:
     stand_in = quantized(layer, W8A8, (x.min().item(), x.max().item()))
     assert isinstance(stand_in, type(layer))
     rounded = copy.deepcopy(layer)
-    with torch.no_grad():
-        rounded.weight.copy_(rounded_weight(layer.weight.detach(), 8))
+    rounded.load_state_dict(before | {"weight": rounded_weight(before["weight"], 8)})
     assert torch.equal(stand_in(x), rounded(stand_in.inputs(x)))
     error = (stand_in(x) - layer(x)).norm() / layer(x).norm()
     assert 0 < error < 0.02
@@ -154,8 +154,8 @@ def test_batch_norm_may_be_folded_before_or_after(bits: int) -> None:
     torch.manual_seed(0)
     weight, norm = torch.randn(16, 8, 3, 3), nn.BatchNorm2d(16)
     nn.init.normal_(norm.weight)
-    nn.init.uniform_(norm.running_var, 0.1, 4)
-    factor = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().view(-1, 1, 1, 1)
+    variance = nn.init.uniform_(norm.get_buffer("running_var"), 0.1, 4)
+    factor = (norm.weight / (variance + norm.eps).sqrt()).detach().view(-1, 1, 1, 1)
     assert (factor < 0).any()
     folded_before = rounded_weight(weight * factor, bits)
     folded_after = rounded_weight(weight, bits) * factor
@@ -210,8 +210,8 @@ def test_every_layer_is_rounded_and_says_so(
         bits = (32, 32) if layer.op is Op.CHANNELWISE else (8, 8)
         assert (layer.weight_bits, layer.activation_bits) == bits
         if layer.op is not Op.CHANNELWISE:
-            weight = changed.get_submodule(layer.name).weight
-            assert all(len(row.unique()) <= 255 for row in weight.detach().flatten(1))
+            weight = changed.state_dict()[f"{layer.name}.weight"]
+            assert all(len(row.unique()) <= 255 for row in weight.flatten(1))
     assert [name for name, _ in changed.named_parameters()] == [
         name for name, _ in network.named_parameters()
     ]
@@ -230,14 +230,21 @@ def test_what_comes_out_can_be_trained_and_exported(
 
 
 def test_observes_what_layers_read() -> None:
-    network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1))
-    with torch.no_grad():
-        network[0].weight.copy_(torch.eye(2))
+    same = nn.Linear(2, 2, bias=False)
+    nn.init.eye_(same.weight)
+    network = nn.Sequential(same, nn.ReLU(), nn.Linear(2, 1))
     batches = [torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 3.0]])]
     ranges = observe_inputs(network.train(), ["0", "2"], batches)
     assert ranges == {"0": (-2.0, 3.0), "2": (0.0, 3.0)}
     assert network.training
     assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_observing_changes_no_statistics() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1)).train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    observe_inputs(network, ["0", "2"], [torch.randn(8, 2)])
+    assert all(torch.equal(network.state_dict()[name], t) for name, t in before.items())
 
 
 def test_observing_needs_images() -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import torch
+from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.plan import Plan
 from paredown.spaces.replacing import replace_module
-from paredown.spaces.tracing import trace_with_groups
 from torch import nn
 
 

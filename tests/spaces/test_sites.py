@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.sites import find_sites, refused_convolutions
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import trace, trace_with_groups
+from paredown.spaces.tracing import trace
 from torch import nn
 
 

@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paredown.errors import PlanError
 from paredown.spaces.blocks import FAMILIES
+from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Value
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.quantization import BIT_WIDTHS
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images, trace_with_groups
+from paredown.spaces.tracing import example_images
 
-NEUTRAL = {"width": 1.0, "block": "original", "prune": 0.0, "bits": "w32a32"}
+NEUTRAL: dict[str, Value] = {"width": 1.0, "block": "original", "prune": 0.0, "bits": "w32a32"}
 NOTHING: dict[str, tuple[Value, ...]] = dict.fromkeys(NEUTRAL, ())
 
 
@@ -265,7 +266,8 @@ def test_signatures_and_keys_are_the_same_in_another_process() -> None:
 import torch
 from paredown.spaces.models import build_model
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images, trace_with_groups
+from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.tracing import example_images
 with torch.device("meta"):
     network = build_model("resnet20", 10, 3)
 space = Space.of(trace_with_groups(network, example_images(3, 32)))
