@@ -68,6 +68,7 @@ class Geometry:
     padding: tuple[int, int]
     dilation: tuple[int, int]
     input_size: tuple[int, int]
+    padding_mode: str = "zeros"
 
     @property
     def text(self) -> str:

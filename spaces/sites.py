@@ -68,6 +68,8 @@ def _why_not(layer: Layer) -> str:
         return f"its channels fall into {layer.split} groups"
     if geometry.input_size == (0, 0):
         return "its input is no image"
+    if geometry.padding_mode != "zeros":
+        return f"it pads with {geometry.padding_mode} pixels; blocks pad with zeros"
     if layer.positions != geometry.output_pixels:
         return "it runs more than once for an image, or pads its two sides differently"
     return ""

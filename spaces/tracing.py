@@ -138,6 +138,7 @@ def _conv(seen: _Sighting, module: nn.Conv2d) -> Layer:
             padding=_pair(padding),
             dilation=_pair(module.dilation),
             input_size=_pair(seen.inputs[2:]) if len(seen.inputs) == 4 else (0, 0),
+            padding_mode=module.padding_mode,
         ),
     )
     return _with_bits(layer, module)

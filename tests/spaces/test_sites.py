@@ -143,3 +143,10 @@ def test_the_space_says_what_is_left_alone() -> None:
     assert ("block", "1") not in {
         (alone.what, alone.name) for alone in Space.of(blueprint, {"block": ()}).left_alone
     }
+
+
+def test_pixels_mirrored_at_the_edge_are_left_alone() -> None:
+    network = classifier(
+        nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"), nn.Conv2d(8, 8, 3, padding=1)
+    )
+    assert reasons(network) == {"0": "it pads with reflect pixels; blocks pad with zeros"}
