@@ -66,6 +66,7 @@ class StudyConfig(BaseModel):
     timeout: float | None = None
     sampler: str = "tpe"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    threads: Annotated[int, Field(ge=1)] | None = None
     weights: Path | None = None
     space: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     baseline: Recipe = Field(default_factory=Recipe)

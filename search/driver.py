@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import PredictionMismatch, TrainingDiverged
 from ..objectives.cache import Cache
+from ..objectives.device import threads
 from ..objectives.evaluator import Evaluator
 from ..objectives.task import Task
 from ..spaces.grouping import trace_with_groups
@@ -70,6 +71,11 @@ def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Fin
         InputError: model, data, weights or storage cannot be used; nothing was written.
         TrainingDiverged: of the baseline.
     """
+    with threads(config.threads):
+        return _search(config, url, cache, watcher)
+
+
+def _search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Finished:
     task, space = prepare(config)
     what = identity(task, space)
     evaluator = Evaluator(task, space, cache, watcher)

@@ -1,14 +1,34 @@
-"""What the tests of objectives share: one thread, and images that are easy to tell apart."""
+"""What the tests of objectives share: one thread, easy images, and a small network on digits."""
 
+import dataclasses
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
-from paredown.objectives.data import MemoryImages
+from paredown.objectives.cache import Cache
+from paredown.objectives.data import DataRequest, MemoryImages, Splits, load_data
+from paredown.objectives.evaluator import Evaluator
+from paredown.objectives.progress import Progress
+from paredown.objectives.task import Recipes, Task
+from paredown.objectives.training import Recipe
+from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.space import Space
+from paredown.spaces.tracing import example_images
+from safetensors.torch import save_file
 
 torch.set_num_threads(1)
 
+
 MakeImages = Callable[..., MemoryImages]
+MakeEvaluator = Callable[..., Evaluator]
+
+QUICK = Recipes(
+    baseline=Recipe(epochs=3, max_lr=0.1, batch_size=64),
+    train=Recipe(epochs=1, max_lr=0.05, batch_size=64, distill=0.5),
+    fine_tune=Recipe(epochs=1, max_lr=0.02, batch_size=64, distill=0.5),
+)
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +46,78 @@ def make_images() -> MakeImages:
         return MemoryImages(pixels.to(torch.uint8), labels)
 
     return make
+
+
+class Stages(Progress):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.stages, self.promised, self.epochs = list[str](), list[int](), list[int]()
+
+    def stage(self, name: str, epochs: int = 0) -> None:
+        self.stages.append(name)
+        self.promised.append(epochs)
+
+    def epoch(self, done: int, loss: float) -> None:
+        self.epochs.append(done)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Splits:
+    """scikit-learn's digits, grey."""
+    return load_data(DataRequest("digits"))
+
+
+@pytest.fixture(scope="session")
+def make_evaluator(digits: Splits) -> MakeEvaluator:
+    """make_evaluator(folder, seed, weights, splits, train=Recipe(...)) -> one with a cache there.
+
+    The model is resnet8; recipes that are not given are quick. The evaluator's progress has lists
+    of the `stages`, the epochs `promised` for each, and the epochs done.
+    """
+    network = Task("resnet8", digits).build()
+    space = Space.of(trace_with_groups(network, example_images(1, 8)))
+
+    def make(
+        folder: Path,
+        seed: int = 0,
+        weights: Path | None = None,
+        splits: Splits = digits,
+        **recipes: Recipe,
+    ) -> Evaluator:
+        task = Task("resnet8", splits, dataclasses.replace(QUICK, **recipes), seed, weights)
+        return Evaluator(task, space, Cache(folder), Stages())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def filled(make_evaluator: MakeEvaluator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the baseline alone. Copy it, do not change it."""
+    folder = tmp_path_factory.mktemp("filled")
+    _ = make_evaluator(folder).baseline
+    return folder
+
+
+@pytest.fixture(scope="session")
+def evaluator(
+    make_evaluator: MakeEvaluator, filled: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Evaluator:
+    """An evaluator whose cache fills up as tests use it."""
+    folder = tmp_path_factory.mktemp("shared") / "networks"
+    shutil.copytree(filled, folder)
+    return make_evaluator(folder)
+
+
+@pytest.fixture
+def own(filled: Path, tmp_path: Path) -> Path:
+    """A cache of the test's own, with the baseline in it."""
+    return Path(shutil.copytree(filled, tmp_path / "networks"))
+
+
+@pytest.fixture(scope="session")
+def baseline_file(evaluator: Evaluator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The baseline's weights, as a user would give them."""
+    path = tmp_path_factory.mktemp("weights") / "baseline.safetensors"
+    save_file({n: t.contiguous() for n, t in evaluator.baseline.state_dict().items()}, path)
+    return path

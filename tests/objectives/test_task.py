@@ -18,11 +18,6 @@ DIGITS = DataRequest("digits")
 
 
 @pytest.fixture(scope="module")
-def digits() -> Splits:
-    return load_data(DIGITS)
-
-
-@pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a grey resnet8 for ten classes, as no seed of a task would draw them."""
     with seeded(4321):
