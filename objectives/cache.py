@@ -9,18 +9,24 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 
 from .paths import cache_folder
 
 DEFAULT_LIMIT = 4 * 2**30
 """Bytes the cache may take before the entries that were not used for longest go."""
+
+
+_DIGEST = "sha256"
+_ABANDONED_SECONDS = 86_400
 
 
 class Cache:
@@ -39,9 +45,11 @@ class Cache:
         """The tensors of that key, or None. A damaged entry counts as none."""
         path = self._path(key)
         try:
-            with safe_open(path, framework="pt") as entry:
-                tensors = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118
+            data = path.read_bytes()  # at once: another process may replace the file meanwhile
+            tensors = load(data)
         except (SafetensorError, OSError):
+            return None
+        if _noted_digest(data) != tensors_digest(tensors):
             return None
         with contextlib.suppress(OSError):
             os.utime(path)  # what was used last goes last
@@ -54,7 +62,7 @@ class Cache:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.folder, suffix=".part") as folder:
                 part = Path(folder) / "entry"
-                save_file(kept, part)
+                save_file(kept, part, metadata={_DIGEST: tensors_digest(kept)})
                 part.replace(self._path(key))  # never half an entry under its name
             self._make_room()
 
@@ -62,6 +70,9 @@ class Cache:
         return self.folder / f"{key}.safetensors"
 
     def _make_room(self) -> None:
+        for part in self.folder.glob("*.part"):  # left by a writer that was killed
+            if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(part, ignore_errors=True)
         entries = [(path.stat(), path) for path in self.folder.glob("*.safetensors")]
         entries.sort(key=lambda entry: entry[0].st_mtime, reverse=True)
         taken = 0
@@ -69,6 +80,22 @@ class Cache:
             taken += stat.st_size
             if taken > self.limit:
                 path.unlink(missing_ok=True)
+
+
+def _noted_digest(data: bytes) -> str | None:
+    """What `put` noted in the header: safetensors begins with its length, then JSON."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    noted: str | None = header.get("__metadata__", {}).get(_DIGEST)
+    return noted
+
+
+def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over tensors and their names, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def cache_key(**parts: object) -> str:

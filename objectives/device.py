@@ -18,6 +18,12 @@ def has_bf16(device: torch.device) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def hardware() -> str:
+    """What computes here, as far as results depend on it: "cpu bf16"."""
+    device = best_device()
+    return f"{device.type} {'bf16' if has_bf16(device) else 'fp32'}"
+
+
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
     """Let torch use so many threads of the processor inside; None leaves it as it is."""

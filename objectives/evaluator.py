@@ -5,7 +5,6 @@ that plans with the same beginning share it.
 """
 
 import copy
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from ..spaces.plan import Plan
 from ..spaces.space import Space
 from ..spaces.tracing import example_images, trace
 from .budget import drop_between
-from .cache import Cache, cache_key
+from .cache import Cache, cache_key, tensors_digest
 from .cost import Cost, check_prediction, count, measure
 from .data import ImageSet
 from .device import best_device
@@ -83,11 +82,7 @@ class Evaluator:
     @property
     def baseline_digest(self) -> str:
         """12 hexadecimal digits over the baseline's weights."""
-        digest = hashlib.sha256()
-        for name, tensor in self.baseline.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:12]
+        return tensors_digest(self.baseline.state_dict())[:12]
 
     def evaluate(self, plan: Plan) -> Outcome:
         """Build, train and score a plan on the search split.
@@ -97,6 +92,7 @@ class Evaluator:
             TrainingDiverged: its training failed.
             PredictionMismatch: it does not cost what was foretold.
         """
+        self.space.check(plan)
         return self._outcome(plan, self.task.splits.search, self.baseline_score)
 
     def test(self, plan: Plan) -> Outcome:

@@ -15,6 +15,7 @@ from ..errors import WeightsError
 from ..spaces.models import MODELS, build_model, load_weights
 from .cache import cache_key
 from .data import DataRequest, Splits, load_data
+from .device import hardware
 from .training import Recipe, seeded
 
 
@@ -87,6 +88,7 @@ class Task:
             weights=self.weights_digest,
             seed=self.seed,
             versions=versions(),
+            hardware=hardware(),
         )
 
     @cached_property

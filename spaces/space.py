@@ -60,8 +60,14 @@ class Space:
             blueprint: with channel groups (`tracing.trace_with_groups`).
             options: kind -> the options to search; a kind that is not named keeps its defaults,
                 one with no options is not searched.
+
+        Raises:
+            UnknownName, PlanError: a kind or an option that there is not.
         """
-        given = options or {}
+        given = {
+            kind: [KINDS.get(kind).parse(value) for value in values]
+            for kind, values in (options or {}).items()
+        }
         dimensions, left_alone = list[Dimension](), list(blueprint.left_alone)
         for kind in KINDS:
             values = tuple(given.get(kind.name, kind.default_options()))

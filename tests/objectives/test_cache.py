@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.objectives import cache as cache_module
 from paredown.objectives.cache import Cache, cache_key
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -147,7 +147,7 @@ def test_a_writer_that_fails_midway_leaves_nothing(
 ) -> None:
     cache.put("old", some())
 
-    def half(tensors: Tensors, name: Path) -> None:
+    def half(tensors: Tensors, name: Path, metadata: dict[str, str]) -> None:
         save_file(tensors, name)
         name.write_bytes(name.read_bytes()[:50])
         raise error
@@ -233,12 +233,14 @@ def test_reading_does_not_bring_back_what_another_process_dropped(
 ) -> None:
     cache.put("one", some())
 
-    def open_then_drop(path: Path, framework: str) -> object:
-        entry = safe_open(path, framework=framework)
-        Path(path).unlink()  # by another process, which needs the room
-        return entry
+    read_bytes = Path.read_bytes
 
-    monkeypatch.setattr(cache_module, "safe_open", open_then_drop)
+    def read_then_drop(path: Path) -> bytes:
+        data = read_bytes(path)
+        path.unlink()  # by another process, which needs the room
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_then_drop)
     assert same(cache.get("one"), some())
     assert files(cache) == []
 
@@ -320,3 +322,12 @@ def test_keys_are_fit_for_file_names(parts: dict[str, object]) -> None:
     key = cache_key(parts=parts)
     assert len(key) == 24
     assert set(key) <= set("0123456789abcdef")
+
+
+def test_a_flipped_bit_is_noticed(cache: Cache) -> None:
+    cache.put("one", {"weight": torch.ones(4)})
+    path = cache.folder / "one.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 0x40
+    path.write_bytes(data)
+    assert cache.get("one") is None
