@@ -33,8 +33,8 @@ class Pruning(Kind):
         yield Technique(
             name="0 <= prune < 1",
             title="structured channel pruning",
-            replaces="channels of all layers of a stage",
-            saves="a ratio of 0.5 about 4x of a stage's params and FLOPs",
+            replaces="channels of a stage",
+            saves="0.5 about 4x of params and FLOPs",
             paper="DepGraph, Fang et al. 2023",
             link="https://arxiv.org/abs/2301.12900",
         )

@@ -42,8 +42,8 @@ class BitWidth:
 
 BIT_WIDTHS: Registry[BitWidth] = Registry("bit-width", see="paredown techniques")
 BIT_WIDTHS.register(BitWidth(32, 32, "nothing"))
-BIT_WIDTHS.register(BitWidth(8, 32, "4x of a layer's bytes"))
-BIT_WIDTHS.register(BitWidth(8, 8, "4x of a layer's bytes, 4x of its effective FLOPs"))
+BIT_WIDTHS.register(BitWidth(8, 32, "4x of bytes"))
+BIT_WIDTHS.register(BitWidth(8, 8, "4x of bytes and effective FLOPs"))
 
 
 class Bits(Kind):
@@ -61,8 +61,8 @@ class Bits(Kind):
         for width in BIT_WIDTHS:
             yield Technique(
                 name=width.name,
-                title=f"{width.weights}-bit weights, {width.activations}-bit activations",
-                replaces="convolutions and linear layers",
+                title=f"{width.weights}-bit weights, {width.activations}-bit inputs",
+                replaces="convs, linear layers",
                 saves=width.saves,
                 paper="Jacob et al. 2018",
                 link="https://arxiv.org/abs/1712.05877",

@@ -32,8 +32,8 @@ class Width(Kind):
         yield Technique(
             name="0 < width <= 1",
             title="width multiplier",
-            replaces="all layers of a stage",
-            saves="up to width x width of a stage's params and FLOPs",
+            replaces="layers of a stage",
+            saves="0.5 about 4x of params and FLOPs",
             paper="MobileNets, Howard et al. 2017",
             link="https://arxiv.org/abs/1704.04861",
         )

@@ -30,7 +30,7 @@ class Blocks(Kind):
         return (ORIGINAL, *FAMILIES.names)
 
     def techniques(self) -> Iterable[Technique]:
-        yield Technique(ORIGINAL, "the convolution as it is", "nothing", "nothing")
+        yield Technique(ORIGINAL, "the conv as it is", "nothing", "nothing")
         yield from (family.technique for family in FAMILIES)
 
     def parse(self, value: object) -> Value:

@@ -21,9 +21,9 @@ class Nx1ThenOnexN(BlockFamily):
 
     technique = Technique(
         name="nx1-1xn",
-        title="Nx1 then 1xN convolution",
-        replaces="convolutions of 3x3 and larger",
-        saves="1.5x of a 3x3's params and FLOPs",
+        title="Nx1 then 1xN conv",
+        replaces="3x3 and larger convs",
+        saves="1.5x of params and FLOPs",
         paper="Inception v3, Szegedy et al. 2016",
         link="https://arxiv.org/abs/1512.00567",
     )

@@ -20,9 +20,9 @@ class Separable(BlockFamily):
 
     technique = Technique(
         name="separable",
-        title="depthwise separable convolution",
-        replaces="convolutions of 3x3 and larger",
-        saves="8-9x of a 3x3's params and FLOPs",
+        title="depthwise separable conv",
+        replaces="3x3 and larger convs",
+        saves="8-9x of params and FLOPs",
         paper="Xception, Chollet 2017",
         link="https://arxiv.org/abs/1610.02357",
     )
