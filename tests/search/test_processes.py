@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -14,17 +15,41 @@ import pytest
 from paredown.search.record import How, Record, read_records
 
 URL = "sqlite:///paredown.db"
-COMMAND = [sys.executable, "-c", "from paredown.search.cli import main; main()"]
+# A shell starts background jobs with interrupts ignored, and tests may be one.
+MAIN = """
+import signal
+from paredown.search.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+COMMAND = [sys.executable, "-c", MAIN]
+
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
-    )
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts the real command; what still runs at the end is killed."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
+        )
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def wait_for(process: subprocess.Popen[str], said: str) -> str:
@@ -44,7 +69,7 @@ def evaluated() -> list[Record]:
     return [record for record in records() if record.how is How.EVALUATED]
 
 
-def test_a_killed_search_loses_at_most_the_running_trial(folder: Path) -> None:
+def test_a_killed_search_loses_at_most_the_running_trial(folder: Path, start: Start) -> None:
     process = start("search", "tiny.toml", "--trials", "30")
     wait_for(process, "3/30")
     process.kill()
@@ -69,7 +94,7 @@ def test_a_killed_search_loses_at_most_the_running_trial(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_tidily(how: signal.Signals, folder: Path) -> None:
+def test_an_interrupt_ends_tidily(how: signal.Signals, folder: Path, start: Start) -> None:
     process = start("search", "tiny.toml", "--trials", "30")
     wait_for(process, "2/30")
     process.send_signal(how)
@@ -81,7 +106,7 @@ def test_an_interrupt_ends_tidily(how: signal.Signals, folder: Path) -> None:
     assert not [record for record in records() if record.how is How.RUNNING]
 
 
-def test_two_workers_share_a_study(folder: Path) -> None:
+def test_two_workers_share_a_study(folder: Path, start: Start) -> None:
     first = start("search", "tiny.toml", "--trials", "8")
     wait_for(first, "1/8")
     second = start("search", "tiny.toml", "--trials", "8")
@@ -91,7 +116,7 @@ def test_two_workers_share_a_study(folder: Path) -> None:
     assert len(evaluated()) in (8, 9), "each may have had one under way at the end"
 
 
-def test_the_dashboard_answers_on_this_machine_alone(folder: Path) -> None:
+def test_the_dashboard_answers_on_this_machine_alone(folder: Path, start: Start) -> None:
     subprocess.run([*COMMAND, "search", "tiny.toml", "--trials", "2"], check=False)
     process = start("dashboard", "tiny", "--port", "0")
     try:
