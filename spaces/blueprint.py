@@ -194,6 +194,23 @@ class Blueprint:
             groups[name] = replace(groups[name], size=size)
         return replace(self, groups=MappingProxyType(groups))
 
+    def frozen(self, names: Iterable[str]) -> "Blueprint":
+        """The same network where some groups can no longer be cut: their channels are fixed."""
+        gone = set(names)
+        if not gone:
+            return self
+        meanings = {name: Channels(self.groups[name].size) for name in gone}
+        layers = tuple(
+            replace(
+                layer,
+                reads=layer.reads.substitute(meanings),
+                writes=layer.writes.substitute(meanings),
+            )
+            for layer in self.layers
+        )
+        kept = {name: group for name, group in self.groups.items() if name not in gone}
+        return replace(self, layers=layers, groups=MappingProxyType(kept))
+
     def with_layers(self, layers: Iterable[Layer]) -> "Blueprint":
         """The same groups over other layers."""
         return replace(self, layers=tuple(layers))

@@ -52,7 +52,8 @@ class Piece:
 
     Attributes:
         layers: names relative to the block; channels as shares of `reads`, `writes` and `inner`.
-        reads, writes: the groups that stand for the block's input and output.
+        reads, writes: the groups that stand for the block's input and output; empty where the
+            block cannot follow a cut, as behind a channel shuffle, so that none may be made.
         inner: channel groups that live inside the block.
     """
 
@@ -69,10 +70,12 @@ def piece(family: str, spec: ConvSpec) -> Piece:
         probe = _Probe(FAMILIES.get(family).build(spec), spec)
     images = torch.zeros(2, 1, *spec.geometry.input_size, device="meta")
     traced = trace_with_groups(probe, images)
-    reads = _only_group(traced.layer("before").writes, family)
-    writes = _only_group(traced.layer("after").reads, family)
-    if reads == writes:
-        raise ValueError(f"{family} ties its input to its output, which pieces cannot say")
+    into, out = traced.layer("before").writes, traced.layer("after").reads
+    reads, writes = _whole_group(into), _whole_group(out)
+    if reads == writes:  # tied to each other, and perhaps to nothing else in the network
+        reads = writes = ""
+    stuck = {*into.groups, *out.groups} - {reads, writes}
+    traced = traced.frozen(stuck)
     return Piece(
         layers=tuple(
             replace(layer, name=layer.name.removeprefix("block").removeprefix("."))
@@ -112,7 +115,6 @@ class _Probe(nn.Module):
         return out.mean((2, 3))
 
 
-def _only_group(channels: Channels, family: str) -> str:
-    if len(channels.groups) != 1 or not channels.is_group(channels.groups[0]):
-        raise ValueError(f"the ends of a {family} block cannot be cut")
-    return channels.groups[0]
+def _whole_group(channels: Channels) -> str:
+    """The group that these channels are; empty if they are several, or part of one."""
+    return next((group for group in channels.groups if channels.is_group(group)), "")

@@ -44,13 +44,15 @@ class Blocks(Kind):
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         layers: dict[str, tuple[Layer, ...]] = {layer.name: (layer,) for layer in blueprint.layers}
-        groups = dict(blueprint.groups)
+        groups, stuck = dict(blueprint.groups), set[str]()
         for site, family in _replaced(blueprint, chosen):
             part = piece(family, site.spec(blueprint.sizes))
             layers[site.name] = tuple(_joined(part, site))
             groups.update((g.name, g) for g in _inner_groups(part, site))
+            stuck.update(() if part.reads else site.layer.reads.groups)
+            stuck.update(() if part.writes else site.layer.writes.groups)
         flat = tuple(layer for row in layers.values() for layer in row)
-        return replace(blueprint, layers=flat, groups=MappingProxyType(groups))
+        return replace(blueprint, layers=flat, groups=MappingProxyType(groups)).frozen(stuck)
 
     def apply(
         self,

@@ -1,0 +1,107 @@
+"""Blocks that cannot follow a cut: registered in a file of their own, and used like any other."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from paredown.spaces.apply import foretell
+from paredown.spaces.blocks import FAMILIES, BlockFamily
+from paredown.spaces.blocks.family import piece
+from paredown.spaces.kind import Phase
+from paredown.spaces.plan import Plan
+from paredown.spaces.sites import ConvSpec
+from paredown.spaces.space import Space
+from paredown.spaces.technique import Technique
+from torch import nn
+
+
+class Shuffled(nn.Module):
+    """A convolution in two groups behind a channel shuffle: nothing of it can be cut."""
+
+    def __init__(self, spec: ConvSpec) -> None:
+        super().__init__()
+        shape = spec.geometry
+        self.conv = nn.Conv2d(
+            spec.in_channels, spec.out_channels, shape.kernel, shape.stride, shape.padding, groups=2
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.conv(F.channel_shuffle(x, 2))
+        return out
+
+
+class Doubled(nn.Module):
+    """Half of the channels twice: its output is no channel group."""
+
+    def __init__(self, spec: ConvSpec) -> None:
+        super().__init__()
+        shape = spec.geometry
+        half = spec.out_channels // 2
+        self.conv = nn.Conv2d(spec.in_channels, half, shape.kernel, shape.stride, shape.padding)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        half = self.conv(x)
+        return torch.cat([half, half], 1)
+
+
+class Gated(nn.Module):
+    """Its input comes through to its output: the two ends are one group."""
+
+    def __init__(self, spec: ConvSpec) -> None:
+        super().__init__()
+        shape = spec.geometry
+        self.conv = nn.Conv2d(
+            spec.in_channels, spec.out_channels, shape.kernel, shape.stride, shape.padding
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.conv(x)
+        return out + x if out.shape == x.shape else out
+
+
+def family_of(block: type[nn.Module]) -> BlockFamily:
+    class Family(BlockFamily):
+        technique = Technique(block.__name__.lower(), "for a test", "convs", "something")
+
+        def build(self, spec: ConvSpec) -> nn.Module:
+            return block(spec)
+
+        def refuses(self, spec: ConvSpec) -> str:
+            even = spec.in_channels % 2 == 0 == spec.out_channels % 2
+            return "" if even else "it needs even channels"
+
+    return Family()
+
+
+@pytest.fixture(params=[Shuffled, Doubled, Gated], ids=lambda block: block.__name__)
+def family(request: pytest.FixtureRequest) -> Iterator[BlockFamily]:
+    registered = FAMILIES.register(family_of(request.param))
+    yield registered
+    del FAMILIES._records[registered.name]
+    piece.cache_clear()
+
+
+@pytest.mark.parametrize("model", ["resnet20", "squeezenet1_1"])
+def test_what_they_touch_is_not_cut_and_all_else_is(
+    family: BlockFamily,
+    model: str,
+    traced: Callable[..., Any],
+    assert_as_foretold: Callable[..., Any],
+) -> None:
+    known = traced(model, 64)
+    options = {"block": ["original", family.name, "separable"], "bits": ["w32a32", "w8a32"]}
+    space = Space.of(known.blueprint, options)
+    rng = random.Random(0)
+    for _ in range(2):
+        assert_as_foretold(known.network, known.images, known.blueprint, space.sample(rng))
+
+
+def test_a_stage_without_them_is_still_cut(family: BlockFamily, traced: Callable[..., Any]) -> None:
+    blueprint = traced("resnet20", 32).blueprint
+    plan = Plan.of({"block": {"stage1": family.name}, "prune": {"stage3": 0.5}})
+    after = foretell(blueprint, plan, Phase.PRUNE)
+    assert after.layer("layer3.2.conv1").writes.count(after.sizes) == 32
+    assert set(after.groups) < set(blueprint.groups) | {"layer1.0.conv1.conv"}
