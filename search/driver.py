@@ -177,12 +177,10 @@ class _Run:
         cost = self.evaluator.foretold_cost(plan)
         record.write_plan(trial, plan, cost)
         records = self._records()
-        earlier = next((r for r in records if r.plan == plan and r.number != trial.number), None)
-        if earlier is not None and earlier.is_scored:
+        if earlier := _settled_before(records, plan, trial.number):
             record.write_repeat(trial, earlier)
-        elif earlier is not None and earlier.how is How.FAILED:
-            raise TrainingDiverged(f"failed before, in trial {earlier.number}: {earlier.why}")
-        elif beater := beaten_by(records, cost, self.budgets[0]):
+            return TrialState.COMPLETE if earlier.is_scored else TrialState.FAIL
+        if beater := beaten_by(records, cost, self.budgets[0]):
             record.write_beaten(trial, beater)
         else:
             self.watcher.trial_begins(trial.number, plan)
@@ -209,3 +207,10 @@ class _Run:
 
     def _records(self) -> list[Record]:
         return read_records(self.study.get_trials(deepcopy=False))
+
+
+def _settled_before(records: Sequence[Record], plan: Plan, number: int) -> Record | None:
+    """Another trial that evaluated this plan, or failed at it."""
+    same = [record for record in records if record.plan == plan and record.number != number]
+    settled = [record for record in same if record.is_scored or record.how is How.FAILED]
+    return min(settled, key=lambda record: not record.is_scored, default=None)

@@ -79,11 +79,14 @@ def write_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
 
 
 def write_repeat(trial: optuna.Trial, earlier: Record) -> None:
-    """Note that an earlier trial had the same plan; its figures hold."""
+    """Note that an earlier trial had the same plan; its figures hold, or its failure does."""
     trial.set_user_attr(HOW, How.REPEATED)
-    trial.set_user_attr(WHY, f"same plan as trial {earlier.number}")
-    trial.set_user_attr(ACCURACY, earlier.accuracy)
-    trial.set_user_attr(DROP, earlier.drop)
+    if earlier.is_scored:
+        trial.set_user_attr(WHY, f"same plan as trial {earlier.number}")
+        trial.set_user_attr(ACCURACY, earlier.accuracy)
+        trial.set_user_attr(DROP, earlier.drop)
+    else:
+        trial.set_user_attr(WHY, f"same plan as trial {earlier.number}, which failed")
 
 
 def write_beaten(trial: optuna.Trial, by: Record) -> None:
