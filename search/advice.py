@@ -17,7 +17,7 @@ def _miss(found: Answer, verdict: Verdict) -> str:
     said = f"no plan that saves anything keeps within {verdict.budget.text}"
     closest = verdict.closest
     if closest is None or closest.cost is None or closest.plan is None:
-        return f"{said}; none has been scored yet"
+        return f"{said}; no other plan has been scored yet"
     smaller = times_smaller(found.baseline.cost, closest.cost)
     return (
         f"{said}; the closest miss is trial {closest.number} with a drop of "
@@ -30,9 +30,8 @@ def _what_to_relax(found: Answer) -> list[str]:
     lines = []
     if drops:
         enough = math.ceil(min(drops) * 10) / 10
-        lines.append(
-            f"a budget of {enough:g} pp would do: paredown best {found.study} --max-drop {enough:g}"
-        )
+        command = f"paredown best {found.address} --max-drop {enough:g}"
+        lines.append(f"a budget of {enough:g} pp would do: {command}")
     lines.append(
         "or search on with more --trials, train longer ([train] epochs), "
         "or offer gentler options in [space]"

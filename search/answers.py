@@ -1,5 +1,6 @@
 """What a study answers, as plain data: the JSON of the commands, and what their tables show."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ class Answer:
         records: all trials.
         verdicts: what each budget buys, the smallest first.
         tested: plan key -> accuracy and drop on the test split, for winners.
+        storage: where the study is, if not in the default place.
     """
 
     study: str
@@ -29,6 +31,13 @@ class Answer:
     records: Sequence[Record]
     verdicts: Sequence[Verdict]
     tested: Mapping[str, Mapping[str, float]]
+    storage: str | None = None
+
+    @property
+    def address(self) -> str:
+        """What to type after `paredown best` or `paredown dashboard` to find the study."""
+        where = ["--storage", self.storage] if self.storage else []
+        return shlex.join([self.study, *where])
 
     @property
     def misses(self) -> list[Verdict]:
@@ -94,8 +103,15 @@ _FIGURES = (
 )
 
 
-def answer(study: optuna.Study, budgets: Sequence[Budget] = ()) -> Answer:
+def answer(
+    study: optuna.Study, budgets: Sequence[Budget] = (), storage: str | None = None
+) -> Answer:
     """What a study has found for these budgets, or for those it was started with.
+
+    Args:
+        study: as `open_study` gives it.
+        budgets: to answer.
+        storage: its address, if that is not the default one.
 
     Raises:
         StorageError: the study has no baseline yet.
@@ -109,6 +125,7 @@ def answer(study: optuna.Study, budgets: Sequence[Budget] = ()) -> Answer:
         records=records,
         verdicts=verdicts(records, baseline, asked),
         tested=study.user_attrs.get(TESTED, {}),
+        storage=storage,
     )
 
 

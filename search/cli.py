@@ -1,6 +1,7 @@
 """The command. Heavy imports wait inside the commands, so that --help answers at once."""
 
 import json
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -114,7 +115,7 @@ def best(
     url = storage or default_storage()
     budgets = parse_budgets(max_drop) if max_drop else ()
     study = open_study(open_storage(url, must_exist=True), url, name)
-    _say(answer(study, budgets), as_json)
+    _say(answer(study, budgets, storage), as_json)
 
 
 @app.command()
@@ -203,7 +204,7 @@ def _search(config: "StudyConfig", storage: str | None, as_json: bool) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = _stderr() if as_json else _stdout()
     finished = run(config, storage or default_storage(), Cache(), Screen(console))
-    found = answer(finished.study, config.max_drop)
+    found = answer(finished.study, config.max_drop, storage)
     if finished.interrupted:
         _stderr().print("interrupted; the same command goes on from here")
     _say(found, as_json, next_steps=not finished.interrupted, fail=not finished.interrupted)
@@ -241,7 +242,7 @@ def _say(found: "Answer", as_json: bool, *, next_steps: bool = False, fail: bool
         from .tables import print_answer
 
         print_answer(_stdout(), found)
-        if next_steps:
+        if next_steps and not found.misses:
             _next_steps(found)
     if found.misses and fail:
         from .advice import advice
@@ -250,17 +251,28 @@ def _say(found: "Answer", as_json: bool, *, next_steps: bool = False, fail: bool
 
 
 def _next_steps(found: "Answer") -> None:
+    from .record import How
+
     console = _stdout()
-    name = found.study
     console.print("Next:", style="bold")
-    trained = sum(record.is_scored for record in found.records)
     for command, what in (
-        (f"paredown best {name} --max-drop 1.5", "another budget, at once"),
-        (f"paredown best {name} --json", "the winning plans, to read by machine"),
-        (f"paredown dashboard {name}", "browse all trials"),
-        (f"paredown search {name} --trials {2 * trained}", "go on searching"),
+        (f"paredown best {found.address} --max-drop 1.5", "another budget, at once"),
+        (f"paredown best {found.address} --json", "the winning plans, to read by machine"),
+        (f"paredown dashboard {found.address}", "browse all trials"),
+        (_again(2 * found.count(How.EVALUATED, How.FAILED)), "go on searching"),
     ):
         console.print(f"  [cyan]{escape(command):<44}[/] {what}", highlight=False, soft_wrap=True)
+
+
+def _again(trials: int) -> str:
+    """The command as it was typed, with another number of trials."""
+    typed = sys.argv[1:]
+    kept = [
+        word
+        for before, word in zip(["", *typed], typed, strict=False)
+        if before != "--trials" and not word.startswith("--trials")
+    ]
+    return shlex.join(["paredown", *kept, "--trials", str(trials)])
 
 
 def _list(listing: Any, as_json: bool) -> None:

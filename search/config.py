@@ -231,7 +231,9 @@ def _sentences(detail: ErrorDetails) -> list[str]:
     if message.startswith("space."):
         return message.splitlines()
     got = detail["input"]
-    told = "" if "got" in message or "unknown" in message else f", got {got!r}"
+    if detail["type"] in ("dataclass_type", "model_type", "dict_type"):
+        message = "expected a table"
+    told = "" if "got" in message or str(got) in message else f", got {got!r}"
     return [f"{key}: {message}{told}"]
 
 

@@ -62,6 +62,7 @@ def test_search_prints_what_each_budget_buys_and_what_to_do_next(run: Run) -> No
     for said in ("baseline:", "sqlite:///paredown.db", "1 pp", "30 pp", "smaller", "Next:"):
         assert said in ran.out
     assert "paredown dashboard tiny" in ran.out
+    assert "paredown search tiny.toml --trials 8" in ran.out
     assert Path("paredown.db").exists()
 
 
@@ -280,3 +281,25 @@ def test_an_unknown_study_names_the_nearest(searched: dict[str, Any], run: Run) 
     ran = run("best", "tinny")
     assert ran.code == 2
     assert "did you mean tiny?" in ran.err
+
+
+def test_the_next_commands_are_ones_that_work(run: Run) -> None:
+    place = ["--storage", "sqlite:///here.db"]
+    ran = run("search", "tiny.toml", "--name", "my study", "--trials=2", "--max-drop", "99", *place)
+    assert "paredown best 'my study' --storage sqlite:///here.db --json" in ran.out
+    again = (
+        "search tiny.toml --name 'my study' --max-drop 99 --storage sqlite:///here.db --trials 4"
+    )
+    assert f"paredown {again}" in ran.out
+    assert run("best", "my study", *place, "--json").code == 0
+
+
+def test_sections_that_are_no_tables_are_told(run: Run, folder: Path) -> None:
+    (folder / "odd.toml").write_text(
+        'model = 5\ndata = 3\nmax_drop = "x"\nspace = 3\ntrain = 7\nbaseline = []\n'
+    )
+    ran = run("search", "odd.toml")
+    assert ran.code == 2
+    for key in ("model", "data", "max_drop", "space", "train", "baseline"):
+        assert f"- {key}: " in ran.err
+    assert "train: expected a table, got 7" in ran.err
