@@ -181,8 +181,11 @@ def stop_trial(study: optuna.Study, trial: optuna.Trial, why: str) -> None:
     """End a trial that could not run to its end, and have its plan proposed again."""
     write_stopped(trial, why)
     study.tell(trial, state=TrialState.FAIL)
-    if trial.params:
-        study.enqueue_trial(trial.params)
+    # A plan that was queued is known before the trial has asked for all of it.
+    kept = study.get_trials(deepcopy=False)[trial.number]
+    params = kept.system_attrs.get("fixed_params") or kept.params
+    if params:
+        study.enqueue_trial(params)
 
 
 def worker_mark() -> str:

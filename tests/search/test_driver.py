@@ -21,6 +21,7 @@ from paredown.search.samplers import SAMPLERS
 from paredown.search.storage import continue_or_create, open_storage
 from paredown.search.watcher import Watcher
 from paredown.spaces.plan import Plan
+from paredown.spaces.space import Space, Suggests
 
 URL = "sqlite:///paredown.db"
 
@@ -263,3 +264,22 @@ def test_attributes_are_what_the_dashboard_shows(folder: Path) -> None:
     assert attrs["params"] > attrs["params_effective"] > 0
     assert Plan.from_json(attrs["plan"]).choices
     assert json.loads(attrs["seconds"]).keys() >= {"score"}
+
+
+def test_a_queued_plan_survives_an_interrupt_before_it_was_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suggest = Space.suggest
+    asked = []
+
+    def interrupting(self: Space, trial: Suggests) -> Plan:
+        asked.append(trial)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return suggest(self, trial)
+
+    monkeypatch.setattr(Space, "suggest", interrupting)
+    study = go(folder).study
+    queued = [t for t in study.trials if t.state == optuna.trial.TrialState.WAITING]
+    second = study.trials[1].system_attrs["fixed_params"]
+    assert second in [trial.system_attrs["fixed_params"] for trial in queued]
