@@ -176,7 +176,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise InputError(f"no study file at {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the study file {path} cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise StudyFileError(str(path), [f"it is no TOML: {error}"]) from None
     if isinstance(said.get("weights"), str):
         said["weights"] = path.parent / said["weights"]

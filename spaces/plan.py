@@ -118,7 +118,7 @@ class Plan:
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # too long a number, too deep a nesting
             raise PlanError(f"a plan is JSON; {error}") from None
         return cls.from_dict(data)
 

@@ -81,9 +81,20 @@ def _misfits(network: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterable[
     if unknown:
         yield f"  - not in the network: {_listed(unknown)}"
     for name, tensor in state.items():
-        if name in expected and tensor.shape != expected[name].shape:
+        if name in expected and (fault := _unusable(tensor)):
+            yield f"  - {name}: {fault}"
+        elif name in expected and tensor.shape != expected[name].shape:
             wanted, got = tuple(expected[name].shape), tuple(tensor.shape)
             yield f"  - {name}: expected shape {wanted}, got {got}"
+
+
+def _unusable(tensor: torch.Tensor) -> str:
+    """Why numbers cannot be taken from a tensor; empty if they can."""
+    if tensor.is_meta or tensor.layout is not torch.strided or tensor.is_quantized:
+        return "expected plain numbers, got a sparse, quantized or empty tensor"
+    if tensor.is_complex():
+        return "expected real numbers, got complex ones"
+    return "" if bool(torch.isfinite(tensor).all()) else "it holds NaN or infinite values"
 
 
 def _listed(names: list[str]) -> str:

@@ -303,3 +303,11 @@ def test_sections_that_are_no_tables_are_told(run: Run, folder: Path) -> None:
     for key in ("model", "data", "max_drop", "space", "train", "baseline"):
         assert f"- {key}: " in ran.err
     assert "train: expected a table, got 7" in ran.err
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"version": 1' + "0" * 5000 + "}"])
+def test_absurd_files_are_no_tracebacks(text: str, run: Run, folder: Path) -> None:
+    (folder / "absurd.json").write_text(text)
+    (folder / "absurd.toml").write_text(f"model = {text}")
+    assert run("count", "resnet8", "--plan", "absurd.json").code == 2
+    assert run("search", "absurd.toml").code == 2

@@ -1,5 +1,6 @@
 """Weights from files: those that fit load, those that do not say why and change nothing."""
 
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -196,3 +197,24 @@ def test_other_files_are_told(text: bytes, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(text)
     assert_refused(path, "cannot be read as weights|holds more than tensors|a state dict")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda weight: weight.to("meta"), "got a sparse, quantized or empty tensor"),
+        (lambda weight: weight.to_sparse(), "got a sparse, quantized or empty tensor"),
+        (lambda weight: weight.to(torch.complex64), "got complex ones"),
+        (lambda weight: weight * math.nan, "it holds NaN or infinite values"),
+        (lambda weight: weight + math.inf, "it holds NaN or infinite values"),
+    ],
+    ids=["without data", "sparse", "complex", "NaN", "infinite"],
+)
+def test_numbers_that_cannot_be_taken_are_told(
+    spoil: Callable[[torch.Tensor], torch.Tensor], told: str, tmp_path: Path
+) -> None:
+    network = build_model("resnet8", 10, 3)
+    state = network.state_dict() | {"linear.bias": spoil(network.state_dict()["linear.bias"])}
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match=f"linear.bias: .*{told}"):
+        load_weights(network, tmp_path / "w.pt")
