@@ -22,9 +22,9 @@ except RuntimeError as error:
     for _name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[_name]
     # Must stay alive: the declarations end with the object.
-    _LIBRARY = torch.library.Library("torchvision", "DEF")
+    _LIBRARY = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for _operator in _OPERATORS:
-        _LIBRARY.define(_operator + _SIGNATURE)
+        _LIBRARY.define(_operator + _SIGNATURE)  # type: ignore[no-untyped-call]
     import torchvision
 
 __all__ = ["torchvision"]

@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from ..errors import TrainingDiverged
 from ..spaces.apply import apply_phase, foretell
 from ..spaces.kind import Phase, Surroundings
 from ..spaces.plan import Plan
@@ -68,7 +69,7 @@ class Evaluator:
             if kept is None or not _fits(network, kept):
                 with self._stage("baseline", self.task.recipes.baseline.epochs):
                     network.to(self.device)
-                    self._train(network, self.task.recipes.baseline, teacher=None)
+                    self._train_baseline(network)
                 self.cache.put(key, network.state_dict())
             else:
                 network.load_state_dict(kept)
@@ -201,6 +202,14 @@ class Evaluator:
             teacher,
             self.progress,
         )
+
+    def _train_baseline(self, network: nn.Module) -> None:
+        try:
+            self._train(network, self.task.recipes.baseline, teacher=None)
+        except TrainingDiverged as error:
+            raise TrainingDiverged(
+                f"the baseline's training failed: {error}; a lower [baseline] max_lr may help"
+            ) from None
 
     def _score(self, network: nn.Module, images: ImageSet) -> Score:
         return score(network, images, self.task.splits.normalisation)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..errors import TrainingDiverged
 from .data import ImageSet, Normalisation
 
 
@@ -27,7 +28,11 @@ class Score:
 def score(
     network: nn.Module, images: ImageSet, normalisation: Normalisation, batch_size: int = 256
 ) -> Score:
-    """Run a network over images, in float32 and in evaluation mode, on the device where it is."""
+    """Run a network over images, in float32 and in evaluation mode, on the device where it is.
+
+    Raises:
+        TrainingDiverged: its scores are no finite numbers.
+    """
     device = next(network.parameters()).device
     network.eval()
     right = []
@@ -35,6 +40,8 @@ def score(
         for pixels, labels in images.batches(batch_size):
             shown = normalisation(pixels.to(device))
             shown = shown.contiguous(memory_format=torch.channels_last)
-            answers = network(shown).argmax(1)
-            right.append(answers.cpu() == labels)
+            scores = network(shown)
+            if not bool(scores.isfinite().all()):
+                raise TrainingDiverged("the network's scores are no finite numbers")
+            right.append(scores.argmax(1).cpu() == labels)
     return Score(torch.cat(right))

@@ -118,6 +118,10 @@ def train(
             if not math.isfinite(mean):
                 raise TrainingDiverged(f"the training loss is {mean} in epoch {epoch + 1}")
             progress.epoch(epoch + 1, mean)
+    # The loss of the last step was taken before it.
+    state = network.state_dict().values()
+    if not all(bool(t.isfinite().all()) for t in state if t.is_floating_point()):
+        raise TrainingDiverged("the weights are no longer finite after the last epoch")
     network.eval()
 
 

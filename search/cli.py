@@ -112,7 +112,7 @@ def best(
     from .answers import answer
     from .storage import default_storage, open_storage, open_study
 
-    url = storage or default_storage()
+    url = default_storage() if storage is None else storage
     budgets = parse_budgets(max_drop) if max_drop else ()
     study = open_study(open_storage(url, must_exist=True), url, name)
     _say(answer(study, budgets, storage), as_json)
@@ -146,7 +146,7 @@ def dashboard(
     from .dashboard import HOST, make_dashboard
     from .storage import default_storage, open_storage, open_study
 
-    url = storage or default_storage()
+    url = default_storage() if storage is None else storage
     opened = open_storage(url, must_exist=True)
     page = f"/studies/{open_study(opened, url, name)._study_id}" if name else ""
     server = make_dashboard(opened, port)
@@ -199,14 +199,18 @@ def _search(config: "StudyConfig", storage: str | None, as_json: bool) -> None:
     from .answers import answer
     from .driver import search as run
     from .screen import Screen
-    from .storage import default_storage
+    from .storage import default_storage, has_baseline
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = _stderr() if as_json else _stdout()
-    finished = run(config, storage or default_storage(), Cache(), Screen(console))
-    found = answer(finished.study, config.max_drop, storage)
+    finished = run(
+        config, default_storage() if storage is None else storage, Cache(), Screen(console)
+    )
     if finished.interrupted:
         _stderr().print("interrupted; the same command goes on from here")
+        if not has_baseline(finished.study):
+            raise typer.Exit(_INTERRUPTED)
+    found = answer(finished.study, config.max_drop, storage)
     _say(found, as_json, next_steps=not finished.interrupted, fail=not finished.interrupted)
     if finished.interrupted:
         raise typer.Exit(_INTERRUPTED)
@@ -242,7 +246,7 @@ def _say(found: "Answer", as_json: bool, *, next_steps: bool = False, fail: bool
         from .tables import print_answer
 
         print_answer(_stdout(), found)
-        if next_steps and not found.misses:
+        if next_steps and len(found.misses) < len(found.verdicts):
             _next_steps(found)
     if found.misses and fail:
         from .advice import advice

@@ -63,10 +63,10 @@ class StudyConfig(BaseModel):
     data: DataConfig
     max_drop: tuple[Budget, ...]
     trials: Annotated[int, Field(ge=1)] = 100
-    timeout: float | None = None
+    timeout: Annotated[float, Field(gt=0, le=1e9)] | None = None
     sampler: str = "tpe"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     weights: Path | None = None
     space: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     baseline: Recipe = Field(default_factory=Recipe)
@@ -121,8 +121,9 @@ def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
         StudyFileError: the file or the options have faults; all are told.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
-    source, said = _read(study or DEFAULT_STUDY)
-    said.setdefault("name", Path(study or DEFAULT_STUDY).stem)
+    study = DEFAULT_STUDY if study is None else study
+    source, said = _read(study)
+    said.setdefault("name", Path(study).stem)
     if isinstance(said.get("data"), dict) and isinstance(given.get("data"), str):
         given["data"] = {"source": given["data"]}
     try:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import optuna
+import sqlalchemy.exc
 from optuna.trial import FrozenTrial, TrialState
 
-from ..errors import PredictionMismatch, TrainingDiverged
+from ..errors import InputError, PredictionMismatch, StorageError, TrainingDiverged
 from ..objectives.cache import Cache
 from ..objectives.device import threads
 from ..objectives.evaluator import Evaluator
@@ -27,7 +28,9 @@ from .storage import (
     continue_or_create,
     identity,
     open_storage,
+    shown_url,
     stop_trial,
+    storage_reason,
     worker_mark,
     write_baseline,
 )
@@ -71,8 +74,12 @@ def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Fin
         InputError: model, data, weights or storage cannot be used; nothing was written.
         TrainingDiverged: of the baseline.
     """
-    with threads(config.threads):
-        return _search(config, url, cache, watcher)
+    try:
+        with threads(config.threads):
+            return _search(config, url, cache, watcher)
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+        reason = storage_reason(error)
+        raise StorageError(f"the storage {shown_url(url)} cannot be used: {reason}") from None
 
 
 def _search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Finished:
@@ -111,7 +118,9 @@ class _Run:
         self.deadline = time.monotonic() + (config.timeout or float("inf"))
         self.baseline = self._baseline()
         done = len(study.get_trials(deepcopy=False))
-        study.sampler = make_sampler(config.sampler, config.seed + done, self._constraints)
+        study.sampler = make_sampler(
+            config.sampler, (config.seed + done) % 2**32, self._constraints
+        )
         if not done:
             for plan in self.space.designs():
                 study.enqueue_trial(self.space.params(plan))
@@ -159,10 +168,14 @@ class _Run:
         except (TrainingDiverged, PredictionMismatch) as error:
             record.write_failure(trial, str(error))
             state = TrialState.FAIL
-        except BaseException as error:
-            stop_trial(self.study, trial, f"stopped by {type(error).__name__}")
-            if isinstance(error, KeyboardInterrupt):
-                return None
+        except RuntimeError as error:  # one plan too large for the memory is no end of a search
+            record.write_failure(trial, f"{type(error).__name__}: {error}")
+            state = TrialState.FAIL
+        except KeyboardInterrupt:
+            stop_trial(self.study, trial, "interrupted")
+            return None
+        except InputError as error:
+            stop_trial(self.study, trial, f"stopped: {error}")
             raise
         failed = state == TrialState.FAIL
         self.study.tell(trial, None if failed else self._values(trial), state=state)

@@ -15,7 +15,7 @@ from ..objectives.evaluator import Evaluator
 from ..spaces.plan import Plan
 from .config import StudyConfig
 from .record import How, Record
-from .storage import Baseline
+from .storage import Baseline, shown_url
 from .tables import plain_table, points, short
 from .watcher import Watcher
 from .winners import times_smaller, verdicts
@@ -55,7 +55,7 @@ class Screen(Watcher):
         )
         self.console.print(
             f"{evaluator.space.size:,} plans, {config.trials} to try; "
-            f"kept in [cyan]{escape(storage)}[/]",
+            f"kept in [cyan]{escape(shown_url(storage))}[/]",
             highlight=False,
         )
         if self.console.is_terminal:

@@ -4,12 +4,15 @@ import contextlib
 import json
 import os
 import platform
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy.engine
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
@@ -76,6 +79,8 @@ def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
         raise StorageError(f"no studies at {url}: there is no file {path}; run `paredown search`")
     if path and not path.parent.is_dir():
         raise StorageError(f"the storage {url} cannot be opened: no folder {path.parent}")
+    if path and must_exist and not _holds_studies(path):
+        raise StorageError(f"no studies at {url}: {path} is not a file that Optuna made")
     try:
         return RDBStorage(url)
     except (
@@ -85,8 +90,40 @@ def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
         RuntimeError,
         ValueError,
     ) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StorageError(f"the storage {url} cannot be opened: {reason}") from None
+        reason = storage_reason(error)
+        raise StorageError(f"the storage {shown_url(url)} cannot be opened: {reason}") from None
+
+
+def shown_url(url: str) -> str:
+    """An address without its password."""
+    try:
+        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
+    except sqlalchemy.exc.ArgumentError:
+        return url
+
+
+def storage_reason(error: BaseException) -> str:
+    """The first line of what a storage complained about, under all that was wrapped around it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
+
+
+def _holds_studies(path: Path) -> bool:
+    """Whether a SQLite file is one of Optuna's, by looking and not touching."""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as db:
+            return bool(db.execute("select 1 from sqlite_master where name = 'studies'").fetchone())
+    except sqlite3.Error:
+        return False
+
+
+def has_baseline(study: optuna.Study) -> bool:
+    """Whether a study knows what its drops are measured from."""
+    return BASELINE in study.user_attrs
 
 
 def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
@@ -111,7 +148,7 @@ def read_baseline(study: optuna.Study) -> Baseline:
     Raises:
         StorageError: the search was stopped before it was known.
     """
-    if BASELINE not in study.user_attrs:
+    if not has_baseline(study):
         raise StorageError(
             f"study {study.study_name!r} has no baseline yet; run `paredown search` to go on"
         )
@@ -146,7 +183,8 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
         "images": task.splits.fingerprint,
         "classes": task.classes,
         "weights": None if trained else task.weights_digest,
-        "space": space.signature,
+        "space": {d.name: list(d.options) for d in space.dimensions},
+        "layers": space.signature,
         "seed": task.seed,
         "recipes": recipes,
     }
@@ -171,7 +209,9 @@ def continue_or_create(
         _check_same(study, url, what)
         _bury_dead_trials(study)
         return study, True
-    study = optuna.create_study(study_name=name, storage=storage, directions=_DIRECTIONS)
+    study = optuna.create_study(
+        study_name=name, storage=storage, directions=_DIRECTIONS, load_if_exists=True
+    )
     study.set_user_attr(IDENTITY, json.dumps(what))
     study.set_user_attr(VERSIONS, json.dumps(versions()))
     return study, False
@@ -200,6 +240,9 @@ def _check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
     kept: dict[str, Any] = json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(what))
     differing = [key for key in wanted if kept.get(key) != wanted[key]]
+    # The signature covers the options too; where these say it, the number says nothing more.
+    if len(differing) > 1 and "layers" in differing:
+        differing.remove("layers")
     if differing:
         said = "; ".join(_difference(key, kept.get(key), wanted[key]) for key in differing)
         raise StorageError(
@@ -209,22 +252,24 @@ def _check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
 
 def _difference(key: str, kept: object, wanted: object) -> str:
     if isinstance(kept, dict) and isinstance(wanted, dict):
-        inner = (k for k in wanted if kept.get(k) != wanted[k])
-        return "; ".join(_difference(f"{key}.{k}", kept.get(k), wanted[k]) for k in inner)
+        inner = (k for k in sorted({*kept, *wanted}) if kept.get(k) != wanted.get(k))
+        return "; ".join(_difference(f"{key}.{k}", kept.get(k), wanted.get(k)) for k in inner)
     return f"{key} is {kept} there and {wanted} here"
 
 
 def _bury_dead_trials(study: optuna.Study) -> None:
     """Mark as failed what a killed process left running, so that it is proposed again."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if _is_dead(trial.user_attrs.get(WORKER)):
+        if _is_dead(trial):
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
                 stop_trial(study, optuna.Trial(study, trial._trial_id), "its process is gone")
 
 
-def _is_dead(mark: str | None) -> bool:
-    if mark is None:
-        return True
+def _is_dead(trial: optuna.trial.FrozenTrial) -> bool:
+    mark = trial.user_attrs.get(WORKER)
+    if mark is None:  # a worker may be about to leave its mark
+        began = trial.datetime_start
+        return began is None or datetime.now() - began > timedelta(minutes=1)
     worker = json.loads(mark)
     if worker["host"] != platform.node():
         return False  # out of sight: another machine may still be at it

@@ -19,6 +19,26 @@ Importance = Callable[["torch_pruning.Group"], torch.Tensor | None]
 """Scores a group's channels: one figure per channel, the least important lowest."""
 
 
+_MOST_PLACES = 1 << 20
+"""Places that one channel group may reach; the largest of torchvision's CNNs stay far below."""
+
+
+class _BoundedGroup(torch_pruning.Group):  # type: ignore[misc]
+    """A group that ends in an error where Torch-Pruning would grow it until memory is gone.
+
+    It does so behind the reshapes of window attention (Swin, MaxViT).
+    """
+
+    def add_dep(self, dep: object, idxs: Sequence[object]) -> None:
+        self.places = getattr(self, "places", 0) + len(idxs)
+        if self.places > _MOST_PLACES:
+            raise OverflowError(f"one group of channels reaches {self.places} places")
+        super().add_dep(dep, idxs)
+
+
+torch_pruning.dependency.graph.Group = _BoundedGroup
+
+
 def kept_channels(size: int, share: float) -> int:
     """How many of `size` channels stay when `share` of them (0 to 1) should.
 

@@ -10,13 +10,14 @@ The numbers are those of integer arithmetic, computed in floating point (torch's
 fake-quantize operators), so that any device can score them.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from ..errors import PlanError
+from ..errors import PlanError, TrainingDiverged
 from .blueprint import Blueprint, Layer, Op
 from .kind import Kind, Phase, Surroundings, Value
 from .registry import Registry
@@ -199,6 +200,7 @@ def observe_inputs(
 
     Raises:
         ValueError: there are modules to watch and no images.
+        TrainingDiverged: the network computes infinite numbers, or none.
     """
     if names and not batches:
         raise ValueError("quantizing activations needs calibration images, got none")
@@ -214,6 +216,9 @@ def observe_inputs(
     network.train(training)
     for hook in hooks:
         hook.remove()
+    for name, (low, high) in ranges.items():
+        if not math.isfinite(low) or not math.isfinite(high):
+            raise TrainingDiverged(f"what {name} reads is no finite number")
     return ranges
 
 

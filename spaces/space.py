@@ -187,7 +187,8 @@ def _is_last(dimension: Dimension) -> bool:
 def _dimensions(blueprint: Blueprint, kind: str, values: Sequence[Value]) -> Iterator[Dimension]:
     neutral = KINDS.get(kind).neutral
     where = {value: set(KINDS.get(kind).places(blueprint, value)) for value in values}
-    for place in blueprint.stages:
+    elsewhere = [place for value in values for place in KINDS.get(kind).places(blueprint, value)]
+    for place in dict.fromkeys([*blueprint.stages, *elsewhere]):
         fitting = [value for value in values if value != neutral and place in where[value]]
         keeps = [neutral] if neutral in values or not fitting else []
         # Several options to choose from, or one that the study insists on.

@@ -10,6 +10,7 @@ import pytest
 import torch
 from paredown.errors import StorageError
 from paredown.objectives import evaluator as evaluator_module
+from paredown.objectives import training as training_module
 from paredown.objectives.budget import Budget
 from paredown.objectives.cache import Cache
 from paredown.objectives.evaluator import Evaluator
@@ -130,7 +131,7 @@ def test_a_small_space_ends_when_it_is_used_up(folder: Path) -> None:
 def test_a_diverging_plan_fails_and_the_search_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = evaluator_module.train
+    train = training_module.train
 
     def poisoned(network: torch.nn.Module, *args: object, **kwargs: object) -> None:
         # Real divergence: the network of the narrow plans starts from a NaN.
@@ -224,7 +225,7 @@ def change_recipe(options: dict[str, object]) -> None:
         (change_model, "model is resnet8 there and resnet14 here"),
         (change_seed, "seed is 3 there and 99 here"),
         (change_data, "images is"),
-        (change_space, "space is"),
+        (change_space, "space.stage1.width is [1.0, 0.5] there and [1.0, 0.25] here"),
         (change_recipe, "recipes.train.epochs is 1 there and 2 here"),
     ],
 )
@@ -236,7 +237,7 @@ def test_a_study_of_something_else_is_left_as_it_is(
     options: dict[str, object] = {}
     change(options)
     with pytest.raises(StorageError, match="is of something else") as caught:
-        go(folder, **options)
+        go(folder, None, **options)
     assert told in str(caught.value)
     after = optuna.load_study(study_name="tiny", storage=URL)
     assert (len(after.trials), dict(after.user_attrs)) == before
@@ -283,3 +284,31 @@ def test_a_queued_plan_survives_an_interrupt_before_it_was_read(
     queued = [t for t in study.trials if t.state == optuna.trial.TrialState.WAITING]
     second = study.trials[1].system_attrs["fixed_params"]
     assert second in [trial.system_attrs["fixed_params"] for trial in queued]
+
+
+def test_weights_that_break_in_the_last_step_fail_the_trial_and_not_the_search(
+    folder: Path,
+) -> None:
+    space = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": ["w8a8"]}
+    recipe = {"epochs": 1, "max_lr": 1e30, "batch_size": 5000}  # one step, the loss before it
+    study = go(folder, space=space, train=recipe, trials=3).study
+    failed = [record for record in read_records(study.trials) if record.how is How.FAILED]
+    assert failed
+    assert all("finite" in record.why for record in failed)
+
+
+def test_a_plan_too_large_for_the_memory_fails_and_the_search_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = Evaluator.evaluate
+
+    def choking(self: Evaluator, plan: Plan) -> object:
+        if plan.chosen("block"):
+            raise torch.OutOfMemoryError("out of memory")
+        return evaluate(self, plan)
+
+    monkeypatch.setattr(Evaluator, "evaluate", choking)
+    study = go(folder, trials=8).study
+    hows = [record.how for record in read_records(study.trials)]
+    assert How.FAILED in hows
+    assert hows.count(How.EVALUATED) >= 2

@@ -162,3 +162,16 @@ def _get(address: str) -> str:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def test_an_interrupt_while_the_baseline_trains_ends_tidily(folder: Path, start: Start) -> None:
+    study = Path("tiny.toml").read_text().replace("epochs = 4", "epochs = 2000")
+    Path("tiny.toml").write_text(study)
+    process = start("search", "tiny.toml")
+    wait_for(process, "kept in")
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on from here" in err
+    assert "error" not in err

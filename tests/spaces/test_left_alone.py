@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from paredown.spaces.blueprint import Blueprint
 from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.models import build_model
 from paredown.spaces.space import Space
 from torch import nn
 
@@ -153,3 +155,12 @@ def test_channels_that_no_convolution_writes_are_left_alone() -> None:
     blueprint = trace_with_groups(network, torch.zeros(2, 3, 8, 8))
     assert reasons(blueprint)["0"] == "no convolution or linear layer writes it"
     assert set(blueprint.groups) == {"1"}
+
+
+@pytest.mark.filterwarnings("ignore:Maximum recursive depth reached")
+def test_window_attention_does_not_eat_the_memory() -> None:
+    # Torch-Pruning grows one group without bound behind Swin's reshapes: 24 GiB at 64 px.
+    blueprint = trace_with_groups(build_model("swin_t", 10, 3), torch.zeros(2, 3, 32, 32))
+    assert not blueprint.groups
+    (alone,) = blueprint.left_alone
+    assert "one group of channels reaches" in alone.reason
