@@ -33,7 +33,14 @@ def parse_budgets(values: Iterable[object]) -> tuple[Budget, ...]:
     Raises:
         InputError: there is none, or one is no number from 0 to 100.
     """
-    budgets = {_parse(value) for value in values}
+    budgets, faults = set[Budget](), list[str]()
+    for value in values:
+        try:
+            budgets.add(_parse(value))
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("; ".join(faults))
     if not budgets:
         raise InputError("at least one budget is needed, in percentage points: max_drop = [1]")
     return tuple(sorted(budgets))

@@ -36,10 +36,10 @@ class Recipe:
         temperature: softens both answers before they are compared.
     """
 
-    epochs: Annotated[int, Field(ge=0)] = 150
-    max_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.0125
+    epochs: Annotated[int, Field(ge=0, le=10**6)] = 150
+    max_lr: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)] = 0.0125
     warmup: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    batch_size: Annotated[int, Field(ge=2)] = 128
+    batch_size: Annotated[int, Field(ge=2, le=10**6)] = 128
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2e-5
     distill: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -122,8 +122,10 @@ def best(
 def count(
     model: Annotated[str, typer.Argument(help="See `paredown models`.")],
     plan: Annotated[Path | None, typer.Option(help="A plan as JSON.")] = None,
-    classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 10,
-    size: Annotated[int, typer.Option(min=1, metavar="PX", help="Side of the images.")] = 32,
+    classes: Annotated[int, typer.Option(min=2, max=10**6, help="How many classes.")] = 10,
+    size: Annotated[
+        int, typer.Option(min=1, max=4096, metavar="PX", help="Side of the images.")
+    ] = 32,
     as_json: Json = False,
 ) -> None:
     """Count what a model costs, and what a plan would make of it. Nothing is trained."""

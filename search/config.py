@@ -34,7 +34,7 @@ class DataConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str
-    size: Annotated[int, Field(ge=1)] | None = None
+    size: Annotated[int, Field(ge=1, le=4096)] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     split_seed: Annotated[int, Field(ge=0)] = 0

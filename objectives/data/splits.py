@@ -57,7 +57,9 @@ class Splits:
         """16 hexadecimal digits that stand for all of it but the name."""
         parts = (part.fingerprint() for part in (self.train, self.search, self.test))
         shown = (repr(self.normalisation), repr(self.augmentation))
-        return digest(text.encode() for text in (*parts, *shown, *self.classes))
+        return digest(
+            text.encode(errors="surrogateescape") for text in (*parts, *shown, *self.classes)
+        )
 
 
 def split_three(

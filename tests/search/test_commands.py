@@ -311,3 +311,27 @@ def test_absurd_files_are_no_tracebacks(text: str, run: Run, folder: Path) -> No
     (folder / "absurd.toml").write_text(f"model = {text}")
     assert run("count", "resnet8", "--plan", "absurd.json").code == 2
     assert run("search", "absurd.toml").code == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ('max_drop = [1, "a", -1]', ["got 'a'", "got -1"]),
+        ("[fine_tune]\nbatch_size = 99999999999999999999", ["fine_tune.batch_size"]),
+        ("[fine_tune]\nmax_lr = 1e40", ["fine_tune.max_lr"]),
+        ('[data]\nsource = "digits"\nsize = 100000000000', ["data.size"]),
+    ],
+)
+def test_absurd_numbers_are_told_by_their_keys(
+    lines: str, told: list[str], run: Run, folder: Path
+) -> None:
+    key = lines.split("=")[0].strip() if lines.startswith("max_drop") else ""
+    top = {"model": '"resnet8"', "data": '"digits"', "max_drop": "[1]"}
+    if "[data]" in lines:
+        del top["data"]
+    top.pop(key, None)
+    (folder / "odd.toml").write_text("".join(f"{k} = {v}\n" for k, v in top.items()) + lines)
+    ran = run("search", "odd.toml")
+    assert ran.code == 2, ran.err
+    for words in told:
+        assert words in ran.err
