@@ -257,7 +257,7 @@ def _say(found: "Answer", as_json: bool, *, next_steps: bool = False, fail: bool
 
 
 def _next_steps(found: "Answer") -> None:
-    from .record import How
+    from .record import count_trained
 
     console = _stdout()
     console.print("Next:", style="bold")
@@ -265,7 +265,7 @@ def _next_steps(found: "Answer") -> None:
         (f"paredown best {found.address} --max-drop 1.5", "another budget, at once"),
         (f"paredown best {found.address} --json", "the winning plans, to read by machine"),
         (f"paredown dashboard {found.address}", "browse all trials"),
-        (_again(2 * found.count(How.EVALUATED, How.FAILED)), "go on searching"),
+        (_again(2 * count_trained(found.records)), "go on searching"),
     ):
         console.print(f"  [cyan]{escape(command):<44}[/] {what}", highlight=False, soft_wrap=True)
 

@@ -19,7 +19,7 @@ from ..spaces.space import Space
 from ..spaces.tracing import example_images
 from . import notes, record
 from .config import StudyConfig
-from .record import How, Record, read_records
+from .record import How, Record, count_trained, read_records
 from .samplers import make_sampler
 from .storage import (
     BUDGETS,
@@ -87,7 +87,7 @@ def _search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Fi
     what = identity(task, space)
     evaluator = Evaluator(task, space, cache, watcher)
     storage = open_storage(url)
-    study, _ = continue_or_create(storage, url, config.name, what)
+    study = continue_or_create(storage, url, config.name, what)
     watcher.prepared(config, url, evaluator)
     try:
         run = _Run(config, url, study, evaluator, watcher)
@@ -132,7 +132,7 @@ class _Run:
             ended = self._one_trial()
             if ended is None:
                 return True
-            free = 0 if ended.how in (How.EVALUATED, How.FAILED) else free + 1
+            free = 0 if ended.took_training else free + 1
             if free >= min(_MOST_FREE_IN_A_ROW, self.space.size):
                 break
         return False
@@ -216,7 +216,7 @@ class _Run:
         return (0.0 if drop is None else drop - self.budgets[-1].max_drop,)
 
     def _trained(self) -> int:
-        return sum(r.how in (How.EVALUATED, How.FAILED) for r in self._records())
+        return count_trained(self._records())
 
     def _records(self) -> list[Record]:
         return read_records(self.study.get_trials(deepcopy=False))

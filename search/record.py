@@ -62,6 +62,16 @@ class Record:
         """Whether its drop is known."""
         return self.drop is not None
 
+    @property
+    def took_training(self) -> bool:
+        """Whether it counts among the trials that a search was asked for; the others are free."""
+        return self.how in (How.EVALUATED, How.FAILED)
+
+
+def count_trained(records: Iterable[Record]) -> int:
+    """How many of these trials count towards those that a search was asked for."""
+    return sum(record.took_training for record in records)
+
 
 def write_plan(trial: optuna.Trial, plan: Plan, cost: Cost) -> None:
     """Note what a trial proposes and what that costs."""

@@ -14,7 +14,7 @@ from ..objectives.budget import Budget
 from ..objectives.evaluator import Evaluator
 from ..spaces.plan import Plan
 from .config import StudyConfig
-from .record import How, Record
+from .record import How, Record, count_trained
 from .storage import Baseline, shown_url
 from .tables import plain_table, points, short
 from .watcher import Watcher
@@ -69,7 +69,7 @@ class Screen(Watcher):
 
     def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
         self.baseline, self.records = baseline, records
-        self.done = self.done_before = _trained(records)
+        self.done = self.done_before = count_trained(records)
         self.began = time.monotonic()
         self.console.print(
             f"baseline: [bold]{baseline.accuracy:.2f} %[/], {short(baseline.cost.params)} params, "
@@ -82,7 +82,7 @@ class Screen(Watcher):
         self.trial = number
 
     def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
-        self.records, self.done = records, _trained(records)
+        self.records, self.done = records, count_trained(records)
         if record.how is How.FAILED:
             self.console.print(f"[yellow]trial {record.number} failed[/]: {escape(record.why)}")
         elif not self.console.is_terminal and record.how is How.EVALUATED:
@@ -157,7 +157,3 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def _trained(records: Sequence[Record]) -> int:
-    return sum(record.how in (How.EVALUATED, How.FAILED) for record in records)

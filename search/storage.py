@@ -192,8 +192,8 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
 
 def continue_or_create(
     storage: BaseStorage, url: str, name: str, what: Mapping[str, Any]
-) -> tuple[optuna.Study, bool]:
-    """The study of that name, made if need be; and whether it was there.
+) -> optuna.Study:
+    """The study of that name, made if need be.
 
     Args:
         storage: an open storage.
@@ -208,13 +208,13 @@ def continue_or_create(
         study = optuna.load_study(study_name=name, storage=storage)
         _check_same(study, url, what)
         _bury_dead_trials(study)
-        return study, True
+        return study
     study = optuna.create_study(
         study_name=name, storage=storage, directions=_DIRECTIONS, load_if_exists=True
     )
     study.set_user_attr(IDENTITY, json.dumps(what))
     study.set_user_attr(VERSIONS, json.dumps(versions()))
-    return study, False
+    return study
 
 
 def stop_trial(study: optuna.Study, trial: optuna.Trial, why: str) -> None:
