@@ -107,13 +107,7 @@ class Evaluator:
         if plan == plan.through(Phase.PRUNE):
             return network
         with self._stage("quantize"):
-            batches = first_batches(
-                network,
-                self.task.splits.train,
-                self.task.splits.normalisation,
-                _CALIBRATION_BATCHES,
-            )
-            return self._applied(network, plan, Phase.QUANTIZE, batches).eval()
+            return self._applied(network, plan, Phase.QUANTIZE, self._calibration()).eval()
 
     @cached_property
     def _baseline_test_score(self) -> Score:
@@ -136,7 +130,8 @@ class Evaluator:
 
         def make() -> nn.Module:
             with self._stage("structure"), seeded(self.task.seed):
-                return self._applied(copy.deepcopy(self.baseline), part, Phase.STRUCTURE)
+                network = copy.deepcopy(self.baseline)
+                return self._applied(network, part, Phase.STRUCTURE, self._calibration())
 
         return self._learned(part, make, "train", self.task.recipes.train)
 
@@ -189,6 +184,13 @@ class Evaluator:
     ) -> nn.Module:
         around = Surroundings(self._images(self.device), calibration or [])
         return apply_phase(network, self.space.blueprint, plan, phase, around)
+
+    def _calibration(self) -> list[torch.Tensor]:
+        """Training images for what looks at numbers, normalised, the same each time."""
+        splits = self.task.splits
+        return first_batches(
+            self.baseline, splits.train, splits.normalisation, _CALIBRATION_BATCHES
+        )
 
     def _train(self, network: nn.Module, recipe: Recipe, teacher: nn.Module | None) -> None:
         splits = self.task.splits

@@ -4,11 +4,13 @@ Everything that a plan does to a network's cost can be foretold on a blueprint, 
 before anything is built. `spaces.tracing` reads a blueprint off a network.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
+
+from .landmarks import Landmarks
 
 STEM = "stem"
 HEAD = "head"
@@ -38,9 +40,12 @@ class Channels:
 
     def count(self, sizes: Mapping[str, int]) -> int:
         """The number of channels when the groups have these sizes."""
-        return self.fixed + sum(sizes[group] * share for group, share in self.shares)
+        total = self.fixed
+        for group, share in self.shares:
+            total += sizes[group] * share
+        return total
 
-    @property
+    @cached_property
     def groups(self) -> tuple[str, ...]:
         return tuple(group for group, _ in self.shares)
 
@@ -111,6 +116,18 @@ class Layer:
     weight_bits: int = 32
     activation_bits: int = 32
 
+    @cached_property
+    def touches(self) -> tuple[str, ...]:
+        """The channel groups that it reads or writes."""
+        return self.reads.groups + self.writes.groups
+
+    def substituted(self, meanings: Mapping[str, Channels]) -> "Layer":
+        """The same layer with some groups put in other terms."""
+        if not any(group in meanings for group in self.touches):
+            return self
+        reads, writes = self.reads.substitute(meanings), self.writes.substitute(meanings)
+        return replace(self, reads=reads, writes=writes)
+
     def weights(self, sizes: Mapping[str, int]) -> int:
         """Elements of the weight of a convolution or linear layer; 0 for others."""
         if self.op not in (Op.CONV, Op.LINEAR):
@@ -156,11 +173,23 @@ class LeftAlone:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """Layers in running order, channel groups by name, and what nothing may touch."""
+    """A network as its plans see it.
+
+    Attributes:
+        layers: in running order.
+        groups: channel groups by name.
+        left_alone: what nothing may touch, and why.
+        landmarks: residual blocks, the tail and what no layer stands for.
+        scaled: share of the image's side -> the same network on smaller images.
+    """
 
     layers: tuple[Layer, ...]
     groups: Mapping[str, Group] = field(default_factory=lambda: MappingProxyType({}))
     left_alone: tuple[LeftAlone, ...] = ()
+    landmarks: Landmarks = field(default_factory=Landmarks)
+    scaled: Mapping[float, "Blueprint"] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -187,6 +216,10 @@ class Blueprint:
         """The layer of that name."""
         return self._by_name[name]
 
+    def under(self, module: str) -> frozenset[str]:
+        """The names of a module's layers: its own, and those of what is inside."""
+        return frozenset(self._by_module.get(module, ()))
+
     def resized(self, sizes: Mapping[str, int]) -> "Blueprint":
         """The same network with other group sizes."""
         groups = dict(self.groups)
@@ -196,24 +229,42 @@ class Blueprint:
 
     def frozen(self, names: Iterable[str]) -> "Blueprint":
         """The same network where some groups can no longer be cut: their channels are fixed."""
-        gone = set(names)
-        if not gone:
+        return self.substituted({name: Channels(self.groups[name].size) for name in set(names)})
+
+    def substituted(self, meanings: Mapping[str, Channels]) -> "Blueprint":
+        """The same network with some groups put in other terms; they are groups no more."""
+        if not meanings:
             return self
-        meanings = {name: Channels(self.groups[name].size) for name in gone}
-        layers = tuple(
-            replace(
-                layer,
-                reads=layer.reads.substitute(meanings),
-                writes=layer.writes.substitute(meanings),
-            )
-            for layer in self.layers
-        )
-        kept = {name: group for name, group in self.groups.items() if name not in gone}
+        layers = tuple(layer.substituted(meanings) for layer in self.layers)
+        kept = {name: group for name, group in self.groups.items() if name not in meanings}
         return replace(self, layers=layers, groups=MappingProxyType(kept))
+
+    def without_layers(self, names: Container[str]) -> "Blueprint":
+        """The same network without some layers, and without groups that no layer has any more."""
+        layers = tuple(layer for layer in self.layers if layer.name not in names)
+        return replace(self, layers=layers).without_orphans()
+
+    def without_orphans(self) -> "Blueprint":
+        """The same network without groups that no layer has."""
+        used = {group for layer in self.layers for group in layer.touches}
+        if used.issuperset(self.groups):
+            return self
+        kept = {name: group for name, group in self.groups.items() if name in used}
+        return replace(self, groups=MappingProxyType(kept))
 
     def with_layers(self, layers: Iterable[Layer]) -> "Blueprint":
         """The same groups over other layers."""
         return replace(self, layers=tuple(layers))
+
+    @cached_property
+    def _by_module(self) -> dict[str, list[str]]:
+        found = dict[str, list[str]]()
+        for layer in self.layers:
+            module = layer.name
+            while module:
+                found.setdefault(module, []).append(layer.name)
+                module = module.rpartition(".")[0]
+        return found
 
     @cached_property
     def _by_name(self) -> dict[str, Layer]:

@@ -8,21 +8,31 @@ from torch import nn
 from .blueprint import Blueprint, LeftAlone
 from .channels import find_groups
 from .found_groups import FoundGroup, computes, with_groups
-from .tracing import on_meta, trace
+from .scales import analyse, scaled
+from .tracing import on_meta
 from .trial_cut import unsound_groups
 
 
-def trace_with_groups(network: nn.Module, images: torch.Tensor) -> Blueprint:
+def trace_with_groups(
+    network: nn.Module, images: torch.Tensor, *, scales: bool = True
+) -> Blueprint:
     """The layers of a network and its channel groups: enough to foretell what plans do to it.
 
     A network that Torch-Pruning cannot follow, or groups that cannot be cut without breaking it,
     come back under `left_alone` with the reason.
 
+    Args:
+        network: with weights, or on the meta device.
+        images: [batch, channels, height, width]; only the shape matters.
+        scales: whether to look at it on smaller images too.
+
     Raises:
         ModelError: as `trace`.
     """
     bare, blank = on_meta(network), images.to("meta")
-    plain = trace(bare, blank)
+    plain = analyse(bare, blank)
+    if scales:
+        plain = replace(plain, scaled=scaled(bare, blank, plain))
     try:
         found = find_groups(bare, blank)
     except Exception as error:

@@ -78,6 +78,13 @@ class Kind(ABC):
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         """The places of a network where this option changes something. Called once per space."""
 
+    def sites(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        """The single sites where this option changes something, for a choice at each of them.
+
+        None for kinds that are chosen per stage alone.
+        """
+        return ()
+
     @abstractmethod
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         """The blueprint of what `apply` will make, by arithmetic alone."""

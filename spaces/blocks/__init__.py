@@ -1,7 +1,24 @@
-"""Block families: what can stand in for a convolution. Importing the folder registers them all."""
+"""Block families: what can stand in for a site. Importing the folder registers them all."""
 
-from . import nx1_1xn, separable
-from .family import FAMILIES, BlockFamily
+from . import depthwise, dice, fire, ghost, inverted, nx1_1xn, plain, separable, shuffle
+from .family import FAMILIES, BlockFamily, ConvFamily, ResidualFamily, find_family, variants
 from .kind import Blocks
 
-__all__ = ["FAMILIES", "BlockFamily", "Blocks", "nx1_1xn", "separable"]
+__all__ = [
+    "FAMILIES",
+    "BlockFamily",
+    "Blocks",
+    "ConvFamily",
+    "ResidualFamily",
+    "depthwise",
+    "dice",
+    "find_family",
+    "fire",
+    "ghost",
+    "inverted",
+    "nx1_1xn",
+    "plain",
+    "separable",
+    "shuffle",
+    "variants",
+]

@@ -1,91 +1,201 @@
-"""A block family: what can stand in for a convolution. One file each, beside this one."""
+"""A block family: what can stand in for a convolution or a residual block. One file each."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
 from functools import lru_cache
+from typing import ClassVar
 
-import torch
 from torch import nn
 
-from ..blueprint import Channels, Group, Layer
-from ..grouping import trace_with_groups
+from ...errors import PlanError, UnknownName
+from ..pieces import Piece, take_apart
 from ..registry import Registry
-from ..sites import ConvSpec
+from ..sites import BlockSpec, ConvSpec, Spec
 from ..technique import Technique
+from .additions import ADDITIONS
+from .parts import AroundIdentity, SqueezeExcite
 
 
 class BlockFamily(ABC):
-    """Builds blocks that keep a convolution's interface: channels in and out, stride, image size.
+    """Builds blocks that keep a site's interface: channels in and out, stride, image size.
 
-    To add one, write a file in this folder that opens with its paper, register an instance with
-    `FAMILIES`, and import it in `blocks/__init__.py`. Its cost needs no word: it is read off the
-    block itself.
+    To add one, write a file in this folder that opens with its paper, subclass `ConvFamily` or
+    `ResidualFamily`, register an instance with `FAMILIES`, and import it in `blocks/__init__.py`.
+    Its cost needs no word: it is read off the block itself.
+
+    Args:
+        added: additions to the plain block, as in "ghost+se".
+
+    Attributes:
+        additions: what may be added, in the order in which names have it.
+        cuttable: whether channels can be cut around the block; not where it moves or mixes them
+            in its forward pass.
+        normalises: whether it brings batch norm, so that the one behind the site goes.
+        by_default: whether a study that does not say otherwise tries it.
     """
 
     technique: Technique
+    additions: ClassVar[tuple[str, ...]] = ()
+    cuttable: ClassVar[bool] = True
+    normalises: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
+
+    def __init__(self, added: Collection[str] = ()) -> None:
+        self.added = tuple(name for name in self.additions if name in added)
 
     @property
     def name(self) -> str:
-        return self.technique.name
+        """As written in plans: "ghost", or "ghost+se" with an addition."""
+        return "+".join((self.technique.name, *self.added))
+
+    @abstractmethod
+    def takes(self, spec: Spec) -> bool:
+        """Whether a site is of the sort that the family replaces at all."""
+
+    @abstractmethod
+    def why_not(self, spec: Spec) -> str:
+        """Why the family cannot act at a site, of whatever sort; empty if it can."""
+
+    @abstractmethod
+    def block(self, spec: Spec, original: nn.Module | None = None) -> nn.Module:
+        """A block for a site, with what is added to it, started from the original if there is one.
+
+        Called on the meta device too, so it must not look at numbers of its own.
+
+        Raises:
+            TypeError: the site is of another sort.
+        """
+
+    def clash(self) -> str:
+        """Why these additions do not go together; empty if they do."""
+        return ""
+
+
+class ConvFamily(BlockFamily):
+    """A family that replaces single convolutions."""
+
+    additions: ClassVar[tuple[str, ...]] = ("se", "residual")
 
     @abstractmethod
     def build(self, spec: ConvSpec) -> nn.Module:
-        """A block for that place, [batch, in, h, w] -> [batch, out, h/stride, w/stride].
-
-        Called on the meta device too, so it must not look at numbers.
-        """
-
-    def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:  # noqa: B027
-        """Start the block from the convolution that it replaces; the default starts from noise."""
+        """The plain block for that place, [batch, in, h, w] -> [batch, out, h/stride, w/stride]."""
 
     def refuses(self, spec: ConvSpec) -> str:
         """Why the family cannot act there; empty if it can."""
         return ""
 
+    def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
+        """Start the plain block from the weights of the convolution that it replaces.
+
+        The default does nothing: what is still noise is fitted to the convolution's outputs
+        (`spaces.fitting`).
+        """
+
+    def takes(self, spec: Spec) -> bool:
+        return isinstance(spec, ConvSpec)
+
+    def why_not(self, spec: Spec) -> str:
+        return self.refuses(spec) if isinstance(spec, ConvSpec) else "it replaces convolutions"
+
+    def block(self, spec: Spec, original: nn.Module | None = None) -> nn.Module:
+        if not isinstance(spec, ConvSpec):
+            raise TypeError(f"{self.name} replaces convolutions, got {spec}")
+        block = self.build(spec)
+        if isinstance(original, nn.Conv2d):
+            self.inherit(block, original)
+        if "se" in self.added:
+            block = nn.Sequential(OrderedDict(block=block, se=SqueezeExcite(spec.out_channels)))
+        if "residual" in self.added and spec.keeps_shape:
+            block = AroundIdentity(block)
+        return block
+
+
+class ResidualFamily(BlockFamily):
+    """A family that replaces whole residual blocks.
+
+    Where a block makes images smaller, "narrow" and "early" say how (see `additions`).
+    """
+
+    additions: ClassVar[tuple[str, ...]] = ("narrow", "early")
+
+    @abstractmethod
+    def build(self, spec: BlockSpec) -> nn.Module:
+        """A block for that place, [batch, in, h, w] -> [batch, out, h/stride, w/stride]."""
+
+    def refuses(self, spec: BlockSpec) -> str:
+        """Why the family cannot act there; empty if it can."""
+        return ""
+
+    def takes(self, spec: Spec) -> bool:
+        return isinstance(spec, BlockSpec)
+
+    def why_not(self, spec: Spec) -> str:
+        return self.refuses(spec) if isinstance(spec, BlockSpec) else "it replaces residual blocks"
+
+    def block(self, spec: Spec, original: nn.Module | None = None) -> nn.Module:
+        if not isinstance(spec, BlockSpec):
+            raise TypeError(f"{self.name} replaces residual blocks, got {spec}")
+        return self.build(spec)
+
+    @property
+    def is_narrow(self) -> bool:
+        return "narrow" in self.added
+
+    @property
+    def is_early(self) -> bool:
+        return "early" in self.added
+
+    def clash(self) -> str:
+        both = self.is_narrow and self.is_early
+        return "narrow and early are two answers to one question" if both else ""
+
 
 FAMILIES: Registry[BlockFamily] = Registry("block family", see="paredown techniques")
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A block's part of a blueprint, in its own terms.
+@lru_cache(maxsize=1024)
+def find_family(name: str) -> BlockFamily:
+    """The family of that name, with its additions: "ghost", "fire+shuffle+se".
 
-    Attributes:
-        layers: names relative to the block; channels as shares of `reads`, `writes` and `inner`.
-        reads, writes: the groups that stand for the block's input and output; empty where the
-            block cannot follow a cut, as behind a channel shuffle, so that none may be made.
-        inner: channel groups that live inside the block.
+    Raises:
+        UnknownName: no such family or addition.
+        PlanError: additions that do not go together.
     """
+    base, *added = name.split("+")
+    family = FAMILIES.get(base)
+    for one in added:
+        if one not in family.additions:
+            what = f"addition to {base}"
+            raise UnknownName(what, one, family.additions, "paredown techniques")
+    whole = type(family)(added)
+    if clash := whole.clash():
+        raise PlanError(f"{name}: {clash}")
+    return whole
 
-    layers: tuple[Layer, ...]
-    reads: str
-    writes: str
-    inner: tuple[Group, ...]
 
-
-@lru_cache(maxsize=4096)
-def piece(family: str, spec: ConvSpec) -> Piece:
+@lru_cache(maxsize=8192)
+def piece(family: str, spec: Spec) -> Piece:
     """A family's block for that place, as layers: traced on the meta device, then remembered."""
-    with torch.device("meta"):
-        probe = _Probe(FAMILIES.get(family).build(spec), spec)
-    images = torch.zeros(2, 1, *spec.geometry.input_size, device="meta")
-    traced = trace_with_groups(probe, images)
-    into, out = traced.layer("before").writes, traced.layer("after").reads
-    reads, writes = _whole_group(into), _whole_group(out)
-    if reads == writes:  # tied to each other, and perhaps to nothing else in the network
-        reads = writes = ""
-    stuck = {*into.groups, *out.groups} - {reads, writes}
-    traced = traced.frozen(stuck)
-    return Piece(
-        layers=tuple(
-            replace(layer, name=layer.name.removeprefix("block").removeprefix("."))
-            for layer in traced.layers
-            if layer.name not in ("before", "after")
-        ),
-        reads=reads,
-        writes=writes,
-        inner=tuple(g for name, g in traced.groups.items() if name not in (reads, writes)),
+    found = find_family(family)
+    size = spec.geometry.input_size if isinstance(spec, ConvSpec) else spec.input_size
+    return take_apart(
+        lambda: found.block(spec),
+        spec.in_channels,
+        spec.out_channels,
+        size,
+        cuttable=found.cuttable,
     )
+
+
+def variants() -> Iterator[str]:
+    """Every family by name, and every family with each of its additions."""
+    for family in FAMILIES:
+        yield family.name
+        for addition in family.additions:
+            whole = type(family)([addition])
+            if not whole.clash():
+                yield whole.name
 
 
 def convolution(block: nn.Module, name: str) -> nn.Conv2d:
@@ -96,25 +206,14 @@ def convolution(block: nn.Module, name: str) -> nn.Conv2d:
     return module
 
 
-def join(first: str, second: str) -> str:
-    """A dotted module name; the second part may be empty."""
-    return f"{first}.{second}" if second else first
-
-
-class _Probe(nn.Module):
-    """A block between two convolutions, so that its ends are channel groups like any other."""
-
-    def __init__(self, block: nn.Module, spec: ConvSpec) -> None:
-        super().__init__()
-        self.before = nn.Conv2d(1, spec.in_channels, 1)
-        self.block = block
-        self.after = nn.Conv2d(spec.out_channels, 1, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.after(self.block(self.before(x)))
-        return out.mean((2, 3))
-
-
-def _whole_group(channels: Channels) -> str:
-    """The group that these channels are; empty if they are several, or part of one."""
-    return next((group for group in channels.groups if channels.is_group(group)), "")
+__all__ = [
+    "ADDITIONS",
+    "FAMILIES",
+    "BlockFamily",
+    "ConvFamily",
+    "ResidualFamily",
+    "convolution",
+    "find_family",
+    "piece",
+    "variants",
+]

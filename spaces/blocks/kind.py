@@ -1,58 +1,74 @@
-"""The choice of a block family, per stage."""
+"""The choice of a block family, per stage or per site."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import nn
 
 from ...errors import PlanError
-from ..blueprint import Blueprint, Channels, Group, Layer, LeftAlone
+from ..blueprint import Blueprint, LeftAlone
+from ..fitting import fit
+from ..grafting import Graft, graft
 from ..kind import Kind, Phase, Surroundings, Value
+from ..landmarks import Shortcut
 from ..replacing import replace_module
-from ..sites import Site, find_sites, refused_convolutions
+from ..sites import (
+    BlockSite,
+    ConvSite,
+    Site,
+    find_blocks,
+    find_sites,
+    refused_blocks,
+    refused_convolutions,
+)
 from ..technique import Technique
-from .family import FAMILIES, Piece, convolution, join, piece
+from .additions import ADDITIONS
+from .family import FAMILIES, BlockFamily, ResidualFamily, find_family, piece
 
 ORIGINAL = "original"
 
 
 class Blocks(Kind):
-    """Replaces the sites of a stage by blocks of one family; "original" leaves them."""
+    """Replaces the sites of a stage by blocks of one family; "original" leaves them.
+
+    A place is a stage, or the name of one site, which then has its own choice.
+    """
 
     name = "block"
-    title = "what stands in for the convolutions of a stage"
+    title = "what stands in for the convolutions or residual blocks of a stage"
     phase = Phase.STRUCTURE
     neutral = ORIGINAL
 
     def default_options(self) -> tuple[Value, ...]:
-        return (ORIGINAL, *FAMILIES.names)
+        return (ORIGINAL, *(family.name for family in FAMILIES if family.by_default))
 
     def techniques(self) -> Iterable[Technique]:
-        yield Technique(ORIGINAL, "the conv as it is", "nothing", "nothing")
+        yield Technique(ORIGINAL, "the block as it is", "nothing", "nothing")
         yield from (family.technique for family in FAMILIES)
+        for addition in ADDITIONS:
+            yield replace(addition, name=f"...+{addition.name}")
 
     def parse(self, value: object) -> Value:
         if not isinstance(value, str):
             raise PlanError(f"expected the name of a block family, got {value!r}")
-        return value if value == ORIGINAL else FAMILIES.get(value).name
+        return value if value == ORIGINAL else find_family(value).name
 
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
-        fitting = _fitting(find_sites(blueprint), value, blueprint.sizes)
+        fitting = _fitting(blueprint, value)
         return tuple(dict.fromkeys(site.stage for site in fitting))
 
+    def sites(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        return tuple(site.name for site in _fitting(blueprint, value))
+
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
-        layers: dict[str, tuple[Layer, ...]] = {layer.name: (layer,) for layer in blueprint.layers}
-        groups, stuck = dict(blueprint.groups), set[str]()
-        for site, family in _replaced(blueprint, chosen):
-            part = piece(family, site.spec(blueprint.sizes))
-            layers[site.name] = tuple(_joined(part, site))
-            groups.update((g.name, g) for g in _inner_groups(part, site))
-            stuck.update(() if part.reads else site.layer.reads.groups)
-            stuck.update(() if part.writes else site.layer.writes.groups)
-        flat = tuple(layer for row in layers.values() for layer in row)
-        return replace(blueprint, layers=flat, groups=MappingProxyType(groups)).frozen(stuck)
+        edits = _edits(blueprint, chosen)
+        changed = graft(blueprint, [edit.graft(blueprint) for edit in edits])
+        replaced = {edit.site.name for edit in edits}
+        blocks = tuple(b for b in changed.landmarks.blocks if b.name not in replaced)
+        return replace(changed, landmarks=replace(changed.landmarks, blocks=blocks))
 
     def apply(
         self,
@@ -61,58 +77,166 @@ class Blocks(Kind):
         chosen: Mapping[str, Value],
         around: Surroundings,
     ) -> nn.Module:
-        for site, family in _replaced(blueprint, chosen):
-            original = convolution(network, site.name)
-            with torch.device(original.weight.device):
-                block = FAMILIES.get(family).build(site.spec(blueprint.sizes))
-            if not original.weight.is_meta:
-                FAMILIES.get(family).inherit(block, original)
-            replace_module(network, site.name, block.train(network.training))
+        edits = _edits(blueprint, chosen)
+        teacher = copy.deepcopy(network) if around.calibration else None
+        for step in _steps(blueprint, edits):
+            made = [edit.build(network, blueprint) for edit in step]
+            if teacher is not None:
+                begin, end = step[0].site.name, step[-1].norm or step[-1].site.name
+                part = made[0] if len(made) == 1 else nn.Sequential(*made)
+                fit(part, network, begin, teacher, end, around.calibration)
+            for edit, block in zip(step, made, strict=True):
+                replace_module(network, edit.site.name, block.train(network.training))
+                if edit.norm:
+                    replace_module(network, edit.norm, nn.Identity().train(network.training))
         return network
 
     def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
         yield from refused_convolutions(blueprint)
-        families = [str(option) for option in options if option != ORIGINAL]
-        for site in find_sites(blueprint):
-            reasons = [FAMILIES.get(name).refuses(site.spec(blueprint.sizes)) for name in families]
-            if families and all(reasons):
-                yield LeftAlone(self.name, site.name, "; ".join(dict.fromkeys(reasons)))
+        yield from refused_blocks(blueprint)
+        families = [find_family(str(option)) for option in options if option != ORIGINAL]
+        for site in _sites(blueprint):
+            spec = site.spec(blueprint.sizes)
+            fitting = [family for family in families if family.takes(spec)]
+            if fitting and all(family.why_not(spec) for family in fitting):
+                reasons = (f"{family.name}: {family.why_not(spec)}" for family in fitting)
+                yield LeftAlone(self.name, site.name, "; ".join(reasons))
+        whole = [family.name for family in families if isinstance(family, ResidualFamily)]
+        if whole and not blueprint.landmarks.blocks:
+            reason = f"it has no residual blocks for {', '.join(whole)}"
+            yield LeftAlone(self.name, "the network", reason)
 
 
-def _replaced(blueprint: Blueprint, chosen: Mapping[str, Value]) -> Iterator[tuple[Site, str]]:
-    for site in find_sites(blueprint):
-        family = str(chosen.get(site.stage, ORIGINAL))
-        if _fitting([site], family, blueprint.sizes):
-            yield site, family
+@dataclass(frozen=True)
+class _Edit:
+    """One site and the family that takes it over.
 
+    Attributes:
+        with_next: the site behind it, if the two together have the interface that both had.
+    """
 
-def _fitting(sites: Iterable[Site], family: Value, sizes: dict[str, int]) -> list[Site]:
-    if family == ORIGINAL:
-        return []
-    return [site for site in sites if not FAMILIES.get(str(family)).refuses(site.spec(sizes))]
+    site: Site
+    family: BlockFamily
+    with_next: str = ""
 
+    @property
+    def norm(self) -> str:
+        """The batch norm that goes with the site; empty if none does."""
+        return self.site.norm if isinstance(self.site, ConvSite) and self.family.normalises else ""
 
-def _joined(part: Piece, site: Site) -> Iterator[Layer]:
-    """The block's layers as layers of the network."""
-    meanings = {part.reads: site.layer.reads, part.writes: site.layer.writes}
-    for group in part.inner:
-        meanings[group.name] = Channels(shares=((_inner_name(group, site), 1),))
-    for layer in part.layers:
-        yield replace(
-            layer,
-            name=join(site.name, layer.name),
+    def graft(self, blueprint: Blueprint) -> Graft:
+        site = self.site
+        whole = isinstance(site, BlockSite)
+        removes = blueprint.under(site.name) if whole else {site.name, self.norm} - {""}
+        return Graft(
+            name=site.name,
+            piece=piece(self.family.name, site.spec(blueprint.sizes)),
+            reads=site.reads,
+            writes=site.writes,
             stage=site.stage,
-            reads=layer.reads.substitute(meanings),
-            writes=layer.writes.substitute(meanings),
-            weight_bits=site.layer.weight_bits,
-            activation_bits=site.layer.activation_bits,
+            removes=frozenset(removes),
         )
 
+    def build(self, network: nn.Module, blueprint: Blueprint) -> nn.Module:
+        """The block, where the network is, started from what it replaces."""
+        original = network.get_submodule(self.site.name)
+        numbers = next(original.parameters())
+        with torch.device(numbers.device):
+            spec = self.site.spec(blueprint.sizes)
+            return self.family.block(spec, None if numbers.is_meta else original)
 
-def _inner_groups(part: Piece, site: Site) -> Iterator[Group]:
-    for group in part.inner:
-        yield Group(_inner_name(group, site), group.size, site.stage)
+
+@dataclass(frozen=True)
+class _BlockEdit(_Edit):
+    """A residual block and the family that takes it over."""
+
+    site: BlockSite
+    family: ResidualFamily
 
 
-def _inner_name(group: Group, site: Site) -> str:
-    return join(site.name, group.name.removeprefix("block").removeprefix("."))
+def _edits(blueprint: Blueprint, chosen: Mapping[str, Value]) -> list[_Edit]:
+    """What is replaced by what: whole blocks, then convolutions outside of them."""
+    sizes, blocks = blueprint.sizes, find_blocks(blueprint)
+    whole = [
+        _BlockEdit(site, family)
+        for site in blocks
+        if isinstance(family := _family(site, chosen, sizes), ResidualFamily)
+    ]
+    whole = _rechained(blocks, whole, sizes)
+    inside = tuple(f"{edit.site.name}." for edit in whole)
+    single = [
+        _Edit(site, family)
+        for site in find_sites(blueprint)
+        if not site.name.startswith(inside) and (family := _family(site, chosen, sizes))
+    ]
+    return [*whole, *single]
+
+
+def _steps(blueprint: Blueprint, edits: Sequence[_Edit]) -> Iterator[list[_Edit]]:
+    """The edits in running order, those together that only together keep an interface."""
+    order = {layer.name: number for number, layer in enumerate(blueprint.layers)}
+    by_name = {edit.site.name: edit for edit in edits}
+    seconds = {edit.with_next for edit in edits}
+    firsts = [edit for edit in edits if edit.site.name not in seconds]
+    firsts.sort(key=lambda edit: min(order[name] for name in blueprint.under(edit.site.name)))
+    for edit in firsts:
+        yield [edit, by_name[edit.with_next]] if edit.with_next else [edit]
+
+
+def _family(
+    site: Site, chosen: Mapping[str, Value], sizes: Mapping[str, int]
+) -> BlockFamily | None:
+    """The family that takes a site over, if one is chosen that can."""
+    value = chosen.get(site.name, chosen.get(site.stage, ORIGINAL))
+    if value == ORIGINAL:
+        return None
+    family = find_family(str(value))
+    return None if family.why_not(site.spec(sizes)) else family
+
+
+def _rechained(
+    blocks: Sequence[BlockSite], edits: Iterable[_BlockEdit], sizes: Mapping[str, int]
+) -> list[_BlockEdit]:
+    """Strided blocks as "narrow" or "early" want them, where the block before is replaced too."""
+    changed = {edit.site.name: edit for edit in edits}
+    for before, site in pairwise(blocks):
+        edit, prior = changed.get(site.name), changed.get(before.name)
+        if edit is None or site.stride == (1, 1) or before.writes != site.reads:
+            continue
+        if edit.family.is_narrow:
+            changed[site.name] = replace(edit, site=replace(edit.site, hidden=before.hidden))
+        if edit.family.is_early and prior is not None and before.stride == (1, 1):
+            pair = _swapped(prior, edit)
+            if not any(one.family.why_not(one.site.spec(sizes)) for one in pair):
+                changed[before.name], changed[site.name] = pair
+    return list(changed.values())
+
+
+def _swapped(before: _BlockEdit, strided: _BlockEdit) -> tuple[_BlockEdit, _BlockEdit]:
+    """The stride, and the step to more channels, moved one block forward."""
+    early = replace(
+        before.site,
+        writes=strided.site.writes,
+        stride=strided.site.stride,
+        shortcut=strided.site.shortcut,
+    )
+    late = replace(
+        strided.site,
+        reads=strided.site.writes,
+        stride=(1, 1),
+        input_size=strided.site.output_size,
+        shortcut=Shortcut.IDENTITY,
+    )
+    pair = replace(before, site=early, with_next=strided.site.name)
+    return pair, replace(strided, site=late)
+
+
+def _fitting(blueprint: Blueprint, value: Value) -> list[Site]:
+    if value == ORIGINAL:
+        return []
+    family, sizes = find_family(str(value)), blueprint.sizes
+    return [site for site in _sites(blueprint) if not family.why_not(site.spec(sizes))]
+
+
+def _sites(blueprint: Blueprint) -> list[Site]:
+    return [*find_blocks(blueprint), *find_sites(blueprint)]

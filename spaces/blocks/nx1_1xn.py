@@ -13,10 +13,10 @@ from torch import nn
 
 from ..sites import ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, BlockFamily, convolution
+from .family import FAMILIES, ConvFamily, convolution
 
 
-class Nx1ThenOnexN(BlockFamily):
+class Nx1ThenOnexN(ConvFamily):
     """k x 1, then 1 x k: k*in*in + k*in*out parameters in place of k*k*in*out."""
 
     technique = Technique(

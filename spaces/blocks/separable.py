@@ -12,10 +12,10 @@ from torch import nn
 
 from ..sites import ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, BlockFamily, convolution
+from .family import FAMILIES, ConvFamily, convolution
 
 
-class Separable(BlockFamily):
+class Separable(ConvFamily):
     """k x k depthwise, then 1x1: k*k*in + in*out parameters in place of k*k*in*out."""
 
     technique = Technique(

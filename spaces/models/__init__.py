@@ -1,6 +1,6 @@
 """Networks by name. Importing the folder registers them all."""
 
-from . import cifar_resnet, torchvision_models
+from . import cifar_resnet, paper_models, torchvision_models
 from .model import MODELS, Model, build_model
 from .weights import load_weights
 
@@ -10,5 +10,6 @@ __all__ = [
     "build_model",
     "cifar_resnet",
     "load_weights",
+    "paper_models",
     "torchvision_models",
 ]

@@ -12,15 +12,15 @@ from paredown.spaces.apply import apply_phase
 from paredown.spaces.blueprint import Blueprint, Op
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Phase, Surroundings
-from paredown.spaces.models import build_model
-from paredown.spaces.plan import Plan
-from paredown.spaces.quantization import (
+from paredown.spaces.kinds.quantization import (
     BIT_WIDTHS,
     BitWidth,
     observe_inputs,
     quantized,
     rounded_weight,
 )
+from paredown.spaces.models import build_model
+from paredown.spaces.plan import Plan
 from paredown.spaces.tracing import trace
 from torch import nn
 

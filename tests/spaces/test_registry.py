@@ -7,8 +7,8 @@ from paredown.errors import InputError, UnknownName
 from paredown.spaces.criteria import CRITERIA
 from paredown.spaces.kind import Phase
 from paredown.spaces.kinds import KINDS, kinds_of
+from paredown.spaces.kinds.quantization import BIT_WIDTHS
 from paredown.spaces.models import MODELS
-from paredown.spaces.quantization import BIT_WIDTHS
 from paredown.spaces.registry import Registry
 
 

@@ -16,9 +16,9 @@ from paredown.errors import PlanError
 from paredown.spaces.blocks import FAMILIES
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Value
+from paredown.spaces.kinds.quantization import BIT_WIDTHS
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
-from paredown.spaces.quantization import BIT_WIDTHS
 from paredown.spaces.space import Space
 from paredown.spaces.tracing import example_images
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from ..errors import PlanError, TrainingDiverged
-from .blueprint import Blueprint, Layer, Op
-from .kind import Kind, Phase, Surroundings, Value
-from .registry import Registry
-from .replacing import replace_module
-from .technique import Technique
+from ...errors import PlanError, TrainingDiverged
+from ..blueprint import Blueprint, Layer, Op
+from ..kind import Kind, Phase, Surroundings, Value
+from ..registry import Registry
+from ..replacing import replace_module
+from ..technique import Technique
 
 FLOAT_BITS = 32
 _SMALLEST_SCALE = 1e-8

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
-from .blueprint import Blueprint
-from .criteria import CRITERIA
-from .cutting import cut, shrunk, stages_with_groups
-from .fraction import parse_fraction
-from .kind import Kind, Phase, Surroundings, Value
-from .technique import Technique
+from ..blueprint import Blueprint
+from ..criteria import CRITERIA
+from ..cutting import cut, shrunk, stages_with_groups
+from ..fraction import parse_fraction
+from ..kind import Kind, Phase, Surroundings, Value
+from ..technique import Technique
 
 
 class Pruning(Kind):

@@ -1,0 +1,88 @@
+"""What can be added to a block by name: "ghost+se". Each family says which it takes."""
+
+from ..registry import Registry
+from ..technique import Technique
+
+ADDITIONS: Registry[Technique] = Registry("addition", see="paredown techniques")
+
+for _technique in (
+    Technique(
+        name="se",
+        title="squeeze-and-excitation",
+        replaces="nothing: a gate per channel",
+        saves="costs params, next to no FLOPs",
+        paper="Squeeze-and-Excitation, Hu et al. 2018",
+        link="https://arxiv.org/abs/1709.01507",
+    ),
+    Technique(
+        name="residual",
+        title="adds the input where shapes allow",
+        replaces="nothing: a sum",
+        saves="nothing; eases training",
+        paper="Deep Residual Learning, He et al. 2016",
+        link="https://arxiv.org/abs/1512.03385",
+    ),
+    Technique(
+        name="shuffle",
+        title="1x1 convs in 4 groups, shuffled",
+        replaces="1x1 convs of a block",
+        saves="4x of their params and FLOPs",
+        paper="ShuffleNet, Zhang et al. 2018",
+        link="https://arxiv.org/abs/1707.01083",
+    ),
+    Technique(
+        name="depthwise",
+        title="one filter per channel",
+        replaces="3x3 conv of a block",
+        saves="as many times as channels",
+        paper="MobileNets, Howard et al. 2017",
+        link="https://arxiv.org/abs/1704.04861",
+    ),
+    Technique(
+        name="ghost",
+        title="half the channels made cheaply",
+        replaces="convs of a block",
+        saves="2x of their params and FLOPs",
+        paper="GhostNet, Han et al. 2020",
+        link="https://arxiv.org/abs/1911.11907",
+    ),
+    Technique(
+        name="dice",
+        title="DiCE unit",
+        replaces="3x3 conv of a block",
+        saves="depends on image size",
+        paper="DiCENet, Mehta et al. 2020",
+        link="https://arxiv.org/abs/1906.03516",
+    ),
+    Technique(
+        name="published",
+        title="one batch norm unread, as published",
+        replaces="a batch norm of a Fire module",
+        saves="nothing",
+        paper="Sobolewski and Szyc 2024",
+        link="https://doi.org/10.1007/978-3-031-37720-4_25",
+    ),
+    Technique(
+        name="hswish",
+        title="hard-swish",
+        replaces="ReLU6 of a block",
+        saves="nothing; adds accuracy",
+        paper="MobileNetV3, Howard et al. 2019",
+        link="https://arxiv.org/abs/1905.02244",
+    ),
+    Technique(
+        name="narrow",
+        title="strided block as wide as those before",
+        replaces="hidden width of strided blocks",
+        saves="2x of a strided block",
+        paper="MobileNetV2, Sandler et al. 2018",
+        link="https://arxiv.org/abs/1801.04381",
+    ),
+    Technique(
+        name="early",
+        title="stride in the last block before",
+        replaces="where images shrink",
+        saves="4x of FLOPs of a block",
+    ),
+):
+    ADDITIONS.register(_technique)

@@ -1,0 +1,56 @@
+"""Depthwise convolution alone: one filter per channel, where a 1x1 convolution follows that mixes.
+
+Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861. Inside a bottleneck the next
+1x1 convolution does the pointwise half of a separable convolution's work.
+"""
+
+import torch
+from torch import nn
+
+from ..sites import ConvSpec
+from ..technique import Technique
+from .family import FAMILIES, ConvFamily
+
+
+class Depthwise(ConvFamily):
+    """k x k depthwise: k*k*in parameters in place of k*k*in*in."""
+
+    technique = Technique(
+        name="depthwise",
+        title="depthwise conv",
+        replaces="3x3 and larger convs before a 1x1",
+        saves="as many times as channels",
+        paper="MobileNets, Howard et al. 2017",
+        link="https://arxiv.org/abs/1704.04861",
+    )
+
+    def refuses(self, spec: ConvSpec) -> str:
+        if spec.in_channels != spec.out_channels:
+            return f"it makes {spec.out_channels} channels of {spec.in_channels}"
+        return "" if spec.mixed else "no 1x1 convolution follows that mixes the channels"
+
+    def build(self, spec: ConvSpec) -> nn.Module:
+        shape, channels = spec.geometry, spec.in_channels
+        return nn.Conv2d(
+            channels,
+            channels,
+            shape.kernel,
+            shape.stride,
+            shape.padding,
+            shape.dilation,
+            groups=channels,
+            bias=spec.bias,
+        )
+
+    def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
+        """Keep each channel's filter for itself."""
+        if not isinstance(block, nn.Conv2d):
+            raise TypeError(f"expected a convolution, got {type(block).__name__}")
+        with torch.no_grad():
+            own = torch.arange(block.out_channels, device=original.weight.device)
+            block.weight.copy_(original.weight[own, own].unsqueeze(1))
+            if block.bias is not None and original.bias is not None:
+                block.bias.copy_(original.bias)
+
+
+FAMILIES.register(Depthwise())

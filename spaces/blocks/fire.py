@@ -1,0 +1,211 @@
+"""Fire module: squeeze by 1x1, then expand by 1x1 and 3x3 side by side.
+
+Iandola et al.: SqueezeNet (2016), https://arxiv.org/abs/1602.07360. In place of a convolution it
+squeezes to an eighth and brings batch norm, and its three convolutions may themselves be
+compressed; in place of a residual block it squeezes to the hidden width and has none. Both forms
+are those of the paper that this project starts from.
+"""
+
+from collections import OrderedDict
+from math import gcd
+
+import torch
+from torch import nn
+
+from ..sites import BlockSpec, ConvSpec
+from ..technique import Technique
+from .dice import dice, why_no_dice
+from .family import FAMILIES, ConvFamily, ResidualFamily
+from .ghost import ghost_pointwise
+from .parts import (
+    ChannelShuffle,
+    Residual,
+    four_groups,
+    normalised,
+    pointwise,
+    shuffled,
+)
+
+_PAPER = "SqueezeNet, Iandola et al. 2016"
+_LINK = "https://arxiv.org/abs/1602.07360"
+_WIDE = 32
+"""Channels from which on a 1x1 convolution is worth groups."""
+
+_Parts = tuple[nn.Module, nn.Module, nn.Module]
+
+
+class FireModule(nn.Module):
+    """Two expanding parts side by side on what a squeezing part makes.
+
+    Shapes: [batch, in, h, w] -> [batch, out, h/stride, w/stride].
+    """
+
+    def __init__(
+        self, squeeze: nn.Module, pointwise: nn.Module, spatial: nn.Module, ending: nn.Module
+    ) -> None:
+        super().__init__()
+        self.squeeze, self.expand1x1, self.expand3x3 = squeeze, pointwise, spatial
+        self.ending = ending
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        squeezed = self.squeeze(x)
+        both = torch.cat([self.expand1x1(squeezed), self.expand3x3(squeezed)], 1)
+        out: torch.Tensor = self.ending(both)
+        return out
+
+
+class Fire(ConvFamily):
+    """A Fire module in place of a convolution and the batch norm behind it."""
+
+    technique = Technique(
+        name="fire",
+        title="Fire module",
+        replaces="3x3 convs",
+        saves="10x of params and FLOPs, 40x+ with additions",
+        paper=_PAPER,
+        link=_LINK,
+    )
+    additions = ("depthwise", "ghost", "dice", "shuffle", "published", "se", "residual")
+    normalises = True
+
+    @property
+    def cuttable(self) -> bool:  # type: ignore[override]
+        return not {"depthwise", "dice", "shuffle"} & set(self.added)
+
+    def clash(self) -> str:
+        inside = [name for name in ("depthwise", "ghost", "dice") if name in self.added]
+        if len(inside) > 1:
+            return f"its 3x3 can be one of {', '.join(inside)}"
+        if "shuffle" in self.added and {"depthwise", "dice"} & set(self.added):
+            return f"{inside[0]} and shuffle both say what its 3x3 is"
+        if "published" in self.added and inside:
+            return f"published is about a plain or shuffled Fire module, not one with {inside[0]}"
+        return ""
+
+    def refuses(self, spec: ConvSpec) -> str:
+        shape, out = spec.geometry, spec.out_channels
+        if (shape.kernel, shape.padding, shape.dilation) != ((3, 3), (1, 1), (1, 1)):
+            return (
+                f"it is {shape.text} with padding {shape.padding[0]}; a Fire module is 3x3 with 1"
+            )
+        if shape.stride != (1, 1) and "dice" in self.added:
+            return why_no_dice(out // 2, shape.stride)
+        if out % 16:
+            return f"it makes {out} channels; a Fire module makes a multiple of 16"
+        return ""
+
+    def build(self, spec: ConvSpec) -> nn.Module:
+        squeezed, half = spec.out_channels // 8, spec.out_channels // 2
+        makers = {
+            "depthwise": self._depthwise,
+            "ghost": self._ghost,
+            "dice": self._dice,
+            "shuffle": self._shuffle,
+        }
+        make = next((makers[name] for name in self.added if name in makers), self._plain)
+        parts = make(spec, squeezed, half)
+        shuffles = "shuffle" in self.added and "ghost" not in self.added
+        ending = OrderedDict[str, nn.Module](shuffle=ChannelShuffle(4)) if shuffles else {}
+        return FireModule(*parts, nn.Sequential(OrderedDict(**ending, act=nn.ReLU())))
+
+    def _plain(self, spec: ConvSpec, squeezed: int, half: int) -> _Parts:
+        stride = spec.geometry.stride
+        squeeze = nn.Conv2d(spec.in_channels, squeezed, 1)
+        unread = "published" in self.added
+        return (
+            Unread(squeeze) if unread else normalised(squeeze, nn.ReLU),
+            normalised(nn.Conv2d(squeezed, half, 1, stride)),
+            normalised(nn.Conv2d(squeezed, half, 3, stride, padding=1)),
+        )
+
+    def _depthwise(self, spec: ConvSpec, squeezed: int, half: int) -> _Parts:
+        squeeze, expand, _ = self._plain(spec, squeezed, half)
+        return squeeze, expand, normalised(_multiplied(squeezed, half, spec.geometry.stride))
+
+    def _shuffle(self, spec: ConvSpec, squeezed: int, half: int) -> _Parts:
+        into, stride = spec.in_channels, spec.geometry.stride
+        squeeze = pointwise(into, squeezed, four_groups(into, squeezed, _WIDE))
+        expand = pointwise(squeezed, half, four_groups(squeezed, half, _WIDE), stride)
+        spatial = _multiplied(squeezed, half, stride)
+        unread = "published" in self.added
+        return (
+            shuffled(squeeze, nn.ReLU),
+            normalised(expand),
+            Unread(spatial) if unread else normalised(spatial),
+        )
+
+    def _ghost(self, spec: ConvSpec, squeezed: int, half: int) -> _Parts:
+        stride = spec.geometry.stride
+        groups = four_groups(squeezed, half // 2, _WIDE) if "shuffle" in self.added else 1
+        squeeze = OrderedDict[str, nn.Module](
+            ghost=ghost_pointwise(spec.in_channels, squeezed),
+            bn=nn.BatchNorm2d(squeezed),
+            act=nn.ReLU6(),
+        )
+        spatial = OrderedDict[str, nn.Module](
+            ghost=ghost_pointwise(squeezed, half, groups, stride), bn=nn.BatchNorm2d(half)
+        )
+        expand = normalised(pointwise(squeezed, half, stride=stride))
+        return nn.Sequential(squeeze), expand, nn.Sequential(spatial)
+
+    def _dice(self, spec: ConvSpec, squeezed: int, half: int) -> _Parts:
+        into, shape = spec.in_channels, spec.geometry
+        squeeze = pointwise(into, squeezed, gcd(into, squeezed))
+        return (
+            shuffled(squeeze, nn.ReLU),
+            normalised(pointwise(squeezed, half, stride=shape.stride)),
+            dice(squeezed, half, shape.input_size, shape.stride),
+        )
+
+
+class Unread(nn.Module):
+    """A convolution, and batch norm on its output that nothing reads.
+
+    The paper that this project starts from counts such layers: its code runs them and goes on
+    with what they were given.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv, self.bn = conv, nn.BatchNorm2d(conv.out_channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.conv(x)
+        self.bn(out)
+        return out
+
+
+class FireBottleneck(ResidualFamily):
+    """A Fire module around a shortcut: squeezed to the hidden width, without batch norm inside."""
+
+    technique = Technique(
+        name="fire-bottleneck",
+        title="Fire module around a shortcut",
+        replaces="residual blocks",
+        saves="nothing in ResNet-101, 2x in ResNet-18",
+        paper=_PAPER,
+        link=_LINK,
+    )
+    by_default = False
+
+    def refuses(self, spec: BlockSpec) -> str:
+        return f"{spec.out_channels} channels have no halves" if spec.out_channels % 2 else ""
+
+    def build(self, spec: BlockSpec) -> nn.Module:
+        half, stride = spec.out_channels // 2, spec.stride
+        squeeze = nn.Sequential(nn.Conv2d(spec.in_channels, spec.hidden, 1), nn.ReLU())
+        expand = nn.Conv2d(spec.hidden, half, 1, stride)
+        spatial = nn.Conv2d(spec.hidden, half, 3, stride, padding=1)
+        fire = FireModule(squeeze, expand, spatial, nn.ReLU())
+        return Residual(spec, fire, shortcut_bias=True)
+
+
+def _multiplied(in_channels: int, out_channels: int, stride: tuple[int, int]) -> nn.Conv2d:
+    """A 3x3 convolution with several filters per channel."""
+    return nn.Conv2d(
+        in_channels, out_channels, 3, stride, padding=1, groups=in_channels, bias=False
+    )
+
+
+FAMILIES.register(Fire())
+FAMILIES.register(FireBottleneck())

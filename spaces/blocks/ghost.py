@@ -1,0 +1,132 @@
+"""Ghost module: half of the channels by a convolution, the other half cheaply from the first.
+
+Han et al.: GhostNet (2020), https://arxiv.org/abs/1911.11907. Deviations: batch norm stands
+behind both halves together, not behind each; a block projects its shortcut by 1x1 where the
+original did.
+"""
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from ..sites import BlockSpec, ConvSpec
+from ..technique import Technique
+from .family import FAMILIES, ConvFamily, ResidualFamily, convolution
+from .parts import Residual, SqueezeExcite, depthwise, four_groups, normalised, pointwise, shuffled
+
+_PAPER = "GhostNet, Han et al. 2020"
+_LINK = "https://arxiv.org/abs/1911.11907"
+
+
+class GhostModule(nn.Module):
+    """Half of the outputs by `primary`, the other half by a 3x3 depthwise convolution on them.
+
+    Args:
+        primary: a convolution, or what ends in one, that writes half of the channels.
+        half: how many those are.
+
+    Shapes: [batch, in, h, w] -> [batch, 2 * half, h/stride, w/stride].
+    """
+
+    def __init__(self, primary: nn.Module, half: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.primary = primary
+        self.cheap = nn.Conv2d(half, half, 3, padding=1, groups=half, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        half = self.primary(x)
+        return torch.cat([half, self.cheap(half)], 1)
+
+
+def ghost_pointwise(
+    in_channels: int, out_channels: int, groups: int = 1, stride: tuple[int, int] = (1, 1)
+) -> GhostModule:
+    """A ghost module whose primary convolution is 1x1, shuffled if it has groups."""
+    half = out_channels // 2
+    primary = pointwise(in_channels, half, groups, stride)
+    return GhostModule(shuffled(primary, norm=False) if groups > 1 else primary, half)
+
+
+class Ghost(ConvFamily):
+    """A ghost module in place of a convolution, with the same kernel."""
+
+    technique = Technique(
+        name="ghost",
+        title="Ghost module",
+        replaces="3x3 and larger convs",
+        saves="2x of params and FLOPs",
+        paper=_PAPER,
+        link=_LINK,
+    )
+
+    def refuses(self, spec: ConvSpec) -> str:
+        return "it makes an odd number of channels" if spec.out_channels % 2 else ""
+
+    def build(self, spec: ConvSpec) -> nn.Module:
+        shape, half = spec.geometry, spec.out_channels // 2
+        primary = nn.Conv2d(
+            spec.in_channels,
+            half,
+            shape.kernel,
+            shape.stride,
+            shape.padding,
+            shape.dilation,
+            bias=spec.bias,
+        )
+        return GhostModule(primary, half, bias=spec.bias)
+
+    def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
+        """Keep the first half of the filters as they are."""
+        primary = convolution(block, "primary")
+        with torch.no_grad():
+            primary.weight.copy_(original.weight[: primary.out_channels])
+            if primary.bias is not None and original.bias is not None:
+                primary.bias.copy_(original.bias[: primary.out_channels])
+
+
+class GhostBottleneck(ResidualFamily):
+    """Two ghost modules around a shortcut, with a 3x3 depthwise between where the shape changes."""
+
+    technique = Technique(
+        name="ghost-bottleneck",
+        title="Ghost bottleneck",
+        replaces="residual blocks",
+        saves="5-100x, the most with a thin trunk",
+        paper=_PAPER,
+        link=_LINK,
+    )
+    additions = ("shuffle", "se", "narrow", "early")
+
+    @property
+    def cuttable(self) -> bool:  # type: ignore[override]
+        return "shuffle" not in self.added
+
+    def refuses(self, spec: BlockSpec) -> str:
+        if spec.hidden % 2 or spec.out_channels % 2:
+            return f"{spec.hidden} or {spec.out_channels} channels have no halves"
+        if "shuffle" not in self.added:
+            return ""
+        ends = [(spec.in_channels, spec.hidden // 2), (spec.hidden, spec.out_channels // 2)]
+        if any(four_groups(*end) == 1 for end in ends):
+            return f"4 groups do not divide {spec.in_channels}, {spec.hidden} and half of both"
+        return ""
+
+    def build(self, spec: BlockSpec) -> nn.Module:
+        groups = 4 if "shuffle" in self.added else 1
+        branch = OrderedDict[str, nn.Module](
+            ghost1=ghost_pointwise(spec.in_channels, spec.hidden, groups),
+            bn1=nn.BatchNorm2d(spec.hidden),
+            act=nn.ReLU6(),
+        )
+        if spec.stride != (1, 1) or spec.in_channels != spec.out_channels:
+            branch["depthwise"] = normalised(depthwise(spec.hidden, spec.stride))
+        if "se" in self.added:
+            branch["se"] = SqueezeExcite(spec.hidden)
+        branch["ghost2"] = ghost_pointwise(spec.hidden, spec.out_channels, groups)
+        branch["bn2"] = nn.BatchNorm2d(spec.out_channels)
+        return Residual(spec, nn.Sequential(branch))
+
+
+FAMILIES.register(Ghost())
+FAMILIES.register(GhostBottleneck())

@@ -1,0 +1,44 @@
+"""Inverted bottleneck: thin, wide, thin, with no activation where it is thin.
+
+Sandler et al.: MobileNetV2 (2018), https://arxiv.org/abs/1801.04381; hard-swish and
+squeeze-and-excitation as in Howard et al.: Searching for MobileNetV3 (2019),
+https://arxiv.org/abs/1905.02244. How thin the ends are is the choice of `trunk`. Deviation: where
+the original block projected its shortcut, so does this one.
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from ..sites import BlockSpec
+from ..technique import Technique
+from .family import FAMILIES, ResidualFamily
+from .parts import Residual, SqueezeExcite, depthwise, normalised, pointwise
+
+
+class Inverted(ResidualFamily):
+    """1x1 to the hidden width, 3x3 depthwise, 1x1 back, around a shortcut."""
+
+    technique = Technique(
+        name="inverted",
+        title="inverted bottleneck",
+        replaces="residual blocks",
+        saves="2-20x, the most with a thin trunk",
+        paper="MobileNetV2, Sandler et al. 2018",
+        link="https://arxiv.org/abs/1801.04381",
+    )
+    additions = ("hswish", "se", "narrow", "early")
+
+    def build(self, spec: BlockSpec) -> nn.Module:
+        activation = nn.Hardswish if "hswish" in self.added else nn.ReLU6
+        branch = OrderedDict[str, nn.Module](
+            expand=normalised(pointwise(spec.in_channels, spec.hidden), activation),
+            depthwise=normalised(depthwise(spec.hidden, spec.stride), activation),
+        )
+        if "se" in self.added:
+            branch["se"] = SqueezeExcite(spec.hidden)
+        branch["project"] = normalised(pointwise(spec.hidden, spec.out_channels))
+        return Residual(spec, nn.Sequential(branch))
+
+
+FAMILIES.register(Inverted())

@@ -1,0 +1,85 @@
+"""Grouped 1x1 convolutions with a channel shuffle, so that groups still hear of each other.
+
+Zhang et al.: ShuffleNet (2018), https://arxiv.org/abs/1707.01083. Deviation: a block that makes
+images smaller projects its shortcut, where ShuffleNet pools and concatenates.
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from ..sites import BlockSpec, ConvSpec
+from ..technique import Technique
+from .family import FAMILIES, ConvFamily, ResidualFamily
+from .parts import Residual, depthwise, four_groups, normalised, pointwise, shuffled
+
+_PAPER = "ShuffleNet, Zhang et al. 2018"
+_LINK = "https://arxiv.org/abs/1707.01083"
+
+
+class Shuffle(ConvFamily):
+    """k x k depthwise, then 1x1 in 4 groups, shuffled."""
+
+    technique = Technique(
+        name="shuffle",
+        title="depthwise and grouped 1x1, shuffled",
+        replaces="3x3 and larger convs",
+        saves="20-30x of params and FLOPs",
+        paper=_PAPER,
+        link=_LINK,
+    )
+    cuttable = False
+
+    def refuses(self, spec: ConvSpec) -> str:
+        if four_groups(spec.in_channels, spec.out_channels) == 4:
+            return ""
+        return f"4 groups do not divide {spec.in_channels} and {spec.out_channels} channels"
+
+    def build(self, spec: ConvSpec) -> nn.Module:
+        shape = spec.geometry
+        spatial = nn.Conv2d(
+            spec.in_channels,
+            spec.in_channels,
+            shape.kernel,
+            shape.stride,
+            shape.padding,
+            shape.dilation,
+            groups=spec.in_channels,
+            bias=False,
+        )
+        mixing = nn.Conv2d(spec.in_channels, spec.out_channels, 1, groups=4, bias=spec.bias)
+        return nn.Sequential(OrderedDict(depthwise=spatial, pointwise=shuffled(mixing, norm=False)))
+
+
+class ShuffleBottleneck(ResidualFamily):
+    """Grouped 1x1 and shuffle, 3x3 depthwise, grouped 1x1 and shuffle, around a shortcut."""
+
+    technique = Technique(
+        name="shuffle-bottleneck",
+        title="ShuffleNet unit",
+        replaces="residual blocks",
+        saves="5-15x of params and FLOPs",
+        paper=_PAPER,
+        link=_LINK,
+    )
+    cuttable = False
+
+    def refuses(self, spec: BlockSpec) -> str:
+        for one in (spec.in_channels, spec.hidden, spec.out_channels):
+            if one % 4:
+                return f"4 groups do not divide {one} channels"
+        return ""
+
+    def build(self, spec: BlockSpec) -> nn.Module:
+        first = pointwise(spec.in_channels, spec.hidden, groups=4)
+        last = pointwise(spec.hidden, spec.out_channels, groups=4)
+        branch = OrderedDict[str, nn.Module](
+            reduce=shuffled(first, nn.ReLU),
+            depthwise=normalised(depthwise(spec.hidden, spec.stride)),
+            expand=shuffled(last),
+        )
+        return Residual(spec, nn.Sequential(branch), nn.ReLU)
+
+
+FAMILIES.register(Shuffle())
+FAMILIES.register(ShuffleBottleneck())

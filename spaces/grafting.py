@@ -1,0 +1,164 @@
+"""New parts in a network's blueprint: their layers, and what they do to its channel groups."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
+
+from .blueprint import Blueprint, Channels, Group, Layer, Op
+from .names import join
+from .pieces import Piece
+
+
+@dataclass(frozen=True)
+class Graft:
+    """A new part and where it goes.
+
+    Attributes:
+        name: of the module that it becomes.
+        piece: the part.
+        reads, writes: the channels of the network that it is put between.
+        stage: whose choices decide about it.
+        removes: layers that it takes the place of.
+        before: the layer in front of which it runs, where it takes no other's place.
+    """
+
+    name: str
+    piece: Piece
+    reads: Channels
+    writes: Channels
+    stage: str
+    removes: frozenset[str] = frozenset()
+    before: str = ""
+
+
+def graft(blueprint: Blueprint, grafts: Sequence[Graft]) -> Blueprint:
+    """The blueprint with all parts put in.
+
+    A part whose ends are one group of channels makes one group of those that it joins. A part
+    that writes several groups side by side splits the group that it takes over, if no other layer
+    writes that. Groups that a part cannot follow are fixed.
+    """
+    if not grafts:
+        return blueprint
+    meanings, stuck = _Meanings(), set[str]()
+    groups, rows = dict(blueprint.groups), dict[str, tuple[Layer, ...]]()
+    removed = {name for one in grafts for name in one.removes}
+    writers = _writers(blueprint, removed)
+    for one in grafts:
+        for inner in one.piece.inner:
+            name = join(one.name, inner.name)
+            groups[name] = Group(name, inner.size, one.stage)
+        stuck |= _joined(one, meanings, writers)
+        rows[one.name] = _placed(one)
+    layers = tuple(_assembled(blueprint, grafts, rows, removed))
+    whole = replace(blueprint, layers=layers, groups=MappingProxyType(groups))
+    merged = whole.substituted(meanings.all())
+    stuck = {group for name in stuck for group in meanings.of(name).groups}
+    return merged.frozen(stuck & set(merged.groups)).without_orphans()
+
+
+class _Meanings:
+    """What groups have become, in terms of those that stay."""
+
+    def __init__(self) -> None:
+        self._terms = dict[str, Channels]()
+
+    def of(self, group: str) -> Channels:
+        """A group in terms of those that stay."""
+        channels = _whole(group)
+        while any(name in self._terms for name in channels.groups):
+            channels = channels.substitute(self._terms)
+        return channels
+
+    def set(self, group: str, channels: Channels) -> None:
+        self._terms[group] = channels
+
+    def all(self) -> dict[str, Channels]:
+        return {group: self.of(group) for group in self._terms}
+
+
+def _joined(one: Graft, meanings: _Meanings, writers: Mapping[str, int]) -> set[str]:
+    """Tie a piece's ends to the network. Returns the groups that can no longer be cut."""
+    piece = one.piece
+    written = piece.writes.substitute(_terms(one))
+    if not piece.reads:
+        return {*one.reads.groups, *one.writes.groups, *written.groups}
+    into, out = _only(one.reads), _only(one.writes)
+    if piece.is_tied:
+        if not into or not out:
+            return set() if one.reads == one.writes else {*one.reads.groups, *one.writes.groups}
+        if meanings.of(into) != meanings.of(out):
+            meanings.set(_only(meanings.of(out)) or out, _whole(into))
+        return set()
+    if written == one.writes:
+        return set()
+    if out and not writers.get(out) and _only(meanings.of(out)) == out:
+        meanings.set(out, written)
+        return set()
+    return {*one.writes.groups, *written.groups}
+
+
+def _terms(one: Graft) -> dict[str, Channels]:
+    """What the piece's own groups are in the network."""
+    terms = {g.name: _whole(join(one.name, g.name)) for g in one.piece.inner}
+    if one.piece.reads:
+        terms[one.piece.reads] = one.reads
+    whole = _only(one.piece.writes)
+    if whole and whole != one.piece.reads:
+        terms[whole] = one.writes
+    return terms
+
+
+@lru_cache(maxsize=8192)
+def _placed(one: Graft) -> tuple[Layer, ...]:
+    """The part's layers as layers of the network."""
+    terms = _terms(one)
+    return tuple(
+        replace(
+            layer,
+            name=join(one.name, layer.name),
+            stage=one.stage,
+            reads=layer.reads.substitute(terms),
+            writes=layer.writes.substitute(terms),
+        )
+        for layer in one.piece.layers
+    )
+
+
+def _assembled(
+    blueprint: Blueprint,
+    grafts: Sequence[Graft],
+    rows: Mapping[str, tuple[Layer, ...]],
+    removed: set[str],
+) -> Iterator[Layer]:
+    """All layers in running order: a part runs where the first that it removes did."""
+    at = dict[str, list[str]]()
+    order = {layer.name: number for number, layer in enumerate(blueprint.layers)}
+    for one in grafts:
+        where = one.before or min(one.removes, key=order.__getitem__)
+        at.setdefault(where, []).append(one.name)
+    for layer in blueprint.layers:
+        for name in at.get(layer.name, ()):
+            yield from rows[name]
+        if layer.name not in removed:
+            yield layer
+
+
+def _writers(blueprint: Blueprint, removed: Iterable[str]) -> dict[str, int]:
+    """How many layers that stay compute the channels of each group."""
+    gone, counts = set(removed), dict[str, int]()
+    for layer in blueprint.layers:
+        if layer.op in (Op.CONV, Op.LINEAR) and layer.name not in gone:
+            for group in layer.writes.groups:
+                counts[group] = counts.get(group, 0) + 1
+    return counts
+
+
+def _whole(group: str) -> Channels:
+    return Channels(shares=((group, 1),))
+
+
+def _only(channels: Channels) -> str:
+    """The group that these channels are; empty if they are several, or part of one."""
+    return next((group for group in channels.groups if channels.is_group(group)), "")

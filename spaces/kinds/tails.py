@@ -1,0 +1,61 @@
+"""What head and neck share: surgery on what follows a network's last feature map."""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from ..blueprint import Blueprint, Channels
+from ..landmarks import Tail
+from ..names import join
+from ..pieces import Piece
+from ..replacing import replace_module
+
+
+def usable_tail(blueprint: Blueprint) -> Tail:
+    """The tail, where surgery is possible.
+
+    Raises:
+        ValueError: it is not; `why_no_tail` says why.
+    """
+    tail = blueprint.landmarks.tail
+    if tail is None:
+        raise ValueError("the network has no tail")
+    return tail
+
+
+def why_no_tail(blueprint: Blueprint) -> str:
+    """Why nothing can be done behind the last feature map; empty if something can."""
+    tail = blueprint.landmarks.tail
+    if tail is None:
+        return "no linear layer stands alone behind its last feature map"
+    if tail.functional:
+        calls = ", ".join(op.removeprefix("aten::") for op in tail.functional)
+        return f"its head calls functions that no module stands for ({calls})"
+    if not tail.pools:
+        return "no pooling module stands in front of its linear layers"
+    return ""
+
+
+def feature_channels(blueprint: Blueprint, tail: Tail) -> Channels:
+    """The channels of the last feature map, in the terms of the blueprint."""
+    reads = blueprint.layer(tail.linears[0]).reads
+    shares = tuple((group, share // tail.pixels) for group, share in reads.shares)
+    return Channels(reads.fixed // tail.pixels, shares)
+
+
+def own_output(name: str, piece: Piece) -> Channels:
+    """What a piece writes, as groups of the network when it becomes the module of that name."""
+    terms = {g.name: Channels(shares=((join(name, g.name), 1),)) for g in piece.inner}
+    return piece.writes.substitute(terms)
+
+
+def put_before(network: nn.Module, pool: str, parts: OrderedDict[str, nn.Module]) -> None:
+    """Put modules in front of a pooling module, which becomes "pool" beside them."""
+    old = network.get_submodule(pool)
+    whole = nn.Sequential(OrderedDict([*parts.items(), ("pool", old)]))
+    replace_module(network, pool, whole.train(network.training))
+
+
+def silence(network: nn.Module, name: str) -> None:
+    """Put nothing in a module's place."""
+    replace_module(network, name, nn.Identity().train(network.training))

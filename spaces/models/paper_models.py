@@ -1,0 +1,77 @@
+"""ResNet-101 and VGG-19 in their forms for CIFAR, as in the paper that Paredown starts from.
+
+Sobolewski and Szyc: Architecture Optimization Techniques for Convolutional Neural Networks:
+Further Experiments and Insights (2024). ResNet-101 begins with a 3x3 convolution and no pooling;
+VGG-19 with batch norm ends in layers of 4,096, 4,096 and the classes on 512 features.
+"""
+
+import torch
+from torch import nn
+
+from ..._torchvision import torchvision
+from .model import MODELS, Model
+
+_PAPER = "Sobolewski and Szyc 2024"
+_LINK = "https://doi.org/10.1007/978-3-031-37720-4_25"
+
+
+class CifarVGG(nn.Module):
+    """VGG-19 with batch norm for 32x32 images.
+
+    Shapes: [batch, in_channels, 32, 32] -> [batch, classes].
+    """
+
+    def __init__(self, classes: int, in_channels: int) -> None:
+        super().__init__()
+        vgg = torchvision.models.vgg
+        self.features: nn.Sequential = vgg.make_layers(vgg.cfgs["E"], batch_norm=True)
+        if in_channels != 3:
+            self.features[0] = nn.Conv2d(in_channels, 64, 3, padding=1)
+        self.classifier = nn.Sequential(
+            nn.Linear(512, 4096),
+            nn.ReLU(inplace=True),
+            nn.Dropout(),
+            nn.Linear(4096, 4096),
+            nn.ReLU(inplace=True),
+            nn.Dropout(),
+            nn.Linear(4096, classes),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.classifier(torch.flatten(self.features(x), 1))
+        return out
+
+
+def _cifar_resnet101(classes: int, in_channels: int) -> nn.Module:
+    network: nn.Module = torchvision.models.resnet101(num_classes=classes)
+    network.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool = nn.Identity()
+    return network
+
+
+MODELS.register(
+    Model(
+        name="resnet101-cifar",
+        title="ResNet-101 for 32x32 images",
+        build=_cifar_resnet101,
+        channels=None,
+        paper=_PAPER,
+        link=_LINK,
+    )
+)
+MODELS.register(
+    Model(
+        name="vgg19-cifar",
+        title="VGG-19 with batch norm for 32x32 images",
+        build=CifarVGG,
+        channels=None,
+        paper=_PAPER,
+        link=_LINK,
+    )
+)

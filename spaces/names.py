@@ -1,0 +1,11 @@
+"""Dotted module names."""
+
+
+def join(first: str, second: str) -> str:
+    """A dotted module name; either part may be empty."""
+    return f"{first}.{second}" if first and second else first or second
+
+
+def relative(name: str, to: str) -> str:
+    """A name as seen from a module that holds it, or from itself."""
+    return name.removeprefix(to).removeprefix(".")

@@ -1,0 +1,46 @@
+"""A network on smaller images: what changes is how many pixels its layers compute."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from torch import nn
+
+from ..errors import ModelError
+from .blueprint import Blueprint
+from .dataflow import watch
+from .landmarks import find_landmarks
+from .tracing import trace
+
+SCALES = (0.875, 0.75, 0.625, 0.5)
+"""The shares of an image's side that plans may choose besides the whole."""
+
+
+def scaled_size(size: tuple[int, int], share: float) -> tuple[int, int]:
+    """Height and width in pixels of an image whose side is that share."""
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
+
+
+def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
+    """The layers of a network and its landmarks, without channel groups.
+
+    Raises:
+        ModelError: as `trace`.
+    """
+    layers = trace(network, images)
+    return Blueprint(layers.layers, landmarks=find_landmarks(watch(network, images)))
+
+
+def scaled(network: nn.Module, images: torch.Tensor, whole: Blueprint) -> Mapping[float, Blueprint]:
+    """The network on smaller images, for each scale on which the same layers run in that order."""
+    names = [layer.name for layer in whole.layers]
+    found = dict[float, Blueprint]()
+    for share in SCALES:
+        size = scaled_size((images.shape[2], images.shape[3]), share)
+        try:
+            smaller = analyse(network, images.new_zeros(*images.shape[:2], *size))
+        except ModelError:  # a linear layer may want one size, or nothing be left of the image
+            continue
+        if [layer.name for layer in smaller.layers] == names:
+            found[share] = smaller
+    return MappingProxyType(found)
