@@ -63,6 +63,13 @@ def search(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="Start no plan after 90s, 30m, 2h.")
     ] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PLAN", help="Try first: approach:13 or a plan's .json; repeatable."),
+    ] = None,
+    per: Annotated[
+        str | None, typer.Option(metavar="stage|site", help="How finely blocks are chosen.")
+    ] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, gp or random.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the study, to find it again.")] = None,
@@ -86,6 +93,8 @@ def search(
             "max_drop": max_drop or None,
             "trials": trials,
             "timeout": timeout,
+            "start": start or None,
+            "per": per,
             "sampler": sampler,
             "seed": seed,
             "name": name,
@@ -122,6 +131,10 @@ def best(
 def count(
     model: Annotated[str, typer.Argument(help="See `paredown models`.")],
     plan: Annotated[Path | None, typer.Option(help="A plan as JSON.")] = None,
+    approach: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="A plan of the paper: resnet101 1-15, vgg19 1-13."),
+    ] = None,
     classes: Annotated[int, typer.Option(min=2, max=10**6, help="How many classes.")] = 10,
     size: Annotated[
         int, typer.Option(min=1, max=4096, metavar="PX", help="Side of the images.")
@@ -131,7 +144,7 @@ def count(
     """Count what a model costs, and what a plan would make of it. Nothing is trained."""
     from .counting import count_model
 
-    counted = count_model(model, plan, classes, size)
+    counted = count_model(model, plan, approach, classes, size)
     if as_json:
         _print_json(counted.to_dict())
     else:

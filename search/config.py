@@ -3,11 +3,19 @@
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from ..errors import InputError, ParedownError, StudyFileError, UnknownName, nearest_names
@@ -18,6 +26,9 @@ from ..objectives.training import Recipe
 from ..spaces.kind import Value
 from ..spaces.kinds import KINDS
 from ..spaces.models import MODELS
+from ..spaces.plan import Plan
+from ..spaces.space import Grain
+from .plans import start_plan
 from .samplers import SAMPLERS
 
 DEFAULT_STUDY = "digits"
@@ -68,6 +79,8 @@ class StudyConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     weights: Path | None = None
+    per: Grain = Grain.STAGE
+    start: tuple[str, ...] = ()
     space: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     baseline: Recipe = Field(default_factory=Recipe)
     train: Recipe = Field(default_factory=lambda: Recipes().train)
@@ -76,6 +89,26 @@ class StudyConfig(BaseModel):
     @property
     def recipes(self) -> Recipes:
         return Recipes(self.baseline, self.train, self.fine_tune)
+
+    @property
+    def start_plans(self) -> tuple[Plan, ...]:
+        """The plans to try before all others."""
+        return tuple(start_plan(text, self.model) for text in self.start)
+
+    @field_validator("start")
+    @classmethod
+    def _known_starts(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        model = info.data.get("model")
+        for text in value if model else ():
+            _checked(partial(start_plan, text, str(model)))
+        return value
+
+    @field_validator("per", mode="before")
+    @classmethod
+    def _known_grain(cls, value: object) -> object:
+        if value not in (Grain.STAGE, Grain.SITE):
+            raise ValueError(f"expected stage or site, got {value!r}")
+        return value
 
     @field_validator("model")
     @classmethod
@@ -181,7 +214,15 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise StudyFileError(str(path), [f"it is no TOML: {error}"]) from None
     if isinstance(said.get("weights"), str):
         said["weights"] = path.parent / said["weights"]
+    if isinstance(said.get("start"), list):
+        said["start"] = [_beside(path, text) for text in said["start"]]
     return said
+
+
+def _beside(path: Path, start: object) -> object:
+    """A plan that a study file names is looked for beside it."""
+    named = isinstance(start, str) and start.endswith(".json")
+    return str(path.parent / start) if named else start
 
 
 def _checked(parse: Callable[[], Parsed]) -> Parsed:

@@ -5,18 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
-from ..errors import PlanError
+from ..errors import InputError
 from ..objectives.cost import Cost
 from ..objectives.cost import count as count_blueprint
 from ..spaces.apply import foretell
+from ..spaces.approaches import find_approach
 from ..spaces.grouping import trace_with_groups
 from ..spaces.kind import Value
 from ..spaces.kinds import KINDS
 from ..spaces.models import MODELS, build_model
 from ..spaces.plan import Plan
-from ..spaces.space import Space
+from ..spaces.space import Grain, Space
 from ..spaces.tracing import example_images
+from .plans import read_plan
 from .tables import cost_table
 from .winners import times_smaller
 
@@ -25,7 +28,12 @@ _RGB = 3
 
 @dataclass(frozen=True)
 class Counted:
-    """A model's cost, with and without a plan."""
+    """A model's cost, with and without a plan.
+
+    Attributes:
+        approach: the number of the plan in the paper, if it is one of those.
+        uncounted: arithmetic that the counts leave out, in words.
+    """
 
     model: str
     classes: int
@@ -33,11 +41,15 @@ class Counted:
     baseline: Cost
     plan: Plan | None
     cost: Cost
+    approach: int | None = None
+    uncounted: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `paredown count`: the plan's figures, or the model's without one."""
         said: dict[str, Any] = {"model": self.model, "classes": self.classes, "size": self.size}
-        said |= self.cost.to_dict()
+        said |= self.cost.to_dict() | {"uncounted": list(self.uncounted)}
+        if self.approach is not None:
+            said["approach"] = self.approach
         if self.plan is not None:
             said |= {
                 "plan": self.plan.to_dict(),
@@ -51,29 +63,47 @@ class Counted:
         console.print(f"[bold]{self.model}[/], {self.classes} classes, {self.size} px")
         rows = [("baseline", self.baseline)]
         if self.plan is not None:
-            rows.append(("plan", self.cost))
+            name = "plan" if self.approach is None else f"approach {self.approach}"
+            rows.append((name, self.cost))
         console.print(cost_table(rows))
         if self.plan is not None:
             console.print(self.plan.describe(), highlight=False)
+        if self.uncounted:
+            more = f" and {len(self.uncounted) - 3} more" if len(self.uncounted) > 3 else ""
+            shown = escape(", ".join(self.uncounted[:3]) + more)
+            console.print(f"[yellow]not counted:[/] {shown}", highlight=False)
 
 
-def count_model(model: str, plan_file: Path | None, classes: int, size: int) -> Counted:
+def count_model(
+    model: str, plan_file: Path | None, approach: int | None, classes: int, size: int
+) -> Counted:
     """Count a model on RGB images of so many pixels, or grey ones if it takes no others.
 
+    Args:
+        model: its name; with an approach also that of the family, "resnet101".
+        plan_file: of a plan; not together with an approach.
+        approach: the number of a plan of the paper.
+
     Raises:
+        InputError: a plan and an approach are given.
         UnknownName, ModelError: the model cannot be built or run so.
         PlanError: the plan cannot be read, or does not fit the model.
     """
+    if plan_file is not None and approach is not None:
+        raise InputError("expected --plan or --approach, got both")
+    plan = read_plan(plan_file) if plan_file else None
+    if approach is not None:
+        found = find_approach(model, approach)
+        model, plan = found.model, found.plan
     channels = MODELS.get(model).channels or _RGB
     network = build_model(model, classes, channels)
     blueprint = trace_with_groups(network, example_images(channels, size))
-    baseline = count_blueprint(blueprint)
-    if plan_file is None:
-        return Counted(model, classes, size, baseline, None, baseline)
-    plan = _read_plan(plan_file)
-    Space.of(blueprint, _options(plan)).check(plan)
-    cost = count_blueprint(foretell(blueprint, plan))
-    return Counted(model, classes, size, baseline, plan, cost)
+    baseline = cost = count_blueprint(blueprint)
+    if plan is not None:
+        Space.of(blueprint, _options(plan), Grain.BOTH).check(plan)
+        cost = count_blueprint(foretell(blueprint, plan))
+    uncounted = tuple(one.text for one in blueprint.landmarks.uncounted)
+    return Counted(model, classes, size, baseline, plan, cost, approach, uncounted)
 
 
 def _options(plan: Plan) -> dict[str, list[Value]]:
@@ -82,11 +112,3 @@ def _options(plan: Plan) -> dict[str, list[Value]]:
     for choice in plan.choices:
         options.setdefault(choice.kind, [KINDS.get(choice.kind).neutral]).append(choice.value)
     return options
-
-
-def _read_plan(path: Path) -> Plan:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"the plan {path} cannot be read: {error}") from None
-    return Plan.from_json(text)

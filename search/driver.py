@@ -59,12 +59,16 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
 
     Raises:
         InputError: the model, data or weights cannot be used.
+        PlanError: a plan to start with is not in the space.
     """
     task = Task.load(
         config.model, config.data.request(), config.recipes, config.seed, config.weights
     )
     images = example_images(task.splits.channels, task.splits.size)
-    return task, Space.of(trace_with_groups(task.build(), images), config.space)
+    space = Space.of(trace_with_groups(task.build(), images), config.space, config.per)
+    for plan in config.start_plans:
+        space.check(plan)
+    return task, space
 
 
 def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Finished:
@@ -121,9 +125,10 @@ class _Run:
         study.sampler = make_sampler(
             config.sampler, (config.seed + done) % 2**32, self._constraints
         )
-        if not done:
-            for plan in self.space.designs():
-                study.enqueue_trial(self.space.params(plan))
+        for plan in config.start_plans:
+            study.enqueue_trial(self.space.params(plan), skip_if_exists=True)
+        for plan in () if done else self.space.designs():
+            study.enqueue_trial(self.space.params(plan), skip_if_exists=True)
 
     def until_done(self) -> bool:
         """Evaluate plans until there are enough. Returns whether the user interrupted."""

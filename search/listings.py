@@ -1,14 +1,21 @@
 """What there is to choose from: techniques, models and studies, as tables or JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
+from ..spaces.kind import Kind
 from ..spaces.kinds import KINDS
 from ..spaces.models import MODELS
+from ..spaces.technique import Technique
 from .config import ready_studies
 from .tables import plain_table
+
+_NAME = 20
 
 
 @dataclass(frozen=True)
@@ -26,12 +33,52 @@ class Listing:
         return table
 
 
-def techniques() -> Listing:
+@dataclass(frozen=True)
+class Techniques:
     """Every technique, by the kind of choice that it is an option of."""
-    rows = [
-        {"kind": kind.name} | asdict(technique) for kind in KINDS for technique in kind.techniques()
-    ]
-    return Listing(("kind", "name", "title", "replaces", "saves", "paper"), rows)
+
+    @property
+    def rows(self) -> Sequence[dict[str, str]]:
+        return [
+            {"kind": kind.name} | asdict(technique)
+            for kind in KINDS
+            for technique in kind.techniques()
+        ]
+
+    def table(self) -> RenderableType:
+        """The listing for a terminal."""
+        return Group(*(part for kind in KINDS for part in self._kind(kind)))
+
+    def _kind(self, kind: Kind) -> Iterator[RenderableType]:
+        yield Text.assemble((kind.name, "bold"), f": {kind.title}")
+        table = Table.grid(padding=(0, 2))
+        table.add_column(min_width=_NAME, max_width=_NAME, overflow="fold")
+        table.add_column()
+        for technique in kind.techniques():
+            said = Text(technique.title)
+            if technique.paper:
+                said.append(f" ({technique.paper})", style="dim")
+            if effect := _effect(technique):
+                said.append(f"\n{effect}", style="dim")
+            table.add_row(Text(technique.name, style="cyan"), said)
+        yield Padding(table, (0, 0, 1, 2))
+
+
+def _effect(technique: Technique) -> str:
+    """What it replaces and saves, in a line; empty if neither is anything."""
+    parts = []
+    if technique.replaces != "nothing":
+        parts.append(f"replaces {technique.replaces}")
+    if technique.saves.startswith("costs"):
+        parts.append(technique.saves)
+    elif technique.saves != "nothing":
+        parts.append(f"saves {technique.saves}")
+    return "; ".join(parts)
+
+
+def techniques() -> Techniques:
+    """Every technique there is."""
+    return Techniques()
 
 
 def models() -> Listing:

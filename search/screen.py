@@ -58,6 +58,10 @@ class Screen(Watcher):
             f"kept in [cyan]{escape(shown_url(storage))}[/]",
             highlight=False,
         )
+        if uncounted := evaluator.space.blueprint.landmarks.uncounted:
+            said = escape(", ".join(one.text for one in uncounted[:3]))
+            more = f" and {len(uncounted) - 3} more" if len(uncounted) > 3 else ""
+            self.console.print(f"[yellow]costs leave out[/] {said}{more}", highlight=False)
         if self.console.is_terminal:
             self.live.start()
 

@@ -77,13 +77,14 @@ def cost_table(rows: Sequence[tuple[str, Cost]]) -> Table:
     """Costs side by side."""
     names = [name for name, _ in rows]
     table = plain_table("", *(f">{name}" for name in names))
+    table.columns[0].no_wrap = len(rows) < 4
     lines: list[tuple[str, list[str]]] = [
         ("params", [f"{cost.params:,}" for _, cost in rows]),
         ("params, effective", [f"{cost.params_effective:,.0f}" for _, cost in rows]),
         ("MACs (conv and linear)", [f"{cost.macs:,}" for _, cost in rows]),
         ("FLOPs (2 x MACs)", [f"{cost.flops:,}" for _, cost in rows]),
         ("FLOPs, effective", [f"{cost.flops_effective:,.0f}" for _, cost in rows]),
-        ("BOPs", [f"{cost.bops:,}" for _, cost in rows]),
+        ("BOPs", [short(cost.bops) for _, cost in rows]),
         ("bytes of parameters", [f"{cost.bytes:,}" for _, cost in rows]),
     ]
     for name, cells in lines:
@@ -94,6 +95,7 @@ def cost_table(rows: Sequence[tuple[str, Cost]]) -> Table:
 def space_table(space: Space) -> Table:
     """The decisions of a space: one line per kind and set of options."""
     table = plain_table("choice", "options", "places", title="What is searched")
+    table.columns[1].overflow = "fold"
     rows = dict[tuple[str, tuple[Any, ...]], list[str]]()
     for dimension in space.dimensions:
         rows.setdefault((dimension.kind, dimension.options), []).append(dimension.place)

@@ -13,7 +13,7 @@ parameters, and fvcore does not count it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import PlanError, UnknownName
+from ..errors import PlanError
 from .plan import Plan
 
 Choices = Mapping[str, Mapping[str, object]]
@@ -38,12 +38,12 @@ def find_approach(model: str, number: int) -> Approach:
     """The approach of that number for a model: "resnet101" or "resnet101-cifar", and VGG-19 so.
 
     Raises:
-        UnknownName: the paper has nothing on that model.
-        PlanError: it has no approach of that number.
+        PlanError: the paper has nothing on that model, or no approach of that number.
     """
     name = model.removesuffix(_FORM)
     if name not in _APPROACHES:
-        raise UnknownName("model with approaches", model, [*_APPROACHES], "paredown models")
+        known = ", ".join(name + _FORM for name in _APPROACHES)
+        raise PlanError(f"approaches are plans for {known}; there is none for {model}")
     known = _APPROACHES[name]
     if number not in known:
         raise PlanError(f"{name} has approaches 1 to {len(known)}, got {number}")

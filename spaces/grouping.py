@@ -38,7 +38,8 @@ def trace_with_groups(
     except Exception as error:
         # Torch-Pruning has no error of its own: a network that it cannot follow ends in anything.
         reason = f"Torch-Pruning cannot follow this network ({type(error).__name__}: {error})"
-        return replace(plain, left_alone=(LeftAlone("channels", "all groups", reason),))
+        whole = LeftAlone("channels", "all groups", reason)
+        return replace(plain, left_alone=(*plain.left_alone, whole))
     found = [_with_reason(plain, group) for group in found]
     free = [group for group in found if not group.reason]
     free.sort(key=lambda group: _first_position(plain, group))
@@ -50,7 +51,7 @@ def trace_with_groups(
     ]
     sound = [group for group in free if group not in broken and group not in changed]
     left_alone = tuple(LeftAlone("channels", group.name, reason) for group, reason in refused)
-    return replace(with_groups(plain, sound), left_alone=left_alone)
+    return replace(with_groups(plain, sound), left_alone=(*plain.left_alone, *left_alone))
 
 
 def _with_reason(plain: Blueprint, group: FoundGroup) -> FoundGroup:

@@ -51,12 +51,14 @@ class Kind(ABC):
         title: in words, for listings.
         phase: when it acts. Kinds of one phase act in the order of their registration.
         neutral: the option that changes nothing; plans leave it out.
+        has_sites: whether it can be chosen per site too, and not per stage alone.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     phase: ClassVar[Phase]
     neutral: ClassVar[Value]
+    has_sites: ClassVar[bool] = False
 
     @abstractmethod
     def default_options(self) -> tuple[Value, ...]:
@@ -79,10 +81,7 @@ class Kind(ABC):
         """The places of a network where this option changes something. Called once per space."""
 
     def sites(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
-        """The single sites where this option changes something, for a choice at each of them.
-
-        None for kinds that are chosen per stage alone.
-        """
+        """The single sites where this option changes something, if the kind has sites at all."""
         return ()
 
     @abstractmethod

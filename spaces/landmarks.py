@@ -101,7 +101,7 @@ class Uncounted:
 
     @property
     def text(self) -> str:
-        return f"{self.op} in {self.module or 'the forward pass of the network'}"
+        return f"{self.op.removeprefix('aten::')} in {self.module or 'the network itself'}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
-from .blueprint import Blueprint
+from .blueprint import Blueprint, LeftAlone
 from .dataflow import watch
 from .landmarks import find_landmarks
 from .tracing import trace
@@ -27,8 +27,13 @@ def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
     Raises:
         ModelError: as `trace`.
     """
-    layers = trace(network, images)
-    return Blueprint(layers.layers, landmarks=find_landmarks(watch(network, images)))
+    layers = trace(network, images).layers
+    landmarks = find_landmarks(watch(network, images))
+    uncounted = (
+        LeftAlone("counts", one.module or "the network", f"no layer stands for its {one.op}")
+        for one in landmarks.uncounted
+    )
+    return Blueprint(layers, left_alone=tuple(uncounted), landmarks=landmarks)
 
 
 def scaled(network: nn.Module, images: torch.Tensor, whole: Blueprint) -> Mapping[float, Blueprint]:

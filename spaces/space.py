@@ -6,14 +6,23 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, Protocol
 
 from ..errors import PlanError, nearest_names
 from .blueprint import Blueprint, LeftAlone
-from .kind import Phase, Value
+from .kind import Kind, Phase, Value
 from .kinds import KINDS
 from .plan import Choice, Plan
+
+
+class Grain(StrEnum):
+    """How finely the choices are made that can be made for single sites."""
+
+    STAGE = "stage"
+    SITE = "site"
+    BOTH = "both"
 
 
 class Suggests(Protocol):
@@ -52,7 +61,10 @@ class Space:
 
     @classmethod
     def of(
-        cls, blueprint: Blueprint, options: Mapping[str, Sequence[Value]] | None = None
+        cls,
+        blueprint: Blueprint,
+        options: Mapping[str, Sequence[Value]] | None = None,
+        per: Grain = Grain.STAGE,
     ) -> "Space":
         """The space over a network.
 
@@ -60,6 +72,8 @@ class Space:
             blueprint: with channel groups (`tracing.trace_with_groups`).
             options: kind -> the options to search; a kind that is not named keeps its defaults,
                 one with no options is not searched.
+            per: whether kinds that have sites are chosen per stage, per site, or both; what is
+                said of a site goes before what is said of its stage.
 
         Raises:
             UnknownName, PlanError: a kind or an option that there is not.
@@ -71,7 +85,7 @@ class Space:
         dimensions, left_alone = list[Dimension](), list(blueprint.left_alone)
         for kind in KINDS:
             values = tuple(given.get(kind.name, kind.default_options()))
-            dimensions += _dimensions(blueprint, kind.name, values)
+            dimensions += _dimensions(blueprint, kind, values, per)
             if any(value != kind.neutral for value in values):
                 left_alone += kind.left_alone(blueprint, values)
         return cls(blueprint, tuple(dimensions), tuple(left_alone))
@@ -176,7 +190,9 @@ class Space:
 
     def _stranger(self, choice: Choice) -> str:
         known = [d.place for d in self.dimensions if d.kind == choice.kind]
-        near = nearest_names(choice.place, known) if known else "none of that kind here"
+        if not known:
+            return f"{choice.kind}.{choice.place}: this space has no choice of {choice.kind}"
+        near = nearest_names(choice.place, known)
         return f"{choice.kind}.{choice.place}: no such place; {near}"
 
 
@@ -184,16 +200,28 @@ def _is_last(dimension: Dimension) -> bool:
     return KINDS.get(dimension.kind).phase is Phase.QUANTIZE
 
 
-def _dimensions(blueprint: Blueprint, kind: str, values: Sequence[Value]) -> Iterator[Dimension]:
-    neutral = KINDS.get(kind).neutral
-    where = {value: set(KINDS.get(kind).places(blueprint, value)) for value in values}
-    elsewhere = [place for value in values for place in KINDS.get(kind).places(blueprint, value)]
-    for place in dict.fromkeys([*blueprint.stages, *elsewhere]):
-        fitting = [value for value in values if value != neutral and place in where[value]]
-        keeps = [neutral] if neutral in values or not fitting else []
+def _dimensions(
+    blueprint: Blueprint, kind: Kind, values: Sequence[Value], per: Grain
+) -> Iterator[Dimension]:
+    where = {value: _places(blueprint, kind, value, per) for value in values}
+    known = [*blueprint.stages, *(place for places in where.values() for place in places)]
+    for place in dict.fromkeys(known):
+        fitting = [value for value in values if value != kind.neutral and place in where[value]]
+        keeps = [kind.neutral] if kind.neutral in values or not fitting else []
         # Several options to choose from, or one that the study insists on.
         if fitting:
-            yield Dimension(kind, place, tuple(dict.fromkeys([*keeps, *fitting])))
+            yield Dimension(kind.name, place, tuple(dict.fromkeys([*keeps, *fitting])))
 
 
-__all__ = ["Dimension", "Space", "Suggests"]
+def _places(blueprint: Blueprint, kind: Kind, value: Value, per: Grain) -> list[str]:
+    if value == kind.neutral:
+        return []
+    stages = not kind.has_sites or per is not Grain.SITE
+    sites = kind.has_sites and per is not Grain.STAGE
+    return [
+        *(kind.places(blueprint, value) if stages else ()),
+        *(kind.sites(blueprint, value) if sites else ()),
+    ]
+
+
+__all__ = ["Dimension", "Grain", "Space", "Suggests"]

@@ -19,7 +19,7 @@ class Depthwise(ConvFamily):
         name="depthwise",
         title="depthwise conv",
         replaces="3x3 and larger convs before a 1x1",
-        saves="as many times as channels",
+        saves="100x and more of params and FLOPs",
         paper="MobileNets, Howard et al. 2017",
         link="https://arxiv.org/abs/1704.04861",
     )

@@ -114,7 +114,7 @@ class Dice(ConvFamily):
         name="dice",
         title="DiCE unit",
         replaces="3x3 convs",
-        saves="depends on image size",
+        saves="6-16x of params, 5-30x of FLOPs",
         paper=_PAPER,
         link=_LINK,
     )
@@ -140,7 +140,7 @@ class DiceBottleneck(ResidualFamily):
         name="dice-bottleneck",
         title="1x1 and DiCE unit",
         replaces="residual blocks",
-        saves="depends on image size",
+        saves="3-9x of params and FLOPs",
         paper=_PAPER,
         link=_LINK,
     )

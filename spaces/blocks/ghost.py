@@ -92,7 +92,7 @@ class GhostBottleneck(ResidualFamily):
         name="ghost-bottleneck",
         title="Ghost bottleneck",
         replaces="residual blocks",
-        saves="5-100x, the most with a thin trunk",
+        saves="4-14x of params and FLOPs",
         paper=_PAPER,
         link=_LINK,
     )

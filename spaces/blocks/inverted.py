@@ -23,7 +23,7 @@ class Inverted(ResidualFamily):
         name="inverted",
         title="inverted bottleneck",
         replaces="residual blocks",
-        saves="2-20x, the most with a thin trunk",
+        saves="2-8x of params and FLOPs",
         paper="MobileNetV2, Sandler et al. 2018",
         link="https://arxiv.org/abs/1801.04381",
     )

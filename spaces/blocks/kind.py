@@ -41,6 +41,7 @@ class Blocks(Kind):
     title = "what stands in for the convolutions or residual blocks of a stage"
     phase = Phase.STRUCTURE
     neutral = ORIGINAL
+    has_sites = True
 
     def default_options(self) -> tuple[Value, ...]:
         return (ORIGINAL, *(family.name for family in FAMILIES if family.by_default))

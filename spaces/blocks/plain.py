@@ -19,7 +19,7 @@ class Plain(ConvFamily):
         name="conv",
         title="the conv itself, for additions",
         replaces="3x3 and larger convs",
-        saves="nothing by itself",
+        saves="nothing",
     )
     by_default = False
 

@@ -58,7 +58,7 @@ class ShuffleBottleneck(ResidualFamily):
         name="shuffle-bottleneck",
         title="ShuffleNet unit",
         replaces="residual blocks",
-        saves="5-15x of params and FLOPs",
+        saves="6-22x of params and FLOPs",
         paper=_PAPER,
         link=_LINK,
     )

@@ -36,7 +36,7 @@ class Depth(Kind):
             name="0 <= depth <= 1",
             title="fewer residual blocks",
             replaces="repeated blocks of a stage",
-            saves="0.5 nearly 2x of a stage",
+            saves="0.5 about 1.6x of deep networks",
             paper="EfficientNet, Tan and Le 2019",
             link="https://arxiv.org/abs/1905.11946",
         )

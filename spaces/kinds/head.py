@@ -53,7 +53,7 @@ class Head(Kind):
                 name=name,
                 title=title,
                 replaces="pooling and linear layers",
-                saves="half of VGG-19's params",
+                saves="2x of VGG-19's params",
                 paper="Network in Network, Lin et al. 2014",
                 link="https://arxiv.org/abs/1312.4400",
             )
