@@ -12,7 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 _IMAGES = 128
-_BATCH = 32
+_PIXELS = _IMAGES * 64 * 64
+"""Of all images together: larger ones are fewer, so that their features fit into memory."""
+
+_FEWEST, _BATCH = 16, 32
 _STEPS = 40
 _RATE = 1e-2
 
@@ -35,7 +38,7 @@ def fit(
         end: the module whose output the old part writes.
         calibration: batches of normalised images, [batch, channels, h, w], on the same device.
     """
-    images = torch.cat(list(calibration))[:_IMAGES]
+    images = torch.cat(list(calibration))[: _how_many(calibration[0].shape[2:])]
     inputs, _ = _seen(network, begin, images)
     _, wanted = _seen(teacher, end, images)
     begun = {name: tensor.clone() for name, tensor in part.state_dict().items()}
@@ -43,6 +46,11 @@ def fit(
     _train(part, inputs, wanted)
     if not _error(part, inputs, wanted) < before:
         part.load_state_dict(begun)
+
+
+def _how_many(size: torch.Size) -> int:
+    """How many images of that size to look at."""
+    return min(_IMAGES, max(_FEWEST, _PIXELS // (size[0] * size[1])))
 
 
 def _train(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from ..sites import BlockSpec, ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, ResidualFamily
-from .parts import ChannelShuffle, Residual, depthwise, normalised, pointwise
+from .parts import ChannelShuffle, Residual, SqueezeExcite, depthwise, normalised, pointwise
 
 _PAPER = "DiCENet, Mehta et al. 2020"
 _LINK = "https://arxiv.org/abs/1906.03516"
@@ -120,7 +120,6 @@ class Dice(ConvFamily):
     )
     cuttable = False
     normalises = True
-    additions = ("residual",)
 
     def refuses(self, spec: ConvSpec) -> str:
         shape = spec.geometry
@@ -152,7 +151,10 @@ class DiceBottleneck(ResidualFamily):
     def build(self, spec: BlockSpec) -> nn.Module:
         unit = dice(spec.hidden, spec.out_channels, spec.input_size, spec.stride)
         first = normalised(pointwise(spec.in_channels, spec.hidden), nn.ReLU)
-        return Residual(spec, nn.Sequential(OrderedDict(reduce=first, dice=unit)))
+        branch = OrderedDict[str, nn.Module](reduce=first, dice=unit)
+        if self.is_gated:
+            branch["se"] = SqueezeExcite(spec.out_channels)
+        return Residual(spec, nn.Sequential(branch))
 
 
 FAMILIES.register(Dice())

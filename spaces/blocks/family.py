@@ -117,7 +117,7 @@ class ResidualFamily(BlockFamily):
     Where a block makes images smaller, "narrow" and "early" say how (see `additions`).
     """
 
-    additions: ClassVar[tuple[str, ...]] = ("narrow", "early")
+    additions: ClassVar[tuple[str, ...]] = ("se", "narrow", "early")
 
     @abstractmethod
     def build(self, spec: BlockSpec) -> nn.Module:
@@ -137,6 +137,10 @@ class ResidualFamily(BlockFamily):
         if not isinstance(spec, BlockSpec):
             raise TypeError(f"{self.name} replaces residual blocks, got {spec}")
         return self.build(spec)
+
+    @property
+    def is_gated(self) -> bool:
+        return "se" in self.added
 
     @property
     def is_narrow(self) -> bool:

@@ -20,10 +20,12 @@ from .ghost import ghost_pointwise
 from .parts import (
     ChannelShuffle,
     Residual,
+    SqueezeExcite,
     four_groups,
     normalised,
     pointwise,
     shuffled,
+    writable_relu,
 )
 
 _PAPER = "SqueezeNet, Iandola et al. 2016"
@@ -106,7 +108,7 @@ class Fire(ConvFamily):
         parts = make(spec, squeezed, half)
         shuffles = "shuffle" in self.added and "ghost" not in self.added
         ending = OrderedDict[str, nn.Module](shuffle=ChannelShuffle(4)) if shuffles else {}
-        return FireModule(*parts, nn.Sequential(OrderedDict(**ending, act=nn.ReLU())))
+        return FireModule(*parts, nn.Sequential(OrderedDict(**ending, act=writable_relu())))
 
     def _plain(self, spec: ConvSpec, squeezed: int, half: int) -> _Parts:
         stride = spec.geometry.stride
@@ -196,7 +198,10 @@ class FireBottleneck(ResidualFamily):
         squeeze = nn.Sequential(nn.Conv2d(spec.in_channels, spec.hidden, 1), nn.ReLU())
         expand = nn.Conv2d(spec.hidden, half, 1, stride)
         spatial = nn.Conv2d(spec.hidden, half, 3, stride, padding=1)
-        fire = FireModule(squeeze, expand, spatial, nn.ReLU())
+        ending = OrderedDict[str, nn.Module](act=writable_relu())
+        if self.is_gated:
+            ending["se"] = SqueezeExcite(spec.out_channels)
+        fire = FireModule(squeeze, expand, spatial, nn.Sequential(ending))
         return Residual(spec, fire, shortcut_bias=True)
 
 

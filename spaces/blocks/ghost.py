@@ -121,7 +121,7 @@ class GhostBottleneck(ResidualFamily):
         )
         if spec.stride != (1, 1) or spec.in_channels != spec.out_channels:
             branch["depthwise"] = normalised(depthwise(spec.hidden, spec.stride))
-        if "se" in self.added:
+        if self.is_gated:
             branch["se"] = SqueezeExcite(spec.hidden)
         branch["ghost2"] = ghost_pointwise(spec.hidden, spec.out_channels, groups)
         branch["bn2"] = nn.BatchNorm2d(spec.out_channels)

@@ -35,7 +35,7 @@ class Inverted(ResidualFamily):
             expand=normalised(pointwise(spec.in_channels, spec.hidden), activation),
             depthwise=normalised(depthwise(spec.hidden, spec.stride), activation),
         )
-        if "se" in self.added:
+        if self.is_gated:
             branch["se"] = SqueezeExcite(spec.hidden)
         branch["project"] = normalised(pointwise(spec.hidden, spec.out_channels))
         return Residual(spec, nn.Sequential(branch))

@@ -24,6 +24,14 @@ def depthwise(channels: int, stride: tuple[int, int] = (1, 1)) -> nn.Conv2d:
     return nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
 
 
+def writable_relu() -> nn.Module:
+    """ReLU for the end of a block: its gradient needs its input, not its output as `nn.ReLU`'s.
+
+    The network behind a block may write into what it gives, as `nn.ReLU(inplace=True)` does.
+    """
+    return nn.Threshold(0.0, 0.0)
+
+
 def normalised(conv: nn.Conv2d, activation: Activation | None = None) -> nn.Sequential:
     """A convolution, batch norm, and perhaps an activation."""
     parts = OrderedDict[str, nn.Module](conv=conv, bn=nn.BatchNorm2d(conv.out_channels))

@@ -11,7 +11,16 @@ from torch import nn
 from ..sites import BlockSpec, ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, ResidualFamily
-from .parts import Residual, depthwise, four_groups, normalised, pointwise, shuffled
+from .parts import (
+    Residual,
+    SqueezeExcite,
+    depthwise,
+    four_groups,
+    normalised,
+    pointwise,
+    shuffled,
+    writable_relu,
+)
 
 _PAPER = "ShuffleNet, Zhang et al. 2018"
 _LINK = "https://arxiv.org/abs/1707.01083"
@@ -76,9 +85,11 @@ class ShuffleBottleneck(ResidualFamily):
         branch = OrderedDict[str, nn.Module](
             reduce=shuffled(first, nn.ReLU),
             depthwise=normalised(depthwise(spec.hidden, spec.stride)),
-            expand=shuffled(last),
         )
-        return Residual(spec, nn.Sequential(branch), nn.ReLU)
+        if self.is_gated:
+            branch["se"] = SqueezeExcite(spec.hidden)
+        branch["expand"] = shuffled(last)
+        return Residual(spec, nn.Sequential(branch), writable_relu)
 
 
 FAMILIES.register(Shuffle())

@@ -117,9 +117,12 @@ class Head(Kind):
         return network
 
     def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+        refused = dict[str, list[str]]()
         for value in options:
             if value != self.neutral and (reason := _why_not(blueprint, str(value))):
-                yield LeftAlone(self.name, HEAD, f"{value}: {reason}")
+                refused.setdefault(reason, []).append(str(value))
+        for reason, names in refused.items():
+            yield LeftAlone(self.name, HEAD, f"{', '.join(names)}: {reason}")
 
 
 def _why_not(blueprint: Blueprint, value: str) -> str:
