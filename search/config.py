@@ -221,8 +221,9 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 def _beside(path: Path, start: object) -> object:
     """A plan that a study file names is looked for beside it."""
-    named = isinstance(start, str) and start.endswith(".json")
-    return str(path.parent / start) if named else start
+    if isinstance(start, str) and start.endswith(".json"):
+        return str(path.parent / start)
+    return start
 
 
 def _checked(parse: Callable[[], Parsed]) -> Parsed:
