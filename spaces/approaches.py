@@ -42,8 +42,8 @@ def find_approach(model: str, number: int) -> Approach:
     """
     name = model.removesuffix(_FORM)
     if name not in _APPROACHES:
-        known = ", ".join(name + _FORM for name in _APPROACHES)
-        raise PlanError(f"approaches are plans for {known}; there is none for {model}")
+        models = ", ".join(name + _FORM for name in _APPROACHES)
+        raise PlanError(f"approaches are plans for {models}; there is none for {model}")
     known = _APPROACHES[name]
     if number not in known:
         raise PlanError(f"{name} has approaches 1 to {len(known)}, got {number}")

@@ -9,7 +9,7 @@ from .blueprint import Blueprint, LeftAlone
 from .channels import find_groups
 from .found_groups import FoundGroup, computes, with_groups
 from .scales import analyse, scaled
-from .tracing import on_meta
+from .tracing import on_meta, trace
 from .trial_cut import unsound_groups
 
 
@@ -24,13 +24,14 @@ def trace_with_groups(
     Args:
         network: with weights, or on the meta device.
         images: [batch, channels, height, width]; only the shape matters.
-        scales: whether to look at it on smaller images too.
+        scales: whether to find its landmarks and to look at it on smaller images too; a part
+            of a network needs neither.
 
     Raises:
         ModelError: as `trace`.
     """
     bare, blank = on_meta(network), images.to("meta")
-    plain = analyse(bare, blank)
+    plain = analyse(bare, blank) if scales else trace(bare, blank)
     if scales:
         plain = replace(plain, scaled=scaled(bare, blank, plain))
     try:

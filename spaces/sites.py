@@ -172,13 +172,13 @@ def refused_blocks(blueprint: Blueprint) -> tuple[LeftAlone, ...]:
 
 
 def _site_of(blueprint: Blueprint, block: ResidualBlock) -> BlockSite:
-    exit_ = blueprint.layer(block.exit)
+    exit_, middle = blueprint.layer(block.exit), blueprint.layer(block.middle)
     return BlockSite(
         name=block.name,
-        stage=exit_.stage,
+        stage=(exit_ if exit_.op is Op.CONV else middle).stage,  # linear layers have no resolution
         reads=blueprint.layer(block.entry).reads,
         writes=exit_.writes,
-        hidden=blueprint.layer(block.middle).writes,
+        hidden=middle.writes,
         stride=block.stride,
         input_size=block.input_size,
         shortcut=block.shortcut,

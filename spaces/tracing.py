@@ -71,7 +71,7 @@ def _run(network: nn.Module, images: torch.Tensor) -> dict[str, _Sighting]:
         network.train(training)
         for hook in hooks:
             hook.remove()
-    _check_output(output)
+    _check_output(output, len(images))
     for name, module in network.named_modules():  # layers that never ran still weigh
         if name not in sightings and _has_parameters(module):
             sightings[name] = _Sighting(name, module)
@@ -82,12 +82,12 @@ def _has_parameters(module: nn.Module) -> bool:
     return any(True for _ in module.parameters(recurse=False))
 
 
-def _check_output(output: object) -> None:
+def _check_output(output: object, batch: int) -> None:
     if not isinstance(output, torch.Tensor):
         raise ModelError(
             f"the network must return one tensor of class scores, got {type(output).__name__}"
         )
-    if output.ndim != 2:
+    if output.ndim != 2 or len(output) != batch:
         shape = tuple(output.shape)
         raise ModelError(f"the network must return scores of shape [batch, classes], got {shape}")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from paredown.spaces.apply import foretell
-from paredown.spaces.blocks import FAMILIES, BlockFamily
+from paredown.spaces.blocks import FAMILIES, ConvFamily, find_family
 from paredown.spaces.blocks.family import piece
 from paredown.spaces.kind import Phase
 from paredown.spaces.plan import Plan
@@ -62,8 +62,8 @@ class Gated(nn.Module):
         return out + x if out.shape == x.shape else out
 
 
-def family_of(block: type[nn.Module]) -> BlockFamily:
-    class Family(BlockFamily):
+def family_of(block: type[nn.Module]) -> ConvFamily:
+    class Family(ConvFamily):
         technique = Technique(block.__name__.lower(), "for a test", "convs", "something")
 
         def build(self, spec: ConvSpec) -> nn.Module:
@@ -77,16 +77,18 @@ def family_of(block: type[nn.Module]) -> BlockFamily:
 
 
 @pytest.fixture(params=[Shuffled, Doubled, Gated], ids=lambda block: block.__name__)
-def family(request: pytest.FixtureRequest) -> Iterator[BlockFamily]:
-    registered = FAMILIES.register(family_of(request.param))
+def family(request: pytest.FixtureRequest) -> Iterator[ConvFamily]:
+    registered = family_of(request.param)
+    FAMILIES.register(registered)
     yield registered
     del FAMILIES._records[registered.name]
+    find_family.cache_clear()
     piece.cache_clear()
 
 
 @pytest.mark.parametrize("model", ["resnet20", "squeezenet1_1"])
 def test_what_they_touch_is_not_cut_and_all_else_is(
-    family: BlockFamily,
+    family: ConvFamily,
     model: str,
     traced: Callable[..., Any],
     assert_as_foretold: Callable[..., Any],
@@ -99,7 +101,7 @@ def test_what_they_touch_is_not_cut_and_all_else_is(
         assert_as_foretold(known.network, known.images, known.blueprint, space.sample(rng))
 
 
-def test_a_stage_without_them_is_still_cut(family: BlockFamily, traced: Callable[..., Any]) -> None:
+def test_a_stage_without_them_is_still_cut(family: ConvFamily, traced: Callable[..., Any]) -> None:
     blueprint = traced("resnet20", 32).blueprint
     plan = Plan.of({"block": {"stage1": family.name}, "prune": {"stage3": 0.5}})
     after = foretell(blueprint, plan, Phase.PRUNE)
