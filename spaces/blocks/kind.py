@@ -79,7 +79,8 @@ class Blocks(Kind):
         around: Surroundings,
     ) -> nn.Module:
         edits = _edits(blueprint, chosen)
-        teacher = copy.deepcopy(network) if around.calibration else None
+        fits = bool(around.calibration) and not around.images.is_meta
+        teacher = copy.deepcopy(network) if fits else None
         for step in _steps(blueprint, edits):
             made = [edit.build(network, blueprint) for edit in step]
             if teacher is not None:
@@ -233,10 +234,21 @@ def _swapped(before: _BlockEdit, strided: _BlockEdit) -> tuple[_BlockEdit, _Bloc
 
 
 def _fitting(blueprint: Blueprint, value: Value) -> list[Site]:
+    """The sites where a family makes a difference that it does not make without its additions."""
     if value == ORIGINAL:
         return []
     family, sizes = find_family(str(value)), blueprint.sizes
-    return [site for site in _sites(blueprint) if not family.why_not(site.spec(sizes))]
+    sites = _sites(blueprint)
+    if isinstance(family, ResidualFamily) and (family.is_narrow or family.is_early):
+        sites = list(_strided(find_blocks(blueprint)))
+    return [site for site in sites if not family.why_not(site.spec(sizes))]
+
+
+def _strided(blocks: Sequence[BlockSite]) -> Iterator[BlockSite]:
+    """The blocks that make images smaller right behind another block."""
+    for before, site in pairwise(blocks):
+        if site.stride != (1, 1) and before.writes == site.reads:
+            yield site
 
 
 def _sites(blueprint: Blueprint) -> list[Site]:
