@@ -17,6 +17,9 @@ HEAD = "head"
 STAGE = "stage"
 """The first convolution, the linear layers behind the last one, and "stage1"... between."""
 
+ALL_GROUPS = "all groups"
+"""What is left alone where no channel of a network can be cut."""
+
 
 class Op(StrEnum):
     """What a layer computes, as far as its cost goes."""

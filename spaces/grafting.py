@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
-from .blueprint import Blueprint, Channels, Group, Layer, Op
+from .blueprint import ALL_GROUPS, Blueprint, Channels, Group, Layer, Op
 from .names import join
 from .pieces import Piece
 
@@ -37,7 +37,8 @@ def graft(blueprint: Blueprint, grafts: Sequence[Graft]) -> Blueprint:
 
     A part whose ends are one group of channels makes one group of those that it joins. A part
     that writes several groups side by side splits the group that it takes over, if no other layer
-    writes that. Groups that a part cannot follow are fixed.
+    writes that. Groups that a part cannot follow are fixed, and so are concatenated ones that are
+    flattened from more than a pixel, which Torch-Pruning takes for one another.
     """
     if not grafts:
         return blueprint
@@ -54,6 +55,7 @@ def graft(blueprint: Blueprint, grafts: Sequence[Graft]) -> Blueprint:
     layers = tuple(_assembled(blueprint, grafts, rows, removed))
     whole = replace(blueprint, layers=layers, groups=MappingProxyType(groups))
     merged = whole.substituted(meanings.all())
+    stuck |= set(groups) if _is_unfollowed(blueprint) else _split_and_flattened(layers, meanings)
     stuck = {group for name in stuck for group in meanings.of(name).groups}
     return merged.frozen(stuck & set(merged.groups)).without_orphans()
 
@@ -97,6 +99,22 @@ def _joined(one: Graft, meanings: _Meanings, writers: Mapping[str, int]) -> set[
         meanings.set(out, written)
         return set()
     return {*one.writes.groups, *written.groups}
+
+
+def _is_unfollowed(blueprint: Blueprint) -> bool:
+    """Whether nothing of the network can be cut, so that nothing that joins it can."""
+    return any(one.what == "channels" and one.name == ALL_GROUPS for one in blueprint.left_alone)
+
+
+def _split_and_flattened(layers: Iterable[Layer], meanings: _Meanings) -> set[str]:
+    """Groups that have become several, and that a linear layer reads pixel by pixel."""
+    return {
+        group
+        for layer in layers
+        if layer.op is Op.LINEAR
+        for group, share in layer.reads.shares
+        if share > 1 and not _only(meanings.of(group))
+    }
 
 
 def _terms(one: Graft) -> dict[str, Channels]:

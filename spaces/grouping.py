@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from .blueprint import Blueprint, LeftAlone
+from .blueprint import ALL_GROUPS, Blueprint, LeftAlone
 from .channels import find_groups
 from .found_groups import FoundGroup, computes, with_groups
 from .scales import analyse, scaled
@@ -39,7 +39,7 @@ def trace_with_groups(
     except Exception as error:
         # Torch-Pruning has no error of its own: a network that it cannot follow ends in anything.
         reason = f"Torch-Pruning cannot follow this network ({type(error).__name__}: {error})"
-        whole = LeftAlone("channels", "all groups", reason)
+        whole = LeftAlone("channels", ALL_GROUPS, reason)
         return replace(plain, left_alone=(*plain.left_alone, whole))
     found = [_with_reason(plain, group) for group in found]
     free = [group for group in found if not group.reason]

@@ -126,13 +126,10 @@ def test_a_bias_is_needed_only_where_no_batch_norm_follows() -> None:
         nn.ReLU(),
         nn.Conv2d(8, 8, 3, bias=False),
     )
-    blueprint = trace(network, torch.zeros(2, 3, 16, 16))
-    needed = {site.name: site.spec(blueprint.sizes).bias for site in find_sites(blueprint)}
-    assert needed == {
-        "0": False,
-        "2": True,
-        "4": False,
-    }
+    blueprint = trace_with_groups(network, torch.zeros(2, 3, 16, 16))
+    specs = {site.name: site.spec(blueprint.sizes) for site in find_sites(blueprint)}
+    assert {name: spec.bias for name, spec in specs.items()} == {"0": False, "2": True, "4": False}
+    assert [name for name, spec in specs.items() if spec.normalised] == ["0"]
 
 
 def test_the_space_says_what_is_left_alone() -> None:
