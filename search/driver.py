@@ -68,7 +68,7 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
     space = Space.of(trace_with_groups(task.build(), images), config.space, config.per)
     for plan in config.start_plans:
         space.check(plan)
-    return task, space
+    return task, space.look_ahead()
 
 
 def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Finished:

@@ -129,7 +129,18 @@ class Layer:
         if not any(group in meanings for group in self.touches):
             return self
         reads, writes = self.reads.substitute(meanings), self.writes.substitute(meanings)
-        return replace(self, reads=reads, writes=writes)
+        return self.but(reads=reads, writes=writes)
+
+    def but(self, **changes: object) -> "Layer":
+        """The same layer with some attributes changed.
+
+        As `dataclasses.replace`, at a tenth of its time: costing a plan does little else.
+        """
+        layer = object.__new__(Layer)
+        layer.__dict__.update(self.__dict__)
+        layer.__dict__.pop("touches", None)  # which is remembered there
+        layer.__dict__.update(changes)
+        return layer
 
     def weights(self, sizes: Mapping[str, int]) -> int:
         """Elements of the weight of a convolution or linear layer; 0 for others."""

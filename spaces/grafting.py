@@ -133,8 +133,7 @@ def _placed(one: Graft) -> tuple[Layer, ...]:
     """The part's layers as layers of the network."""
     terms = _terms(one)
     return tuple(
-        replace(
-            layer,
+        layer.but(
             name=join(one.name, layer.name),
             stage=one.stage,
             reads=layer.reads.substitute(terms),

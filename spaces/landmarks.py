@@ -4,6 +4,7 @@ operators that no layer stands for. Found by watching it run, never by the names
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 
 from torch import nn
@@ -64,7 +65,7 @@ class ResidualBlock:
     output_size: tuple[int, int]
     shortcut: Shortcut
 
-    @property
+    @cached_property
     def stride(self) -> tuple[int, int]:
         """By how much it makes images smaller, [height, width]."""
         (height, width), (less_high, less_wide) = self.input_size, self.output_size

@@ -11,10 +11,14 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from ..errors import PlanError, nearest_names
+from .apply import foretell
 from .blueprint import Blueprint, LeftAlone
 from .kind import Kind, Phase, Value
 from .kinds import KINDS
 from .plan import Choice, Plan
+
+_LOOKED_AT = 100
+"""Plans drawn to look ahead: most of what options do to each other shows in so many."""
 
 
 class Grain(StrEnum):
@@ -89,6 +93,20 @@ class Space:
             if any(value != kind.neutral for value in values):
                 left_alone += kind.left_alone(blueprint, values)
         return cls(blueprint, tuple(dimensions), tuple(left_alone))
+
+    def look_ahead(self) -> "Space":
+        """Look at every option alone and at some together, so that costing is arithmetic after it.
+
+        What an option brings along is found out when it is first met, which takes tens of
+        milliseconds; afterwards it is remembered. Returns the space itself.
+        """
+        untouched = self.params(Plan())
+        for dimension in self.dimensions:
+            for option in dimension.options:
+                foretell(self.blueprint, self.plan(untouched | {dimension.name: option}))
+        for number in range(_LOOKED_AT):
+            foretell(self.blueprint, self.sample(random.Random(number)))
+        return self
 
     @property
     def size(self) -> int:

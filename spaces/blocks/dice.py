@@ -119,6 +119,8 @@ class Dice(ConvFamily):
         link=_LINK,
     )
     cuttable = False
+    scales = False
+    by_default = False  # it runs slowly, and on images of one size alone
     normalises = True
 
     def refuses(self, spec: ConvSpec) -> str:
@@ -144,6 +146,8 @@ class DiceBottleneck(ResidualFamily):
         link=_LINK,
     )
     cuttable = False
+    scales = False
+    by_default = False  # it runs slowly, and on images of one size alone
 
     def refuses(self, spec: BlockSpec) -> str:
         return why_no_dice(spec.out_channels, spec.stride)

@@ -3,9 +3,11 @@
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
+import torch
 from torch import nn
 
 from ...errors import PlanError, UnknownName
@@ -13,6 +15,7 @@ from ..pieces import Piece, take_apart
 from ..registry import Registry
 from ..sites import BlockSpec, ConvSpec, Spec
 from ..technique import Technique
+from ..templates import resized, without_numbers
 from .additions import ADDITIONS
 from .parts import AroundIdentity, SqueezeExcite
 
@@ -31,6 +34,8 @@ class BlockFamily(ABC):
         additions: what may be added, in the order in which names have it.
         cuttable: whether channels can be cut around the block; not where it moves or mixes them
             in its forward pass.
+        scales: whether its layers compute as many pixels at any width; not where channels are
+            taken for pixels.
         normalises: whether it brings batch norm, so that the one behind the site goes.
         by_default: whether a study that does not say otherwise tries it.
     """
@@ -38,6 +43,7 @@ class BlockFamily(ABC):
     technique: Technique
     additions: ClassVar[tuple[str, ...]] = ()
     cuttable: ClassVar[bool] = True
+    scales: ClassVar[bool] = True
     normalises: ClassVar[bool] = False
     by_default: ClassVar[bool] = True
 
@@ -180,16 +186,45 @@ def find_family(name: str) -> BlockFamily:
 
 @lru_cache(maxsize=8192)
 def piece(family: str, spec: Spec) -> Piece:
-    """A family's block for that place, as layers: traced on the meta device, then remembered."""
-    found = find_family(family)
+    """A family's block for that place, as layers: looked at on the meta device, then remembered."""
+    found, likes = find_family(family), _likes(family, _at_any_width(spec))
+    if likes and found.scales:
+        with torch.device("meta"), without_numbers():
+            block = found.block(spec)
+        for like in likes:
+            again = resized(like, block, spec.in_channels, spec.out_channels)
+            if again is not None:
+                return again
     size = spec.geometry.input_size if isinstance(spec, ConvSpec) else spec.input_size
-    return take_apart(
+    new = take_apart(
         lambda: found.block(spec),
         spec.in_channels,
         spec.out_channels,
         size,
         cuttable=found.cuttable,
     )
+    likes.append(new)
+    return new
+
+
+@lru_cache(maxsize=4096)
+def _likes(family: str, spec: Spec) -> list[Piece]:
+    """The pieces that were taken apart of a family's blocks at a sort of site."""
+    return []
+
+
+def _at_any_width(spec: Spec) -> Spec:
+    """What specs of one sort share: whether the ends are equally wide, but not how wide."""
+    ends = (1, 1) if spec.in_channels == spec.out_channels else (1, 2)
+    if isinstance(spec, ConvSpec):
+        return replace(spec, in_channels=ends[0], out_channels=ends[1])
+    return replace(spec, in_channels=ends[0], out_channels=ends[1], hidden=1)
+
+
+def forget_pieces() -> None:
+    """Forget what was found out about blocks, as when a family changes."""
+    piece.cache_clear()
+    _likes.cache_clear()
 
 
 def variants() -> Iterator[str]:

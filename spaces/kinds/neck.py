@@ -81,9 +81,7 @@ class Neck(Kind):
         part = _piece(value, channels.count(blueprint.sizes), widths, size)
         wide = own_output(name, part)
         whole = graft(blueprint, [Graft(name, part, channels, wide, HEAD, before=first)])
-        layers = (
-            replace(layer, reads=wide) if layer.name == first else layer for layer in whole.layers
-        )
+        layers = (layer.but(reads=wide) if layer.name == first else layer for layer in whole.layers)
         behind = replace(tail, pools=(*tail.pools[:-1], f"{pool}.pool"))
         return replace(whole.with_layers(layers), landmarks=replace(whole.landmarks, tail=behind))
 

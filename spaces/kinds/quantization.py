@@ -12,7 +12,7 @@ fake-quantize operators), so that any device can score them.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -250,7 +250,7 @@ def _empty_stand_in(module: nn.Conv2d | nn.Linear) -> QuantizedConv2d | Quantize
 
 
 def _with_bits(layer: Layer, width: BitWidth) -> Layer:
-    return replace(layer, weight_bits=width.weights, activation_bits=width.activations)
+    return layer.but(weight_bits=width.weights, activation_bits=width.activations)
 
 
 def _computes(layer: Layer) -> bool:

@@ -42,8 +42,9 @@ class Resolution(Kind):
         )
 
     def parse(self, value: object) -> Value:
-        if isinstance(value, int | float) and value in (1.0, *SCALES):
-            return float(value)
+        for share in (1.0, *SCALES):
+            if value == share and not isinstance(value, bool):
+                return share
         allowed = ", ".join(f"{share:g}" for share in (1.0, *SCALES))
         raise PlanError(f"a resolution is one of {allowed}; got {value!r}")
 
@@ -55,7 +56,7 @@ class Resolution(Kind):
             return blueprint
         smaller = blueprint.scaled[float(chosen[INPUT])]
         layers = (
-            replace(layer, positions=seen.positions, geometry=seen.geometry)
+            layer.but(positions=seen.positions, geometry=seen.geometry)
             for layer, seen in zip(blueprint.layers, smaller.layers, strict=True)
         )
         return replace(blueprint.with_layers(layers), landmarks=smaller.landmarks)

@@ -116,13 +116,13 @@ def test_phases_build_up_to_the_plan() -> None:
 
 def test_layers_keep_the_stage_that_was_decided_about() -> None:
     _, _, blueprint = real("resnet20", 32)
-    stages = {layer.name: layer.stage for layer in blueprint.layers}
     foretold = foretell(blueprint, Space.of(blueprint).uniform(1))
     for layer in foretold.layers:
-        site = layer.name
-        while site not in stages:
-            site = site.rpartition(".")[0]
-        assert layer.stage == stages[site]
+        module = layer.name
+        while module and not blueprint.under(module):
+            module = module.rpartition(".")[0]
+        assert module, layer.name
+        assert layer.stage in {blueprint.layer(name).stage for name in blueprint.under(module)}
 
 
 def test_width_follows_its_formula(traced: Callable[..., Any]) -> None:

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blocks import FAMILIES, ConvFamily, find_family
 from paredown.spaces.blocks.family import piece
-from paredown.spaces.kind import Phase
+from paredown.spaces.blueprint import Blueprint
+from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.kind import Phase, Surroundings
 from paredown.spaces.plan import Plan
 from paredown.spaces.sites import ConvSpec
 from paredown.spaces.space import Space
 from paredown.spaces.technique import Technique
+from paredown.tests.spaces.block_cases import assert_cut_rightly
 from torch import nn
 
 
@@ -111,3 +114,52 @@ def test_a_stage_without_them_is_still_cut(family: ConvFamily, traced: Callable[
     # The stage's stream, which the blocks read and write, is fixed; or it has become one with
     # what is inside of them.
     assert ("conv1" in after.groups) == (family.name == "gated")
+
+
+class Flipped(nn.Module):
+    """Its channels change places; no cut can follow them, and none that it makes fails."""
+
+    def __init__(self, spec: ConvSpec) -> None:
+        super().__init__()
+        shape = spec.geometry
+        self.conv = nn.Conv2d(spec.in_channels, 8, shape.kernel, shape.stride, shape.padding)
+        self.mixing = nn.Conv2d(8, spec.out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.mixing(self.conv(x).flip(1))
+        return out
+
+
+def small() -> tuple[nn.Module, torch.Tensor, Blueprint]:
+    """Two convolutions, and four pixels of every channel flattened."""
+    torch.manual_seed(0)
+    convs = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1)
+    tail = nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 5)
+    network, images = nn.Sequential(*convs, *tail).eval(), torch.randn(2, 3, 8, 8)
+    return network, images, trace_with_groups(network, images)
+
+
+def test_the_gate_tells_a_family_that_is_cut_wrongly() -> None:
+    network, images, blueprint = small()
+    family = FAMILIES.register(family_of(Flipped))
+    try:
+        plan = Plan.of({"block": {"1": family.name}})
+        changed = apply_phase(network, blueprint, plan, Phase.STRUCTURE, Surroundings(images))
+        with pytest.raises(AssertionError):
+            assert_cut_rightly(changed, images, foretell(blueprint, plan, Phase.STRUCTURE))
+    finally:
+        del FAMILIES._records[family.name]
+        find_family.cache_clear()
+        piece.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["ghost", "fire", "fire+ghost"])
+def test_halves_flattened_from_several_pixels_are_not_cut(name: str) -> None:
+    # Torch-Pruning takes their inputs of the linear layer for one another.
+    network, images, blueprint = small()
+    plan = Plan.of({"block": {"1": name}})
+    changed = apply_phase(network, blueprint, plan, Phase.STRUCTURE, Surroundings(images))
+    foretold = foretell(blueprint, plan, Phase.STRUCTURE)
+    assert foretold.layer("5").reads.groups == ()
+    assert "0" in foretold.groups
+    assert_cut_rightly(changed.eval(), images, foretold)

@@ -1,0 +1,117 @@
+"""Pieces at other widths: what was found out once about a part holds for its likes.
+
+Taking a part apart costs tens of milliseconds, most of it for its channel groups, and a search asks
+for the same sort of block at hundreds of widths. Its layers, their images and which channels belong
+together stay as they are; only counts change, and those can be read off the modules as built.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+from .blueprint import Channels, Layer, Op
+from .pieces import Piece
+
+
+def resized(template: Piece, part: nn.Module, in_channels: int, out_channels: int) -> Piece | None:
+    """The piece of a part that is built like another at other widths.
+
+    Args:
+        template: the other's piece.
+        part: the new part, as `without_numbers` built it.
+        in_channels, out_channels: its interface.
+
+    Returns:
+        None where the two are not alike after all: the part must be taken apart itself.
+    """
+    modules = {
+        name: module
+        for name, module in part.named_modules()
+        if next(module.parameters(recurse=False), None) is not None
+    }
+    if modules.keys() != {layer.name for layer in template.layers}:
+        return None
+    sizes, layers = {template.reads: in_channels} if template.reads else {}, list[Layer]()
+    for layer in template.layers:
+        again = _again(layer, modules[layer.name], sizes)
+        if again is None:
+            return None
+        layers.append(again)
+    if not {group.name for group in template.inner} <= sizes.keys():
+        return None
+    writes = _channels(template.writes, out_channels, sizes)
+    if writes is None:
+        return None
+    inner = tuple(replace(group, size=sizes[group.name]) for group in template.inner)
+    return Piece(tuple(layers), template.reads, writes, inner)
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Layers built inside are not initialised: for modules whose shapes alone are looked at."""
+    kinds = (_ConvNd, nn.Linear, _NormBase)
+    kept = [(kind, kind.reset_parameters) for kind in kinds]
+    for kind in kinds:
+        kind.reset_parameters = _nothing  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        for kind, reset in kept:
+            kind.reset_parameters = reset  # type: ignore[method-assign]
+
+
+def _nothing(module: nn.Module) -> None:
+    pass
+
+
+def _again(layer: Layer, module: nn.Module, sizes: dict[str, int]) -> Layer | None:
+    """A layer with the counts of another module; groups that it is the first to write get sizes."""
+    seen = _counts(module)
+    if seen is None or seen[0] is not layer.op or _is_other(layer, module):
+        return None
+    _, into, out, split = seen
+    if (split == 0) != (layer.split == 0):
+        return None
+    for group in layer.writes.groups:
+        if group not in sizes and layer.writes.is_group(group):
+            sizes[group] = out
+    reads, writes = _channels(layer.reads, into, sizes), _channels(layer.writes, out, sizes)
+    if reads is None or writes is None:
+        return None
+    return layer.but(reads=reads, writes=writes, split=split)
+
+
+def _channels(template: Channels, count: int, sizes: Mapping[str, int]) -> Channels | None:
+    """So many channels in the terms of the template, if its terms come to that."""
+    if not template.shares:
+        return Channels(count)
+    if template.fixed or any(group not in sizes for group in template.groups):
+        return None
+    return template if template.count(sizes) == count else None
+
+
+def _counts(module: nn.Module) -> tuple[Op, int, int, int] | None:
+    """What a module is, the channels it reads and writes, and into how many groups they fall."""
+    if isinstance(module, nn.Conv2d):
+        into, out, groups = module.in_channels, module.out_channels, module.groups
+        depthwise = groups == into == out and groups > 1
+        return Op.CONV, into, out, 0 if depthwise else groups
+    if isinstance(module, nn.Linear):
+        return Op.LINEAR, module.in_features, module.out_features, 1
+    if isinstance(module, _NormBase):
+        return Op.CHANNELWISE, module.num_features, module.num_features, 1
+    return None
+
+
+def _is_other(layer: Layer, module: nn.Module) -> bool:
+    """Whether a convolution looks at its image in another way than the template's."""
+    if isinstance(module, nn.Conv2d) and layer.geometry is not None:
+        shape = layer.geometry
+        seen = (module.kernel_size, module.stride, module.padding, module.dilation)
+        if seen != (shape.kernel, shape.stride, shape.padding, shape.dilation):
+            return True
+    return isinstance(module, nn.Conv2d | nn.Linear) and (module.bias is not None) != layer.bias
