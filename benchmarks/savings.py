@@ -57,7 +57,7 @@ def main() -> None:
     for name in MODELS:
         with torch.device("meta"):
             network = build_model(name, CLASSES, 3)
-        blueprints.append(trace_with_groups(network, example_images(3, SIZE), scales=False))
+        blueprints.append(trace_with_groups(network, example_images(3, SIZE)))
     table = plain_table("family", *(f">{name}" for name in MODELS))
     for family in variants():
         table.add_row(family, *(saving(blueprint, family) for blueprint in blueprints))

@@ -11,11 +11,10 @@ from .found_groups import FoundGroup, computes, with_groups
 from .scales import analyse, scaled
 from .tracing import on_meta, trace
 from .trial_cut import unsound_groups
+from .trial_tail import tried
 
 
-def trace_with_groups(
-    network: nn.Module, images: torch.Tensor, *, scales: bool = True
-) -> Blueprint:
+def trace_with_groups(network: nn.Module, images: torch.Tensor, *, part: bool = False) -> Blueprint:
     """The layers of a network and its channel groups: enough to foretell what plans do to it.
 
     A network that Torch-Pruning cannot follow, or groups that cannot be cut without breaking it,
@@ -24,16 +23,13 @@ def trace_with_groups(
     Args:
         network: with weights, or on the meta device.
         images: [batch, channels, height, width]; only the shape matters.
-        scales: whether to find its landmarks and to look at it on smaller images too; a part
-            of a network needs neither.
+        part: whether it is a mere part of a network, whose landmarks nobody asks for.
 
     Raises:
         ModelError: as `trace`.
     """
     bare, blank = on_meta(network), images.to("meta")
-    plain = analyse(bare, blank) if scales else trace(bare, blank)
-    if scales:
-        plain = replace(plain, scaled=scaled(bare, blank, plain))
+    plain = trace(bare, blank) if part else _with_landmarks(bare, blank)
     try:
         found = find_groups(bare, blank)
     except Exception as error:
@@ -53,6 +49,14 @@ def trace_with_groups(
     sound = [group for group in free if group not in broken and group not in changed]
     left_alone = tuple(LeftAlone("channels", group.name, reason) for group, reason in refused)
     return replace(with_groups(plain, sound), left_alone=(*plain.left_alone, *left_alone))
+
+
+def _with_landmarks(bare: nn.Module, blank: torch.Tensor) -> Blueprint:
+    plain = analyse(bare, blank)
+    if plain.landmarks.tail is not None:
+        tail = tried(bare, blank, plain.landmarks.tail)
+        plain = replace(plain, landmarks=replace(plain.landmarks, tail=tail))
+    return replace(plain, scaled=scaled(bare, blank, plain))
 
 
 def _with_reason(plain: Blueprint, group: FoundGroup) -> FoundGroup:

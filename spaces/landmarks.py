@@ -83,6 +83,7 @@ class Tail:
         pixels: how many values of each channel of the feature map the first linear layer reads.
         size: of the last feature map, in pixels.
         functional: operators that no module stands for, reshaping aside.
+        fixed: whether it takes no other number of features (`spaces.trial_tail`).
     """
 
     pools: tuple[str, ...]
@@ -91,6 +92,7 @@ class Tail:
     pixels: int
     size: tuple[int, int]
     functional: tuple[str, ...] = ()
+    fixed: bool = False
 
 
 @dataclass(frozen=True)

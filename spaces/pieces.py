@@ -55,7 +55,7 @@ def take_apart(
     images = torch.zeros(2, 1, *size, device="meta")
     if not cuttable:
         return Piece(_own_layers(trace(probe, images)), "", Channels(out_channels), ())
-    traced = trace_with_groups(probe, images, scales=False)
+    traced = trace_with_groups(probe, images, part=True)
     into, out = traced.layer("before").writes, traced.layer("after").reads
     reads = next((group for group in into.groups if into.is_group(group)), "")
     if not reads:

@@ -1,6 +1,7 @@
 """A network on smaller images: what changes is how many pixels its layers compute."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from ..errors import ModelError
 from .blueprint import Blueprint, LeftAlone
 from .dataflow import watch
-from .landmarks import find_landmarks
+from .landmarks import Landmarks, find_landmarks
 from .tracing import trace
 
 SCALES = (0.875, 0.75, 0.625, 0.5)
@@ -36,6 +37,13 @@ def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
     return Blueprint(layers, left_alone=tuple(uncounted), landmarks=landmarks)
 
 
+def _as_tried(smaller: Landmarks, whole: Landmarks) -> Landmarks:
+    """Landmarks on smaller images, with what was found out about the tail on whole ones."""
+    if smaller.tail is None or whole.tail is None:
+        return replace(smaller, tail=None)
+    return replace(smaller, tail=replace(smaller.tail, fixed=whole.tail.fixed))
+
+
 def scaled(network: nn.Module, images: torch.Tensor, whole: Blueprint) -> Mapping[float, Blueprint]:
     """The network on smaller images, for each scale on which the same layers run in that order."""
     names = [layer.name for layer in whole.layers]
@@ -47,5 +55,5 @@ def scaled(network: nn.Module, images: torch.Tensor, whole: Blueprint) -> Mappin
         except ModelError:  # a linear layer may want one size, or nothing be left of the image
             continue
         if [layer.name for layer in smaller.layers] == names:
-            found[share] = smaller
+            found[share] = replace(smaller, landmarks=_as_tried(smaller.landmarks, whole.landmarks))
     return MappingProxyType(found)

@@ -37,6 +37,8 @@ class BlockFamily(ABC):
         scales: whether its layers compute as many pixels at any width; not where channels are
             taken for pixels.
         normalises: whether it brings batch norm, so that the one behind the site goes.
+        is_fitted: whether a new block is fitted to the outputs of what it replaces; not where its
+            formula alone trains better (benchmarks/inheritance.py).
         by_default: whether a study that does not say otherwise tries it.
     """
 
@@ -45,6 +47,7 @@ class BlockFamily(ABC):
     cuttable: ClassVar[bool] = True
     scales: ClassVar[bool] = True
     normalises: ClassVar[bool] = False
+    is_fitted: ClassVar[bool] = True
     by_default: ClassVar[bool] = True
 
     def __init__(self, added: Collection[str] = ()) -> None:

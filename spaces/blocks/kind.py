@@ -80,10 +80,11 @@ class Blocks(Kind):
     ) -> nn.Module:
         edits = _edits(blueprint, chosen)
         fits = bool(around.calibration) and not around.images.is_meta
-        teacher = copy.deepcopy(network) if fits else None
+        learns = fits and any(edit.family.is_fitted for edit in edits)
+        teacher = copy.deepcopy(network) if learns else None
         for step in _steps(blueprint, edits):
             made = [edit.build(network, blueprint) for edit in step]
-            if teacher is not None:
+            if teacher is not None and all(edit.family.is_fitted for edit in step):
                 begin, end = step[0].site.name, step[-1].norm or step[-1].site.name
                 part = made[0] if len(made) == 1 else nn.Sequential(*made)
                 fit(part, network, begin, teacher, end, around.calibration)

@@ -26,6 +26,7 @@ class Separable(ConvFamily):
         paper="Xception, Chollet 2017",
         link="https://arxiv.org/abs/1610.02357",
     )
+    is_fitted = False
 
     def build(self, spec: ConvSpec) -> nn.Module:
         shape = spec.geometry

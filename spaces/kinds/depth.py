@@ -6,12 +6,12 @@ why single blocks can go. The last ones go first.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from torch import nn
 
-from ..blueprint import Blueprint
+from ..blueprint import Blueprint, LeftAlone
 from ..fraction import parse_fraction
 from ..kind import Kind, Phase, Surroundings, Value
 from ..landmarks import Shortcut
@@ -49,6 +49,11 @@ class Depth(Kind):
         gone = _gone(blueprint, every)
         stages = {site.stage for site in find_blocks(blueprint) if site.name in gone}
         return tuple(stage for stage in blueprint.stages if stage in stages)
+
+    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+        if not any(self.places(blueprint, value) for value in options):
+            reason = "no stage repeats residual blocks that keep the shape"
+            yield LeftAlone(self.name, "the network", reason)
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         gone = _gone(blueprint, chosen)

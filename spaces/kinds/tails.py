@@ -31,6 +31,8 @@ def why_no_tail(blueprint: Blueprint) -> str:
     if tail.functional:
         calls = ", ".join(op.removeprefix("aten::") for op in tail.functional)
         return f"its head calls functions that no module stands for ({calls})"
+    if tail.fixed:
+        return "its forward pass reshapes to a fixed number of features"
     if not tail.pools:
         return "no pooling module stands in front of its linear layers"
     return ""

@@ -6,12 +6,12 @@ gets a sixth of it; the stem gets a sixth of its own channels. What stays are th
 largest channels by L1 norm.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from torch import nn
 
 from ...errors import UnknownName
-from ..blueprint import STEM, Blueprint, Op
+from ..blueprint import STEM, Blueprint, LeftAlone, Op
 from ..criteria import CRITERIA
 from ..cutting import cut
 from ..kind import Kind, Phase, Surroundings, Value
@@ -56,6 +56,11 @@ class Trunk(Kind):
             return ()
         thin = dict.fromkeys(blueprint.stages, value)
         return tuple(s for s in blueprint.stages if _sizes(blueprint, {s: thin[s]}))
+
+    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+        if not any(self.places(blueprint, value) for value in options):
+            reason = "no trunk between residual blocks is wider than a sixth of their hidden width"
+            yield LeftAlone(self.name, "the network", reason)
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return blueprint.resized(_sizes(blueprint, chosen))

@@ -1,0 +1,80 @@
+"""What the benchmarks share: where they ran, and how their results are kept."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from paredown import __version__
+from paredown.objectives.device import hardware
+
+RESULTS = Path(__file__).parent / "results"
+
+_CPUINFO = Path("/proc/cpuinfo")
+_PACKAGES = ("torch", "torchvision", "torch-pruning", "fvcore", "numpy", "scikit-learn")
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """One thread of torch inside, whatever the machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def surroundings() -> dict[str, object]:
+    """What a figure may depend on beside its inputs: the hardware and the versions."""
+    return {
+        "hardware": hardware(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "paredown": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+    }
+
+
+def keep(name: str, result: Mapping[str, object]) -> Path:
+    """Write a result beside the others, as JSON."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def kept(name: str) -> dict[str, Any]:
+    """A result as it was kept before; empty if there is none."""
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a Markdown table, the first column to the left and the others to the right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = zip(cells, widths, strict=True)
+        padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(head), line(rule), *map(line, rows)])
+
+
+def _processor() -> str:
+    """The processor by name, as Linux tells it; empty elsewhere."""
+    if not _CPUINFO.exists():
+        return platform.processor()
+    names = (line for line in _CPUINFO.read_text().splitlines() if line.startswith("model name"))
+    return next(names, ":").partition(":")[2].strip()

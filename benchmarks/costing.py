@@ -1,0 +1,303 @@
+"""How long costing takes: a thousand plans foretold, against the counting of built networks.
+
+For each model, a thousand plans are drawn from a space and costed by `count(foretell(...))`: cold,
+which traces every new piece that a plan needs, and warm, when all pieces are known. Some of the
+plans are also built, and the built networks counted by fvcore and by torch's FlopCounterMode.
+
+Run it as `python benchmarks/costing.py`; see README.md beside it.
+"""
+
+import argparse
+import gc
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from statistics import fmean, median
+from typing import Any
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from paredown.benchmarks.common import keep, kept, one_core, surroundings, table
+from paredown.objectives.cost import Cost, count
+from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.blocks.family import piece, variants
+from paredown.spaces.blueprint import Blueprint
+from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.kind import Phase, Surroundings, Value
+from paredown.spaces.kinds import KINDS
+from paredown.spaces.models import build_model
+from paredown.spaces.plan import Plan
+from paredown.spaces.scales import SCALES
+from paredown.spaces.space import Space
+from paredown.spaces.tracing import example_images
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+SETTINGS = {
+    "resnet101@32": ("resnet101", 32),
+    "resnet101@224": ("resnet101", 224),
+    "resnet101-cifar@32": ("resnet101-cifar", 32),
+}
+SPACES = ("full", "default")
+SEED = 2026  # none of those that a space looks ahead by
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds per plan, over all plans.
+
+    Attributes:
+        mean, median, p95: of the wall clock.
+        cpu_mean, cpu_median, cpu_p95: of this process alone, whoever else uses the core.
+        cpu_by_tenth: the mean of each tenth of the plans, in the order in which they came.
+    """
+
+    mean: float
+    median: float
+    p95: float
+    cpu_mean: float
+    cpu_median: float
+    cpu_p95: float
+    cpu_by_tenth: tuple[float, ...]
+
+    @classmethod
+    def of(cls, wall: Sequence[float], cpu: Sequence[float]) -> "Timing":
+        """Of seconds per plan."""
+        tenth = max(1, len(cpu) // 10)
+        tenths = (fmean(cpu[i : i + tenth]) for i in range(0, len(cpu), tenth))
+        return cls(*_figures(wall), *_figures(cpu), tuple(_ms(one) for one in tenths))
+
+
+def full_options() -> dict[str, tuple[Value, ...]]:
+    """All options of every kind: those that its listing names, or else its defaults."""
+    options: dict[str, tuple[Value, ...]] = {}
+    for kind in KINDS:
+        options[kind.name] = kind.default_options()
+        named = tuple(technique.name for technique in kind.techniques())
+        if isinstance(kind.neutral, str):
+            options[kind.name] = tuple(dict.fromkeys((kind.neutral, *named)))
+    return options | {
+        "resolution": (1.0, *SCALES),
+        "block": (KINDS.get("block").neutral, *variants()),
+    }
+
+
+def forget() -> None:
+    """Empty every cache of Paredown's functions, as in a new process."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("paredown."):
+            for value in vars(module).values():
+                if callable(clear := getattr(value, "cache_clear", None)):
+                    clear()
+    gc.collect()
+
+
+def timed(tasks: Sequence[Callable[[], object]]) -> tuple[list[float], list[float]]:
+    """Seconds that each task takes: by the wall clock, and of this process."""
+    wall, cpu = list[float](), list[float]()
+    for task in tasks:
+        wall_begun, cpu_begun = time.perf_counter(), time.process_time()
+        task()
+        cpu.append(time.process_time() - cpu_begun)
+        wall.append(time.perf_counter() - wall_begun)
+    return wall, cpu
+
+
+def repeated(
+    tasks: Sequence[Callable[[], object]], times: int, before: Callable[[], object]
+) -> tuple[list[float], list[float]]:
+    """As `timed`, each task's median over repetitions of the whole list."""
+    runs = []
+    for _ in range(times):
+        before()
+        runs.append(timed(tasks))
+    wall, cpu = zip(*runs, strict=True)
+    return [median(one) for one in zip(*wall, strict=True)], [
+        median(one) for one in zip(*cpu, strict=True)
+    ]
+
+
+def built(network: nn.Module, blueprint: Blueprint, plan: Plan, size: int) -> nn.Module:
+    """The plan's network on the meta device; bit-widths aside, which change no count of MACs."""
+    around = Surroundings(example_images(3, size))
+    for phase in (Phase.STRUCTURE, Phase.PRUNE):
+        network = apply_phase(network, blueprint, plan, phase, around)
+    return network.eval()
+
+
+def on_cpu(network: nn.Module) -> nn.Module:
+    """The same network with numbers, as fvcore needs it: all weights are zero."""
+    network = network.to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            tensor.zero_()
+    return network
+
+
+def fvcore_macs(network: nn.Module, images: torch.Tensor) -> int:
+    """MACs of convolutions and linear layers as fvcore counts them; `total()` comes first."""
+    analysis = FlopCountAnalysis(network, images)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis.total()
+    by_operator = analysis.by_operator()
+    return int(by_operator["conv"] + by_operator["linear"])
+
+
+def torch_macs(network: nn.Module, images: torch.Tensor) -> int:
+    """MACs as torch's FlopCounterMode counts them: half of its FLOPs."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(images)
+    return int(counter.get_total_flops()) // 2
+
+
+def cost_tasks(blueprint: Blueprint, plans: Sequence[Plan]) -> list[Callable[[], Cost]]:
+    def task(plan: Plan) -> Callable[[], Cost]:
+        return lambda: count(foretell(blueprint, plan))
+
+    return [task(plan) for plan in plans]
+
+
+def counters(
+    model: str, size: int, blueprint: Blueprint, plans: Sequence[Plan], times: int
+) -> dict[str, tuple[list[float], list[float]]]:
+    """How long fvcore and FlopCounterMode take over the plans' built networks.
+
+    Raises:
+        ValueError: one of them counts other MACs than Paredown.
+    """
+    tasks: dict[str, list[Callable[[], object]]] = {"fvcore": [], "FlopCounterMode": []}
+    for plan in plans:
+        with torch.device("meta"):
+            bare = built(build_model(model, CLASSES, 3), blueprint, plan, size)
+            blank = torch.zeros(1, 3, size, size)
+        macs = count(foretell(blueprint, plan)).macs
+        tasks["FlopCounterMode"].append(_checked(torch_macs, bare, blank, macs))
+        with torch.device("meta"):
+            other = built(build_model(model, CLASSES, 3), blueprint, plan, size)
+        images = torch.zeros(1, 3, size, size)
+        tasks["fvcore"].append(_checked(fvcore_macs, on_cpu(other), images, macs))
+    found = {}
+    for name, some in tasks.items():
+        some[0]()  # what a first call sets up is not counted
+        found[name] = repeated(some, times, gc.collect)
+    return found
+
+
+def _checked(
+    counter: Callable[[nn.Module, torch.Tensor], int],
+    network: nn.Module,
+    images: torch.Tensor,
+    macs: int,
+) -> Callable[[], None]:
+    def task() -> None:
+        if (counted := counter(network, images)) != macs:
+            raise ValueError(f"{counter.__name__} counts {counted:,} MACs, Paredown {macs:,}")
+
+    return task
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How much to measure: plans per space, plans to build, and repetitions."""
+
+    plans: int
+    built: int
+    warm_times: int
+    cold_times: int
+
+
+def measure(model: str, size: int, kind: str, asked: Asked) -> dict[str, object]:
+    """All timings of one model in one space."""
+    with torch.device("meta"):
+        network = build_model(model, CLASSES, 3)
+    blueprint = trace_with_groups(network, example_images(3, size))
+    space = Space.of(blueprint, full_options() if kind == "full" else None)
+    rng = random.Random(SEED)
+    plans = [space.sample(rng) for _ in range(asked.plans)]
+    tasks = cost_tasks(blueprint, plans)
+    looking = list[float]()
+
+    def make_space() -> None:
+        forget()
+        begun = time.process_time()
+        space.look_ahead()
+        looking.append(round(time.process_time() - begun, 2))
+
+    cold = repeated(tasks, asked.cold_times, make_space)
+    pieces = piece.cache_info().misses
+    warm = repeated(tasks, asked.warm_times, gc.collect)
+    said: dict[str, object] = {
+        **asdict(asked),
+        "seed": SEED,
+        "surroundings": surroundings(),
+        "log10_of_space": len(str(space.size)) - 1,
+        "pieces": pieces,
+        "look_ahead_cpu_s": looking,
+        "cold_ms": asdict(Timing.of(*cold)),
+        "warm_ms": asdict(Timing.of(*warm)),
+    }
+    if asked.built:
+        few = range(0, asked.plans, max(1, asked.plans // asked.built))[: asked.built]
+        others = counters(model, size, blueprint, [plans[i] for i in few], max(3, asked.cold_times))
+        ours = {"cold": cold, "warm": warm}
+        for name, (wall, cpu) in others.items():
+            said[f"{name}_ms"] = {"median": _ms(median(wall)), "cpu_median": _ms(median(cpu))}
+            said[f"{name}_times_slower"] = {
+                when: round(median(cpu) / median(seconds[i] for i in few), 1)
+                for when, (_, seconds) in ours.items()
+            }
+    return said
+
+
+def rows(results: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
+    """The table's rows, cold and warm apart."""
+    for (name, one), when in product(results.items(), ("cold", "warm")):
+        ours = one[f"{when}_ms"]
+        columns = ("mean", "median", "p95", "cpu_mean", "cpu_median", "cpu_p95")
+        row = [f"{name}, {when}", str(one["plans"]), *(f"{ours[column]:.2f}" for column in columns)]
+        for counter in ("fvcore", "FlopCounterMode"):
+            if f"{counter}_ms" in one:
+                times, slower = one[f"{counter}_ms"], one[f"{counter}_times_slower"]
+                row.append(f"{times['cpu_median']:.0f} ({slower[when]:.1f}x)")
+            else:
+                row.append("")
+        yield row
+
+
+def _figures(seconds: Sequence[float]) -> tuple[float, float, float]:
+    ordered = sorted(seconds)
+    return _ms(fmean(ordered)), _ms(median(ordered)), _ms(ordered[int(0.95 * (len(ordered) - 1))])
+
+
+def _ms(seconds: float) -> float:
+    return round(1e3 * seconds, 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How long costing a plan takes.")
+    parser.add_argument("--settings", nargs="+", choices=[*SETTINGS], default=[*SETTINGS])
+    parser.add_argument("--spaces", nargs="+", choices=SPACES, default=SPACES)
+    parser.add_argument("--plans", type=int, default=1000)
+    parser.add_argument("--built", type=int, default=10, help="plans to build; 0 leaves it out")
+    parser.add_argument("--warm-times", type=int, default=5)
+    parser.add_argument("--cold-times", type=int, default=1, help="each traces for minutes")
+    said = parser.parse_args()
+    asked = Asked(said.plans, said.built, said.warm_times, said.cold_times)
+    head = ["ms per plan", "plans", "mean", "median", "p95", "CPU mean", "CPU median", "CPU p95"]
+    head += ["fvcore, CPU median", "FlopCounterMode, CPU median"]
+    results = kept("costing")
+    with one_core():
+        for kind, setting in product(said.spaces, said.settings):
+            name = f"{setting}, {kind}"
+            results[name] = measure(*SETTINGS[setting], kind, asked)
+            keep("costing", results)  # what is done is not lost, and parts can be run again
+            print(*rows({name: results[name]}), sep="\n", flush=True)
+    print(table(head, list(rows(results))))
+
+
+if __name__ == "__main__":
+    main()
