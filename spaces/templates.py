@@ -82,7 +82,16 @@ def _again(layer: Layer, module: nn.Module, sizes: dict[str, int]) -> Layer | No
     reads, writes = _channels(layer.reads, into, sizes), _channels(layer.writes, out, sizes)
     if reads is None or writes is None:
         return None
-    return layer.but(reads=reads, writes=writes, split=split)
+    return _looking_at(module, layer.but(reads=reads, writes=writes, split=split))
+
+
+def _looking_at(module: nn.Module, layer: Layer) -> Layer:
+    """The layer over its own image, where a convolution takes channels for pixels and says so."""
+    image = getattr(module, "image", None)
+    if image is None or layer.geometry is None:
+        return layer
+    geometry = replace(layer.geometry, input_size=image)
+    return layer.but(geometry=geometry, positions=geometry.output_pixels)
 
 
 def _channels(template: Channels, count: int, sizes: Mapping[str, int]) -> Channels | None:

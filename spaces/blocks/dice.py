@@ -21,6 +21,19 @@ _PAPER = "DiCENet, Mehta et al. 2020"
 _LINK = "https://arxiv.org/abs/1906.03516"
 
 
+class SideConv(nn.Conv2d):
+    """A 3x3 convolution with one filter per row or column, for which channels are pixels.
+
+    Args:
+        side: rows or columns of the image.
+        image: the size of what it takes for an image, [height, width].
+    """
+
+    def __init__(self, side: int, image: tuple[int, int]) -> None:
+        super().__init__(side, side, 3, padding=1, groups=side, bias=False)
+        self.image = image
+
+
 class DiceUnit(nn.Module):
     """Dimension-wise convolution and dimension-wise fusion.
 
@@ -35,8 +48,8 @@ class DiceUnit(nn.Module):
         super().__init__()
         height, width = size
         self.channel = depthwise(in_channels)
-        self.height = depthwise(height)
-        self.width = depthwise(width)
+        self.height = SideConv(height, (in_channels, width))
+        self.width = SideConv(width, (height, in_channels))
         self.bn = nn.BatchNorm2d(3 * in_channels)
         self.act = nn.ReLU()
         self.shuffle = ChannelShuffle(3)
@@ -119,7 +132,6 @@ class Dice(ConvFamily):
         link=_LINK,
     )
     cuttable = False
-    scales = False
     by_default = False  # it runs slowly, and on images of one size alone
     normalises = True
 
@@ -146,7 +158,6 @@ class DiceBottleneck(ResidualFamily):
         link=_LINK,
     )
     cuttable = False
-    scales = False
     by_default = False  # it runs slowly, and on images of one size alone
 
     def refuses(self, spec: BlockSpec) -> str:

@@ -34,8 +34,6 @@ class BlockFamily(ABC):
         additions: what may be added, in the order in which names have it.
         cuttable: whether channels can be cut around the block; not where it moves or mixes them
             in its forward pass.
-        scales: whether its layers compute as many pixels at any width; not where channels are
-            taken for pixels.
         normalises: whether it brings batch norm, so that the one behind the site goes.
         is_fitted: whether a new block is fitted to the outputs of what it replaces; not where its
             formula alone trains better (benchmarks/inheritance.py).
@@ -45,7 +43,6 @@ class BlockFamily(ABC):
     technique: Technique
     additions: ClassVar[tuple[str, ...]] = ()
     cuttable: ClassVar[bool] = True
-    scales: ClassVar[bool] = True
     normalises: ClassVar[bool] = False
     is_fitted: ClassVar[bool] = True
     by_default: ClassVar[bool] = True
@@ -191,7 +188,7 @@ def find_family(name: str) -> BlockFamily:
 def piece(family: str, spec: Spec) -> Piece:
     """A family's block for that place, as layers: looked at on the meta device, then remembered."""
     found, likes = find_family(family), _likes(family, _at_any_width(spec))
-    if likes and found.scales:
+    if likes:
         with torch.device("meta"), without_numbers():
             block = found.block(spec)
         for like in likes:

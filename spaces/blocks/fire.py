@@ -74,10 +74,6 @@ class Fire(ConvFamily):
     def cuttable(self) -> bool:  # type: ignore[override]
         return not {"depthwise", "dice", "shuffle"} & set(self.added)
 
-    @property
-    def scales(self) -> bool:  # type: ignore[override]
-        return "dice" not in self.added
-
     def clash(self) -> str:
         inside = [name for name in ("depthwise", "ghost", "dice") if name in self.added]
         if len(inside) > 1:
