@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -123,6 +123,16 @@ FITTING = [
 ]
 
 
+def _spread() -> Iterator[tuple[str, str]]:
+    """Of each name every third place that it fits; the next name begins one further on."""
+    for number, name in enumerate(NAMES):
+        fitting = [pair for pair in FITTING if pair[0] == name]
+        yield from fitting[number % min(3, len(fitting) or 1) :: 3]
+
+
+SPREAD = list(_spread())
+
+
 def size_of(spec: Spec) -> tuple[int, int]:
     """Of the images that come in, in pixels."""
     return spec.geometry.input_size if isinstance(spec, ConvSpec) else spec.input_size
@@ -209,7 +219,7 @@ def host(at: str) -> Hosted:
     spec = SPECS[at]
     torch.manual_seed(0)
     network, shown = Host(spec), torch.randn(4, 2, *size_of(spec))
-    return Hosted(network, shown, trace_with_groups(network, shown, scales=True))
+    return Hosted(network, shown, trace_with_groups(network, shown))
 
 
 def randomise(network: nn.Module) -> nn.Module:

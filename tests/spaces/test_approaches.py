@@ -103,12 +103,13 @@ ONE_PER_HEAD = {
     *("resnet101-1", "resnet101-9", "resnet101-10"),
     *("vgg19-1", "vgg19-2", "vgg19-7", "vgg19-9"),
 }
-FOR_FVCORE = [
+FOR_EACH_HEAD = [
     pytest.param(approach, classes, id=f"{name_of(approach)}-{classes}")
     for classes in (10, 100)
     for approach in EVERY
     if classes == 10 or name_of(approach) in ONE_PER_HEAD
 ]
+each_head = pytest.mark.parametrize(("approach", "classes"), FOR_EACH_HEAD)
 
 
 def fact_of(approach: Approach) -> Mapping[str, Any]:
@@ -132,8 +133,7 @@ def test_plans_are_foretold_to_cost_what_the_paper_counts(approach: Approach, cl
     assert cost.macs == fact["macs_conv_linear"][data]
 
 
-@each_data_set
-@every_approach
+@each_head
 def test_networks_come_out_as_foretold(approach: Approach, classes: int) -> None:
     blueprint = baseline(fact_of(approach)["model"], classes)[1]
     foretold = foretell(blueprint, approach.plan)
@@ -160,7 +160,7 @@ def test_layers_are_those_of_the_paper(approach: Approach) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # fvcore traces with torch.jit, which says it is deprecated
-@pytest.mark.parametrize(("approach", "classes"), FOR_FVCORE)
+@each_head
 def test_fvcore_counts_what_the_paper_says(approach: Approach, classes: int) -> None:
     from fvcore.nn import FlopCountAnalysis  # here, where its warnings are ignored
 

@@ -27,6 +27,7 @@ from paredown.tests.spaces.block_cases import (
     NAMES,
     PAIRS,
     SPECS,
+    SPREAD,
     assert_cut_rightly,
     block,
     conv,
@@ -38,6 +39,7 @@ from paredown.tests.spaces.block_cases import (
 from torch import nn
 
 AT_EVERY_FIT = pytest.mark.parametrize(("name", "at"), FITTING)
+AT_A_SPREAD = pytest.mark.parametrize(("name", "at"), SPREAD)
 OF_EVERY_NAME = pytest.mark.parametrize("name", NAMES)
 INHERITING = [
     family.name
@@ -74,6 +76,11 @@ def test_most_sites_suit_most_families(sort: type[BlockFamily]) -> None:
     assert names == {name for name, _ in FITTING} & names
     pairs = [pair for pair in PAIRS if pair[0] in names]
     assert len([pair for pair in FITTING if pair[0] in names]) > len(pairs) / 2
+
+
+def test_the_spread_has_every_name_and_every_place() -> None:
+    for which in (0, 1):
+        assert {pair[which] for pair in SPREAD} == {pair[which] for pair in FITTING}
 
 
 @pytest.mark.parametrize("at", SPECS)
@@ -119,7 +126,7 @@ def test_is_the_same_without_data_and_after_a_round_trip(name: str, at: str) -> 
         assert torch.equal(again.eval()(x), made.eval()(x))
 
 
-@AT_EVERY_FIT
+@AT_A_SPREAD
 def test_costs_as_foretold(
     name: str, at: str, assert_as_foretold: Callable[..., nn.Module]
 ) -> None:
@@ -131,7 +138,7 @@ def test_costs_as_foretold(
     assert params(changed.get_submodule("site")) == params(build(name, SPECS[at]))
 
 
-@AT_EVERY_FIT
+@AT_A_SPREAD
 def test_loses_channels_rightly(name: str, at: str, carry_out: Callable[..., nn.Module]) -> None:
     """What is cut computes what the whole does with the same channels silent."""
     network, x, blueprint = host(at)
@@ -166,7 +173,7 @@ def block_specs(draw: st.DrawFn) -> BlockSpec:
     return block(into, draw(CHANNELS), out, stride, shortcut, size)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(NAMES), conv_specs(), block_specs())
 def test_any_site_is_refused_in_words_or_served(
     name: str, some_conv: ConvSpec, some_block: BlockSpec

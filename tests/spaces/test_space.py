@@ -13,7 +13,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paredown.errors import PlanError
-from paredown.spaces.blocks import FAMILIES
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Value
 from paredown.spaces.kinds.quantization import BIT_WIDTHS
@@ -22,7 +21,18 @@ from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
 from paredown.spaces.tracing import example_images
 
-NEUTRAL: dict[str, Value] = {"width": 1.0, "block": "original", "prune": 0.0, "bits": "w32a32"}
+NEUTRAL: dict[str, Value] = {
+    "resolution": 1.0,
+    "depth": 1.0,
+    "neck": "original",
+    "head": "original",
+    "trunk": "original",
+    "width": 1.0,
+    "block": "original",
+    "prune": 0.0,
+    "bits": "w32a32",
+}
+SEARCHED = ("depth", "width", "block", "prune", "bits")  # in a CIFAR ResNet, if nothing is said
 NOTHING: dict[str, tuple[Value, ...]] = dict.fromkeys(NEUTRAL, ())
 
 
@@ -59,10 +69,15 @@ class FakeTrial:
 def test_offers_what_a_cifar_resnet_can_take() -> None:
     offered = {d.name: d.options for d in space_of("resnet20").dimensions}
     stages = ("stage1", "stage2", "stage3")
-    expected: dict[str, tuple[Value, ...]] = {}
+    of_stem = ("original", "ghost", "fire", "nx1-1xn", "separable")
+    of_stages = (
+        *("original", "ghost", "ghost-bottleneck", "fire", "inverted", "nx1-1xn", "separable"),
+        *("shuffle", "shuffle-bottleneck"),
+    )
+    expected: dict[str, tuple[Value, ...]] = {f"{stage}.depth": (1.0, 0.5) for stage in stages}
     # The stem's channels are tied to stage 1 by the residual sums; the head's are the classes.
     expected |= {f"{stage}.width": (1.0, 0.75, 0.5, 0.25) for stage in stages}
-    expected |= {f"{s}.block": ("original", *FAMILIES.names) for s in ("stem", *stages)}
+    expected |= {"stem.block": of_stem} | {f"{stage}.block": of_stages for stage in stages}
     expected |= {f"{stage}.prune": (0.0, 0.25, 0.5) for stage in stages}
     expected |= {f"{stage}.bits": BIT_WIDTHS.names for stage in ("stem", *stages, "head")}
     assert offered == expected
@@ -70,8 +85,8 @@ def test_offers_what_a_cifar_resnet_can_take() -> None:
 
 
 def test_size_is_the_product() -> None:
-    families, widths = len(FAMILIES), len(BIT_WIDTHS)
-    assert space_of("resnet20").size == 4**3 * (families + 1) ** 4 * 3**3 * widths**5
+    depths, widths, blocks = 2**3, 4**3, 5 * 9**3
+    assert space_of("resnet20").size == depths * widths * blocks * 3**3 * len(BIT_WIDTHS) ** 5
     assert Space.of(space_of("resnet20").blueprint, NOTHING).size == 1
     assert restricted(**(NOTHING | {"prune": (0.0, 0.3)})).size == 2**3
 
@@ -189,7 +204,7 @@ def test_check_names_every_choice_that_has_no_place() -> None:
 
 def test_check_says_where_a_kind_has_no_place_at_all() -> None:
     space = restricted(prune=())
-    with pytest.raises(PlanError, match=r"prune\.stage1: no such place; none of that kind here"):
+    with pytest.raises(PlanError, match=r"prune\.stage1: this space has no choice of prune"):
         space.check(Plan.of({"prune": {"stage1": 0.5}}))
 
 
@@ -202,6 +217,7 @@ def test_the_caller_restricts_options() -> None:
     space = restricted(block=("original", "separable"), bits=("w32a32", "w8a8"), prune=(0.0, 0.3))
     offered = {(d.kind, d.options) for d in space.dimensions}
     assert offered == {
+        ("depth", (1.0, 0.5)),
         ("width", (1.0, 0.75, 0.5, 0.25)),
         ("block", ("original", "separable")),
         ("prune", (0.0, 0.3)),
@@ -214,15 +230,19 @@ def test_the_neutral_option_comes_first_and_none_comes_twice() -> None:
     assert {d.options for d in space.dimensions if d.kind == "width"} == {(1.0, 0.5, 0.25)}
 
 
-@pytest.mark.parametrize("kind", NEUTRAL)
+@pytest.mark.parametrize("kind", SEARCHED)
 def test_no_options_or_only_the_neutral_one_is_no_decision(kind: str) -> None:
     for options in ((), (NEUTRAL[kind],)):
         space = Space.of(space_of("resnet20").blueprint, {kind: options})
-        assert {d.kind for d in space.dimensions} == set(NEUTRAL) - {kind}
+        assert {d.kind for d in space.dimensions} == set(SEARCHED) - {kind}
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [("width", 0.5), ("block", "separable"), ("prune", 0.5), ("bits", "w8a8")]
+    ("kind", "value"),
+    [
+        *(("resolution", 0.5), ("depth", 0.5), ("trunk", "thin"), ("width", 0.5)),
+        *(("block", "separable"), ("prune", 0.5), ("bits", "w8a8")),
+    ],
 )
 def test_a_study_may_insist_on_an_option(kind: str, value: Value) -> None:
     space = Space.of(space_of("resnet20").blueprint, NOTHING | {kind: (value,)})
@@ -253,6 +273,7 @@ def test_signature_tells_spaces_apart() -> None:
         space_of("resnet18"),
         space_of("shufflenet_v2_x0_5"),  # no groups, and the same layers as the wider one
         space_of("shufflenet_v2_x1_0"),
+        restricted(depth=()),
         restricted(prune=()),
         restricted(prune=(0.0, 0.3)),
         restricted(prune=(0.3,)),
