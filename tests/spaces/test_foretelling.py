@@ -68,14 +68,6 @@ def test_networks_without_numbers_come_out_as_foretold(
     assert_as_foretold(network, images, blueprint, plan)
 
 
-def test_densenet_comes_out_as_foretold(
-    traced: Callable[..., Any], assert_as_foretold: Callable[..., nn.Module]
-) -> None:
-    network, images, blueprint = traced("densenet121", 32)
-    rest = Space.of(blueprint, WEIGHTS_ALONE | {"prune": ()})
-    assert_as_foretold(network, images, blueprint, rest.sample(random.Random(0)))
-
-
 def test_every_family_comes_out_as_foretold(
     traced: Callable[..., Any], assert_as_foretold: Callable[..., nn.Module]
 ) -> None:
