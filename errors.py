@@ -108,5 +108,11 @@ def nearest_names(name: str, known: Sequence[str]) -> str:
     return f"known: {', '.join(known)}" if len(known) <= 12 else f"{len(known)} are known"
 
 
+def first_names(names: Sequence[str], most: int) -> str:
+    """The first names of a row, and how many more there are: "a, b and 3 more"."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def _listed(see: str | None) -> str:
     return f" (`{see}` lists them)" if see else ""

@@ -3,31 +3,19 @@
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from paredown import __version__
 from paredown.objectives.device import hardware
+from paredown.objectives.task import versions
 
 RESULTS = Path(__file__).parent / "results"
 
 _CPUINFO = Path("/proc/cpuinfo")
-_PACKAGES = ("torch", "torchvision", "torch-pruning", "fvcore", "numpy", "scikit-learn")
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """One thread of torch inside, whatever the machine has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+_PACKAGES = ("torchvision", "torch-pruning", "fvcore", "scikit-learn")
 
 
 def surroundings() -> dict[str, object]:
@@ -37,11 +25,7 @@ def surroundings() -> dict[str, object]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "versions": {
-            "paredown": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
-        },
+        "versions": versions() | {name: version(name) for name in _PACKAGES},
     }
 
 

@@ -20,8 +20,9 @@ from typing import Any
 
 import torch
 from fvcore.nn import FlopCountAnalysis
-from paredown.benchmarks.common import keep, kept, one_core, surroundings, table
+from paredown.benchmarks.common import keep, kept, surroundings, table
 from paredown.objectives.cost import Cost, count
+from paredown.objectives.device import threads
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blocks.family import piece, variants
 from paredown.spaces.blueprint import Blueprint
@@ -290,7 +291,7 @@ def main() -> None:
     head = ["ms per plan", "plans", "mean", "median", "p95", "CPU mean", "CPU median", "CPU p95"]
     head += ["fvcore, CPU median", "FlopCounterMode, CPU median"]
     results = kept("costing")
-    with one_core():
+    with threads(1):
         for kind, setting in product(said.spaces, said.settings):
             name = f"{setting}, {kind}"
             results[name] = measure(*SETTINGS[setting], kind, asked)

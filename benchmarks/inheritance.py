@@ -20,8 +20,9 @@ from itertools import product
 from statistics import median
 
 import torch
-from paredown.benchmarks.common import keep, one_core, surroundings, table
+from paredown.benchmarks.common import keep, surroundings, table
 from paredown.objectives.cache import Cache
+from paredown.objectives.device import threads
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.scoring import score
 from paredown.objectives.task import Task
@@ -204,7 +205,7 @@ def main() -> None:
     parser.add_argument("--max-lr", type=float, help="instead of the study's")
     parser.add_argument("--name", default="inheritance", help="of the file in results/")
     asked = parser.parse_args()
-    with one_core():
+    with threads(1):
         begun = time.perf_counter()
         bench = Bench.of_study("digits", asked.max_lr)
         results = dict[int, dict[str, Figures]]()

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -90,7 +90,7 @@ class StudyConfig(BaseModel):
     def recipes(self) -> Recipes:
         return Recipes(self.baseline, self.train, self.fine_tune)
 
-    @property
+    @cached_property
     def start_plans(self) -> tuple[Plan, ...]:
         """The plans to try before all others."""
         return tuple(start_plan(text, self.model) for text in self.start)

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from ..errors import InputError
+from ..errors import InputError, first_names
 from ..objectives.cost import Cost
 from ..objectives.cost import count as count_blueprint
 from ..spaces.apply import foretell
@@ -69,8 +69,7 @@ class Counted:
         if self.plan is not None:
             console.print(self.plan.describe(), highlight=False)
         if self.uncounted:
-            more = f" and {len(self.uncounted) - 3} more" if len(self.uncounted) > 3 else ""
-            shown = escape(", ".join(self.uncounted[:3]) + more)
+            shown = escape(first_names(self.uncounted, 3))
             console.print(f"[yellow]not counted:[/] {shown}", highlight=False)
 
 

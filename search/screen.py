@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import first_names
 from ..objectives.budget import Budget
 from ..objectives.evaluator import Evaluator
 from ..spaces.plan import Plan
@@ -59,9 +60,8 @@ class Screen(Watcher):
             highlight=False,
         )
         if uncounted := evaluator.space.blueprint.landmarks.uncounted:
-            said = escape(", ".join(one.text for one in uncounted[:3]))
-            more = f" and {len(uncounted) - 3} more" if len(uncounted) > 3 else ""
-            self.console.print(f"[yellow]costs leave out[/] {said}{more}", highlight=False)
+            said = escape(first_names([one.text for one in uncounted], 3))
+            self.console.print(f"[yellow]costs leave out[/] {said}", highlight=False)
         if self.console.is_terminal:
             self.live.start()
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..errors import first_names
 from ..objectives.cost import Cost
 from ..spaces.blueprint import LeftAlone
 from ..spaces.space import Space
@@ -112,8 +113,7 @@ def left_alone_table(left_alone: Sequence[LeftAlone], most: int = 12) -> Table:
     for one in left_alone:
         reasons.setdefault((one.what, one.reason), []).append(one.name)
     for (what, reason), names in list(reasons.items())[:most]:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        table.add_row(what, ", ".join(names[:3]) + more, reason)
+        table.add_row(what, first_names(names, 3), reason)
     if len(reasons) > most:
         table.add_row("", f"{len(reasons) - most} more reasons", "")
     return table

@@ -52,15 +52,26 @@ class Channels:
     def groups(self) -> tuple[str, ...]:
         return tuple(group for group, _ in self.shares)
 
+    @classmethod
+    def of(cls, group: str) -> "Channels":
+        """The channels of one group."""
+        return cls(shares=((group, 1),))
+
+    @cached_property
+    def group(self) -> str:
+        """The group whose channels these are; empty if they are several, fixed, or part of one."""
+        whole = self.fixed == 0 and len(self.shares) == 1 and self.shares[0][1] == 1
+        return self.shares[0][0] if whole else ""
+
     def is_group(self, group: str) -> bool:
         """Whether these are exactly the channels of one group."""
-        return self.fixed == 0 and self.shares == ((group, 1),)
+        return bool(group) and self.group == group
 
     def substitute(self, meanings: Mapping[str, "Channels"]) -> "Channels":
         """These channels with some groups put in other terms, as when a block joins a network."""
         fixed, shares = self.fixed, dict[str, int]()
         for group, share in self.shares:
-            meaning = meanings.get(group, Channels(shares=((group, 1),)))
+            meaning = meanings.get(group, Channels.of(group))
             fixed += meaning.fixed * share
             for other, times in meaning.shares:
                 shares[other] = shares.get(other, 0) + times * share
@@ -220,10 +231,8 @@ class Blueprint:
         """For each group a layer that writes just that group: where its removal starts."""
         roots = dict[str, str]()
         for layer in self.layers:
-            if layer.op in (Op.CONV, Op.LINEAR) and layer.split == 1:
-                for group in layer.writes.groups:
-                    if layer.writes.is_group(group):
-                        roots.setdefault(group, layer.name)
+            if layer.op in (Op.CONV, Op.LINEAR) and layer.split == 1 and layer.writes.group:
+                roots.setdefault(layer.writes.group, layer.name)
         return roots
 
     def layer(self, name: str) -> Layer:

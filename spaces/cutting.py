@@ -1,4 +1,4 @@
-"""What width and pruning share: a stage's channel groups, made smaller."""
+"""What width, trunk and pruning share: channel groups, made smaller."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,6 +7,22 @@ from torch import nn
 
 from .blueprint import Blueprint
 from .channels import Importance, kept_channels, remove_channels
+from .criteria import CRITERIA
+from .kind import Kind, Surroundings, Value
+
+
+class CuttingKind(Kind):
+    """A kind that makes channel groups as small as it foretells; the least by L1 norm go."""
+
+    def apply(
+        self,
+        network: nn.Module,
+        blueprint: Blueprint,
+        chosen: Mapping[str, Value],
+        around: Surroundings,
+    ) -> nn.Module:
+        after, importance = self.foretell(blueprint, chosen), CRITERIA.get("l1").importance()
+        return cut(network, around.images, blueprint, after, importance)
 
 
 def stages_with_groups(blueprint: Blueprint) -> Sequence[str]:

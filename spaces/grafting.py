@@ -68,7 +68,7 @@ class _Meanings:
 
     def of(self, group: str) -> Channels:
         """A group in terms of those that stay."""
-        channels = _whole(group)
+        channels = Channels.of(group)
         while any(name in self._terms for name in channels.groups):
             channels = channels.substitute(self._terms)
         return channels
@@ -86,16 +86,16 @@ def _joined(one: Graft, meanings: _Meanings, writers: Mapping[str, int]) -> set[
     written = piece.writes.substitute(_terms(one))
     if not piece.reads:
         return {*one.reads.groups, *one.writes.groups, *written.groups}
-    into, out = _only(one.reads), _only(one.writes)
+    into, out = one.reads.group, one.writes.group
     if piece.is_tied:
         if not into or not out:
             return set() if one.reads == one.writes else {*one.reads.groups, *one.writes.groups}
         if meanings.of(into) != meanings.of(out):
-            meanings.set(_only(meanings.of(out)) or out, _whole(into))
+            meanings.set(meanings.of(out).group or out, Channels.of(into))
         return set()
     if written == one.writes:
         return set()
-    if out and not writers.get(out) and _only(meanings.of(out)) == out:
+    if out and not writers.get(out) and meanings.of(out).group == out:
         meanings.set(out, written)
         return set()
     return {*one.writes.groups, *written.groups}
@@ -113,16 +113,26 @@ def _split_and_flattened(layers: Iterable[Layer], meanings: _Meanings) -> set[st
         for layer in layers
         if layer.op is Op.LINEAR
         for group, share in layer.reads.shares
-        if share > 1 and not _only(meanings.of(group))
+        if share > 1 and not meanings.of(group).group
     }
 
 
+def own_output(name: str, piece: Piece) -> Channels:
+    """What a piece writes into groups of its own, when it becomes the module of that name."""
+    return piece.writes.substitute(_own_groups(name, piece))
+
+
+def _own_groups(name: str, piece: Piece) -> dict[str, Channels]:
+    """The groups that a piece brings along, under their names in the network."""
+    return {group.name: Channels.of(join(name, group.name)) for group in piece.inner}
+
+
 def _terms(one: Graft) -> dict[str, Channels]:
-    """What the piece's own groups are in the network."""
-    terms = {g.name: _whole(join(one.name, g.name)) for g in one.piece.inner}
+    """What all groups of a piece are in the network."""
+    terms = _own_groups(one.name, one.piece)
     if one.piece.reads:
         terms[one.piece.reads] = one.reads
-    whole = _only(one.piece.writes)
+    whole = one.piece.writes.group
     if whole and whole != one.piece.reads:
         terms[whole] = one.writes
     return terms
@@ -170,12 +180,3 @@ def _writers(blueprint: Blueprint, removed: Iterable[str]) -> dict[str, int]:
             for group in layer.writes.groups:
                 counts[group] = counts.get(group, 0) + 1
     return counts
-
-
-def _whole(group: str) -> Channels:
-    return Channels(shares=((group, 1),))
-
-
-def _only(channels: Channels) -> str:
-    """The group that these channels are; empty if they are several, or part of one."""
-    return next((group for group in channels.groups if channels.is_group(group)), "")

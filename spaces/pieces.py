@@ -32,7 +32,7 @@ class Piece:
     @property
     def is_tied(self) -> bool:
         """Whether input and output are the same channels, as around an identity shortcut."""
-        return bool(self.reads) and self.writes.is_group(self.reads)
+        return self.writes.is_group(self.reads)
 
 
 def take_apart(
@@ -57,7 +57,7 @@ def take_apart(
         return Piece(_own_layers(trace(probe, images)), "", Channels(out_channels), ())
     traced = trace_with_groups(probe, images, part=True)
     into, out = traced.layer("before").writes, traced.layer("after").reads
-    reads = next((group for group in into.groups if into.is_group(group)), "")
+    reads = into.group
     if not reads:
         traced = traced.frozen({*into.groups, *out.groups})
         out = traced.layer("after").reads

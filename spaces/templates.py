@@ -15,6 +15,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from .blueprint import Channels, Layer, Op
 from .pieces import Piece
+from .tracing import has_parameters, layer_of
 
 
 def resized(template: Piece, part: nn.Module, in_channels: int, out_channels: int) -> Piece | None:
@@ -28,11 +29,7 @@ def resized(template: Piece, part: nn.Module, in_channels: int, out_channels: in
     Returns:
         None where the two are not alike after all: the part must be taken apart itself.
     """
-    modules = {
-        name: module
-        for name, module in part.named_modules()
-        if next(module.parameters(recurse=False), None) is not None
-    }
+    modules = {name: module for name, module in part.named_modules() if has_parameters(module)}
     if modules.keys() != {layer.name for layer in template.layers}:
         return None
     sizes, layers = {template.reads: in_channels} if template.reads else {}, list[Layer]()
@@ -70,19 +67,16 @@ def _nothing(module: nn.Module) -> None:
 
 def _again(layer: Layer, module: nn.Module, sizes: dict[str, int]) -> Layer | None:
     """A layer with the counts of another module; groups that it is the first to write get sizes."""
-    seen = _counts(module)
-    if seen is None or seen[0] is not layer.op or _is_other(layer, module):
+    seen = layer_of(layer.name, module)
+    if not _is_alike(layer, seen):
         return None
-    _, into, out, split = seen
-    if (split == 0) != (layer.split == 0):
-        return None
-    for group in layer.writes.groups:
-        if group not in sizes and layer.writes.is_group(group):
-            sizes[group] = out
+    into, out = seen.reads.fixed, seen.writes.fixed
+    if layer.writes.group:
+        sizes.setdefault(layer.writes.group, out)
     reads, writes = _channels(layer.reads, into, sizes), _channels(layer.writes, out, sizes)
     if reads is None or writes is None:
         return None
-    return _looking_at(module, layer.but(reads=reads, writes=writes, split=split))
+    return _looking_at(module, layer.but(reads=reads, writes=writes, split=seen.split))
 
 
 def _looking_at(module: nn.Module, layer: Layer) -> Layer:
@@ -103,24 +97,11 @@ def _channels(template: Channels, count: int, sizes: Mapping[str, int]) -> Chann
     return template if template.count(sizes) == count else None
 
 
-def _counts(module: nn.Module) -> tuple[Op, int, int, int] | None:
-    """What a module is, the channels it reads and writes, and into how many groups they fall."""
-    if isinstance(module, nn.Conv2d):
-        into, out, groups = module.in_channels, module.out_channels, module.groups
-        depthwise = groups == into == out and groups > 1
-        return Op.CONV, into, out, 0 if depthwise else groups
-    if isinstance(module, nn.Linear):
-        return Op.LINEAR, module.in_features, module.out_features, 1
-    if isinstance(module, _NormBase):
-        return Op.CHANNELWISE, module.num_features, module.num_features, 1
-    return None
-
-
-def _is_other(layer: Layer, module: nn.Module) -> bool:
-    """Whether a convolution looks at its image in another way than the template's."""
-    if isinstance(module, nn.Conv2d) and layer.geometry is not None:
-        shape = layer.geometry
-        seen = (module.kernel_size, module.stride, module.padding, module.dilation)
-        if seen != (shape.kernel, shape.stride, shape.padding, shape.dilation):
-            return True
-    return isinstance(module, nn.Conv2d | nn.Linear) and (module.bias is not None) != layer.bias
+def _is_alike(layer: Layer, seen: Layer) -> bool:
+    """Whether two layers do the same to images, whatever their channels."""
+    if layer.op is Op.OTHER or (layer.split == 0) != (seen.split == 0):
+        return False
+    if layer.geometry is None or seen.geometry is None:
+        return (layer.op, layer.bias, layer.per_channel) == (seen.op, seen.bias, seen.per_channel)
+    size = layer.geometry.input_size
+    return layer.bias == seen.bias and layer.geometry == replace(seen.geometry, input_size=size)

@@ -42,6 +42,11 @@ def trace(network: nn.Module, images: torch.Tensor) -> Blueprint:
     return Blueprint(layers=tuple(with_stages(layers)))
 
 
+def layer_of(name: str, module: nn.Module) -> Layer:
+    """The layer that a module with parameters is, as far as can be told without running it."""
+    return _layer(_Sighting(name, module))
+
+
 @dataclass
 class _Sighting:
     """What one module saw while the network ran."""
@@ -56,7 +61,7 @@ def _run(network: nn.Module, images: torch.Tensor) -> dict[str, _Sighting]:
     sightings = dict[str, _Sighting]()
     hooks: list[RemovableHandle] = []
     for name, module in network.named_modules():
-        if _has_parameters(module):
+        if has_parameters(module):
             hooks.append(module.register_forward_hook(_recorder(sightings, name)))
     training = network.training
     try:
@@ -73,12 +78,13 @@ def _run(network: nn.Module, images: torch.Tensor) -> dict[str, _Sighting]:
             hook.remove()
     _check_output(output, len(images))
     for name, module in network.named_modules():  # layers that never ran still weigh
-        if name not in sightings and _has_parameters(module):
+        if name not in sightings and has_parameters(module):
             sightings[name] = _Sighting(name, module)
     return sightings
 
 
-def _has_parameters(module: nn.Module) -> bool:
+def has_parameters(module: nn.Module) -> bool:
+    """Whether a module has parameters of its own, so that it is a layer."""
     return any(True for _ in module.parameters(recurse=False))
 
 

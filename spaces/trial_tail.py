@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from .landmarks import Tail
-from .replacing import replace_module
+from .replacing import replace_module, take_out
 
 
 def tried(network: nn.Module, images: torch.Tensor, tail: Tail) -> Tail:
@@ -25,7 +25,7 @@ def tried(network: nn.Module, images: torch.Tensor, tail: Tail) -> Tail:
         return tail
     bare, pooled = copy.deepcopy(network), _Pooled()
     for name in (*tail.pools, *tail.company, *tail.linears):
-        replace_module(bare, name, nn.Identity())
+        take_out(bare, name)
     replace_module(bare, tail.pools[-1], pooled)
     try:
         with torch.no_grad():

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import DataError
+from ...errors import DataError, first_names
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff")
 """Of the files that count as images, in any case."""
 
 WHOLE = "whole"
+_SHOWN = 10
 _SEARCH_NAMES = ("search", "val", "valid", "validation")
 _PART_NAMES = ("train", "test", *_SEARCH_NAMES)
 
@@ -70,7 +71,7 @@ def _listing(folder: Path) -> Listing:
         )
     empty = [name for name, files in images.items() if not files]
     if empty:
-        raise DataError(f"class folders without images in {folder}: {_named(empty)}")
+        raise DataError(f"class folders without images in {folder}: {first_names(empty, _SHOWN)}")
     if len(images) == 1:
         raise DataError(
             f"{folder} has one class only, {next(iter(images))!r}; a classifier needs two or more"
@@ -91,7 +92,9 @@ def _check_same_classes(
         "train": [each for each in expected if each not in found],
         name: [each for each in found if each not in expected],
     }
-    differences = [f"only in {part}/: {_named(names)}" for part, names in only.items() if names]
+    differences = [
+        f"only in {part}/: {first_names(names, _SHOWN)}" for part, names in only.items() if names
+    ]
     raise DataError(f"the classes of {root} differ between parts: {'; '.join(differences)}")
 
 
@@ -125,8 +128,3 @@ def _hidden(path: Path) -> bool:
 
 def _folders(names: list[str]) -> str:
     return " and ".join(f"{name}/" for name in names)
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from ...errors import DataError
+from ...errors import DataError, first_names
 from .images import ImageSet, digest
 from .transforms import Augmentation, Normalisation
 
@@ -138,10 +138,9 @@ def _check_counts(
         if count < needed
     ]
     if short:
-        more = f" and {len(short) - 10} more" if len(short) > 10 else ""
         raise DataError(
             f"too few images to split into {len(shares) + 1} parts: each class needs at least "
-            f"{needed}, but {', '.join(short[:10])}{more}"
+            f"{needed}, but {first_names(short, 10)}"
         )
 
 

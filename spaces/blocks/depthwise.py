@@ -9,7 +9,8 @@ from torch import nn
 
 from ..sites import ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily
+from .family import FAMILIES, ConvFamily, convolution, copy_bias
+from .parts import shaped
 
 
 class Depthwise(ConvFamily):
@@ -30,27 +31,16 @@ class Depthwise(ConvFamily):
         return "" if spec.mixed else "no 1x1 convolution follows that mixes the channels"
 
     def build(self, spec: ConvSpec) -> nn.Module:
-        shape, channels = spec.geometry, spec.in_channels
-        return nn.Conv2d(
-            channels,
-            channels,
-            shape.kernel,
-            shape.stride,
-            shape.padding,
-            shape.dilation,
-            groups=channels,
-            bias=spec.bias,
-        )
+        channels = spec.in_channels
+        return shaped(spec.geometry, channels, channels, groups=channels, bias=spec.bias)
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
         """Keep each channel's filter for itself."""
-        if not isinstance(block, nn.Conv2d):
-            raise TypeError(f"expected a convolution, got {type(block).__name__}")
+        conv = convolution(block)
         with torch.no_grad():
-            own = torch.arange(block.out_channels, device=original.weight.device)
-            block.weight.copy_(original.weight[own, own].unsqueeze(1))
-            if block.bias is not None and original.bias is not None:
-                block.bias.copy_(original.bias)
+            own = torch.arange(conv.out_channels, device=original.weight.device)
+            conv.weight.copy_(original.weight[own, own].unsqueeze(1))
+        copy_bias(conv, original)
 
 
 FAMILIES.register(Depthwise())

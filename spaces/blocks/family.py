@@ -16,7 +16,6 @@ from ..registry import Registry
 from ..sites import BlockSpec, ConvSpec, Spec
 from ..technique import Technique
 from ..templates import resized, without_numbers
-from .additions import ADDITIONS
 from .parts import AroundIdentity, SqueezeExcite
 
 
@@ -54,6 +53,11 @@ class BlockFamily(ABC):
     def name(self) -> str:
         """As written in plans: "ghost", or "ghost+se" with an addition."""
         return "+".join((self.technique.name, *self.added))
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether squeeze-and-excitation is added."""
+        return "se" in self.added
 
     @abstractmethod
     def takes(self, spec: Spec) -> bool:
@@ -110,7 +114,7 @@ class ConvFamily(BlockFamily):
         block = self.build(spec)
         if isinstance(original, nn.Conv2d):
             self.inherit(block, original)
-        if "se" in self.added:
+        if self.is_gated:
             block = nn.Sequential(OrderedDict(block=block, se=SqueezeExcite(spec.out_channels)))
         if "residual" in self.added and spec.keeps_shape:
             block = AroundIdentity(block)
@@ -143,10 +147,6 @@ class ResidualFamily(BlockFamily):
         if not isinstance(spec, BlockSpec):
             raise TypeError(f"{self.name} replaces residual blocks, got {spec}")
         return self.build(spec)
-
-    @property
-    def is_gated(self) -> bool:
-        return "se" in self.added
 
     @property
     def is_narrow(self) -> bool:
@@ -237,8 +237,15 @@ def variants() -> Iterator[str]:
                 yield whole.name
 
 
-def convolution(block: nn.Module, name: str) -> nn.Conv2d:
-    """The convolution of that name inside a block."""
+def copy_bias(conv: nn.Conv2d, original: nn.Conv2d) -> None:
+    """Start a convolution's bias from the first ones of another, where both have any."""
+    if conv.bias is not None and original.bias is not None:
+        with torch.no_grad():
+            conv.bias.copy_(original.bias[: conv.out_channels])
+
+
+def convolution(block: nn.Module, name: str = "") -> nn.Conv2d:
+    """The convolution of that name inside a block; without a name, the block itself."""
     module = block.get_submodule(name)
     if not isinstance(module, nn.Conv2d):
         raise TypeError(f"expected a convolution at {name!r}, got {type(module).__name__}")
@@ -246,12 +253,12 @@ def convolution(block: nn.Module, name: str) -> nn.Conv2d:
 
 
 __all__ = [
-    "ADDITIONS",
     "FAMILIES",
     "BlockFamily",
     "ConvFamily",
     "ResidualFamily",
     "convolution",
+    "copy_bias",
     "find_family",
     "piece",
     "variants",

@@ -12,8 +12,17 @@ from torch import nn
 
 from ..sites import BlockSpec, ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily, ResidualFamily, convolution
-from .parts import Residual, SqueezeExcite, depthwise, four_groups, normalised, pointwise, shuffled
+from .family import FAMILIES, ConvFamily, ResidualFamily, convolution, copy_bias
+from .parts import (
+    Residual,
+    SqueezeExcite,
+    depthwise,
+    four_groups,
+    normalised,
+    pointwise,
+    shaped,
+    shuffled,
+)
 
 _PAPER = "GhostNet, Han et al. 2020"
 _LINK = "https://arxiv.org/abs/1911.11907"
@@ -64,16 +73,8 @@ class Ghost(ConvFamily):
         return "it makes an odd number of channels" if spec.out_channels % 2 else ""
 
     def build(self, spec: ConvSpec) -> nn.Module:
-        shape, half = spec.geometry, spec.out_channels // 2
-        primary = nn.Conv2d(
-            spec.in_channels,
-            half,
-            shape.kernel,
-            shape.stride,
-            shape.padding,
-            shape.dilation,
-            bias=spec.bias,
-        )
+        half = spec.out_channels // 2
+        primary = shaped(spec.geometry, spec.in_channels, half, bias=spec.bias)
         return GhostModule(primary, half, bias=spec.bias)
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
@@ -81,8 +82,7 @@ class Ghost(ConvFamily):
         primary = convolution(block, "primary")
         with torch.no_grad():
             primary.weight.copy_(original.weight[: primary.out_channels])
-            if primary.bias is not None and original.bias is not None:
-                primary.bias.copy_(original.bias[: primary.out_channels])
+        copy_bias(primary, original)
 
 
 class GhostBottleneck(ResidualFamily):

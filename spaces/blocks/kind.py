@@ -14,7 +14,7 @@ from ..fitting import fit
 from ..grafting import Graft, graft
 from ..kind import Kind, Phase, Surroundings, Value
 from ..landmarks import Shortcut
-from ..replacing import replace_module
+from ..replacing import replace_module, take_out
 from ..sites import (
     BlockSite,
     ConvSite,
@@ -89,9 +89,9 @@ class Blocks(Kind):
                 part = made[0] if len(made) == 1 else nn.Sequential(*made)
                 fit(part, network, begin, teacher, end, around.calibration)
             for edit, block in zip(step, made, strict=True):
-                replace_module(network, edit.site.name, block.train(network.training))
+                replace_module(network, edit.site.name, block)
                 if edit.norm:
-                    replace_module(network, edit.norm, nn.Identity().train(network.training))
+                    take_out(network, edit.norm)
         return network
 
     def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
@@ -100,9 +100,9 @@ class Blocks(Kind):
         families = [find_family(str(option)) for option in options if option != ORIGINAL]
         for site in _sites(blueprint):
             spec = site.spec(blueprint.sizes)
-            fitting = [family for family in families if family.takes(spec)]
-            if fitting and all(family.why_not(spec) for family in fitting):
-                reasons = (f"{family.name}: {family.why_not(spec)}" for family in fitting)
+            refusals = {f.name: f.why_not(spec) for f in families if f.takes(spec)}
+            if refusals and all(refusals.values()):
+                reasons = (f"{name}: {reason}" for name, reason in refusals.items())
                 yield LeftAlone(self.name, site.name, "; ".join(reasons))
         whole = [family.name for family in families if isinstance(family, ResidualFamily)]
         if whole and not blueprint.landmarks.blocks:
@@ -202,9 +202,9 @@ def _rechained(
 ) -> list[_BlockEdit]:
     """Strided blocks as "narrow" or "early" want them, where the block before is replaced too."""
     changed = {edit.site.name: edit for edit in edits}
-    for before, site in pairwise(blocks):
+    for before, site in _strided(blocks):
         edit, prior = changed.get(site.name), changed.get(before.name)
-        if edit is None or site.stride == (1, 1) or before.writes != site.reads:
+        if edit is None:
             continue
         if edit.family.is_narrow:
             changed[site.name] = replace(edit, site=replace(edit.site, hidden=before.hidden))
@@ -241,15 +241,15 @@ def _fitting(blueprint: Blueprint, value: Value) -> list[Site]:
     family, sizes = find_family(str(value)), blueprint.sizes
     sites = _sites(blueprint)
     if isinstance(family, ResidualFamily) and (family.is_narrow or family.is_early):
-        sites = list(_strided(find_blocks(blueprint)))
+        sites = [site for _, site in _strided(find_blocks(blueprint))]
     return [site for site in sites if not family.why_not(site.spec(sizes))]
 
 
-def _strided(blocks: Sequence[BlockSite]) -> Iterator[BlockSite]:
-    """The blocks that make images smaller right behind another block."""
+def _strided(blocks: Sequence[BlockSite]) -> Iterator[tuple[BlockSite, BlockSite]]:
+    """The blocks that make images smaller right behind another block, with that before them."""
     for before, site in pairwise(blocks):
         if site.stride != (1, 1) and before.writes == site.reads:
-            yield site
+            yield before, site
 
 
 def _sites(blueprint: Blueprint) -> list[Site]:

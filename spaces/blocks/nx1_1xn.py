@@ -13,7 +13,7 @@ from torch import nn
 
 from ..sites import ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily, convolution
+from .family import FAMILIES, ConvFamily, convolution, copy_bias
 
 
 class Nx1ThenOnexN(ConvFamily):
@@ -65,8 +65,7 @@ class Nx1ThenOnexN(ConvFamily):
             tall.weight[:rank] = columns.permute(2, 0, 1).unsqueeze(3)
             wide.weight[:, :rank] = rows.permute(1, 0, 2).unsqueeze(2)
             wide.weight[:, rank:] = 0  # channels beyond the kernel's rank start silent
-            if wide.bias is not None and original.bias is not None:
-                wide.bias.copy_(original.bias)
+        copy_bias(wide, original)
 
 
 FAMILIES.register(Nx1ThenOnexN())

@@ -6,10 +6,27 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from ..blueprint import Geometry
 from ..landmarks import Shortcut
 from ..sites import BlockSpec
 
 Activation = Callable[[], nn.Module]
+
+
+def shaped(
+    like: Geometry, in_channels: int, out_channels: int, *, groups: int = 1, bias: bool = False
+) -> nn.Conv2d:
+    """A convolution that looks at images as another does."""
+    return nn.Conv2d(
+        in_channels,
+        out_channels,
+        like.kernel,
+        like.stride,
+        like.padding,
+        like.dilation,
+        groups=groups,
+        bias=bias,
+    )
 
 
 def pointwise(

@@ -9,7 +9,8 @@ from torch import nn
 
 from ..sites import ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily
+from .family import FAMILIES, ConvFamily, convolution, copy_bias
+from .parts import shaped
 
 
 class Plain(ConvFamily):
@@ -24,30 +25,19 @@ class Plain(ConvFamily):
     by_default = False
 
     def refuses(self, spec: ConvSpec) -> str:
-        if "se" in self.added or ("residual" in self.added and spec.keeps_shape):
+        if self.is_gated or ("residual" in self.added and spec.keeps_shape):
             return ""
         return "its shape changes" if self.added else "nothing is added"
 
     def build(self, spec: ConvSpec) -> nn.Module:
-        shape = spec.geometry
-        return nn.Conv2d(
-            spec.in_channels,
-            spec.out_channels,
-            shape.kernel,
-            shape.stride,
-            shape.padding,
-            shape.dilation,
-            bias=spec.bias,
-        )
+        return shaped(spec.geometry, spec.in_channels, spec.out_channels, bias=spec.bias)
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
         """Keep the weights."""
-        if not isinstance(block, nn.Conv2d):
-            raise TypeError(f"expected a convolution, got {type(block).__name__}")
+        conv = convolution(block)
         with torch.no_grad():
-            block.weight.copy_(original.weight)
-            if block.bias is not None and original.bias is not None:
-                block.bias.copy_(original.bias)
+            conv.weight.copy_(original.weight)
+        copy_bias(conv, original)
 
 
 FAMILIES.register(Plain())

@@ -12,7 +12,8 @@ from torch import nn
 
 from ..sites import ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily, convolution
+from .family import FAMILIES, ConvFamily, convolution, copy_bias
+from .parts import shaped
 
 
 class Separable(ConvFamily):
@@ -29,18 +30,9 @@ class Separable(ConvFamily):
     is_fitted = False
 
     def build(self, spec: ConvSpec) -> nn.Module:
-        shape = spec.geometry
-        depthwise = nn.Conv2d(
-            spec.in_channels,
-            spec.in_channels,
-            shape.kernel,
-            shape.stride,
-            shape.padding,
-            shape.dilation,
-            groups=spec.in_channels,
-            bias=False,
-        )
-        pointwise = nn.Conv2d(spec.in_channels, spec.out_channels, 1, bias=spec.bias)
+        into = spec.in_channels
+        depthwise = shaped(spec.geometry, into, into, groups=into)
+        pointwise = nn.Conv2d(into, spec.out_channels, 1, bias=spec.bias)
         return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=pointwise))
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
@@ -52,8 +44,7 @@ class Separable(ConvFamily):
         with torch.no_grad():
             depthwise.weight.copy_((v[:, 0] * root[:, None]).view_as(depthwise.weight))
             pointwise.weight.copy_((u[:, :, 0] * root[:, None]).t().reshape(pointwise.weight.shape))
-            if pointwise.bias is not None and original.bias is not None:
-                pointwise.bias.copy_(original.bias)
+        copy_bias(pointwise, original)
 
 
 FAMILIES.register(Separable())

@@ -18,6 +18,7 @@ from .parts import (
     four_groups,
     normalised,
     pointwise,
+    shaped,
     shuffled,
     writable_relu,
 )
@@ -45,18 +46,9 @@ class Shuffle(ConvFamily):
         return f"4 groups do not divide {spec.in_channels} and {spec.out_channels} channels"
 
     def build(self, spec: ConvSpec) -> nn.Module:
-        shape = spec.geometry
-        spatial = nn.Conv2d(
-            spec.in_channels,
-            spec.in_channels,
-            shape.kernel,
-            shape.stride,
-            shape.padding,
-            shape.dilation,
-            groups=spec.in_channels,
-            bias=False,
-        )
-        mixing = nn.Conv2d(spec.in_channels, spec.out_channels, 1, groups=4, bias=spec.bias)
+        into = spec.in_channels
+        spatial = shaped(spec.geometry, into, into, groups=into)
+        mixing = nn.Conv2d(into, spec.out_channels, 1, groups=4, bias=spec.bias)
         return nn.Sequential(OrderedDict(depthwise=spatial, pointwise=shuffled(mixing, norm=False)))
 
 

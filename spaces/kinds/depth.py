@@ -15,7 +15,7 @@ from ..blueprint import Blueprint, LeftAlone
 from ..fraction import parse_fraction
 from ..kind import Kind, Phase, Surroundings, Value
 from ..landmarks import Shortcut
-from ..replacing import replace_module
+from ..replacing import take_out
 from ..sites import find_blocks
 from ..technique import Technique
 
@@ -71,7 +71,7 @@ class Depth(Kind):
         around: Surroundings,
     ) -> nn.Module:
         for name in _gone(blueprint, chosen):
-            replace_module(network, name, nn.Identity().train(network.training))
+            take_out(network, name)
         return network
 
 

@@ -5,33 +5,26 @@ place of fully connected layers, and a 1x1 convolution to the classes in front o
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-from ...errors import UnknownName
 from ..blueprint import HEAD, Blueprint, Channels, Layer, LeftAlone, Op
 from ..grafting import Graft, graft
-from ..kind import Kind, Phase, Surroundings, Value
+from ..kind import Phase, Surroundings, Value
 from ..landmarks import Tail
 from ..pieces import Piece, take_apart
+from ..replacing import replace_module, take_out
 from ..technique import Technique
-from .tails import feature_channels, put_before, silence, usable_tail, why_no_tail
-
-_OPTIONS = {
-    "gap": "average pooling, one linear layer",
-    "gap+nobias": "the same without bias",
-    "conv": "1x1 conv to the classes, ReLU, pooling",
-    "conv+bn": "1x1 conv, batch norm, ReLU, pooling",
-    "conv+relu6": "1x1 conv, ReLU6, pooling",
-    "conv+bn+relu6": "1x1 conv, batch norm, ReLU6, pooling",
-}
+from .named import NamedKind
+from .tails import feature_channels, put_before, usable_tail, why_no_tail
 
 
-class Head(Kind):
+class Head(NamedKind):
     """What stands behind the last feature map.
 
     "gap" pools it to one pixel and keeps one linear layer; "conv" makes the scores by a 1x1
@@ -41,28 +34,26 @@ class Head(Kind):
     name = "head"
     title = "how class scores are made of the last feature map"
     phase = Phase.STRUCTURE
-    neutral = "original"
+    untouched = "the head as it is"
+    titles: ClassVar[Mapping[str, str]] = {
+        "gap": "average pooling, one linear layer",
+        "gap+nobias": "the same without bias",
+        "conv": "1x1 conv to the classes, ReLU, pooling",
+        "conv+bn": "1x1 conv, batch norm, ReLU, pooling",
+        "conv+relu6": "1x1 conv, ReLU6, pooling",
+        "conv+bn+relu6": "1x1 conv, batch norm, ReLU6, pooling",
+    }
+    technique = Technique(
+        name="",
+        title="",
+        replaces="pooling and linear layers",
+        saves="2x of VGG-19's params",
+        paper="Network in Network, Lin et al. 2014",
+        link="https://arxiv.org/abs/1312.4400",
+    )
 
     def default_options(self) -> tuple[Value, ...]:
         return ("original", "gap", "conv+bn")
-
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique("original", "the head as it is", "nothing", "nothing")
-        for name, title in _OPTIONS.items():
-            yield Technique(
-                name=name,
-                title=title,
-                replaces="pooling and linear layers",
-                saves="2x of VGG-19's params",
-                paper="Network in Network, Lin et al. 2014",
-                link="https://arxiv.org/abs/1312.4400",
-            )
-
-    def parse(self, value: object) -> Value:
-        allowed = (self.neutral, *_OPTIONS)
-        if isinstance(value, str) and value in allowed:
-            return value
-        raise UnknownName("head", str(value), allowed, "paredown techniques")
 
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return () if value == self.neutral or _why_not(blueprint, str(value)) else (HEAD,)
@@ -101,15 +92,14 @@ class Head(Kind):
             return network
         tail, value = usable_tail(blueprint), str(chosen[HEAD])
         into = feature_channels(blueprint, tail).count(blueprint.sizes)
-        classes, training = _classes(blueprint, tail), network.training
-        device = next(network.parameters()).device
+        classes, device = _classes(blueprint, tail), next(network.parameters()).device
         for name in (*tail.pools[:-1], *tail.company, *tail.linears):
-            silence(network, name)
-        network.set_submodule(tail.pools[-1], nn.AdaptiveAvgPool2d(1).train(training))
+            take_out(network, name)
+        replace_module(network, tail.pools[-1], nn.AdaptiveAvgPool2d(1))
         with torch.device(device):
             if value.startswith("gap"):
                 linear = nn.Linear(into, classes, bias=not value.endswith("+nobias"))
-                network.set_submodule(tail.linears[0], linear.train(training))
+                replace_module(network, tail.linears[0], linear)
             else:
                 put_before(
                     network, tail.pools[-1], _scores(value, into, classes, _biased(blueprint))

@@ -6,36 +6,32 @@ section 5.1, does without the block before it.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-from ...errors import UnknownName
 from ..blocks.inverted import Inverted
 from ..blocks.parts import normalised, pointwise
 from ..blueprint import HEAD, Blueprint, LeftAlone
-from ..grafting import Graft, graft
-from ..kind import Kind, Phase, Surroundings, Value
+from ..grafting import Graft, graft, own_output
+from ..kind import Phase, Surroundings, Value
 from ..landmarks import Shortcut
 from ..pieces import Piece, take_apart
+from ..replacing import replace_module
 from ..sites import BlockSpec, find_blocks
 from ..technique import Technique
-from .tails import feature_channels, own_output, put_before, usable_tail, why_no_tail
+from .named import NamedKind
+from .tails import feature_channels, put_before, usable_tail, why_no_tail
 
 _NECK = "neck"
 _FEATURES = "+features"
-_OPTIONS = {
-    "conv": "1x1 conv to the hidden width",
-    "inverted": "inverted bottleneck to the hidden width",
-    "conv+features": "1x1 conv there and 1x1 back",
-    "inverted+features": "inverted bottleneck and 1x1 back",
-}
 
 
-class Neck(Kind):
+class Neck(NamedKind):
     """What stands between the last block and the pooling.
 
     "conv" and "inverted" widen to the last stage's hidden width, and the first linear layer reads
@@ -45,28 +41,21 @@ class Neck(Kind):
     name = "neck"
     title = "what widens the features before they are pooled"
     phase = Phase.STRUCTURE
-    neutral = "original"
-
-    def default_options(self) -> tuple[Value, ...]:
-        return ("original",)
-
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique("original", "the features as they are", "nothing", "nothing")
-        for name, title in _OPTIONS.items():
-            yield Technique(
-                name=name,
-                title=title,
-                replaces="nothing",
-                saves="costs 2 % of ResNet-101",
-                paper="MobileNetV3, Howard et al. 2019",
-                link="https://arxiv.org/abs/1905.02244",
-            )
-
-    def parse(self, value: object) -> Value:
-        allowed = (self.neutral, *_OPTIONS)
-        if isinstance(value, str) and value in allowed:
-            return value
-        raise UnknownName("neck", str(value), allowed, "paredown techniques")
+    untouched = "the features as they are"
+    titles: ClassVar[Mapping[str, str]] = {
+        "conv": "1x1 conv to the hidden width",
+        "inverted": "inverted bottleneck to the hidden width",
+        "conv+features": "1x1 conv there and 1x1 back",
+        "inverted+features": "inverted bottleneck and 1x1 back",
+    }
+    technique = Technique(
+        name="",
+        title="",
+        replaces="nothing",
+        saves="costs 2 % of ResNet-101",
+        paper="MobileNetV3, Howard et al. 2019",
+        link="https://arxiv.org/abs/1905.02244",
+    )
 
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return () if value == self.neutral or _why_not(blueprint) else (HEAD,)
@@ -105,7 +94,7 @@ class Neck(Kind):
             if first.in_features != widths[-1]:
                 bias = first.bias is not None
                 fresh = nn.Linear(widths[-1], first.out_features, bias=bias)
-                network.set_submodule(tail.linears[0], fresh.train(network.training))
+                replace_module(network, tail.linears[0], fresh)
         put_before(network, tail.pools[-1], OrderedDict(neck=neck))
         return network
 

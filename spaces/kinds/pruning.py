@@ -8,17 +8,14 @@ they are gone from the tensors, not zeroed.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from torch import nn
-
 from ..blueprint import Blueprint
-from ..criteria import CRITERIA
-from ..cutting import cut, shrunk, stages_with_groups
+from ..cutting import CuttingKind, shrunk, stages_with_groups
 from ..fraction import parse_fraction
-from ..kind import Kind, Phase, Surroundings, Value
+from ..kind import Phase, Value
 from ..technique import Technique
 
 
-class Pruning(Kind):
+class Pruning(CuttingKind):
     """The share of a stage's channels that is removed after training."""
 
     name = "prune"
@@ -47,13 +44,3 @@ class Pruning(Kind):
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return shrunk(blueprint, {stage: 1 - float(ratio) for stage, ratio in chosen.items()})
-
-    def apply(
-        self,
-        network: nn.Module,
-        blueprint: Blueprint,
-        chosen: Mapping[str, Value],
-        around: Surroundings,
-    ) -> nn.Module:
-        pruned = self.foretell(blueprint, chosen)
-        return cut(network, around.images, blueprint, pruned, CRITERIA.get("l1").importance())

@@ -6,8 +6,6 @@ from torch import nn
 
 from ..blueprint import Blueprint, Channels
 from ..landmarks import Tail
-from ..names import join
-from ..pieces import Piece
 from ..replacing import replace_module
 
 
@@ -45,19 +43,7 @@ def feature_channels(blueprint: Blueprint, tail: Tail) -> Channels:
     return Channels(reads.fixed // tail.pixels, shares)
 
 
-def own_output(name: str, piece: Piece) -> Channels:
-    """What a piece writes, as groups of the network when it becomes the module of that name."""
-    terms = {g.name: Channels(shares=((join(name, g.name), 1),)) for g in piece.inner}
-    return piece.writes.substitute(terms)
-
-
 def put_before(network: nn.Module, pool: str, parts: OrderedDict[str, nn.Module]) -> None:
     """Put modules in front of a pooling module, which becomes "pool" beside them."""
     old = network.get_submodule(pool)
-    whole = nn.Sequential(OrderedDict([*parts.items(), ("pool", old)]))
-    replace_module(network, pool, whole.train(network.training))
-
-
-def silence(network: nn.Module, name: str) -> None:
-    """Put nothing in a module's place."""
-    replace_module(network, name, nn.Identity().train(network.training))
+    replace_module(network, pool, nn.Sequential(OrderedDict([*parts.items(), ("pool", old)])))

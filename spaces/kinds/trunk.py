@@ -6,56 +6,43 @@ gets a sixth of it; the stem gets a sixth of its own channels. What stays are th
 largest channels by L1 norm.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
-from torch import nn
-
-from ...errors import UnknownName
 from ..blueprint import STEM, Blueprint, LeftAlone, Op
-from ..criteria import CRITERIA
-from ..cutting import cut
-from ..kind import Kind, Phase, Surroundings, Value
+from ..cutting import CuttingKind
+from ..kind import Phase, Value
 from ..sites import find_blocks
 from ..technique import Technique
+from .named import NamedKind
 
 _EXPANSION = 6
 _MULTIPLES = {"thin": 2, "thin-8": 8}
 
 
-class Trunk(Kind):
+class Trunk(CuttingKind, NamedKind):
     """How many channels run between a stage's residual blocks."""
 
     name = "trunk"
     title = "channels between the residual blocks of a stage"
     phase = Phase.STRUCTURE
-    neutral = "original"
-
-    def default_options(self) -> tuple[Value, ...]:
-        return ("original",)
-
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique("original", "the trunk as it is", "nothing", "nothing")
-        for name, multiple in _MULTIPLES.items():
-            yield Technique(
-                name=name,
-                title=f"a sixth of the hidden width, by {multiple}",
-                replaces="trunk of a stage; the stem",
-                saves="2x of ResNet-101, 6x of ResNet-18",
-                paper="MobileNetV2, Sandler et al. 2018",
-                link="https://arxiv.org/abs/1801.04381",
-            )
-
-    def parse(self, value: object) -> Value:
-        allowed = (str(self.neutral), *_MULTIPLES)
-        if isinstance(value, str) and value in allowed:
-            return value
-        raise UnknownName("trunk", str(value), allowed, "paredown techniques")
+    untouched = "the trunk as it is"
+    titles: ClassVar[Mapping[str, str]] = {
+        name: f"a sixth of the hidden width, by {many}" for name, many in _MULTIPLES.items()
+    }
+    technique = Technique(
+        name="",
+        title="",
+        replaces="trunk of a stage; the stem",
+        saves="2x of ResNet-101, 6x of ResNet-18",
+        paper="MobileNetV2, Sandler et al. 2018",
+        link="https://arxiv.org/abs/1801.04381",
+    )
 
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         if value == self.neutral:
             return ()
-        thin = dict.fromkeys(blueprint.stages, value)
-        return tuple(s for s in blueprint.stages if _sizes(blueprint, {s: thin[s]}))
+        return tuple(stage for stage in blueprint.stages if _sizes(blueprint, {stage: value}))
 
     def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
         if not any(self.places(blueprint, value) for value in options):
@@ -64,16 +51,6 @@ class Trunk(Kind):
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return blueprint.resized(_sizes(blueprint, chosen))
-
-    def apply(
-        self,
-        network: nn.Module,
-        blueprint: Blueprint,
-        chosen: Mapping[str, Value],
-        around: Surroundings,
-    ) -> nn.Module:
-        thinner = self.foretell(blueprint, chosen)
-        return cut(network, around.images, blueprint, thinner, CRITERIA.get("l1").importance())
 
 
 def rounded(width: float, multiple: int) -> int:
@@ -97,11 +74,9 @@ def _trunks(blueprint: Blueprint) -> dict[str, tuple[str, int]]:
     """Trunk group -> its stage, and the hidden width that it is thinned by."""
     sizes, found = blueprint.sizes, dict[str, tuple[str, int]]()
     for site in find_blocks(blueprint):
-        for group in site.writes.groups:
-            if site.writes.is_group(group):
-                found.setdefault(group, (site.stage, site.hidden.count(sizes)))
+        if group := site.writes.group:
+            found.setdefault(group, (site.stage, site.hidden.count(sizes)))
     stem = next((layer for layer in blueprint.layers if layer.op is Op.CONV), None)
-    for group in stem.writes.groups if stem and found and stem.stage == STEM else ():
-        if group not in found and stem and stem.writes.is_group(group):
-            found[group] = (STEM, sizes[group])
+    if found and stem and stem.stage == STEM and (group := stem.writes.group):
+        found.setdefault(group, (STEM, sizes[group]))
     return found

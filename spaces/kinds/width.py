@@ -7,17 +7,14 @@ largest by L1 norm with their weights, not new ones.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from torch import nn
-
 from ..blueprint import Blueprint
-from ..criteria import CRITERIA
-from ..cutting import cut, shrunk, stages_with_groups
+from ..cutting import CuttingKind, shrunk, stages_with_groups
 from ..fraction import parse_fraction
-from ..kind import Kind, Phase, Surroundings, Value
+from ..kind import Phase, Value
 from ..technique import Technique
 
 
-class Width(Kind):
+class Width(CuttingKind):
     """The share of a stage's channels that is built at all."""
 
     name = "width"
@@ -46,13 +43,3 @@ class Width(Kind):
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return shrunk(blueprint, {stage: float(width) for stage, width in chosen.items()})
-
-    def apply(
-        self,
-        network: nn.Module,
-        blueprint: Blueprint,
-        chosen: Mapping[str, Value],
-        around: Surroundings,
-    ) -> nn.Module:
-        narrower = self.foretell(blueprint, chosen)
-        return cut(network, around.images, blueprint, narrower, CRITERIA.get("l1").importance())

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from ...errors import WeightsError
+from ...errors import WeightsError, first_names
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 _SHOWN = 5
@@ -77,9 +77,9 @@ def _misfits(network: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterable[
     missing = [name for name in expected if name not in state and name not in optional]
     unknown = [name for name in state if name not in expected]
     if missing:
-        yield f"  - missing: {_listed(missing)}"
+        yield f"  - missing: {first_names(missing, _SHOWN)}"
     if unknown:
-        yield f"  - not in the network: {_listed(unknown)}"
+        yield f"  - not in the network: {first_names(unknown, _SHOWN)}"
     for name, tensor in state.items():
         if name in expected and (fault := _unusable(tensor)):
             yield f"  - {name}: {fault}"
@@ -95,8 +95,3 @@ def _unusable(tensor: torch.Tensor) -> str:
     if tensor.is_complex():
         return "expected real numbers, got complex ones"
     return "" if bool(torch.isfinite(tensor).all()) else "it holds NaN or infinite values"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
