@@ -38,7 +38,7 @@ from paredown.search.driver import prepare
 from paredown.spaces.apply import apply_phase
 from paredown.spaces.blocks.family import find_family
 from paredown.spaces.blueprint import Blueprint
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.kind import Examples, Phase, Surroundings
 from paredown.spaces.kinds import KINDS
 from paredown.spaces.plan import Plan
 from paredown.spaces.sites import Site, find_blocks, find_sites
@@ -95,8 +95,8 @@ class Bench:
 
     def started(self, family: str, start: str, seed: int) -> nn.Module:
         """The network with every fitting site replaced, before training."""
-        calibration = self._calibration() if start == "fitted" else []
-        around = Surroundings(self._example, calibration)
+        examples = self._examples() if start == "fitted" else []
+        around = Surroundings(self._example, examples)
         with seeded(seed):
             network = self._untrained(seed) if start == "scratch" else copy.deepcopy(self.baseline)
             plan = everywhere(self.blueprint, family)
@@ -128,7 +128,7 @@ class Bench:
         splits = self.task.splits
         return example_images(splits.channels, splits.size, "cpu")
 
-    def _calibration(self) -> list[torch.Tensor]:
+    def _examples(self) -> Examples:
         splits = self.task.splits
         return first_batches(
             self.baseline, splits.train, splits.normalisation, _CALIBRATION_BATCHES

@@ -3,7 +3,9 @@
 Counted are the parameters of all layers, and the multiply-accumulates (MACs) of convolutions and
 linear layers for one image. FLOPs are 2 x MACs. The effective figures follow the MicroNet
 Challenge (https://micronet-challenge.github.io/scoring.html): a b-bit parameter counts b/32, and
-an operation max(weight bits, activation bits)/32. Biases and normalisation stay at 32 bits.
+an operation max(weight bits, activation bits)/32. Biases and normalisation stay at 32 bits. Of
+sparse layers those weights count that are not zero, and a mask of one bit per weight; a dense
+device computes with the zeros all the same, so operations count in full.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,7 +14,8 @@ import torch
 from torch import nn
 
 from ..errors import PredictionMismatch
-from ..spaces.blueprint import Blueprint
+from ..spaces.blueprint import Blueprint, Layer
+from ..spaces.quantization.widths import INTEGER_BITS
 from ..spaces.tracing import trace
 
 
@@ -26,7 +29,8 @@ class Cost:
         macs: multiply-accumulates of convolutions and linear layers.
         flops_effective: 2 x MACs weighted by max(weight bits, activation bits)/32.
         bops: bit operations, MACs x weight bits x activation bits.
-        bytes: what the parameters take when each is stored in its own width.
+        bytes: what a file takes for the parameters when each is stored in its own width, with the
+            scales and zero points of integers.
     """
 
     params: int
@@ -59,26 +63,33 @@ class Cost:
 def count(blueprint: Blueprint) -> Cost:
     """The cost of what a blueprint describes."""
     sizes = blueprint.sizes
-    params = weight_bits_total = other = macs = bops = 0
-    operation_bits = 0
+    params = macs = bops = param_bits = operation_bits = scale_bits = 0
     for layer in blueprint.layers:
         weights, rest = layer.weights(sizes), layer.other_params(sizes)
         layer_macs = weights * layer.positions
+        mask = weights if layer.zeros else 0
         params += weights + rest
-        other += rest
-        weight_bits_total += weights * layer.weight_bits
+        param_bits += (weights - layer.zeros) * layer.weight_bits + mask + 32 * rest
         macs += layer_macs
         operation_bits += layer_macs * max(layer.weight_bits, layer.activation_bits)
         bops += layer_macs * layer.weight_bits * layer.activation_bits
-    bits = weight_bits_total + 32 * other
+        if layer.weight_bits < 32 or layer.activation_bits < 32:
+            scale_bits += _scale_bits(layer, layer.writes.count(sizes))
     return Cost(
         params=params,
-        params_effective=bits / 32,
+        params_effective=param_bits / 32,
         macs=macs,
         flops_effective=2 * operation_bits / 32,
         bops=bops,
-        bytes=-(-bits // 8),
+        bytes=-(-(param_bits + scale_bits) // 8),
     )
+
+
+def _scale_bits(layer: Layer, channels: int) -> int:
+    """What integers bring along: a 32-bit scale per output channel for weights, and for
+    activations one scale with an 8-bit zero point."""
+    weights = 32 * channels if layer.weight_bits <= INTEGER_BITS else 0
+    return weights + (40 if layer.activation_bits <= INTEGER_BITS else 0)
 
 
 def measure(network: nn.Module, images: torch.Tensor) -> Cost:

@@ -8,7 +8,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 
 from ..errors import TrainingDiverged
 from ..spaces.apply import apply_phase, foretell
-from ..spaces.kind import Phase, Surroundings
+from ..spaces.kind import Examples, Phase, Surroundings, no_training
 from ..spaces.plan import Plan
 from ..spaces.space import Space
 from ..spaces.tracing import example_images, trace
@@ -106,8 +106,7 @@ class Evaluator:
         network = self._pruned(plan)
         if plan == plan.through(Phase.PRUNE):
             return network
-        with self._stage("quantize"):
-            return self._applied(network, plan, Phase.QUANTIZE, self._calibration()).eval()
+        return self._tuned(plan, network) if plan.trains_at_last else self._rounded(plan, network)
 
     @cached_property
     def _baseline_test_score(self) -> Score:
@@ -131,7 +130,7 @@ class Evaluator:
         def make() -> nn.Module:
             with self._stage("structure"), seeded(self.task.seed):
                 network = copy.deepcopy(self.baseline)
-                return self._applied(network, part, Phase.STRUCTURE, self._calibration())
+                return self._applied(network, part, Phase.STRUCTURE, self._examples)
 
         return self._learned(part, make, "train", self.task.recipes.train)
 
@@ -141,14 +140,48 @@ class Evaluator:
             return self._trained(plan)
 
         def make() -> nn.Module:
-            network = self._trained(plan)
-            with self._stage("prune"):
-                self._applied(network, part, Phase.PRUNE)
-                splits = self.task.splits
-                recalibrate_batchnorm(network, splits.train, splits.normalisation)
+            network, recipe = self._trained(plan), self.task.recipes.fine_tune
+            with self._stage("prune", _share(recipe, 1).epochs):
+                network = self._applied(
+                    network, part, Phase.PRUNE, self._examples, self._tuning(recipe)
+                )
+                self._recalibrate(network)
             return network
 
         return self._learned(part, make, "fine-tune", self.task.recipes.fine_tune)
+
+    def _rounded(self, plan: Plan, network: nn.Module) -> nn.Module:
+        """The network at the plan's bit-widths, by calibration alone."""
+        with self._stage("quantize"):
+            return self._applied(network, plan, Phase.QUANTIZE, self._examples).eval()
+
+    def _tuned(self, plan: Plan, network: nn.Module) -> nn.Module:
+        """The network at the plan's bit-widths, trained at them: from the cache, if it is there."""
+        key, recipe = self._key(plan, "quantize"), self.task.recipes.quantize
+        kept = self.cache.get(key)
+        if kept is not None:
+            rounded = self._rounded(plan, copy.deepcopy(network))
+            if _fits(rounded, kept):
+                rounded.load_state_dict(kept)
+                return _settled(rounded)
+        with self._stage("quantize", recipe.epochs):
+            tune = self._tuning(recipe)
+            network = self._applied(network, plan, Phase.QUANTIZE, self._examples, tune)
+        self.cache.put(key, network.state_dict())
+        return _settled(network)
+
+    def _tuning(self, recipe: Recipe) -> Callable[[nn.Module, float], None]:
+        """What a kind calls to train a network for a share of a recipe."""
+
+        def tune(network: nn.Module, share: float) -> None:
+            self._recalibrate(network)
+            self._train(network, _share(recipe, share), teacher=self.baseline)
+
+        return tune
+
+    def _recalibrate(self, network: nn.Module) -> None:
+        splits = self.task.splits
+        recalibrate_batchnorm(network, splits.train, splits.normalisation)
 
     def _learned(
         self, part: Plan, make: Callable[[], nn.Module], stage: str, recipe: Recipe
@@ -180,12 +213,14 @@ class Evaluator:
         network: nn.Module,
         plan: Plan,
         phase: Phase,
-        calibration: list[torch.Tensor] | None = None,
+        examples: Examples = (),
+        tune: Callable[[nn.Module, float], None] = no_training,
     ) -> nn.Module:
-        around = Surroundings(self._images(self.device), calibration or [])
+        around = Surroundings(self._images(self.device), examples, tune)
         return apply_phase(network, self.space.blueprint, plan, phase, around)
 
-    def _calibration(self) -> list[torch.Tensor]:
+    @cached_property
+    def _examples(self) -> Examples:
         """Training images for what looks at numbers, normalised, the same each time."""
         splits = self.task.splits
         return first_batches(
@@ -226,7 +261,8 @@ class Evaluator:
             plan=part.to_dict(),
             baseline=self.task.baseline_key,
             train=asdict(recipes.train),
-            fine_tune=asdict(recipes.fine_tune) if stage == "fine-tune" else None,
+            fine_tune=asdict(recipes.fine_tune) if stage != "train" else None,
+            quantize=asdict(recipes.quantize) if stage == "quantize" else None,
         )
 
     @contextmanager
@@ -244,6 +280,12 @@ def _fits(network: nn.Module, kept: Mapping[str, torch.Tensor]) -> bool:
         (tensor.shape, tensor.dtype) == (kept[name].shape, kept[name].dtype)
         for name, tensor in own.items()
     )
+
+
+def _share(recipe: Recipe, share: float) -> Recipe:
+    """A recipe for part of the epochs; one at least, if there are any."""
+    epochs = max(1, round(recipe.epochs * share)) if recipe.epochs else 0
+    return replace(recipe, epochs=epochs)
 
 
 def _settled(network: nn.Module) -> nn.Module:

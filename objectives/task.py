@@ -21,11 +21,15 @@ from .training import Recipe, seeded
 
 @dataclass(frozen=True)
 class Recipes:
-    """How the baseline is trained, how plans are, and how pruned networks are fine-tuned."""
+    """How the baseline is trained, how plans are, and how pruned networks are fine-tuned.
+
+    `quantize` is for plans that train at the bit-widths that they choose.
+    """
 
     baseline: Recipe = field(default_factory=Recipe)
     train: Recipe = field(default_factory=lambda: Recipe(epochs=30, distill=0.5))
     fine_tune: Recipe = field(default_factory=lambda: Recipe(epochs=10, distill=0.5))
+    quantize: Recipe = field(default_factory=lambda: Recipe(epochs=5, max_lr=0.002, distill=0.5))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..errors import TrainingDiverged
+from ..spaces.held_zeros import held_zeros
 from .data import Augmentation, ImageSet, Normalisation
 from .device import has_bf16
 from .progress import SILENT, Progress
@@ -97,7 +98,7 @@ def train(
     )
     order = torch.Generator().manual_seed(seed)
     changes = torch.Generator(device).manual_seed(seed)
-    with seeded(seed):
+    with seeded(seed), held_zeros(network):
         network.train()
         for epoch in range(recipe.epochs):
             total, batches = torch.zeros((), device=device), 0
@@ -137,7 +138,7 @@ def recalibrate_batchnorm(
         norm.momentum = None  # a plain mean over the batches
         norm.train()
     with torch.no_grad():
-        for batch in first_batches(network, images, normalisation, batches):
+        for batch, _ in first_batches(network, images, normalisation, batches):
             network(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -146,13 +147,16 @@ def recalibrate_batchnorm(
 
 def first_batches(
     network: nn.Module, images: ImageSet, normalisation: Normalisation, batches: int
-) -> list[torch.Tensor]:
-    """A few batches of images as a network reads them, on its device; the same ones every time."""
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """A few batches of images as a network reads them, with labels, on its device.
+
+    They are the same ones every time.
+    """
     device = next(network.parameters()).device
     order, taken = torch.Generator().manual_seed(0), []
     # A smaller last batch would count as much as a full one; batch norm refuses a single image.
-    for pixels, _ in images.batches(128, shuffle=order, drop_last=len(images) >= 128):
-        taken.append(normalisation(pixels.to(device)))
+    for pixels, labels in images.batches(128, shuffle=order, drop_last=len(images) >= 128):
+        taken.append((normalisation(pixels.to(device)), labels.to(device)))
         if len(taken) == batches:
             break
     return taken

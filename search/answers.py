@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
@@ -76,6 +76,7 @@ class Answer:
         return {
             "trial": record.number,
             "plan": record.plan.to_dict(),
+            "removed": asdict(record.removed) if record.removed else None,
             **record.cost.to_dict(),
             "accuracy": record.accuracy,
             "drop": record.drop,
@@ -88,6 +89,7 @@ class Answer:
 _FIGURES = (
     "trial",
     "plan",
+    "removed",
     "params",
     "params_effective",
     "macs",

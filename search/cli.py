@@ -68,7 +68,14 @@ def search(
         typer.Option(metavar="PLAN", help="Try first: approach:13 or a plan's .json; repeatable."),
     ] = None,
     per: Annotated[
-        str | None, typer.Option(metavar="stage|site", help="How finely blocks are chosen.")
+        str | None,
+        typer.Option(
+            metavar="stage|site|network", help="How finely choices are made; prune=network for one."
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Leave layers as they are: fc, 'layer4*'; repeatable."),
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, gp or random.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
@@ -95,6 +102,7 @@ def search(
             "timeout": timeout,
             "start": start or None,
             "per": per,
+            "keep": keep or None,
             "sampler": sampler,
             "seed": seed,
             "name": name,

@@ -79,16 +79,18 @@ class StudyConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     weights: Path | None = None
-    per: Grain = Grain.STAGE
+    per: Grain | dict[str, Grain] = Grain.STAGE
+    keep: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
     space: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     baseline: Recipe = Field(default_factory=Recipe)
     train: Recipe = Field(default_factory=lambda: Recipes().train)
     fine_tune: Recipe = Field(default_factory=lambda: Recipes().fine_tune)
+    quantize: Recipe = Field(default_factory=lambda: Recipes().quantize)
 
     @property
     def recipes(self) -> Recipes:
-        return Recipes(self.baseline, self.train, self.fine_tune)
+        return Recipes(self.baseline, self.train, self.fine_tune, self.quantize)
 
     @cached_property
     def start_plans(self) -> tuple[Plan, ...]:
@@ -106,9 +108,7 @@ class StudyConfig(BaseModel):
     @field_validator("per", mode="before")
     @classmethod
     def _known_grain(cls, value: object) -> object:
-        if value not in (Grain.STAGE, Grain.SITE):
-            raise ValueError(f"expected stage or site, got {value!r}")
-        return value
+        return _checked(lambda: _parse_grain(value))
 
     @field_validator("model")
     @classmethod
@@ -232,6 +232,18 @@ def _checked(parse: Callable[[], Parsed]) -> Parsed:
         return parse()
     except ParedownError as error:
         raise ValueError(str(error)) from None
+
+
+def _parse_grain(value: object) -> object:
+    """How finely choices are made: a word for all kinds, or a table of kind = word."""
+    grains = (Grain.NETWORK, Grain.STAGE, Grain.SITE)
+    if isinstance(value, Mapping):
+        return {KINDS.get(kind).name: _parse_grain(grain) for kind, grain in value.items()}
+    if isinstance(value, str) and "=" in value:
+        return _parse_grain(dict(part.strip().split("=", 1) for part in value.split(",")))
+    if value not in grains:
+        raise InputError(f"expected {', '.join(grains[:-1])} or {grains[-1]}, got {value!r}")
+    return value
 
 
 def _parse_space(value: object) -> dict[str, tuple[Value, ...]]:

@@ -1,6 +1,7 @@
 """Runs a study: asks Optuna for plans, evaluates those worth it, and tells Optuna the rest."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,11 @@ from ..errors import InputError, PredictionMismatch, StorageError, TrainingDiver
 from ..objectives.cache import Cache
 from ..objectives.device import threads
 from ..objectives.evaluator import Evaluator
+from ..objectives.removal import removal
 from ..objectives.task import Task
 from ..spaces.grouping import trace_with_groups
+from ..spaces.keeping import keep
+from ..spaces.kind import Phase
 from ..spaces.plan import Plan
 from ..spaces.space import Space
 from ..spaces.tracing import example_images
@@ -58,14 +62,17 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
     """The task and space of a study; nothing is trained or written.
 
     Raises:
-        InputError: the model, data or weights cannot be used.
+        InputError: the model, data or weights cannot be used, or an extra is missing.
+        UnknownName: a layer to keep that there is not.
         PlanError: a plan to start with is not in the space.
     """
     task = Task.load(
         config.model, config.data.request(), config.recipes, config.seed, config.weights
     )
     images = example_images(task.splits.channels, task.splits.size)
-    space = Space.of(trace_with_groups(task.build(), images), config.space, config.per)
+    blueprint = keep(trace_with_groups(task.build(), images), config.keep)
+    space = Space.of(blueprint, config.space, config.per)
+    space.require()
     for plan in config.start_plans:
         space.check(plan)
     return task, space.look_ahead()
@@ -125,18 +132,21 @@ class _Run:
         study.sampler = make_sampler(
             config.sampler, (config.seed + done) % 2**32, self._constraints
         )
-        for plan in config.start_plans:
-            study.enqueue_trial(self.space.params(plan), skip_if_exists=True)
-        for plan in () if done else self.space.designs():
-            study.enqueue_trial(self.space.params(plan), skip_if_exists=True)
+        self.planned = deque([*config.start_plans, *self.space.designs()])
+        self.for_free = deque[Plan]()
 
     def until_done(self) -> bool:
         """Evaluate plans until there are enough. Returns whether the user interrupted."""
         free = 0
-        while self._trained() < self.config.trials and time.monotonic() < self.deadline:
-            ended = self._one_trial()
+        while time.monotonic() < self.deadline:
+            plan = self._next_of(self.for_free)
+            if plan is None and self._trained() >= self.config.trials:
+                break
+            ended = self._one_trial(plan or self._next_of(self.planned))
             if ended is None:
                 return True
+            if ended.how is How.EVALUATED:
+                self.for_free.extend(self._at_other_bits(ended))
             free = 0 if ended.took_training else free + 1
             if free >= min(_MOST_FREE_IN_A_ROW, self.space.size):
                 break
@@ -164,8 +174,31 @@ class _Run:
         self.watcher.baseline_ready(baseline, self._records())
         return baseline
 
-    def _one_trial(self) -> Record | None:
-        """Ask for a plan and see it through; None if the user interrupted."""
+    def _next_of(self, queue: deque[Plan]) -> Plan | None:
+        """The next plan of a queue that is neither known nor, if it is for free, beaten."""
+        records = self._records()
+        known = {record.plan for record in records}
+        while queue:
+            plan = queue.popleft()
+            beaten = queue is self.for_free and self._beaten(records, plan)
+            if plan not in known and not beaten:
+                return plan
+        return None
+
+    def _at_other_bits(self, ended: Record) -> list[Plan]:
+        """What the network of a trial gives for the price of a calibration, the cheapest first."""
+        if ended.plan is None:
+            return []
+        plans = self.space.at_other_bits(ended.plan)
+        return sorted(plans, key=lambda plan: self.evaluator.foretold_cost(plan).objectives)
+
+    def _beaten(self, records: Sequence[Record], plan: Plan) -> Record | None:
+        return beaten_by(records, self.evaluator.foretold_cost(plan), self.budgets[0])
+
+    def _one_trial(self, plan: Plan | None) -> Record | None:
+        """See a plan through, or one that the sampler chooses; None if the user interrupted."""
+        if plan is not None:
+            self.study.enqueue_trial(self.space.params(plan))
         trial = self.study.ask()
         trial.set_user_attr(record.WORKER, worker_mark())
         try:
@@ -193,7 +226,8 @@ class _Run:
         """Train the trial's plan, unless something known already settles it."""
         plan = self.space.suggest(trial)
         cost = self.evaluator.foretold_cost(plan)
-        record.write_plan(trial, plan, cost)
+        removed = removal(self.space.blueprint, plan)
+        record.write_plan(trial, plan, cost, removed)
         records = self._records()
         if earlier := _settled_before(records, plan, trial.number):
             record.write_repeat(trial, earlier)
@@ -203,8 +237,11 @@ class _Run:
         else:
             self.watcher.trial_begins(trial.number, plan)
             outcome = self.evaluator.evaluate(plan)
-            record.write_outcome(trial, outcome)
-        notes.describe_trial(trial, plan)
+            if shared := _trained_before(records, plan, trial.number):
+                record.write_shared(trial, outcome, shared)
+            else:
+                record.write_outcome(trial, outcome)
+        notes.describe_trial(trial, plan, removed)
         return TrialState.COMPLETE
 
     def _values(self, trial: optuna.Trial) -> tuple[float, float]:
@@ -225,6 +262,24 @@ class _Run:
 
     def _records(self) -> list[Record]:
         return read_records(self.study.get_trials(deepcopy=False))
+
+
+def _trained_before(records: Sequence[Record], plan: Plan, number: int) -> Record | None:
+    """An earlier trial that trained the network which this plan only rounds."""
+    if plan.trains_at_last:
+        return None
+    part = plan.through(Phase.PRUNE)
+    return next(
+        (
+            record
+            for record in records
+            if record.how is How.EVALUATED
+            and record.number != number
+            and record.plan is not None
+            and record.plan.through(Phase.PRUNE) == part
+        ),
+        None,
+    )
 
 
 def _settled_before(records: Sequence[Record], plan: Plan, number: int) -> Record | None:

@@ -6,6 +6,7 @@ import optuna
 import optuna_dashboard
 
 from ..objectives.evaluator import Evaluator
+from ..objectives.removal import Removal
 from ..spaces.plan import Plan
 from .config import StudyConfig
 from .storage import OBJECTIVES, Baseline
@@ -60,6 +61,7 @@ def describe_study(
     )
 
 
-def describe_trial(trial: optuna.Trial, plan: Plan) -> None:
+def describe_trial(trial: optuna.Trial, plan: Plan, removed: Removal | None) -> None:
     """Say a trial's plan in words. To be called before the study is told of the trial."""
-    optuna_dashboard.save_note(trial, plan.describe())
+    said = [plan.describe(), *([removed.text] if removed else [])]
+    optuna_dashboard.save_note(trial, "\n\n".join(said))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..objectives.cost import Cost
 from ..objectives.outcome import Outcome
+from ..objectives.removal import Removal
 from ..spaces.plan import Plan
 
 PLAN = "plan"
@@ -20,6 +21,7 @@ WORKER = "worker"
 ACCURACY = "accuracy_percent"
 DROP = "drop_pp"
 SECONDS = "seconds"
+REMOVED = "removed"
 _COST = ("params", "params_effective", "macs", "flops_effective", "bops", "bytes")
 
 
@@ -27,6 +29,7 @@ class How(StrEnum):
     """How a trial came to its end."""
 
     EVALUATED = "evaluated"
+    SHARED = "shared"  # the network of an earlier trial at other bits: nothing was trained
     REPEATED = "repeated"  # the same plan was evaluated before
     BEATEN = "beaten"  # a feasible plan costs less, so it was not trained
     FAILED = "failed"
@@ -46,6 +49,7 @@ class Record:
         accuracy, drop: percent and percentage points on the search split; None if not trained.
         why: for trials that were not evaluated, the reason in words.
         seconds: stage -> duration.
+        removed: what its pruning removes; None if it prunes nothing.
     """
 
     number: int
@@ -56,6 +60,7 @@ class Record:
     drop: float | None = None
     why: str = ""
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    removed: Removal | None = None
 
     @property
     def is_scored(self) -> bool:
@@ -73,9 +78,11 @@ def count_trained(records: Iterable[Record]) -> int:
     return sum(record.took_training for record in records)
 
 
-def write_plan(trial: optuna.Trial, plan: Plan, cost: Cost) -> None:
-    """Note what a trial proposes and what that costs."""
+def write_plan(trial: optuna.Trial, plan: Plan, cost: Cost, removed: Removal | None) -> None:
+    """Note what a trial proposes, what that costs, and what its pruning removes."""
     trial.set_user_attr(PLAN, plan.to_json())
+    if removed is not None:
+        trial.set_user_attr(REMOVED, json.dumps(asdict(removed)))
     for name, value in cost.to_dict().items():
         trial.set_user_attr(name, value)
 
@@ -86,6 +93,13 @@ def write_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
     trial.set_user_attr(ACCURACY, outcome.accuracy)
     trial.set_user_attr(DROP, outcome.drop)
     trial.set_user_attr(SECONDS, json.dumps(dict(outcome.seconds)))
+
+
+def write_shared(trial: optuna.Trial, outcome: Outcome, earlier: Record) -> None:
+    """Note what scoring an earlier trial's network at other bits gave."""
+    write_outcome(trial, outcome)
+    trial.set_user_attr(HOW, How.SHARED)
+    trial.set_user_attr(WHY, f"the network of trial {earlier.number} at other bits")
 
 
 def write_repeat(trial: optuna.Trial, earlier: Record) -> None:
@@ -149,6 +163,7 @@ def _read(trial: FrozenTrial) -> Record:
         drop=drop,
         why=str(attrs.get(WHY, "")),
         seconds=MappingProxyType(json.loads(attrs.get(SECONDS, "{}"))),
+        removed=Removal(**json.loads(attrs[REMOVED])) if REMOVED in attrs else None,
     )
 
 

@@ -89,7 +89,7 @@ class Screen(Watcher):
         self.records, self.done = records, count_trained(records)
         if record.how is How.FAILED:
             self.console.print(f"[yellow]trial {record.number} failed[/]: {escape(record.why)}")
-        elif not self.console.is_terminal and record.how is How.EVALUATED:
+        elif not self.console.is_terminal and record.how in (How.EVALUATED, How.SHARED):
             self.console.print(self._line(record), soft_wrap=True, highlight=False)
 
     def finished(self) -> None:

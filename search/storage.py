@@ -172,9 +172,12 @@ def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
     study.set_user_attr(BASELINE, baseline.to_dict())
 
 
+_RECIPES = ("train", "fine_tune", "quantize")
+
+
 def identity(task: Task, space: Space) -> dict[str, Any]:
     """What must be the same for a study to go on: other results could not be compared."""
-    recipes = {name: asdict(getattr(task.recipes, name)) for name in ("train", "fine_tune")}
+    recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
     trained = task.weights is None
     recipes["baseline"] = asdict(task.recipes.baseline) if trained else {}
     return {

@@ -125,7 +125,10 @@ def plans_of(answer: Answer) -> Table:
     for verdict in answer.verdicts:
         record: Record | None = verdict.winner
         if record and record.plan:
-            table.add_row(verdict.budget.text, str(record.number), record.plan.describe())
+            said = Text(record.plan.describe())
+            if record.removed:
+                said.append(f"\n{record.removed.text}", style="dim")
+            table.add_row(verdict.budget.text, str(record.number), said)
     return table
 
 

@@ -11,11 +11,15 @@ from functools import cached_property
 from types import MappingProxyType
 
 from .landmarks import Landmarks
+from .rounding import WIDEST_MULTIPLE
 
 STEM = "stem"
 HEAD = "head"
 STAGE = "stage"
 """The first convolution, the linear layers behind the last one, and "stage1"... between."""
+
+WHOLE = "network"
+"""The place of choices that are made once."""
 
 ALL_GROUPS = "all groups"
 """What is left alone where no channel of a network can be cut."""
@@ -114,6 +118,11 @@ class Layer:
         per_channel: parameters per channel of a channelwise layer.
         fixed_params: parameters of an `OTHER` layer.
         stage: "stem", "stage1"..., "head".
+        weight_bits, activation_bits: of its weights, and of what it reads.
+        zeros: weights that are zero and stored as a mask.
+        normalises: the convolution whose output a batch norm alone reads, so that it can be
+            folded into it; empty for others.
+        kept: whether no technique may touch it.
     """
 
     name: str
@@ -129,6 +138,14 @@ class Layer:
     geometry: Geometry | None = None
     weight_bits: int = 32
     activation_bits: int = 32
+    zeros: int = 0
+    normalises: str = ""
+    kept: bool = False
+
+    @cached_property
+    def computes(self) -> bool:
+        """Whether it is a convolution or linear layer that runs."""
+        return self.op in (Op.CONV, Op.LINEAR) and self.positions > 0
 
     @cached_property
     def touches(self) -> tuple[str, ...]:
@@ -149,7 +166,8 @@ class Layer:
         """
         layer = object.__new__(Layer)
         layer.__dict__.update(self.__dict__)
-        layer.__dict__.pop("touches", None)  # which is remembered there
+        for remembered in ("touches", "computes"):
+            layer.__dict__.pop(remembered, None)
         layer.__dict__.update(changes)
         return layer
 
@@ -188,6 +206,21 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Cutting:
+    """How channels are cut from a trained network.
+
+    Attributes:
+        criterion: says which ones.
+        multiple: to which what stays is rounded, where a group is wide enough.
+        steps: in how many cuts, with training between.
+    """
+
+    criterion: str = "l1"
+    multiple: int = WIDEST_MULTIPLE
+    steps: int = 1
+
+
+@dataclass(frozen=True)
 class LeftAlone:
     """A place that a technique does not touch, and why."""
 
@@ -205,6 +238,7 @@ class Blueprint:
         groups: channel groups by name.
         left_alone: what nothing may touch, and why.
         landmarks: residual blocks, the tail and what no layer stands for.
+        cutting: how channels are cut from it once it is trained.
         scaled: share of the image's side -> the same network on smaller images.
     """
 
@@ -212,6 +246,7 @@ class Blueprint:
     groups: Mapping[str, Group] = field(default_factory=lambda: MappingProxyType({}))
     left_alone: tuple[LeftAlone, ...] = ()
     landmarks: Landmarks = field(default_factory=Landmarks)
+    cutting: Cutting = field(default_factory=Cutting)
     scaled: Mapping[float, "Blueprint"] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
     )

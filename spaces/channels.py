@@ -39,16 +39,6 @@ class _BoundedGroup(torch_pruning.Group):  # type: ignore[misc]
 torch_pruning.dependency.graph.Group = _BoundedGroup
 
 
-def kept_channels(size: int, share: float) -> int:
-    """How many of `size` channels stay when `share` of them (0 to 1) should.
-
-    Rounded to a multiple of 8 in wide groups and of 4 in middling ones, since odd widths give no
-    speed, and never to none.
-    """
-    multiple = 8 if size >= 64 else 4 if size >= 16 else 1
-    return min(size, max(multiple, round(size * share / multiple) * multiple))
-
-
 def find_groups(network: nn.Module, images: torch.Tensor) -> list[FoundGroup]:
     """The channel groups of a network but its class scores, in Torch-Pruning's order.
 

@@ -6,23 +6,8 @@ import torch
 from torch import nn
 
 from .blueprint import Blueprint
-from .channels import Importance, kept_channels, remove_channels
-from .criteria import CRITERIA
-from .kind import Kind, Surroundings, Value
-
-
-class CuttingKind(Kind):
-    """A kind that makes channel groups as small as it foretells; the least by L1 norm go."""
-
-    def apply(
-        self,
-        network: nn.Module,
-        blueprint: Blueprint,
-        chosen: Mapping[str, Value],
-        around: Surroundings,
-    ) -> nn.Module:
-        after, importance = self.foretell(blueprint, chosen), CRITERIA.get("l1").importance()
-        return cut(network, around.images, blueprint, after, importance)
+from .channels import Importance, remove_channels
+from .rounding import WIDEST_MULTIPLE, kept_channels
 
 
 def stages_with_groups(blueprint: Blueprint) -> Sequence[str]:
@@ -31,16 +16,19 @@ def stages_with_groups(blueprint: Blueprint) -> Sequence[str]:
     return tuple(stage for stage in blueprint.stages if stage in staged)
 
 
-def shrunk(blueprint: Blueprint, keep: Mapping[str, float]) -> Blueprint:
+def shrunk(
+    blueprint: Blueprint, keep: Mapping[str, float], multiple: int = WIDEST_MULTIPLE
+) -> Blueprint:
     """The blueprint with the groups of some stages cut down.
 
     Args:
         blueprint: what is cut.
         keep: stage -> the share of channels that stays, 0 to 1.
+        multiple: as in `kept_channels`.
     """
     return blueprint.resized(
         {
-            name: kept_channels(group.size, keep[group.stage])
+            name: kept_channels(group.size, keep[group.stage], multiple)
             for name, group in blueprint.groups.items()
             if group.stage in keep
         }
@@ -52,7 +40,7 @@ def cut(
     images: torch.Tensor,
     before: Blueprint,
     after: Blueprint,
-    importance: Importance,
+    importance: Importance | None,
 ) -> nn.Module:
     """Make a network of blueprint `before` one of blueprint `after`, in place."""
     keep = {

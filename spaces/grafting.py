@@ -146,6 +146,7 @@ def _placed(one: Graft) -> tuple[Layer, ...]:
         layer.but(
             name=join(one.name, layer.name),
             stage=one.stage,
+            normalises=layer.normalises and join(one.name, layer.normalises),
             reads=layer.reads.substitute(terms),
             writes=layer.writes.substitute(terms),
         )
@@ -165,11 +166,18 @@ def _assembled(
     for one in grafts:
         where = one.before or min(one.removes, key=order.__getitem__)
         at.setdefault(where, []).append(one.name)
+    ends = {name: _end(one) for one in grafts for name in one.removes}
     for layer in blueprint.layers:
         for name in at.get(layer.name, ()):
             yield from rows[name]
-        if layer.name not in removed:
-            yield layer
+        if layer.name in removed:
+            continue
+        yield layer.but(normalises=ends[layer.normalises]) if layer.normalises in ends else layer
+
+
+def _end(one: Graft) -> str:
+    """The convolution that a batch norm behind a part can be folded into; empty if none is."""
+    return one.piece.ends and join(one.name, one.piece.ends)
 
 
 def _writers(blueprint: Blueprint, removed: Iterable[str]) -> dict[str, int]:

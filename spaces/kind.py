@@ -5,7 +5,7 @@ blueprint. That the two agree is what makes costs known before training.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
@@ -28,17 +28,33 @@ class Phase(IntEnum):
     QUANTIZE = 3
 
 
+Examples = Sequence[tuple[torch.Tensor, torch.Tensor]]
+"""Batches of normalised training images, [batch, channels, height, width], and labels, [batch]."""
+
+
+def no_training(network: nn.Module, share: float) -> None:
+    """Leaves a network as it is: for whoever only wants to see its shape."""
+
+
 @dataclass(frozen=True)
 class Surroundings:
-    """What a kind may look at while it changes a network.
+    """What a kind may look at and use while it changes a network.
 
     Attributes:
         images: [2, channels, height, width], normalised; for tracing, only the shape matters.
-        calibration: batches of normalised training images, [batch, channels, height, width].
+        examples: training images on the network's device; without any, what needs them is left
+            out or done blindly, which is enough to see shapes.
+        tune: trains a network, in place, for this share of the epochs that its phase is given.
     """
 
     images: torch.Tensor
-    calibration: Sequence[torch.Tensor] = ()
+    examples: Examples = ()
+    tune: Callable[[nn.Module, float], None] = no_training
+
+    @property
+    def calibration(self) -> list[torch.Tensor]:
+        """The images of the examples."""
+        return [images for images, _ in self.examples]
 
 
 class Kind(ABC):
@@ -52,6 +68,9 @@ class Kind(ABC):
         phase: when it acts. Kinds of one phase act in the order of their registration.
         neutral: the option that changes nothing; plans leave it out.
         has_sites: whether it can be chosen per site too, and not per stage alone.
+        trains: whether it trains the network while it acts.
+        tunes: kinds whose choices it says the manner of; where a plan has none of theirs, it means
+            nothing and is left out.
     """
 
     name: ClassVar[str]
@@ -59,6 +78,8 @@ class Kind(ABC):
     phase: ClassVar[Phase]
     neutral: ClassVar[Value]
     has_sites: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
+    tunes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def default_options(self) -> tuple[Value, ...]:
@@ -75,6 +96,10 @@ class Kind(ABC):
         Raises:
             PlanError or UnknownName: it is not one; the message says what is.
         """
+
+    def extra(self, value: Value) -> str:
+        """The extra of Paredown that must be installed for this option; empty if none."""
+        return ""
 
     @abstractmethod
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:

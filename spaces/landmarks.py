@@ -127,14 +127,15 @@ class Landmarks:
 def find_landmarks(flow: Flow) -> Landmarks:
     """Read the landmarks off a run."""
     return Landmarks(
-        normalised=MappingProxyType(_normalised(flow)),
+        normalised=MappingProxyType(find_normalised(flow)),
         blocks=tuple(_blocks(flow)),
         tail=_tail(flow),
         uncounted=tuple(_uncounted(flow)),
     )
 
 
-def _normalised(flow: Flow) -> dict[str, str]:
+def find_normalised(flow: Flow) -> dict[str, str]:
+    """Convolution -> the batch norm that alone reads its output; both run once."""
     convs = {c.writes: c.name for c in flow.calls if isinstance(c.module, nn.Conv2d)}
     norms = {c.name: c.reads for c in flow.calls if isinstance(c.module, _BatchNorm)}
     runs = _runs(flow)

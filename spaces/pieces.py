@@ -1,14 +1,17 @@
 """A new part of a network, as the layers and channel groups that it brings along."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from .blueprint import Blueprint, Channels, Group, Layer
+from .dataflow import Flow, watch
 from .grouping import trace_with_groups
+from .landmarks import find_normalised
 from .names import relative
+from .scales import with_folds
 from .tracing import trace
 
 
@@ -22,12 +25,15 @@ class Piece:
             behind a channel shuffle, so that none may be made.
         writes: its output in terms of its groups: one group, several concatenated, or fixed.
         inner: the channel groups that live inside, the output's among them.
+        ends: the convolution that writes its output as it is, if one does alone: a batch norm
+            behind the part can be folded into it.
     """
 
     layers: tuple[Layer, ...]
     reads: str
     writes: Channels
     inner: tuple[Group, ...]
+    ends: str = ""
 
     @property
     def is_tied(self) -> bool:
@@ -53,8 +59,11 @@ def take_apart(
     with torch.device("meta"):
         probe = _Probe(make(), in_channels, out_channels)
     images = torch.zeros(2, 1, *size, device="meta")
+    flow = watch(probe, images)
+    folds, ends = find_normalised(flow), _end(flow)
     if not cuttable:
-        return Piece(_own_layers(trace(probe, images)), "", Channels(out_channels), ())
+        traced = trace(probe, images)
+        return Piece(_own_layers(traced, folds), "", Channels(out_channels), (), ends)
     traced = trace_with_groups(probe, images, part=True)
     into, out = traced.layer("before").writes, traced.layer("after").reads
     reads = into.group
@@ -62,7 +71,7 @@ def take_apart(
         traced = traced.frozen({*into.groups, *out.groups})
         out = traced.layer("after").reads
     return Piece(
-        layers=_own_layers(traced),
+        layers=_own_layers(traced, folds),
         reads=reads,
         writes=_renamed(out),
         inner=tuple(
@@ -70,18 +79,31 @@ def take_apart(
             for name, group in traced.groups.items()
             if name != reads
         ),
+        ends=ends,
     )
 
 
-def _own_layers(traced: Blueprint) -> tuple[Layer, ...]:
+def _end(flow: Flow) -> str:
+    """The convolution whose output the probe behind the part reads, if it alone does."""
+    value = next(call.reads for call in flow.calls if call.name == "after")
+    convs = [
+        call.name
+        for call in flow.calls
+        if call.writes == value and isinstance(call.module, nn.Conv2d) and call.name != "before"
+    ]
+    alone = len(convs) == 1 and len(flow.readers(value)) == 1
+    return relative(convs[0], "part") if alone else ""
+
+
+def _own_layers(traced: Blueprint, folds: Mapping[str, str]) -> tuple[Layer, ...]:
     return tuple(
-        replace(
-            layer,
+        layer.but(
             name=relative(layer.name, "part"),
             reads=_renamed(layer.reads),
             writes=_renamed(layer.writes),
+            normalises=relative(layer.normalises, "part"),
         )
-        for layer in traced.layers
+        for layer in with_folds(traced.layers, folds)
         if layer.name not in ("before", "after")
     )
 

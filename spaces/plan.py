@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -65,7 +65,18 @@ class Plan:
                     choices.append(Choice(kind_name, place, value))
         if faults:
             raise PlanError("the plan has faults: " + "; ".join(faults))
-        return cls(tuple(sorted(choices)))
+        return cls.with_meaning(choices)
+
+    @classmethod
+    def with_meaning(cls, choices: Iterable[Choice]) -> "Plan":
+        """The plan of choices that are not neutral, those left out that mean nothing.
+
+        A criterion means nothing where nothing is pruned.
+        """
+        made = list(choices)
+        present = {choice.kind for choice in made}
+        kept = (choice for choice in made if _means_something(choice.kind, present))
+        return cls(tuple(sorted(kept)))
 
     def chosen(self, kind: str) -> dict[str, Value]:
         """What is chosen of one kind, by place; neutral places left out."""
@@ -74,7 +85,13 @@ class Plan:
     def through(self, phase: Phase) -> "Plan":
         """The part of the plan that is done by the end of a phase: what plans can share."""
         kept = (choice for choice in self.choices if KINDS.get(choice.kind).phase <= phase)
-        return Plan(tuple(kept))
+        return Plan.with_meaning(kept)
+
+    @property
+    def trains_at_last(self) -> bool:
+        """Whether its last phase trains too, and does not just round."""
+        kinds = (KINDS.get(choice.kind) for choice in self.choices)
+        return any(kind.trains and kind.phase is Phase.QUANTIZE for kind in kinds)
 
     @property
     def key(self) -> str:
@@ -125,6 +142,11 @@ class Plan:
     def _kinds(self) -> Iterator[str]:
         present = {choice.kind for choice in self.choices}
         return (kind.name for kind in KINDS if kind.name in present)
+
+
+def _means_something(kind: str, present: Container[str]) -> bool:
+    tuned = KINDS.get(kind).tunes
+    return not tuned or any(other in present for other in tuned)
 
 
 def _words(kind: str, by_place: Mapping[str, Value]) -> str:

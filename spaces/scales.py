@@ -1,6 +1,6 @@
 """A network on smaller images: what changes is how many pixels its layers compute."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
-from .blueprint import Blueprint, LeftAlone
+from .blueprint import Blueprint, Layer, LeftAlone
 from .dataflow import watch
-from .landmarks import Landmarks, find_landmarks
+from .landmarks import Landmarks, find_landmarks, find_normalised
 from .tracing import trace
 
 SCALES = (0.875, 0.75, 0.625, 0.5)
@@ -28,13 +28,23 @@ def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
     Raises:
         ModelError: as `trace`.
     """
-    layers = trace(network, images).layers
-    landmarks = find_landmarks(watch(network, images))
+    flow = watch(network, images)
+    layers = with_folds(trace(network, images).layers, find_normalised(flow))
+    landmarks = find_landmarks(flow)
     uncounted = (
         LeftAlone("counts", one.module or "the network", f"no layer stands for its {one.op}")
         for one in landmarks.uncounted
     )
     return Blueprint(layers, left_alone=tuple(uncounted), landmarks=landmarks)
+
+
+def with_folds(layers: Iterable[Layer], normalised: Mapping[str, str]) -> tuple[Layer, ...]:
+    """Layers whose batch norms know which convolution they can be folded into."""
+    convs = {norm: conv for conv, norm in normalised.items()}
+    return tuple(
+        layer.but(normalises=convs[layer.name]) if layer.name in convs else layer
+        for layer in layers
+    )
 
 
 def _as_tried(smaller: Landmarks, whole: Landmarks) -> Landmarks:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .blueprint import Blueprint, Channels, Geometry, Layer, LeftAlone, Op
+from .keeping import TO_BE_KEPT
 from .landmarks import ResidualBlock, Shortcut
 
 
@@ -187,6 +188,8 @@ def _site_of(blueprint: Blueprint, block: ResidualBlock) -> BlockSite:
 
 def _why_not(layer: Layer) -> str:
     geometry = layer.geometry
+    if layer.kept:
+        return TO_BE_KEPT
     if geometry is None or not layer.positions:
         return "it never runs"
     if min(geometry.kernel) < 3:
@@ -206,6 +209,8 @@ def _why_not(layer: Layer) -> str:
 
 def _why_not_block(blueprint: Blueprint, block: ResidualBlock) -> str:
     site = _site_of(blueprint, block)
+    if any(blueprint.layer(name).kept for name in blueprint.under(block.name)):
+        return TO_BE_KEPT
     if site.output_size != block.output_size:
         return f"its images shrink from {block.input_size} to {block.output_size} pixels"
     return ""

@@ -5,14 +5,15 @@ import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Protocol
 
 from ..errors import PlanError, nearest_names
+from ..extras import require_extra
 from .apply import foretell
-from .blueprint import Blueprint, LeftAlone
+from .blueprint import WHOLE, Blueprint, LeftAlone
 from .kind import Kind, Phase, Value
 from .kinds import KINDS
 from .plan import Choice, Plan
@@ -22,11 +23,12 @@ _LOOKED_AT = 100
 
 
 class Grain(StrEnum):
-    """How finely the choices are made that can be made for single sites."""
+    """How finely choices are made: once for the network, per stage, or per site where there are."""
 
+    NETWORK = "network"
     STAGE = "stage"
     SITE = "site"
-    BOTH = "both"
+    BOTH = "both"  # per stage and per site
 
 
 class Suggests(Protocol):
@@ -37,16 +39,37 @@ class Suggests(Protocol):
 
 @dataclass(frozen=True)
 class Dimension:
-    """One decision to take: a kind, a place and the options there, the neutral one first."""
+    """One decision to take: a kind, a place and the options there, the neutral one first.
+
+    Attributes:
+        reach: option -> the places where it acts, if that is not the decision's own place alone.
+    """
 
     kind: str
     place: str
     options: tuple[Value, ...]
+    reach: Mapping[Value, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
         """The name of Optuna's parameter: "stage1.block"."""
         return f"{self.place}.{self.kind}"
+
+    def places(self, value: Value) -> tuple[str, ...]:
+        """Where an option acts; nowhere, if it is neutral."""
+        return () if value == KINDS.get(self.kind).neutral else self.reach.get(value, (self.place,))
+
+    @property
+    def all_places(self) -> set[str]:
+        """Every place that some option reaches."""
+        return {place for places in self.reach.values() for place in places} or {self.place}
+
+    def option_of(self, chosen: Mapping[str, Value]) -> Value:
+        """The option that a plan takes here: place -> what it chooses of this kind."""
+        if not self.reach:
+            return chosen.get(self.place, KINDS.get(self.kind).neutral)
+        alike = (v for v, places in self.reach.items() if chosen == dict.fromkeys(places, v))
+        return next(alike, KINDS.get(self.kind).neutral)
 
 
 @dataclass(frozen=True)
@@ -68,7 +91,7 @@ class Space:
         cls,
         blueprint: Blueprint,
         options: Mapping[str, Sequence[Value]] | None = None,
-        per: Grain = Grain.STAGE,
+        per: Grain | Mapping[str, Grain] = Grain.STAGE,
     ) -> "Space":
         """The space over a network.
 
@@ -76,8 +99,8 @@ class Space:
             blueprint: with channel groups (`tracing.trace_with_groups`).
             options: kind -> the options to search; a kind that is not named keeps its defaults,
                 one with no options is not searched.
-            per: whether kinds that have sites are chosen per stage, per site, or both; what is
-                said of a site goes before what is said of its stage.
+            per: how finely choices are made, of all kinds or by kind; what is said of a site goes
+                before what is said of its stage.
 
         Raises:
             UnknownName, PlanError: a kind or an option that there is not.
@@ -89,10 +112,23 @@ class Space:
         dimensions, left_alone = list[Dimension](), list(blueprint.left_alone)
         for kind in KINDS:
             values = tuple(given.get(kind.name, kind.default_options()))
-            dimensions += _dimensions(blueprint, kind, values, per)
+            grain = per if isinstance(per, Grain) else per.get(kind.name, Grain.STAGE)
+            dimensions += _dimensions(blueprint, kind, values, grain)
             if any(value != kind.neutral for value in values):
                 left_alone += kind.left_alone(blueprint, values)
         return cls(blueprint, tuple(dimensions), tuple(left_alone))
+
+    def require(self) -> None:
+        """See that everything is installed that some plan needs.
+
+        Raises:
+            InputError: an extra is missing; the message says how to install it.
+        """
+        for dimension in self.dimensions:
+            for option in dimension.options:
+                extra = KINDS.get(dimension.kind).extra(option)
+                if extra:
+                    require_extra(extra, f"{dimension.kind} {option}")
 
     def look_ahead(self) -> "Space":
         """Look at every option alone and at some together, so that costing is arithmetic after it.
@@ -124,19 +160,16 @@ class Space:
 
     def plan(self, params: Mapping[str, Value]) -> Plan:
         """The plan of a trial's parameters, one option for each dimension's name."""
-        choices = (
-            Choice(d.kind, d.place, params[d.name])
+        return Plan.with_meaning(
+            Choice(d.kind, place, params[d.name])
             for d in self.dimensions
-            if params[d.name] != KINDS.get(d.kind).neutral
+            for place in d.places(params[d.name])
         )
-        return Plan(tuple(sorted(choices)))
 
     def params(self, plan: Plan) -> dict[str, Value]:
         """A plan as a trial's parameters: the inverse of `plan`."""
-        said = {(choice.kind, choice.place): choice.value for choice in plan.choices}
-        return {
-            d.name: said.get((d.kind, d.place), KINDS.get(d.kind).neutral) for d in self.dimensions
-        }
+        said = {kind: plan.chosen(kind) for kind in {choice.kind for choice in plan.choices}}
+        return {d.name: d.option_of(said.get(d.kind, {})) for d in self.dimensions}
 
     def sample(self, rng: random.Random) -> Plan:
         """A plan drawn evenly."""
@@ -173,6 +206,18 @@ class Space:
                 plans.append(self.plan(base | changed))
         return [plan for plan in dict.fromkeys(plans) if not self._faults(plan)]
 
+    def at_other_bits(self, plan: Plan) -> list[Plan]:
+        """The same trained network at each bit-width, everywhere at once; none of it trains.
+
+        Where a place does not offer a width, it takes the nearest wider one that it does.
+        """
+        rounding = [d for d in self.dimensions if _is_last(d) and not KINDS.get(d.kind).trains]
+        base, plans = self.params(plan.through(Phase.PRUNE)), list[Plan]()
+        for option in dict.fromkeys(option for d in rounding for option in d.options):
+            narrowest = {d.name: _up_to(option, d.options, rounding) for d in rounding}
+            plans.append(self.plan(base | narrowest))
+        return [other for other in dict.fromkeys(plans) if other != plan]
+
     def check(self, plan: Plan) -> None:
         """See that a plan lies in the space.
 
@@ -197,14 +242,18 @@ class Space:
 
     def _faults(self, plan: Plan) -> list[str]:
         """What a plan says where there is nothing to decide, and what is no option there."""
-        places = {(d.kind, d.place) for d in self.dimensions}
-        strangers = [c for c in plan.choices if (c.kind, c.place) not in places]
         params = self.params(plan)
-        return [*map(self._stranger, strangers)] + [
+        reached = {(d.kind, place) for d in self.dimensions for place in d.all_places}
+        faults = [self._stranger(c) for c in plan.choices if (c.kind, c.place) not in reached]
+        faults += [
             f"{d.kind}.{d.place}: {params[d.name]} is not among {', '.join(map(str, d.options))}"
             for d in self.dimensions
             if params[d.name] not in d.options
         ]
+        if not faults and self.plan(params) != plan:
+            kinds = dict.fromkeys(d.kind for d in self.dimensions if d.reach)
+            faults = [f"{', '.join(kinds)}: this space decides once for the whole network"]
+        return faults
 
     def _stranger(self, choice: Choice) -> str:
         known = [d.place for d in self.dimensions if d.kind == choice.kind]
@@ -212,6 +261,15 @@ class Space:
             return f"{choice.kind}.{choice.place}: this space has no choice of {choice.kind}"
         near = nearest_names(choice.place, known)
         return f"{choice.kind}.{choice.place}: no such place; {near}"
+
+
+def _up_to(option: Value, offered: Sequence[Value], all_of: Sequence[Dimension]) -> Value:
+    """The last of what is offered that comes no later than an option in the longest list."""
+    longest = max((d.options for d in all_of), key=len)
+    if option in offered or option not in longest:
+        return option if option in offered else offered[0]
+    earlier = [other for other in longest[: longest.index(option)] if other in offered]
+    return earlier[-1] if earlier else offered[0]
 
 
 def _is_last(dimension: Dimension) -> bool:
@@ -222,6 +280,13 @@ def _dimensions(
     blueprint: Blueprint, kind: Kind, values: Sequence[Value], per: Grain
 ) -> Iterator[Dimension]:
     where = {value: _places(blueprint, kind, value, per) for value in values}
+    if per is Grain.NETWORK and any(len(places) > 1 for places in where.values()):
+        fitting = [value for value in values if where[value]]
+        keeps = [kind.neutral] if kind.neutral in values or not fitting else []
+        reach = {value: tuple(where[value]) for value in fitting}
+        if fitting:
+            yield Dimension(kind.name, WHOLE, tuple(dict.fromkeys([*keeps, *fitting])), reach)
+        return
     known = [*blueprint.stages, *(place for places in where.values() for place in places)]
     for place in dict.fromkeys(known):
         fitting = [value for value in values if value != kind.neutral and place in where[value]]
@@ -235,7 +300,7 @@ def _places(blueprint: Blueprint, kind: Kind, value: Value, per: Grain) -> list[
     if value == kind.neutral:
         return []
     stages = not kind.has_sites or per is not Grain.SITE
-    sites = kind.has_sites and per is not Grain.STAGE
+    sites = kind.has_sites and per in (Grain.SITE, Grain.BOTH)
     return [
         *(kind.places(blueprint, value) if stages else ()),
         *(kind.sites(blueprint, value) if sites else ()),

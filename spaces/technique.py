@@ -13,6 +13,7 @@ class Technique:
         replaces: what it acts on.
         saves: what it typically saves there.
         paper, link: what it comes from and where to read it; empty if it is common knowledge.
+        extra: of Paredown that must be installed; empty if none.
     """
 
     name: str
@@ -21,3 +22,4 @@ class Technique:
     saves: str
     paper: str = ""
     link: str = ""
+    extra: str = ""

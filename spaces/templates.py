@@ -44,7 +44,7 @@ def resized(template: Piece, part: nn.Module, in_channels: int, out_channels: in
     if writes is None:
         return None
     inner = tuple(replace(group, size=sizes[group.name]) for group in template.inner)
-    return Piece(tuple(layers), template.reads, writes, inner)
+    return Piece(tuple(layers), template.reads, writes, inner, template.ends)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..errors import ModelError
 from .blueprint import Blueprint, Channels, Geometry, Layer, Op
+from .held_zeros import STORED_ZEROS
 from .stages import with_stages
 
 
@@ -151,12 +152,12 @@ def _conv(seen: _Sighting, module: nn.Conv2d) -> Layer:
 
 
 def _with_bits(layer: Layer, module: nn.Module) -> Layer:
-    # Quantized layers carry their widths; see spaces.quantization.
-    weight_bits = getattr(module, "weight_bits", 32)
+    # Quantized and sparse layers say so themselves; see spaces.quantized and spaces.held_zeros.
     return replace(
         layer,
-        weight_bits=weight_bits,
+        weight_bits=getattr(module, "weight_bits", 32),
         activation_bits=getattr(module, "activation_bits", 32),
+        zeros=getattr(module, STORED_ZEROS, 0),
     )
 
 

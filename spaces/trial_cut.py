@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from .blueprint import Blueprint, Layer
-from .channels import kept_channels, remove_channels, silence_channels
+from .channels import remove_channels, silence_channels
 from .found_groups import FoundGroup, with_groups
+from .rounding import kept_channels
 from .tracing import on_meta, trace
 
 _TOLERANCE = 1e-3

@@ -3,12 +3,17 @@
 from ..blocks import Blocks
 from ..kind import Kind, Phase
 from ..registry import Registry
+from .bits import Bits
+from .criterion import CriterionKind
 from .depth import Depth
 from .head import Head
 from .neck import Neck
 from .pruning import Pruning
-from .quantization import Bits
+from .quantizer import QuantizerKind
 from .resolution import Resolution
+from .rounding import Rounding
+from .sparsity import Sparsity
+from .steps import Steps
 from .trunk import Trunk
 from .width import Width
 
@@ -20,8 +25,13 @@ KINDS.register(Head())
 KINDS.register(Trunk())
 KINDS.register(Width())
 KINDS.register(Blocks())
+KINDS.register(CriterionKind())
+KINDS.register(Rounding())
+KINDS.register(Steps())
 KINDS.register(Pruning())
+KINDS.register(Sparsity())
 KINDS.register(Bits())
+KINDS.register(QuantizerKind())
 
 
 def kinds_of(phase: Phase) -> list[Kind]:

@@ -6,16 +6,22 @@ https://arxiv.org/abs/2301.12900). The ratio is the share of a stage's channels 
 they are gone from the tensors, not zeroed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from torch import nn
 
 from ..blueprint import Blueprint
-from ..cutting import CuttingKind, shrunk, stages_with_groups
+from ..criteria import CRITERIA
+from ..cutting import shrunk, stages_with_groups
 from ..fraction import parse_fraction
-from ..kind import Phase, Value
+from ..kind import Kind, Phase, Surroundings, Value
 from ..technique import Technique
 
+_BETWEEN = 0.25
+"""The share of the fine-tuning that comes between two cuts; all of it comes after the last."""
 
-class Pruning(CuttingKind):
+
+class Pruning(Kind):
     """The share of a stage's channels that is removed after training."""
 
     name = "prune"
@@ -43,4 +49,37 @@ class Pruning(CuttingKind):
         return stages_with_groups(blueprint)
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
-        return shrunk(blueprint, {stage: 1 - float(ratio) for stage, ratio in chosen.items()})
+        return _shrunk(blueprint, chosen, 1.0)
+
+    def apply(
+        self,
+        network: nn.Module,
+        blueprint: Blueprint,
+        chosen: Mapping[str, Value],
+        around: Surroundings,
+    ) -> nn.Module:
+        criterion = CRITERIA.get(blueprint.cutting.criterion)
+        before = blueprint
+        for after in _steps(blueprint, chosen):
+            if before is not blueprint:
+                around.tune(network, _BETWEEN)
+            network = criterion.cut(network, before, after, around)
+            before = after
+        return network
+
+
+def _steps(blueprint: Blueprint, chosen: Mapping[str, Value]) -> Iterator[Blueprint]:
+    """What the network is after each cut; every cut removes about as many channels."""
+    steps = blueprint.cutting.steps
+    before = blueprint
+    for step in range(1, steps + 1):
+        after = _shrunk(blueprint, chosen, step / steps)
+        if step == steps or after.sizes != before.sizes:
+            yield after
+        before = after
+
+
+def _shrunk(blueprint: Blueprint, chosen: Mapping[str, Value], share: float) -> Blueprint:
+    """The blueprint after this share of the removal."""
+    keep = {stage: 1 - share * float(ratio) for stage, ratio in chosen.items()}
+    return shrunk(blueprint, keep, blueprint.cutting.multiple)

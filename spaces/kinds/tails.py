@@ -5,6 +5,7 @@ from collections import OrderedDict
 from torch import nn
 
 from ..blueprint import Blueprint, Channels
+from ..keeping import TO_BE_KEPT
 from ..landmarks import Tail
 from ..replacing import replace_module
 
@@ -31,6 +32,8 @@ def why_no_tail(blueprint: Blueprint) -> str:
         return f"its head calls functions that no module stands for ({calls})"
     if tail.fixed:
         return "its forward pass reshapes to a fixed number of features"
+    if any(blueprint.layer(name).kept for name in tail.linears):
+        return TO_BE_KEPT
     if not tail.pools:
         return "no pooling module stands in front of its linear layers"
     return ""

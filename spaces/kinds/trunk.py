@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from ..blueprint import STEM, Blueprint, LeftAlone, Op
-from ..cutting import CuttingKind
 from ..kind import Phase, Value
 from ..sites import find_blocks
 from ..technique import Technique
+from .cutting import CuttingKind
 from .named import NamedKind
 
 _EXPANSION = 6

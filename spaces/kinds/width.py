@@ -8,10 +8,11 @@ largest by L1 norm with their weights, not new ones.
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..blueprint import Blueprint
-from ..cutting import CuttingKind, shrunk, stages_with_groups
+from ..cutting import shrunk, stages_with_groups
 from ..fraction import parse_fraction
 from ..kind import Phase, Value
 from ..technique import Technique
+from .cutting import CuttingKind
 
 
 class Width(CuttingKind):

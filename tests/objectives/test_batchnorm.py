@@ -56,7 +56,7 @@ def test_statistics_are_those_of_the_images(make_images: MakeImages) -> None:
     conv = network.get_submodule("conv1")
     with torch.no_grad():
         everything = conv(PLAIN(images.images))
-        batches = [conv(batch) for batch in first_batches(network, images, PLAIN, 8)]
+        batches = [conv(batch) for batch, _ in first_batches(network, images, PLAIN, 8)]
     assert [len(batch) for batch in batches] == [128, 128]
     recalibrate_batchnorm(network, images, PLAIN)
     mean, var = statistics(norm_of(network))
@@ -70,7 +70,7 @@ def test_statistics_are_those_of_the_images(make_images: MakeImages) -> None:
 def test_only_the_batches_asked_for_count(make_images: MakeImages) -> None:
     images, network = make_images(400), resnet8()
     with torch.no_grad():
-        (batch,) = first_batches(network, images, PLAIN, 1)
+        ((batch, _),) = first_batches(network, images, PLAIN, 1)
         expected = network.get_submodule("conv1")(batch)
     recalibrate_batchnorm(network, images, PLAIN, batches=1)
     mean, var = statistics(norm_of(network))
@@ -146,9 +146,9 @@ def test_first_batches_are_the_same_every_time(
 ) -> None:
     images, network = make_images(count), resnet8()
     torch.manual_seed(1)
-    one = first_batches(network, images, PLAIN, 3)
+    one = [batch for batch, _ in first_batches(network, images, PLAIN, 3)]
     torch.manual_seed(2)
-    two = first_batches(network, images, PLAIN, 3)
+    two = [batch for batch, _ in first_batches(network, images, PLAIN, 3)]
     assert [len(batch) for batch in one] == sizes
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert one[0].dtype == torch.float32

@@ -168,7 +168,7 @@ def test_mixed_bits_of_a_plan_follow_the_formula() -> None:
     expected = by_formula(network, images, lambda name: bits[name.partition(".")[0]])
     blueprint = blueprint_of("resnet20", 32)
     assert count(foretell(blueprint, plan)) == expected
-    around = Surroundings(images, [images])
+    around = Surroundings(images, [(images, torch.zeros(len(images), dtype=torch.long))])
     changed = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around)
     assert measure(changed, images) == expected
 
@@ -202,7 +202,13 @@ def test_plans_of_all_kinds_cost_what_their_networks_cost() -> None:
     plan = space.sample(random.Random(3))
     changed = copy.deepcopy(network)
     for phase in Phase:
-        changed = apply_phase(changed, blueprint, plan, phase, Surroundings(images, [images]))
+        changed = apply_phase(
+            changed,
+            blueprint,
+            plan,
+            phase,
+            Surroundings(images, [(images, torch.zeros(len(images), dtype=torch.long))]),
+        )
     quantized = plan.chosen("bits")
     stages = {layer.name: layer.stage for layer in foretell(blueprint, plan).layers}
     expected = by_formula(

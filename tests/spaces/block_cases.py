@@ -9,9 +9,10 @@ from typing import NamedTuple
 import torch
 from paredown.spaces.blocks import find_family, variants
 from paredown.spaces.blueprint import Blueprint, Geometry
-from paredown.spaces.channels import kept_channels, remove_channels, silence_channels
+from paredown.spaces.channels import remove_channels, silence_channels
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.landmarks import Shortcut
+from paredown.spaces.rounding import kept_channels
 from paredown.spaces.sites import BlockSpec, ConvSpec, Spec
 from paredown.spaces.tracing import trace
 from torch import nn

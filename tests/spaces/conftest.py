@@ -87,7 +87,8 @@ def carry_out() -> Callable[..., nn.Module]:
     ) -> nn.Module:
         changed = copy.deepcopy(network)
         for phase in Phase:
-            around = Surroundings(images, calibration=[images])
+            labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
+            around = Surroundings(images, [(images, labels)])
             changed = apply_phase(changed, blueprint, plan, phase, around)
         return changed
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.spaces.blueprint import Channels
 from paredown.spaces.channel_pad import ChannelPad
-from paredown.spaces.channels import find_groups, kept_channels
+from paredown.spaces.channels import find_groups
 from paredown.spaces.found_groups import share_channels
+from paredown.spaces.rounding import kept_channels
 from torch import nn
 
 sizes = st.integers(1, 4096)

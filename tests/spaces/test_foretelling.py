@@ -92,7 +92,7 @@ def test_the_baseline_stays_as_it_is(assert_as_foretold: Callable[..., nn.Module
 def test_phases_build_up_to_the_plan() -> None:
     network, images, blueprint = real("resnet20", 32)
     plan = Space.of(blueprint).uniform(1)
-    around = Surroundings(images, [images])
+    around = Surroundings(images, [(images, torch.zeros(len(images), dtype=torch.long))])
     changed = copy.deepcopy(network)
     for phase in Phase:
         changed = apply_phase(changed, blueprint, plan, phase, around)

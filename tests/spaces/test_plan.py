@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from paredown.errors import PlanError
 from paredown.spaces.blocks import FAMILIES
 from paredown.spaces.kind import Phase
-from paredown.spaces.kinds.quantization import BIT_WIDTHS
 from paredown.spaces.plan import Plan
+from paredown.spaces.quantization.widths import shipped_widths
 
 PLACES = ("stem", "stage1", "stage2", "stage3", "head")
 NEUTRAL = {"width": 1.0, "block": "original", "prune": 0.0, "bits": "w32a32"}
@@ -23,7 +23,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "width": st.floats(0, 1, exclude_min=True),
     "block": st.sampled_from(["original", *FAMILIES.names]),
     "prune": st.floats(0, 1, exclude_max=True),
-    "bits": st.sampled_from(BIT_WIDTHS.names),
+    "bits": st.sampled_from([width.name for width in shipped_widths()]),
 }
 Chosen = dict[str, dict[str, Any]]
 chosen = st.fixed_dictionaries(

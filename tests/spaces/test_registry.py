@@ -7,8 +7,8 @@ from paredown.errors import InputError, UnknownName
 from paredown.spaces.criteria import CRITERIA
 from paredown.spaces.kind import Phase
 from paredown.spaces.kinds import KINDS, kinds_of
-from paredown.spaces.kinds.quantization import BIT_WIDTHS
 from paredown.spaces.models import MODELS
+from paredown.spaces.quantization.widths import shipped_widths
 from paredown.spaces.registry import Registry
 
 
@@ -93,15 +93,22 @@ def test_default_options_are_canonical_and_begin_with_the_neutral_one() -> None:
         assert len(set(options)) == len(options)
         assert all(kind.parse(option) == option for option in options)
     alone = {kind.name for kind in KINDS if len(kind.default_options()) == 1}
-    assert alone == {"resolution", "neck", "trunk"}  # searched where a study asks for them
+    manners = {"criterion", "round", "steps", "quantizer"}
+    assert (
+        alone == {"resolution", "neck", "trunk", "sparse"} | manners
+    )  # searched where a study asks for them
 
 
 def test_kinds_act_phase_after_phase() -> None:
     structure = ["resolution", "depth", "neck", "head", "trunk", "width", "block"]
-    assert [kind.name for kind in KINDS] == [*structure, "prune", "bits"]
+    assert [kind.name for kind in KINDS] == [
+        *structure,
+        *("criterion", "round", "steps", "prune", "sparse"),
+        *("bits", "quantizer"),
+    ]
     assert [kind.name for phase in Phase for kind in kinds_of(phase)] == list(KINDS.names)
 
 
 def test_bit_widths_are_named_for_their_bits() -> None:
-    for width in BIT_WIDTHS:
+    for width in shipped_widths():
         assert width.name == f"w{width.weights}a{width.activations}"

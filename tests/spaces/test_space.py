@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from paredown.errors import PlanError
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Value
-from paredown.spaces.kinds.quantization import BIT_WIDTHS
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
@@ -79,14 +78,17 @@ def test_offers_what_a_cifar_resnet_can_take() -> None:
     expected |= {f"{stage}.width": (1.0, 0.75, 0.5, 0.25) for stage in stages}
     expected |= {"stem.block": of_stem} | {f"{stage}.block": of_stages for stage in stages}
     expected |= {f"{stage}.prune": (0.0, 0.25, 0.5) for stage in stages}
-    expected |= {f"{stage}.bits": BIT_WIDTHS.names for stage in ("stem", *stages, "head")}
+    bits = ("w32a32", "w16a16", "w8a8", "w4a8")
+    # The first and the last layer get 8 bits or more, and are alone in their stages.
+    offered_bits = {"stem": bits[:3]} | dict.fromkeys(stages, bits) | {"head": bits[:3]}
+    expected |= {f"{stage}.bits": options for stage, options in offered_bits.items()}
     assert offered == expected
     assert list(offered) == list(expected)
 
 
 def test_size_is_the_product() -> None:
     depths, widths, blocks = 2**3, 4**3, 5 * 9**3
-    assert space_of("resnet20").size == depths * widths * blocks * 3**3 * len(BIT_WIDTHS) ** 5
+    assert space_of("resnet20").size == depths * widths * blocks * 3**3 * 4**3 * 3**2
     assert Space.of(space_of("resnet20").blueprint, NOTHING).size == 1
     assert restricted(**(NOTHING | {"prune": (0.0, 0.3)})).size == 2**3
 

@@ -1,0 +1,26 @@
+"""Optional parts, which are imported only when they are needed."""
+
+from importlib.util import find_spec
+
+from .errors import InputError
+
+PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "nni": ("nni",)}
+"""Extra -> the packages that it brings, as they are imported."""
+
+
+def require_extra(extra: str, what: str) -> None:
+    """See that an extra is installed.
+
+    Args:
+        extra: a name in `PACKAGES`.
+        what: needs it, for the message.
+
+    Raises:
+        InputError: it is not; the message says how to install it.
+    """
+    missing = [package for package in PACKAGES[extra] if find_spec(package) is None]
+    if missing:
+        raise InputError(
+            f"{what} needs {' and '.join(missing)}, which is not installed: "
+            f"pip install 'paredown[{extra}]' brings it"
+        )

@@ -1,0 +1,17 @@
+"""Pruning criteria: which channels of a group matter least. One file each."""
+
+from ..registry import Registry
+from .bn_scale import BatchNormScale
+from .chance import Chance
+from .criterion import Criterion, Ranking
+from .fpgm import Fpgm
+from .hessian import Hessian
+from .lamp import Lamp
+from .magnitude import L1, L2
+from .taylor import Taylor
+
+CRITERIA: Registry[Criterion] = Registry("pruning criterion", see="paredown techniques")
+for _criterion in (L1(), L2(), BatchNormScale(), Fpgm(), Lamp(), Taylor(), Hessian(), Chance()):
+    CRITERIA.register(_criterion)
+
+__all__ = ["CRITERIA", "Criterion", "Ranking"]

@@ -1,0 +1,51 @@
+"""What a pruning criterion is: it says which channels of a group matter least."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import nn
+
+from ..blueprint import Blueprint
+from ..channels import Importance
+from ..cutting import cut
+from ..kind import Surroundings
+from ..technique import Technique
+
+
+class Criterion(ABC):
+    """A way to choose channels. How many go is foretold before, and no criterion changes it.
+
+    Attributes:
+        technique: its description; its name is what plans and study files say.
+    """
+
+    technique: ClassVar[Technique]
+
+    @property
+    def name(self) -> str:
+        return self.technique.name
+
+    @abstractmethod
+    def cut(
+        self, network: nn.Module, before: Blueprint, after: Blueprint, around: Surroundings
+    ) -> nn.Module:
+        """Make a network of blueprint `before` one of blueprint `after`, in place if possible."""
+
+
+class Ranking(Criterion):
+    """A criterion that scores channels one by one; Torch-Pruning removes the least of a group."""
+
+    @abstractmethod
+    def importance(self, network: nn.Module, around: Surroundings) -> Importance | None:
+        """The scorer of this network: [group] -> a figure per channel, the least important lowest.
+
+        None where there is nothing to tell channels apart by: then scattered ones go.
+        """
+
+    def cut(
+        self, network: nn.Module, before: Blueprint, after: Blueprint, around: Surroundings
+    ) -> nn.Module:
+        importance = self.importance(network, around)
+        cut_network = cut(network, around.images, before, after, importance)
+        network.zero_grad(set_to_none=True)  # of criteria that look at gradients
+        return cut_network

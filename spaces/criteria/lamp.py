@@ -1,0 +1,31 @@
+"""LAMP: magnitude, measured against what would be left of the layer."""
+
+import torch_pruning
+from torch import nn
+
+from ..channels import Importance
+from ..kind import Surroundings
+from ..technique import Technique
+from .criterion import Ranking
+
+
+class Lamp(Ranking):
+    """Squared weights over the sum of those at least as large.
+
+    The score makes layers comparable. Within one group it orders channels as their magnitude does,
+    and how many each group loses is foretold, so that it differs from `l2` in how layers that
+    share a group are put together, and in no more.
+    """
+
+    technique = Technique(
+        name="lamp",
+        title="smallest share of the squared weights that would be left",
+        replaces="channels of a group",
+        saves="what the ratio says",
+        paper="LAMP, Lee et al. 2021",
+        link="https://arxiv.org/abs/2010.07611",
+    )
+
+    def importance(self, network: nn.Module, around: Surroundings) -> Importance:
+        scorer: Importance = torch_pruning.importance.LAMPImportance()
+        return scorer

@@ -1,0 +1,43 @@
+"""Magnitude: channels with the smallest weights go."""
+
+import torch_pruning
+from torch import nn
+
+from ..channels import Importance
+from ..kind import Surroundings
+from ..technique import Technique
+from .criterion import Ranking
+
+
+class L1(Ranking):
+    """The sum of absolute weights over all layers that lose the channel."""
+
+    technique = Technique(
+        name="l1",
+        title="smallest sum of absolute weights",
+        replaces="channels of a group",
+        saves="what the ratio says",
+        paper="Pruning Filters, Li et al. 2017",
+        link="https://arxiv.org/abs/1608.08710",
+    )
+
+    def importance(self, network: nn.Module, around: Surroundings) -> Importance:
+        scorer: Importance = torch_pruning.importance.GroupMagnitudeImportance(p=1)
+        return scorer
+
+
+class L2(Ranking):
+    """The sum of squared weights over all layers that lose the channel."""
+
+    technique = Technique(
+        name="l2",
+        title="smallest sum of squared weights",
+        replaces="channels of a group",
+        saves="what the ratio says",
+        paper="Soft Filter Pruning, He et al. 2018",
+        link="https://arxiv.org/abs/1808.06866",
+    )
+
+    def importance(self, network: nn.Module, around: Surroundings) -> Importance:
+        scorer: Importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
+        return scorer

@@ -1,0 +1,35 @@
+"""Taylor: channels whose loss changes least, to first order, if they go."""
+
+import torch.nn.functional as F
+import torch_pruning
+from torch import nn
+
+from ..channels import Importance
+from ..kind import Surroundings
+from ..technique import Technique
+from .criterion import Ranking
+from .gradients import filled_gradients, frozen_norms
+
+
+class Taylor(Ranking):
+    """The absolute products of weights and their gradients, on a few training images."""
+
+    technique = Technique(
+        name="taylor",
+        title="smallest change of the loss, to first order",
+        replaces="channels of a group",
+        saves="what the ratio says",
+        paper="Importance Estimation, Molchanov et al. 2019",
+        link="https://arxiv.org/abs/1906.10771",
+    )
+
+    def importance(self, network: nn.Module, around: Surroundings) -> Importance | None:
+        if not around.examples:
+            return None
+        with frozen_norms(network):
+            for images, labels in around.examples:
+                loss = F.cross_entropy(network(images).float(), labels)
+                loss.backward()  # type: ignore[no-untyped-call]
+        filled_gradients(network)
+        scorer: Importance = torch_pruning.importance.GroupTaylorImportance()
+        return scorer

@@ -1,0 +1,51 @@
+"""Layers that no technique may touch, because the user says so."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from ..errors import UnknownName
+from .blueprint import Blueprint, Layer, LeftAlone
+
+TO_BE_KEPT = "it is to be kept"
+
+
+def keep(blueprint: Blueprint, globs: Sequence[str]) -> Blueprint:
+    """The same network where some layers stay as they are: their channels, blocks and bits.
+
+    Args:
+        globs: of layers, of modules that hold them, or of stages: "fc", "layer4.*", "head".
+
+    Raises:
+        UnknownName: a glob that nothing matches.
+    """
+    chosen = dict[str, None]()
+    for glob in globs:
+        matching = [layer.name for layer in blueprint.layers if _matches(layer, glob)]
+        if not matching:
+            raise UnknownName("layer to keep", glob, _names(blueprint.layers))
+        chosen |= dict.fromkeys(matching)
+    if not chosen:
+        return blueprint
+    layers = [layer.but(kept=layer.name in chosen) for layer in blueprint.layers]
+    fixed = dict.fromkeys(group for layer in layers if layer.kept for group in layer.touches)
+    told = (LeftAlone("channels", group, f"{TO_BE_KEPT}, or tied to what is") for group in fixed)
+    kept = replace(blueprint, layers=tuple(layers), left_alone=(*blueprint.left_alone, *told))
+    return kept.frozen(fixed)
+
+
+def _matches(layer: Layer, glob: str) -> bool:
+    return any(fnmatchcase(name, glob) for name in _aliases(layer))
+
+
+def _aliases(layer: Layer) -> Iterator[str]:
+    """The layer's name, those of the modules that it is in, and its stage's."""
+    name = layer.name
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+    yield layer.stage
+
+
+def _names(layers: Iterable[Layer]) -> list[str]:
+    return list(dict.fromkeys(name for layer in layers for name in _aliases(layer)))

@@ -1,0 +1,152 @@
+"""Fewer bits per weight and per activation, after training.
+
+Batch norm is folded into the convolutions first, activations get the range that calibration
+images show, and biases make up for what rounding shifts: see spaces/quantization.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from ...errors import PlanError
+from ..blueprint import Blueprint, Layer
+from ..kind import Kind, Phase, Surroundings, Value
+from ..quantization.folding import fold, foldable, folded
+from ..quantization.layers import quantized
+from ..quantization.observing import Seen, correct_biases, observe, written_apart
+from ..quantization.widths import (
+    FLOAT_BITS,
+    INTEGER_BITS,
+    BitWidth,
+    find_width,
+    shipped_widths,
+    simulated_weights,
+)
+from ..replacing import replace_module
+from ..technique import Technique
+
+
+class Bits(Kind):
+    """The bit-widths of a stage's convolutions and linear layers. Biases stay at 32 bits."""
+
+    name = "bits"
+    title = "bits of a stage's weights and activations"
+    phase = Phase.QUANTIZE
+    neutral = "w32a32"
+
+    def default_options(self) -> tuple[Value, ...]:
+        return (self.neutral, "w16a16", "w8a8", "w4a8")
+
+    def techniques(self) -> Iterable[Technique]:
+        for width in shipped_widths():
+            yield _described(width.name, _words(width), _saved(width))
+        few = ", ".join(f"w{bits}" for bits in simulated_weights())
+        yield _described(
+            f"{few} with a32 ... a8",
+            "simulated: scored as if there were such numbers, but no file stores them",
+            "their share of 32 bits",
+        )
+        yield _described(
+            "w4a8+edges", "the first and last layer too, which get 8 bits or more otherwise", "more"
+        )
+
+    def parse(self, value: object) -> Value:
+        if not isinstance(value, str):
+            raise PlanError(f"expected a bit-width such as 'w8a8', got {value!r}")
+        return find_width(value).name
+
+    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        width, edges = find_width(str(value)), _edges(blueprint)
+        touched = {
+            layer.stage
+            for layer in blueprint.layers
+            if layer.computes and not layer.kept and not (width.spares_edges and layer in edges)
+        }
+        return tuple(stage for stage in blueprint.stages if stage in touched)
+
+    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        widths = _widths(blueprint, chosen)
+        layers = folded(blueprint.layers, foldable(blueprint, widths))
+        return blueprint.with_layers(
+            _with_bits(layer, widths[layer.name]) if layer.name in widths else layer
+            for layer in layers
+        )
+
+    def apply(
+        self,
+        network: nn.Module,
+        blueprint: Blueprint,
+        chosen: Mapping[str, Value],
+        around: Surroundings,
+    ) -> nn.Module:
+        widths = _widths(blueprint, chosen)
+        fold(network, foldable(blueprint, widths))
+        integers = [name for name, width in widths.items() if width.activations <= INTEGER_BITS]
+        seen = observe(network, integers, around.calibration)
+        apart = written_apart(network, around.images, integers)
+        stand_ins = {
+            name: quantized(
+                network.get_submodule(name), width, *_ranges(seen.get(name), name in apart)
+            )
+            for name, width in widths.items()
+        }
+        rounded = {name: one.rounded_weight().detach() for name, one in stand_ins.items()}
+        correct_biases(network, rounded, around.calibration)
+        for name, stand_in in stand_ins.items():
+            corrected = network.get_submodule(name).bias
+            if isinstance(corrected, torch.Tensor):
+                stand_in.bias = nn.Parameter(corrected.detach().clone())
+            replace_module(network, name, stand_in)
+        return network
+
+
+def _ranges(seen: Seen | None, is_apart: bool) -> Iterator[tuple[float, float] | None]:
+    yield seen.reads if seen else None
+    yield seen.writes if seen and is_apart else None
+
+
+def _widths(blueprint: Blueprint, chosen: Mapping[str, Value]) -> dict[str, BitWidth]:
+    """Layer -> the bits that it gets, for those that get fewer than they have."""
+    edges = {layer.name for layer in _edges(blueprint)}
+    return {
+        layer.name: width.at_edge() if layer.name in edges else width
+        for layer in blueprint.layers
+        if layer.stage in chosen and layer.computes and not layer.kept
+        for width in (find_width(str(chosen[layer.stage])),)
+    }
+
+
+def _edges(blueprint: Blueprint) -> tuple[Layer, ...]:
+    """The first and the last layer that compute."""
+    computing = [layer for layer in blueprint.layers if layer.computes]
+    return (computing[0], computing[-1]) if computing else ()
+
+
+def _with_bits(layer: Layer, width: BitWidth) -> Layer:
+    return layer.but(weight_bits=width.weights, activation_bits=width.activations)
+
+
+def _described(name: str, title: str, saves: str) -> Technique:
+    return Technique(
+        name=name,
+        title=title,
+        replaces="convs, linear layers",
+        saves=saves,
+        paper="Jacob et al. 2018",
+        link="https://arxiv.org/abs/1712.05877",
+    )
+
+
+def _words(width: BitWidth) -> str:
+    types = {32: "float32", 16: "float16", 8: "8-bit", 4: "4-bit"}
+    return f"{types[width.weights]} weights, {types[width.activations]} inputs"
+
+
+def _saved(width: BitWidth) -> str:
+    if width.weights == FLOAT_BITS:
+        return "nothing"
+    by, times = FLOAT_BITS // width.weights, FLOAT_BITS // width.activations
+    if times == 1:
+        return f"{by}x of bytes"
+    return f"{by}x of bytes, {times}x of effective FLOPs"

@@ -1,0 +1,103 @@
+"""Unstructured pruning: the smallest weights become zero, wherever they are.
+
+Iterative magnitude pruning as in Han et al.: Learning both Weights and Connections (2015),
+https://arxiv.org/abs/1506.02626, in rounds of 20 % of what remains, as in the paper that this
+project starts from. The zeros make a model sparse, not fast: on a dense device it computes as much
+as before. So they count in params and bytes alone, by the MicroNet rule: what is not zero, and a
+mask of one bit per weight. Deviation: each layer loses the same share, so that costs are known
+beforehand.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from ..blueprint import Blueprint, Layer
+from ..fraction import parse_fraction
+from ..held_zeros import STORED_ZEROS
+from ..kind import Kind, Phase, Surroundings, Value
+from ..technique import Technique
+
+_PER_ROUND = 0.2
+_BETWEEN = 0.25
+"""The share of the fine-tuning that comes between two rounds; all of it comes after the last."""
+
+
+class Sparsity(Kind):
+    """The share of a stage's weights that becomes zero."""
+
+    name = "sparse"
+    title = "share of a stage's weights that becomes zero; no faster on a dense device"
+    phase = Phase.PRUNE
+    neutral = 0.0
+
+    def default_options(self) -> tuple[Value, ...]:
+        return (self.neutral,)
+
+    def techniques(self) -> Iterable[Technique]:
+        yield Technique(
+            name="0 <= sparse < 1",
+            title="iterative magnitude pruning, 20 % of what remains per round",
+            replaces="weights of a stage",
+            saves="its share of params and bytes in sparse storage, less a bit each; no FLOPs",
+            paper="Learning Weights and Connections, Han et al. 2015",
+            link="https://arxiv.org/abs/1506.02626",
+        )
+
+    def parse(self, value: object) -> Value:
+        return parse_fraction(value, "a sparsity", low_open=False, high_open=True)
+
+    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        return blueprint.stages
+
+    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        return blueprint.with_layers(
+            layer.but(zeros=_zeros(layer, blueprint, float(chosen[layer.stage])))
+            if _thins(layer, chosen)
+            else layer
+            for layer in blueprint.layers
+        )
+
+    def apply(
+        self,
+        network: nn.Module,
+        blueprint: Blueprint,
+        chosen: Mapping[str, Value],
+        around: Surroundings,
+    ) -> nn.Module:
+        layers = [layer for layer in blueprint.layers if _thins(layer, chosen)]
+        rounds = list(_rounds(max(float(share) for share in chosen.values())))
+        for number, share in enumerate(rounds):
+            if number:
+                around.tune(network, _BETWEEN)
+            for layer in layers:
+                now = min(share, float(chosen[layer.stage]))
+                _thin_out(network.get_submodule(layer.name), _zeros(layer, blueprint, now))
+        return network
+
+
+def _rounds(share: float) -> Iterator[float]:
+    """The share of zeros after each round, up to this one."""
+    remains = 1.0
+    while remains > 1 - share:
+        remains = max(remains * (1 - _PER_ROUND), 1 - share)
+        yield 1 - remains
+
+
+def _thins(layer: Layer, chosen: Mapping[str, Value]) -> bool:
+    return layer.stage in chosen and layer.computes and not layer.kept
+
+
+def _zeros(layer: Layer, blueprint: Blueprint, share: float) -> int:
+    return int(layer.weights(blueprint.sizes) * share)
+
+
+def _thin_out(module: nn.Module, zeros: int) -> None:
+    """Set the smallest weights to zero; those that are zero already are among them."""
+    weight = module.get_parameter("weight")
+    setattr(module, STORED_ZEROS, zeros)
+    if zeros and not weight.is_meta:
+        with torch.no_grad():
+            smallest = weight.abs().flatten().argsort(stable=True)[:zeros]
+            weight.view(-1)[smallest] = 0.0

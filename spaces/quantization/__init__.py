@@ -1,0 +1,1 @@
+"""Fewer bits per weight and per activation: widths, layers that round, and how they are set."""

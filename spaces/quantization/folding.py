@@ -1,0 +1,40 @@
+"""Batch norm folded into the convolution in front of it, as every runtime does."""
+
+from collections.abc import Container, Iterable, Iterator
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ..blueprint import Blueprint, Layer
+from ..held_zeros import STORED_ZEROS
+from ..replacing import replace_module, take_out
+
+
+def foldable(blueprint: Blueprint, convolutions: Container[str]) -> dict[str, str]:
+    """Convolution -> the batch norm that goes into it, for some convolutions."""
+    return {
+        layer.normalises: layer.name
+        for layer in blueprint.layers
+        if layer.normalises and layer.normalises in convolutions
+    }
+
+
+def folded(layers: Iterable[Layer], pairs: dict[str, str]) -> Iterator[Layer]:
+    """The layers that are left after folding: convolutions have a bias then."""
+    gone = set(pairs.values())
+    for layer in layers:
+        if layer.name not in gone:
+            yield layer.but(bias=True) if layer.name in pairs else layer
+
+
+def fold(network: nn.Module, pairs: dict[str, str]) -> None:
+    """Fold batch norms into convolutions, in place; only in evaluation is it the same network."""
+    for conv_name, norm_name in pairs.items():
+        conv, norm = network.get_submodule(conv_name), network.get_submodule(norm_name)
+        if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+            raise TypeError(f"{norm_name} cannot be folded into {conv_name}")
+        training = conv.training
+        fused = fuse_conv_bn_eval(conv.eval(), norm.eval())
+        setattr(fused, STORED_ZEROS, getattr(conv, STORED_ZEROS, 0))
+        replace_module(network, conv_name, fused.train(training))
+        take_out(network, norm_name)

@@ -1,0 +1,154 @@
+"""Layers that round their weights and what they read, in floating point.
+
+The numbers are those of narrow arithmetic, computed by torch's own fake-quantize operators, so
+that any device can score and train them. Brevitas 0.13 and torchao were tried in their place: see
+docs/quantization.md for the figures.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from ..held_zeros import STORED_ZEROS
+from .rounding import SMALLEST_SCALE, rounded_half, rounded_integers, weight_scales
+from .widths import FLOAT_BITS, INTEGER_BITS, BitWidth
+
+Range = tuple[float, float]
+"""The lowest and the highest value seen."""
+
+
+class IntegerActivations(nn.Module):
+    """Rounds activations to the levels of an unsigned integer type. Shapes: any -> the same.
+
+    Args:
+        bits: of the type.
+        low, high: the range seen in calibration; widened to hold zero exactly.
+    """
+
+    scale: torch.Tensor
+    zero_point: torch.Tensor
+
+    def __init__(self, bits: int, low: float, high: float) -> None:
+        super().__init__()
+        self.bits, self.levels = bits, 2**bits - 1
+        low, high = min(low, 0.0), max(high, 0.0)
+        scale = max((high - low) / self.levels, SMALLEST_SCALE)
+        self.register_buffer("scale", torch.tensor(scale))
+        self.register_buffer("zero_point", torch.tensor(round(-low / scale), dtype=torch.int32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.fake_quantize_per_tensor_affine(
+            x.float(), self.scale, self.zero_point, 0, self.levels
+        )
+
+
+class HalfActivations(nn.Module):
+    """Rounds activations to float16. Shapes: any -> the same."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return rounded_half(x)
+
+
+class Rounded(nn.Module):
+    """What quantized layers share. `weight` stays as precise as it was; each pass rounds it.
+
+    Attributes:
+        weight_bits, activation_bits: of the weights, and of what it reads.
+        weight_scale: [out], the step between levels; empty where weights are no integers.
+        inputs, outputs: round what it reads and writes.
+    """
+
+    weight: nn.Parameter
+    weight_bits: int
+    activation_bits: int
+    weight_scale: torch.Tensor
+    inputs: nn.Module
+    outputs: nn.Module
+
+    def rounded_weight(self) -> torch.Tensor:
+        """The weights at their levels."""
+        if self.weight_bits <= INTEGER_BITS:
+            return rounded_integers(self.weight, self.weight_scale, self.weight_bits)
+        return rounded_half(self.weight) if self.weight_bits < FLOAT_BITS else self.weight
+
+
+class QuantizedConv2d(Rounded, nn.Conv2d):  # type: ignore[misc]
+    """A convolution with rounded weights that rounds what it reads."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self._conv_forward(self.inputs(x), self.rounded_weight(), self.bias)
+        rounded: torch.Tensor = self.outputs(out)
+        return rounded
+
+
+class QuantizedLinear(Rounded, nn.Linear):  # type: ignore[misc]
+    """A linear layer with rounded weights that rounds what it reads."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = nn.functional.linear(self.inputs(x), self.rounded_weight(), self.bias)
+        rounded: torch.Tensor = self.outputs(out)
+        return rounded
+
+
+Quantized = QuantizedConv2d | QuantizedLinear
+
+
+def quantized(
+    module: nn.Module, width: BitWidth, reads: Range | None, writes: Range | None = None
+) -> Quantized:
+    """A layer's quantized stand-in, with copies of its weights.
+
+    Args:
+        module: a convolution or linear layer.
+        width: the bits it gets.
+        reads: the range of its inputs; None leaves them as they are, unless they become float16.
+        writes: the range of its outputs; None leaves them as they are.
+    """
+    if not isinstance(module, nn.Conv2d | nn.Linear):
+        raise TypeError(f"expected a convolution or linear layer, got {type(module).__name__}")
+    stand_in = _empty_stand_in(module)
+    stand_in.weight = nn.Parameter(module.weight.detach().clone())
+    if module.bias is not None:
+        stand_in.bias = nn.Parameter(module.bias.detach().clone())
+    integers = width.weights <= INTEGER_BITS
+    scales = weight_scales(stand_in.weight, width.weights) if integers else torch.empty(0)
+    stand_in.register_buffer("weight_scale", scales)
+    stand_in.weight_bits, stand_in.activation_bits = width.weights, width.activations
+    stand_in.inputs = _activations(width.activations, reads)
+    stand_in.outputs = _activations(width.activations, writes) if writes else nn.Identity()
+    setattr(stand_in, STORED_ZEROS, getattr(module, STORED_ZEROS, 0))
+    return stand_in.to(module.weight.device).train(module.training)
+
+
+def _activations(bits: int, seen: Range | None) -> nn.Module:
+    if bits == FLOAT_BITS:
+        return nn.Identity()
+    if bits > INTEGER_BITS:
+        return HalfActivations()
+    if seen is None:
+        raise ValueError("quantizing activations needs the range that they have")
+    return IntegerActivations(bits, *seen)
+
+
+def _empty_stand_in(module: nn.Conv2d | nn.Linear) -> Quantized:
+    bias = module.bias is not None
+    if isinstance(module, nn.Linear):
+        return QuantizedLinear(module.in_features, module.out_features, bias, device="meta")
+    return QuantizedConv2d(
+        module.in_channels,
+        module.out_channels,
+        _pair(module.kernel_size),
+        _pair(module.stride),
+        module.padding if isinstance(module.padding, str) else _pair(module.padding),
+        _pair(module.dilation),
+        module.groups,
+        bias,
+        module.padding_mode,
+        device="meta",
+    )
+
+
+def _pair(value: Iterable[int]) -> tuple[int, int]:
+    first, second = value
+    return first, second

@@ -1,0 +1,157 @@
+"""What calibration images show of layers that are to be quantized."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ...errors import TrainingDiverged
+from ..dataflow import Flow, watch
+from ..tracing import on_meta
+from .layers import Range
+
+_FUSED = frozenset(f"aten::{op}" for op in ("relu", "relu_", "hardtanh", "hardtanh_"))
+_LAYERS = frozenset(f"aten::{op}" for op in ("convolution", "addmm", "mm"))
+
+
+@dataclass
+class Seen:
+    """What one layer read and wrote.
+
+    Attributes:
+        reads, writes: the ranges of its inputs and outputs.
+    """
+
+    reads: Range = (math.inf, -math.inf)
+    writes: Range = (math.inf, -math.inf)
+
+
+@contextmanager
+def _answering(network: nn.Module) -> Iterator[None]:
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        yield
+    network.train(training)
+
+
+def observe(
+    network: nn.Module, names: Sequence[str], batches: Sequence[torch.Tensor]
+) -> dict[str, Seen]:
+    """Run a network and note the ranges of what some of its layers read and write.
+
+    Args:
+        network: is put in evaluation mode meanwhile.
+        names: of the layers; all must run.
+        batches: [batch, channels, height, width], normalised.
+
+    Raises:
+        ValueError: there are layers to watch and no images.
+        TrainingDiverged: the network computes infinite numbers, or none.
+    """
+    if not names:
+        return {}
+    if not batches:
+        raise ValueError("quantizing activations needs calibration images, got none")
+    seen = {name: Seen() for name in names}
+    hooks = []
+
+    def note(name: str, module: nn.Module) -> None:
+        def record(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            seen[name].reads = _widened(seen[name].reads, inputs[0])
+            seen[name].writes = _widened(seen[name].writes, output)
+
+        hooks.append(module.register_forward_hook(record))
+
+    for name in names:
+        note(name, network.get_submodule(name))
+    try:
+        with _answering(network):
+            for batch in batches:
+                network(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for name, one in seen.items():
+        if not all(math.isfinite(bound) for bound in (*one.reads, *one.writes)):
+            raise TrainingDiverged(f"what {name} reads or writes is no finite number")
+    return seen
+
+
+def correct_biases(
+    network: nn.Module, rounded: Mapping[str, torch.Tensor], batches: Sequence[torch.Tensor]
+) -> None:
+    """Shift biases by what rounding weights shifts a layer's outputs by on average, in place.
+
+    Nagel et al.: Data-Free Quantization (2019), https://arxiv.org/abs/1906.04721, section 4.2,
+    with images in place of batch norm's statistics. Layers without a bias are left as they are.
+
+    Args:
+        network: with its weights as they were.
+        rounded: layer -> its weights after rounding.
+        batches: [batch, channels, height, width], normalised.
+    """
+    shifts = dict[str, torch.Tensor]()
+    hooks = []
+
+    def note(name: str, module: nn.Conv2d | nn.Linear) -> None:
+        error = rounded[name] - module.weight.detach()
+
+        def record(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            shift = _channel_means(module, inputs[0].float(), error) / len(batches)
+            shifts[name] = shifts.get(name, torch.zeros_like(shift)) + shift
+
+        hooks.append(module.register_forward_hook(record))
+
+    for name in rounded:
+        module = network.get_submodule(name)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            note(name, module)
+    try:
+        with _answering(network):
+            for batch in batches:
+                network(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    with torch.no_grad():
+        for name, shift in shifts.items():
+            network.get_submodule(name).get_parameter("bias").sub_(shift)
+
+
+def _channel_means(
+    module: nn.Conv2d | nn.Linear, x: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """The mean of each output channel, [out], if these were the weights and there was no bias."""
+    if isinstance(module, nn.Conv2d):
+        images: torch.Tensor = module._conv_forward(x, weight, None)
+        return images.mean((0, 2, 3))
+    return nn.functional.linear(x, weight).flatten(0, -2).mean(0)
+
+
+def written_apart(network: nn.Module, images: torch.Tensor, names: Sequence[str]) -> set[str]:
+    """The layers whose output something else than an activation or the next layer reads.
+
+    A runtime joins a layer with the activation behind it and rounds what comes out of both. Where
+    a sum or a concatenation reads the layer, what it writes has to be rounded by itself, or the
+    layer runs in floating point.
+
+    Args:
+        images: [batch, channels, height, width]; only the shape matters.
+    """
+    flow = watch(on_meta(network), images.to("meta"))
+    return {call.name for call in flow.calls if call.name in names and _is_apart(flow, call.writes)}
+
+
+def _is_apart(flow: Flow, value: int) -> bool:
+    readers = [event.op for event in flow.readers(value)]
+    joined = len(readers) == 1 and readers[0] in _FUSED
+    return not joined and any(op not in _LAYERS for op in readers)
+
+
+def _widened(seen: Range, values: torch.Tensor) -> Range:
+    low, high = values.detach().float().aminmax()
+    return min(seen[0], low.item()), max(seen[1], high.item())

@@ -1,0 +1,85 @@
+"""Bit-widths by name: which there are, and which of them a file can really hold."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ...errors import UnknownName
+
+FLOAT_BITS = 32
+INTEGER_BITS = 8
+"""Types of so many bits or fewer are integers."""
+
+EDGE_BITS = 8
+"""The least that the first and the last layer are given, unless a plan says otherwise."""
+
+_SHIPPED_WEIGHTS = (32, 16, 8, 4)
+_SHIPPED_ACTIVATIONS = (32, 16, 8)
+_SIMULATED = (6, 5, 3, 2)
+_EDGES = "+edges"
+
+
+@dataclass(frozen=True)
+class BitWidth:
+    """Bits of the weights and of the activations that a layer reads: 8 and 8 is "w8a8".
+
+    32 and 16 are floating-point formats, the others integers.
+
+    Attributes:
+        edges: whether it holds for the first and the last layer too, however few bits they are.
+    """
+
+    weights: int
+    activations: int
+    edges: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"w{self.weights}a{self.activations}{_EDGES if self.edges else ''}"
+
+    @property
+    def ships(self) -> bool:
+        """Whether an exported file stores and runs it; the others are simulated."""
+        return self.weights in _SHIPPED_WEIGHTS and self.activations in _SHIPPED_ACTIVATIONS
+
+    @property
+    def spares_edges(self) -> bool:
+        """Whether the first and the last layer get more bits than this says."""
+        return not self.edges and min(self.weights, self.activations) < EDGE_BITS
+
+    def at_edge(self) -> "BitWidth":
+        """What it means for the first and the last layer."""
+        if not self.spares_edges:
+            return self
+        return BitWidth(max(self.weights, EDGE_BITS), max(self.activations, EDGE_BITS))
+
+
+def shipped_widths() -> tuple[BitWidth, ...]:
+    """The widths that an exported file stores and runs, the most bits first."""
+    return tuple(
+        BitWidth(weights, activations)
+        for weights in _SHIPPED_WEIGHTS
+        for activations in _SHIPPED_ACTIVATIONS
+        if weights <= activations
+    )
+
+
+def simulated_weights() -> tuple[int, ...]:
+    """The bits of weights that no file stores."""
+    return _SIMULATED
+
+
+@lru_cache(maxsize=256)
+def find_width(name: str) -> BitWidth:
+    """A bit-width by name: "w8a8", "w4a16", or "w4a8+edges" for the first and last layer too.
+
+    Raises:
+        UnknownName: it is none.
+    """
+    match = re.fullmatch(r"w(\d+)a(\d+)(\+edges)?", name)
+    known = (*_SHIPPED_WEIGHTS, *_SIMULATED)
+    if match is None or int(match[1]) not in known or int(match[2]) not in known:
+        names = [width.name for width in shipped_widths()]
+        raise UnknownName("bit-width", name, names, "paredown techniques")
+    width = BitWidth(int(match[1]), int(match[2]))
+    return BitWidth(width.weights, width.activations, bool(match[3]) and width.spares_edges)

@@ -1,0 +1,23 @@
+"""Post-training quantization: calibration alone."""
+
+from torch import nn
+
+from ..kind import Surroundings
+from ..technique import Technique
+from .quantizer import Quantizer
+
+
+class Calibration(Quantizer):
+    """Nothing is trained: weights are rounded, and activations have the range that images show."""
+
+    technique = Technique(
+        name="ptq",
+        title="after training, by calibration alone",
+        replaces="nothing",
+        saves="nothing",
+        paper="Jacob et al. 2018",
+        link="https://arxiv.org/abs/1712.05877",
+    )
+
+    def train(self, network: nn.Module, around: Surroundings) -> None:
+        """Nothing is left to do."""

@@ -1,0 +1,27 @@
+"""Quantization-aware training: the weights learn what rounding does to them.
+
+Jacob et al. (2018), https://arxiv.org/abs/1712.05877, section 3. Scales stay as calibration set
+them, and batch norm is folded before and not while it trains.
+"""
+
+from torch import nn
+
+from ..kind import Surroundings
+from ..technique import Technique
+from .quantizer import Quantizer
+
+
+class FakeQuantized(Quantizer):
+    """Trains the weights behind the rounding; gradients pass straight through it."""
+
+    technique = Technique(
+        name="qat",
+        title="quantization-aware training after calibration",
+        replaces="nothing",
+        saves="costs a training at each bit-width",
+        paper="Jacob et al. 2018",
+        link="https://arxiv.org/abs/1712.05877",
+    )
+
+    def train(self, network: nn.Module, around: Surroundings) -> None:
+        around.tune(network, 1.0)
