@@ -18,14 +18,18 @@ _CPUINFO = Path("/proc/cpuinfo")
 _PACKAGES = ("torchvision", "torch-pruning", "fvcore", "scikit-learn")
 
 
-def surroundings() -> dict[str, object]:
-    """What a figure may depend on beside its inputs: the hardware and the versions."""
+def surroundings(*packages: str) -> dict[str, object]:
+    """What a figure may depend on beside its inputs: the hardware and the versions.
+
+    Args:
+        packages: that take part besides those of every benchmark.
+    """
     return {
         "hardware": hardware(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "versions": versions() | {name: version(name) for name in _PACKAGES},
+        "versions": versions() | {name: version(name) for name in (*_PACKAGES, *packages)},
     }
 
 

@@ -1,0 +1,140 @@
+"""How fast exported files run: each bit-width beside float32, under onnxruntime on this machine.
+
+One image at a time. All files are written from one network with random weights, quantized by
+calibration, and run in one process, taking turns: a round runs each file once, so that whatever
+else the machine does meets all of them alike. Printed are medians over rounds, after warm-up, and
+how many times faster than float32 that is (the median over rounds of the two times of a round).
+
+    python benchmarks/latency.py --models resnet18 --threads 1 2
+"""
+
+import argparse
+import copy
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from common import keep, surroundings, table
+from paredown.objectives.onnx import OnnxModel, initializer_bytes, write_onnx
+from paredown.spaces.apply import apply_phase
+from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.kinds import KINDS
+from paredown.spaces.models import build_model
+from paredown.spaces.plan import Plan
+from paredown.spaces.quantization.widths import find_width
+
+WIDTHS = ("w32a32", "w16a16", "w8a32", "w8a8", "w4a8")
+CLASSES, SEED = 1000, 0
+_WARM_UP = 5
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One file.
+
+    Attributes:
+        bytes: of its weights.
+        milliseconds: of each round, for one image.
+    """
+
+    bytes: int
+    milliseconds: list[float]
+
+
+def write_files(model: str, size: int, widths: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Width -> the file of a network that is quantized to it everywhere that it can be."""
+    torch.manual_seed(SEED)
+    network = build_model(model, CLASSES, 3).eval()
+    images = torch.randn(2, 3, size, size)
+    blueprint = trace_with_groups(network, images)
+    around = Surroundings(images, [(images, torch.zeros(2, dtype=torch.long))])
+    files = dict[str, Path]()
+    for width in widths:
+        edges = find_width(width).at_edge().name  # for stages that are the first or last layer
+        bits = dict.fromkeys(blueprint.stages, edges)
+        bits |= dict.fromkeys(KINDS.get("bits").places(blueprint, width), width)
+        plan = Plan.of({"bits": bits})
+        quantized = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around)
+        files[width] = folder / f"{model}-{width}.onnx"
+        write_onnx(quantized, images, files[width])
+    return files
+
+
+def timed(files: Mapping[str, Path], size: int, rounds: int, threads: int) -> dict[str, Timed]:
+    """Run the files in turns."""
+    models = {name: OnnxModel(path, threads) for name, path in files.items()}
+    image = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(SEED))
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for number in range(_WARM_UP + rounds):
+        for name, model in models.items():
+            begun = time.perf_counter()
+            model(image)
+            spent = time.perf_counter() - begun
+            if number >= _WARM_UP:
+                times[name].append(round(1000 * spent, 3))
+    return {name: Timed(initializer_bytes(path), times[name]) for name, path in files.items()}
+
+
+def rows(found: Mapping[str, Timed], label: str) -> list[list[str]]:
+    """A row per width."""
+    first = next(iter(found.values()))
+    return [
+        [
+            f"{label}, {name}",
+            f"{one.bytes / 1e6:.2f}",
+            f"{median(one.milliseconds):.1f}",
+            f"{ratio(first, one):.2f}x",
+        ]
+        for name, one in found.items()
+    ]
+
+
+def ratio(slow: Timed, fast: Timed) -> float:
+    """How many times faster, by the median of rounds."""
+    pairs = zip(slow.milliseconds, fast.milliseconds, strict=True)
+    return median(a / b for a, b in pairs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How fast exported files run.")
+    parser.add_argument("--models", nargs="+", default=["resnet18"])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--widths", nargs="+", default=list(WIDTHS))
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    asked = parser.parse_args()
+    told, lines = dict[str, object](), list[list[str]]()
+    with tempfile.TemporaryDirectory() as folder:
+        for model in asked.models:
+            files = write_files(model, asked.size, asked.widths, Path(folder))
+            for threads in asked.threads:
+                found = timed(files, asked.size, asked.rounds, threads)
+                label = f"{model}, {threads} thread{'' if threads == 1 else 's'}"
+                lines += rows(found, label)
+                told[label] = {
+                    name: {
+                        "bytes": one.bytes,
+                        "median_ms": round(median(one.milliseconds), 2),
+                        "times_faster": round(ratio(found[asked.widths[0]], one), 2),
+                        "milliseconds": one.milliseconds,
+                    }
+                    for name, one in found.items()
+                }
+    said: dict[str, object] = {
+        "image": [3, asked.size, asked.size],
+        "seed": SEED,
+        "rounds": asked.rounds,
+        "surroundings": surroundings("onnx", "onnxruntime", "onnxscript"),
+        "latency": told,
+    }
+    print(table(["file", "MB of weights", "ms", f"against {asked.widths[0]}"], lines))
+    print(f"kept in results/{keep('latency', said).name}")
+
+
+if __name__ == "__main__":
+    main()

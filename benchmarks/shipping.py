@@ -1,0 +1,126 @@
+"""Is what the search scores what the file does? Each bit-width, exported and scored again.
+
+ResNet-20, on digits as the default study trains it, and on CIFAR-10 or a folder like it with given
+weights. For each bit-width that the default space offers, everywhere at once: the accuracy that a
+search records, that of the ONNX file under onnxruntime on the same images of the search split, the
+bytes foretold, and those of the tensors in the file. The bars: half a point, and 5 %.
+
+    python benchmarks/shipping.py --data path/to/cifar10 --weights resnet20.safetensors
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from common import keep, surroundings, table
+from paredown.objectives.cache import Cache
+from paredown.objectives.data import DataRequest
+from paredown.objectives.device import threads
+from paredown.objectives.evaluator import Evaluator
+from paredown.objectives.onnx import initializer_bytes, score_file, write_onnx
+from paredown.objectives.task import Recipes, Task
+from paredown.search.config import load_config
+from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.kinds import KINDS
+from paredown.spaces.plan import Plan
+from paredown.spaces.space import Space
+from paredown.spaces.tracing import example_images
+
+MOST_POINTS, MOST_BYTES = 0.5, 0.05
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One bit-width of one network.
+
+    Attributes:
+        bits: stage -> its width.
+        recorded, in_file: accuracy in percent on the search split.
+        foretold_bytes, file_bytes: of the weights.
+    """
+
+    bits: dict[str, str]
+    recorded: float
+    in_file: float
+    foretold_bytes: int
+    file_bytes: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether both bars are met."""
+        points = abs(self.recorded - self.in_file)
+        return points <= MOST_POINTS and abs(self.excess) <= MOST_BYTES
+
+    @property
+    def excess(self) -> float:
+        """Bytes in the file beyond those foretold, as a share."""
+        return self.file_bytes / self.foretold_bytes - 1
+
+
+def plans(space: Space) -> Iterator[tuple[str, Plan]]:
+    """Every width of the default space, wherever it fits; wider ones elsewhere."""
+    offered = [str(option) for option in KINDS.get("bits").default_options()]
+    yield offered[0], Plan()
+    yield from zip(offered[1:], space.at_other_bits(Plan()), strict=True)
+
+
+def shipped(evaluator: Evaluator, plan: Plan, folder: Path) -> Shipped:
+    """Evaluate a plan as a search does, write its network, and score the file."""
+    task, path = evaluator.task, folder / "network.onnx"
+    outcome = evaluator.evaluate(plan)
+    write_onnx(
+        evaluator.network(plan), example_images(task.splits.channels, task.splits.size, "cpu"), path
+    )
+    again = score_file(path, task.splits.search, task.splits.normalisation)
+    return Shipped(
+        bits={place: str(value) for place, value in plan.chosen("bits").items()},
+        recorded=round(outcome.accuracy, 3),
+        in_file=round(again.accuracy, 3),
+        foretold_bytes=outcome.cost.bytes,
+        file_bytes=initializer_bytes(path),
+    )
+
+
+def tasks(data: str | None, weights: Path | None) -> Iterator[tuple[str, Task]]:
+    """Digits, and what the command names."""
+    config = load_config("digits", {})
+    yield "digits", Task.load("resnet20", config.data.request(), config.recipes, 0, None)
+    if data is not None:
+        yield "CIFAR-10", Task.load("resnet20", DataRequest(data), Recipes(), 0, weights)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Is what the search scores what the file does?")
+    parser.add_argument("--data", help="folder with train/ and test/, or a set")
+    parser.add_argument("--weights", type=Path, help="of the ResNet-20 on that data")
+    asked = parser.parse_args()
+    found, lines = dict[str, dict[str, object]](), list[list[str]]()
+    with tempfile.TemporaryDirectory() as folder, threads(1):
+        for name, task in tasks(asked.data, asked.weights):
+            images = example_images(task.splits.channels, task.splits.size)
+            space = Space.of(trace_with_groups(task.build(), images))
+            evaluator = Evaluator(task, space, Cache())
+            for width, plan in plans(space):
+                one = shipped(evaluator, plan, Path(folder))
+                found.setdefault(name, {})[width] = asdict(one) | {"holds": one.holds}
+                lines.append(
+                    [
+                        f"{name}, {width}",
+                        f"{one.recorded:.2f} %",
+                        f"{one.in_file:.2f} %",
+                        f"{one.foretold_bytes:,}",
+                        f"{one.file_bytes:,} ({one.excess:+.1%})",
+                        "yes" if one.holds else "NO",
+                    ]
+                )
+                print(" | ".join(lines[-1]), flush=True)
+    said = {"surroundings": surroundings("onnx", "onnxruntime", "onnxscript"), "shipped": found}
+    head = ["network", "recorded", "in the file", "bytes foretold", "bytes in the file", "holds"]
+    print(table(head, lines))
+    print(f"kept in results/{keep('shipping', said).name}")
+
+
+if __name__ == "__main__":
+    main()
