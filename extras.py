@@ -1,6 +1,6 @@
 """Optional parts, which are imported only when they are needed."""
 
-from importlib.util import find_spec
+import importlib.util
 
 from .errors import InputError
 
@@ -18,7 +18,7 @@ def require_extra(extra: str, what: str) -> None:
     Raises:
         InputError: it is not; the message says how to install it.
     """
-    missing = [package for package in PACKAGES[extra] if find_spec(package) is None]
+    missing = [package for package in PACKAGES[extra] if importlib.util.find_spec(package) is None]
     if missing:
         raise InputError(
             f"{what} needs {' and '.join(missing)}, which is not installed: "

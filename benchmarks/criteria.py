@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from common import keep, surroundings, table
+from paredown.benchmarks.common import keep, surroundings, table
 from paredown.extras import PACKAGES
 from paredown.objectives.data import DataRequest, ImageSet
 from paredown.objectives.device import best_device, threads

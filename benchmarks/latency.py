@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from common import keep, surroundings, table
+from paredown.benchmarks.common import keep, surroundings, table
 from paredown.objectives.onnx import OnnxModel, initializer_bytes, write_onnx
 from paredown.spaces.apply import apply_phase
 from paredown.spaces.grouping import trace_with_groups

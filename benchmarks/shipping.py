@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from common import keep, surroundings, table
+from paredown.benchmarks.common import keep, surroundings, table
 from paredown.objectives.cache import Cache
 from paredown.objectives.data import DataRequest
 from paredown.objectives.device import threads

@@ -73,6 +73,8 @@ def _effect(technique: Technique) -> str:
         parts.append(technique.saves)
     elif technique.saves != "nothing":
         parts.append(f"saves {technique.saves}")
+    if technique.extra:
+        parts.append(f"needs pip install 'paredown[{technique.extra}]'")
     return "; ".join(parts)
 
 

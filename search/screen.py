@@ -1,7 +1,7 @@
 """What a search shows while it runs: a live picture on a terminal, a line per trial elsewhere."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,7 +13,9 @@ from rich.text import Text
 from ..errors import first_names
 from ..objectives.budget import Budget
 from ..objectives.evaluator import Evaluator
+from ..spaces.blueprint import ALL_GROUPS
 from ..spaces.plan import Plan
+from ..spaces.space import Space
 from .config import StudyConfig
 from .record import How, Record, count_trained
 from .storage import Baseline, shown_url
@@ -59,9 +61,8 @@ class Screen(Watcher):
             f"kept in [cyan]{escape(shown_url(storage))}[/]",
             highlight=False,
         )
-        if uncounted := evaluator.space.blueprint.landmarks.uncounted:
-            said = escape(first_names([one.text for one in uncounted], 3))
-            self.console.print(f"[yellow]costs leave out[/] {said}", highlight=False)
+        for what, said in _limits(evaluator.space):
+            self.console.print(f"[yellow]{what}[/] {escape(said)}", highlight=False, soft_wrap=True)
         if self.console.is_terminal:
             self.live.start()
 
@@ -161,3 +162,17 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _limits(space: Space) -> Iterator[tuple[str, str]]:
+    """What a search cannot do to this network, told before it begins."""
+    if uncounted := space.blueprint.landmarks.uncounted:
+        yield "costs leave out", first_names([one.text for one in uncounted], 3)
+    stuck = [one for one in space.blueprint.left_alone if one.what == "channels"]
+    if whole := [one.reason for one in stuck if one.name == ALL_GROUPS]:
+        yield "no channels are pruned:", whole[0]
+    elif not space.blueprint.groups:
+        yield "no channels are pruned:", "every group is left alone; --dry-run says why"
+    elif stuck:
+        names = first_names([one.name for one in stuck], 3)
+        yield "channels left alone:", f"{names}; --dry-run says why"

@@ -1,11 +1,13 @@
 """Layers that no technique may touch, because the user says so."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from ..errors import UnknownName
 from .blueprint import Blueprint, Layer, LeftAlone
+from .landmarks import Landmarks
 
 TO_BE_KEPT = "it is to be kept"
 
@@ -30,8 +32,25 @@ def keep(blueprint: Blueprint, globs: Sequence[str]) -> Blueprint:
     layers = [layer.but(kept=layer.name in chosen) for layer in blueprint.layers]
     fixed = dict.fromkeys(group for layer in layers if layer.kept for group in layer.touches)
     told = (LeftAlone("channels", group, f"{TO_BE_KEPT}, or tied to what is") for group in fixed)
-    kept = replace(blueprint, layers=tuple(layers), left_alone=(*blueprint.left_alone, *told))
+    kept = replace(
+        blueprint,
+        layers=tuple(layers),
+        left_alone=(*blueprint.left_alone, *told),
+        landmarks=_parted(blueprint.landmarks, chosen),
+        scaled=MappingProxyType(
+            {
+                share: replace(one, landmarks=_parted(one.landmarks, chosen))
+                for share, one in blueprint.scaled.items()
+            }
+        ),
+    )
     return kept.frozen(fixed)
+
+
+def _parted(landmarks: Landmarks, kept: Container[str]) -> Landmarks:
+    """Landmarks where batch norms that are kept go with no convolution when that is replaced."""
+    going = {conv: norm for conv, norm in landmarks.normalised.items() if norm not in kept}
+    return replace(landmarks, normalised=MappingProxyType(going))
 
 
 def _matches(layer: Layer, glob: str) -> bool:

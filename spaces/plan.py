@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import ParedownError, PlanError
-from .blueprint import STAGE, STEM
+from .blueprint import STAGE, STEM, WHOLE
 from .kind import Phase, Value
 from .kinds import KINDS
 
@@ -154,12 +154,14 @@ def _words(kind: str, by_place: Mapping[str, Value]) -> str:
     for place, value in by_place.items():
         places.setdefault(value, []).append(place)
     parts = (f"{value:g}" if isinstance(value, float) else value for value in places)
-    said = (f"{part} in {_where(at)}" for part, at in zip(parts, places.values(), strict=True))
+    said = (f"{part}{_where(at)}" for part, at in zip(parts, places.values(), strict=True))
     return f"{kind} " + " and ".join(said)
 
 
 def _where(places: list[str]) -> str:
-    """Places from input to output, neighbouring stages in one: "stem, stages 1-3, head"."""
+    """Places from input to output, neighbouring stages in one: " in stem, stages 1-3, head"."""
+    if places == [WHOLE]:
+        return ""
     numbers = sorted(int(place[len(STAGE) :]) for place in places if _is_stage(place))
     runs = list[list[int]]()
     for number in numbers:
@@ -169,7 +171,9 @@ def _where(places: list[str]) -> str:
             runs.append([number])
     stages = [f"stage {r[0]}" if len(r) == 1 else f"stages {r[0]}-{r[-1]}" for r in runs]
     first = [place for place in places if place == STEM]
-    return ", ".join(first + stages + [p for p in places if p != STEM and not _is_stage(p)])
+    return " in " + ", ".join(
+        first + stages + [p for p in places if p != STEM and not _is_stage(p)]
+    )
 
 
 def _is_stage(place: str) -> bool:

@@ -28,9 +28,9 @@ def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
     Raises:
         ModelError: as `trace`.
     """
+    plain = trace(network, images).layers
     flow = watch(network, images)
-    layers = with_folds(trace(network, images).layers, find_normalised(flow))
-    landmarks = find_landmarks(flow)
+    layers, landmarks = with_folds(plain, find_normalised(flow)), find_landmarks(flow)
     uncounted = (
         LeftAlone("counts", one.module or "the network", f"no layer stands for its {one.op}")
         for one in landmarks.uncounted

@@ -195,9 +195,10 @@ class Space:
     def designs(self) -> list[Plan]:
         """Plans to begin with: the baseline, then every option alone, everywhere at once.
 
-        Options of the last phase cost next to no training, so the last of theirs joins them all.
+        Options that only round a trained network cost next to nothing: the last of theirs joins
+        them all.
         """
-        base = {d.name: d.options[-1 if _is_last(d) else 0] for d in self.dimensions}
+        base = {d.name: d.options[-1 if _only_rounds(d) else 0] for d in self.dimensions}
         plans = [Plan(), self.plan(base)]
         for kind in dict.fromkeys(d.kind for d in self.dimensions):
             of_kind = [d for d in self.dimensions if d.kind == kind]
@@ -211,12 +212,13 @@ class Space:
 
         Where a place does not offer a width, it takes the nearest wider one that it does.
         """
-        rounding = [d for d in self.dimensions if _is_last(d) and not KINDS.get(d.kind).trains]
+        rounding = [d for d in self.dimensions if _only_rounds(d)]
         base, plans = self.params(plan.through(Phase.PRUNE)), list[Plan]()
         for option in dict.fromkeys(option for d in rounding for option in d.options):
             narrowest = {d.name: _up_to(option, d.options, rounding) for d in rounding}
             plans.append(self.plan(base | narrowest))
-        return [other for other in dict.fromkeys(plans) if other != plan]
+        others = [other for other in dict.fromkeys(plans) if other != plan]
+        return [other for other in others if not self._faults(other)]
 
     def check(self, plan: Plan) -> None:
         """See that a plan lies in the space.
@@ -272,8 +274,10 @@ def _up_to(option: Value, offered: Sequence[Value], all_of: Sequence[Dimension])
     return earlier[-1] if earlier else offered[0]
 
 
-def _is_last(dimension: Dimension) -> bool:
-    return KINDS.get(dimension.kind).phase is Phase.QUANTIZE
+def _only_rounds(dimension: Dimension) -> bool:
+    """Whether its options act on a trained network and cost next to nothing."""
+    kind = KINDS.get(dimension.kind)
+    return kind.phase is Phase.QUANTIZE and not kind.trains
 
 
 def _dimensions(

@@ -1,7 +1,6 @@
 """Runs an ONNX file under onnxruntime, and scores it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -9,9 +8,6 @@ from ...errors import TrainingDiverged
 from ...extras import require_extra
 from ..data import ImageSet, Normalisation
 from ..scoring import Score
-
-if TYPE_CHECKING:
-    pass
 
 
 class OnnxModel:

@@ -60,25 +60,26 @@ class _StoredLinear(_Stored, QuantizedLinear):  # type: ignore[misc]
 
 
 def _stored_layer(layer: Quantized) -> nn.Module:
-    half = isinstance(layer.inputs, HalfActivations)
+    half = isinstance(layer.inputs, HalfActivations) and layer.weight_bits < FLOAT_BITS
     weights = _stored_weights(layer, half)
     layer.__class__ = _StoredConv2d if isinstance(layer, QuantizedConv2d) else _StoredLinear
     del layer.weight, layer.weight_scale
-    layer.stored = weights
     if half:
         layer.inputs, layer.outputs = _Cast(torch.float16), _Cast(torch.float32)
         layer.half()
     else:
         layer.inputs, layer.outputs = _activations(layer.inputs), _activations(layer.outputs)
+    layer.stored = weights
     return layer
 
 
 def _stored_weights(layer: Quantized, half: bool) -> nn.Module:
     weight = layer.rounded_weight().detach()
     if layer.weight_bits <= INTEGER_BITS:
-        return _Integers(weight, layer.weight_scale, layer.weight_bits)
+        read_as = torch.float16 if half else torch.float32
+        return _Integers(weight, layer.weight_scale, layer.weight_bits, read_as)
     name = FLOAT16 if layer.weight_bits < FLOAT_BITS and not half else "weight"
-    return _Floats(weight, name)
+    return _Floats(weight.half() if half else weight, name)
 
 
 class _Floats(nn.Module):
@@ -94,21 +95,27 @@ class _Floats(nn.Module):
 
 
 class _Integers(nn.Module):
-    """Integer weights, [out, ...], with a scale per output channel: DequantizeLinear."""
+    """Integer weights, [out, ...], with a scale per output channel: DequantizeLinear.
+
+    Scales stay float32 where weights are read as float16, for which they may be too small.
+    """
 
     scale: torch.Tensor
 
-    def __init__(self, weight: torch.Tensor, scale: torch.Tensor, bits: int) -> None:
+    def __init__(
+        self, weight: torch.Tensor, scale: torch.Tensor, bits: int, read_as: torch.dtype
+    ) -> None:
         super().__init__()
+        self.read_as = read_as
         highest, shape = highest_level(bits), (-1, *[1] * (weight.ndim - 1))
         levels = (weight / scale.view(shape)).round().clamp(-highest, highest)
-        self.name = INT4 if bits == _NARROW else INT8
+        self.name = INT4 if bits <= _NARROW else INT8
         self.register_buffer(self.name, levels.to(torch.int8))
         self.register_buffer("scale", scale)
 
     def forward(self) -> torch.Tensor:
         levels = self.get_buffer(self.name)
-        return torch.onnx.ops.symbolic(
+        weight: torch.Tensor = torch.onnx.ops.symbolic(
             "DequantizeLinear",
             (levels, self.scale),
             attrs={"axis": 0},
@@ -116,6 +123,7 @@ class _Integers(nn.Module):
             shape=levels.shape,
             version=OPSET,
         )
+        return weight.to(self.read_as)
 
 
 class _IntegerActivations(nn.Module):

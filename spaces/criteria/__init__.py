@@ -1,5 +1,6 @@
 """Pruning criteria: which channels of a group matter least. One file each."""
 
+from ..nni_backend import PRUNERS
 from ..registry import Registry
 from .bn_scale import BatchNormScale
 from .chance import Chance
@@ -8,10 +9,13 @@ from .fpgm import Fpgm
 from .hessian import Hessian
 from .lamp import Lamp
 from .magnitude import L1, L2
+from .nni import NniCriterion
 from .taylor import Taylor
 
 CRITERIA: Registry[Criterion] = Registry("pruning criterion", see="paredown techniques")
 for _criterion in (L1(), L2(), BatchNormScale(), Fpgm(), Lamp(), Taylor(), Hessian(), Chance()):
     CRITERIA.register(_criterion)
+for _name in PRUNERS:
+    CRITERIA.register(NniCriterion(_name))
 
 __all__ = ["CRITERIA", "Criterion", "Ranking"]

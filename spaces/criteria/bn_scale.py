@@ -16,8 +16,8 @@ class BatchNormScale(Ranking):
     technique = Technique(
         name="bn-scale",
         title="smallest scale in batch norm",
-        replaces="channels of a group",
-        saves="what the ratio says",
+        replaces="nothing",
+        saves="nothing",
         paper="Network Slimming, Liu et al. 2017",
         link="https://arxiv.org/abs/1708.06519",
     )

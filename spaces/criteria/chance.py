@@ -14,8 +14,8 @@ class Chance(Ranking):
     technique = Technique(
         name="random",
         title="scattered channels: what every criterion has to beat",
-        replaces="channels of a group",
-        saves="what the ratio says",
+        replaces="nothing",
+        saves="nothing",
     )
 
     def importance(self, network: nn.Module, around: Surroundings) -> Importance | None:

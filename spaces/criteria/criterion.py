@@ -1,7 +1,6 @@
 """What a pruning criterion is: it says which channels of a group matter least."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 from torch import nn
 
@@ -19,7 +18,7 @@ class Criterion(ABC):
         technique: its description; its name is what plans and study files say.
     """
 
-    technique: ClassVar[Technique]
+    technique: Technique
 
     @property
     def name(self) -> str:

@@ -1,5 +1,6 @@
 """FPGM: channels that others can stand in for go, and not small ones."""
 
+import torch
 import torch_pruning
 from torch import nn
 
@@ -15,14 +16,44 @@ class Fpgm(Ranking):
     technique = Technique(
         name="fpgm",
         title="nearest to the geometric median of the others",
-        replaces="channels of a group",
-        saves="what the ratio says",
+        replaces="nothing",
+        saves="nothing",
         paper="FPGM, He et al. 2019",
         link="https://arxiv.org/abs/1811.00250",
     )
 
     def importance(self, network: nn.Module, around: Surroundings) -> Importance:
-        # p is the power to which weights are raised before their distances are taken: the paper
-        # takes those of the weights as they are.
-        scorer: Importance = torch_pruning.importance.FPGMImportance(p=1)
-        return scorer
+        return _distances
+
+
+@torch.no_grad()
+def _distances(group: "torch_pruning.Group") -> torch.Tensor | None:
+    """The sum of Euclidean distances to the group's other channels, over all convolutions and
+    linear layers that lose the channel.
+
+    Torch-Pruning 1.6 would take the distances of absolute weights, where a filter and its negative
+    are the same one, and those of single inputs behind a flattened image: gigabytes for a VGG.
+    """
+    size = len(group[0].idxs)
+    scores = None
+    for number, (dep, channels) in enumerate(group):
+        weight, roots = _by_channel(dep), group[number].root_idxs
+        if weight is None or None in roots or len(channels) % size:
+            continue
+        in_order = [channel for _, channel in sorted(zip(roots, channels, strict=True))]
+        vectors = weight[in_order].reshape(size, -1)
+        summed = torch.cdist(vectors, vectors).sum(1)
+        scores = summed if scores is None else scores + summed
+    return scores
+
+
+def _by_channel(dep: "torch_pruning.Dependency") -> torch.Tensor | None:
+    """The weight that a dependency cuts, the channels that it loses first: [channels, ...]."""
+    module, cut = dep.target.module, dep.handler
+    if not isinstance(module, nn.Conv2d | nn.Linear):
+        return None
+    if cut in (torch_pruning.prune_conv_out_channels, torch_pruning.prune_linear_out_channels):
+        return module.weight
+    if cut in (torch_pruning.prune_conv_in_channels, torch_pruning.prune_linear_in_channels):
+        return module.weight.transpose(0, 1)
+    return None

@@ -21,8 +21,8 @@ class Hessian(Ranking):
     technique = Technique(
         name="hessian",
         title="smallest change of the loss, to second order",
-        replaces="channels of a group",
-        saves="what the ratio says",
+        replaces="nothing",
+        saves="nothing",
         paper="Optimal Brain Damage, LeCun et al. 1989",
         link="https://proceedings.neurips.cc/paper/1989/hash/6c9882bbac1c7093bd25041881277658-Abstract.html",
     )

@@ -12,16 +12,15 @@ from .criterion import Ranking
 class Lamp(Ranking):
     """Squared weights over the sum of those at least as large.
 
-    The score makes layers comparable. Within one group it orders channels as their magnitude does,
-    and how many each group loses is foretold, so that it differs from `l2` in how layers that
-    share a group are put together, and in no more.
+    The score makes groups comparable. Within one group it orders channels as their magnitude does,
+    and how many each group loses is foretold, so that it chooses the channels that `l2` does.
     """
 
     technique = Technique(
         name="lamp",
         title="smallest share of the squared weights that would be left",
-        replaces="channels of a group",
-        saves="what the ratio says",
+        replaces="nothing",
+        saves="nothing",
         paper="LAMP, Lee et al. 2021",
         link="https://arxiv.org/abs/2010.07611",
     )

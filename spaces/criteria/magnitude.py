@@ -15,8 +15,8 @@ class L1(Ranking):
     technique = Technique(
         name="l1",
         title="smallest sum of absolute weights",
-        replaces="channels of a group",
-        saves="what the ratio says",
+        replaces="nothing",
+        saves="nothing",
         paper="Pruning Filters, Li et al. 2017",
         link="https://arxiv.org/abs/1608.08710",
     )
@@ -32,8 +32,8 @@ class L2(Ranking):
     technique = Technique(
         name="l2",
         title="smallest sum of squared weights",
-        replaces="channels of a group",
-        saves="what the ratio says",
+        replaces="nothing",
+        saves="nothing",
         paper="Soft Filter Pruning, He et al. 2018",
         link="https://arxiv.org/abs/1808.06866",
     )

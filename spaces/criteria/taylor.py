@@ -17,8 +17,8 @@ class Taylor(Ranking):
     technique = Technique(
         name="taylor",
         title="smallest change of the loss, to first order",
-        replaces="channels of a group",
-        saves="what the ratio says",
+        replaces="nothing",
+        saves="nothing",
         paper="Importance Estimation, Molchanov et al. 2019",
         link="https://arxiv.org/abs/1906.10771",
     )

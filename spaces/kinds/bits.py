@@ -5,6 +5,7 @@ images show, and biases make up for what rounding shifts: see spaces/quantizatio
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -40,7 +41,9 @@ class Bits(Kind):
 
     def techniques(self) -> Iterable[Technique]:
         for width in shipped_widths():
-            yield _described(width.name, _words(width), _saved(width))
+            described = _described(width.name, _words(width), _saved(width))
+            floats = width.weights > INTEGER_BITS
+            yield replace(described, paper="", link="") if floats else described
         few = ", ".join(f"w{bits}" for bits in simulated_weights())
         yield _described(
             f"{few} with a32 ... a8",

@@ -69,12 +69,12 @@ class Pruning(Kind):
 
 
 def _steps(blueprint: Blueprint, chosen: Mapping[str, Value]) -> Iterator[Blueprint]:
-    """What the network is after each cut; every cut removes about as many channels."""
+    """What the network is after each cut that removes some; each removes about as many."""
     steps = blueprint.cutting.steps
     before = blueprint
     for step in range(1, steps + 1):
         after = _shrunk(blueprint, chosen, step / steps)
-        if step == steps or after.sizes != before.sizes:
+        if after.sizes != before.sizes:
             yield after
         before = after
 

@@ -32,7 +32,7 @@ class Rounding(Manner):
         )
 
     def parse(self, value: object) -> Value:
-        if isinstance(value, bool) or value not in MULTIPLES:
+        if isinstance(value, bool) or value not in list(MULTIPLES):  # a list has no hash
             allowed = ", ".join(f"{multiple}" for multiple in MULTIPLES)
             raise PlanError(f"channels are rounded to a multiple of {allowed}; got {value!r}")
         return float(value)

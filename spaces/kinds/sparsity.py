@@ -20,6 +20,9 @@ from ..kind import Kind, Phase, Surroundings, Value
 from ..technique import Technique
 
 _PER_ROUND = 0.2
+_ROUNDING = 1e-6
+"""More than products of shares are off by in floating point."""
+
 _BETWEEN = 0.25
 """The share of the fine-tuning that comes between two rounds; all of it comes after the last."""
 
@@ -49,7 +52,9 @@ class Sparsity(Kind):
         return parse_fraction(value, "a sparsity", low_open=False, high_open=True)
 
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
-        return blueprint.stages
+        every = dict.fromkeys(blueprint.stages, value)
+        thinned = {layer.stage for layer in blueprint.layers if _thins(layer, every)}
+        return tuple(stage for stage in blueprint.stages if stage in thinned)
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return blueprint.with_layers(
@@ -79,10 +84,11 @@ class Sparsity(Kind):
 
 def _rounds(share: float) -> Iterator[float]:
     """The share of zeros after each round, up to this one."""
-    remains = 1.0
-    while remains > 1 - share:
-        remains = max(remains * (1 - _PER_ROUND), 1 - share)
+    remains = 1 - _PER_ROUND
+    while remains > 1 - share + _ROUNDING:
         yield 1 - remains
+        remains *= 1 - _PER_ROUND
+    yield share
 
 
 def _thins(layer: Layer, chosen: Mapping[str, Value]) -> bool:
@@ -90,7 +96,7 @@ def _thins(layer: Layer, chosen: Mapping[str, Value]) -> bool:
 
 
 def _zeros(layer: Layer, blueprint: Blueprint, share: float) -> int:
-    return int(layer.weights(blueprint.sizes) * share)
+    return int(layer.weights(blueprint.sizes) * share + _ROUNDING)  # 0.29 of 100 are 29
 
 
 def _thin_out(module: nn.Module, zeros: int) -> None:
@@ -98,6 +104,7 @@ def _thin_out(module: nn.Module, zeros: int) -> None:
     weight = module.get_parameter("weight")
     setattr(module, STORED_ZEROS, zeros)
     if zeros and not weight.is_meta:
+        goes = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
+        goes[weight.detach().abs().flatten().argsort(stable=True)[:zeros]] = True
         with torch.no_grad():
-            smallest = weight.abs().flatten().argsort(stable=True)[:zeros]
-            weight.view(-1)[smallest] = 0.0
+            weight.masked_fill_(goes.view(weight.shape), 0.0)  # however they lie in memory

@@ -15,7 +15,7 @@ def foldable(blueprint: Blueprint, convolutions: Container[str]) -> dict[str, st
     return {
         layer.normalises: layer.name
         for layer in blueprint.layers
-        if layer.normalises and layer.normalises in convolutions
+        if layer.normalises and not layer.kept and layer.normalises in convolutions
     }
 
 
@@ -35,6 +35,8 @@ def fold(network: nn.Module, pairs: dict[str, str]) -> None:
             raise TypeError(f"{norm_name} cannot be folded into {conv_name}")
         training = conv.training
         fused = fuse_conv_bn_eval(conv.eval(), norm.eval())
+        conv.train(training)
+        norm.train(training)
         setattr(fused, STORED_ZEROS, getattr(conv, STORED_ZEROS, 0))
-        replace_module(network, conv_name, fused.train(training))
+        replace_module(network, conv_name, fused)
         take_out(network, norm_name)

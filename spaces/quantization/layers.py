@@ -5,7 +5,7 @@ that any device can score and train them. Brevitas 0.13 and torchao were tried i
 docs/quantization.md for the figures.
 """
 
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -121,6 +121,19 @@ def quantized(
     return stand_in.to(module.weight.device).train(module.training)
 
 
+def plain(layer: Quantized) -> nn.Conv2d | nn.Linear:
+    """An ordinary layer with the same parameters, not copies of them."""
+    bias = layer.bias is not None
+    other: nn.Conv2d | nn.Linear
+    if isinstance(layer, QuantizedLinear):
+        other = nn.Linear(layer.in_features, layer.out_features, bias, device="meta")
+    else:
+        other = nn.Conv2d(**_geometry(layer), bias=bias, device="meta")
+    other.weight, other.bias = layer.weight, layer.bias
+    setattr(other, STORED_ZEROS, getattr(layer, STORED_ZEROS, 0))
+    return other.train(layer.training)
+
+
 def _activations(bits: int, seen: Range | None) -> nn.Module:
     if bits == FLOAT_BITS:
         return nn.Identity()
@@ -135,20 +148,17 @@ def _empty_stand_in(module: nn.Conv2d | nn.Linear) -> Quantized:
     bias = module.bias is not None
     if isinstance(module, nn.Linear):
         return QuantizedLinear(module.in_features, module.out_features, bias, device="meta")
-    return QuantizedConv2d(
-        module.in_channels,
-        module.out_channels,
-        _pair(module.kernel_size),
-        _pair(module.stride),
-        module.padding if isinstance(module.padding, str) else _pair(module.padding),
-        _pair(module.dilation),
-        module.groups,
-        bias,
-        module.padding_mode,
-        device="meta",
-    )
+    return QuantizedConv2d(**_geometry(module), bias=bias, device="meta")
 
 
-def _pair(value: Iterable[int]) -> tuple[int, int]:
-    first, second = value
-    return first, second
+def _geometry(conv: nn.Conv2d) -> dict[str, Any]:
+    return {
+        "in_channels": conv.in_channels,
+        "out_channels": conv.out_channels,
+        "kernel_size": conv.kernel_size,
+        "stride": conv.stride,
+        "padding": conv.padding,
+        "dilation": conv.dilation,
+        "groups": conv.groups,
+        "padding_mode": conv.padding_mode,
+    }

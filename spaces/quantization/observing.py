@@ -33,9 +33,11 @@ class Seen:
 def _answering(network: nn.Module) -> Iterator[None]:
     training = network.training
     network.eval()
-    with torch.no_grad():
-        yield
-    network.train(training)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(training)
 
 
 def observe(
@@ -153,5 +155,7 @@ def _is_apart(flow: Flow, value: int) -> bool:
 
 
 def _widened(seen: Range, values: torch.Tensor) -> Range:
-    low, high = values.detach().float().aminmax()
-    return min(seen[0], low.item()), max(seen[1], high.item())
+    low, high = (bound.item() for bound in values.detach().float().aminmax())
+    if math.isnan(low):  # which `min` would pass over, and which stays once it is there
+        return math.nan, math.nan
+    return min(seen[0], low), max(seen[1], high)

@@ -47,6 +47,8 @@ def weight_scales(weight: torch.Tensor, bits: int) -> torch.Tensor:
 
 def rounded_integers(weight: torch.Tensor, scales: torch.Tensor, bits: int) -> torch.Tensor:
     """Weights, [out, ...], at the levels of a symmetric integer type."""
+    if weight.is_meta:  # torch's operator does not run there
+        return weight.float()
     highest, zeros = highest_level(bits), torch.zeros_like(scales, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(
         weight.float(), scales, zeros, 0, -highest, highest

@@ -1,12 +1,16 @@
 """Quantizers: how a network comes to its bit-widths. One file each."""
 
+from ..nni_backend import QUANTIZERS as NNI_QUANTIZERS
 from ..registry import Registry
 from .calibration import Calibration
 from .fake_quantized import FakeQuantized
+from .nni import NniQuantizer
 from .quantizer import Quantizer
 
 QUANTIZERS: Registry[Quantizer] = Registry("quantizer", see="paredown techniques")
 for _quantizer in (Calibration(), FakeQuantized()):
     QUANTIZERS.register(_quantizer)
+for _name in NNI_QUANTIZERS:
+    QUANTIZERS.register(NniQuantizer(_name))
 
 __all__ = ["QUANTIZERS", "Quantizer"]

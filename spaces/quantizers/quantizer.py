@@ -1,7 +1,6 @@
 """What a quantizer is: it decides how a network comes to its bit-widths."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 from torch import nn
 
@@ -16,7 +15,7 @@ class Quantizer(ABC):
         technique: its description; its name is what plans and study files say.
     """
 
-    technique: ClassVar[Technique]
+    technique: Technique
 
     @property
     def name(self) -> str:

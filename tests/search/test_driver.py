@@ -21,6 +21,7 @@ from paredown.search.record import How, Record, read_records
 from paredown.search.samplers import SAMPLERS
 from paredown.search.storage import continue_or_create, open_storage
 from paredown.search.watcher import Watcher
+from paredown.spaces.kind import Phase
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space, Suggests
 
@@ -120,6 +121,64 @@ def test_beaten_and_repeated_plans_are_told_without_training(folder: Path) -> No
     plans = [record.plan for record in evaluated]
     assert len(plans) == len(set(plans)), "no plan is trained twice"
     assert [record for record in records if record.how is How.REPEATED]
+
+
+def test_a_trained_network_is_scored_at_its_other_bits_for_free(folder: Path) -> None:
+    watcher = Recorder()
+    bits = ["w32a32", "w16a16", "w8a8", "w4a8"]
+    narrow = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": bits}
+    study = go(folder, watcher, trials=3, space=narrow, max_drop=[0, 30]).study
+    records = read_records(study.trials)
+    evaluated = [record for record in records if record.how is How.EVALUATED]
+    shared = [record for record in records if record.how is How.SHARED]
+    assert len(evaluated) == 3
+    assert shared, "a calibration each, on top of the trials that were asked for"
+    trained = {r.plan.through(Phase.PRUNE): r.number for r in evaluated if r.plan}
+    assert len(trained) == 3, "a network counts once"
+    for record in shared:
+        assert record.plan is not None
+        number = trained[record.plan.through(Phase.PRUNE)]
+        assert number < record.number
+        assert record.why == f"the network of trial {number} at other bits"
+        assert "train" not in record.seconds
+        assert record.is_scored
+        assert not record.took_training
+    plans = [record.plan for record in records if record.is_scored]
+    assert len(plans) == len(set(plans))
+    # The next search goes on without scoring any of them again.
+    again = Recorder()
+    go(folder, again, trials=3, space=narrow, max_drop=[0, 30])
+    assert not again.ended
+
+
+def test_plans_that_train_at_their_bits_are_trials_of_their_own(folder: Path) -> None:
+    narrow = {
+        "width": [1.0],
+        "block": [],
+        "prune": [],
+        "bits": ["w32a32", "w8a8"],
+        "quantizer": ["ptq", "qat"],
+    }
+    study = go(folder, trials=4, space=narrow, max_drop=[0, 30]).study
+    records = read_records(study.trials)
+    tuned = [r for r in records if r.plan is not None and r.plan.trains_at_last and r.is_scored]
+    assert tuned
+    assert {record.how for record in tuned} <= {How.EVALUATED, How.REPEATED}
+    assert all(not r.plan.trains_at_last for r in records if r.how is How.SHARED and r.plan)
+
+
+def test_what_pruning_removed_is_told(folder: Path) -> None:
+    narrow = {"width": [1.0], "block": [], "prune": [0.0, 0.5], "bits": ["w32a32"]}
+    study = go(folder, trials=2, space=narrow, max_drop=[90]).study
+    record = next(r for r in read_records(study.trials) if r.plan and r.plan.chosen("prune"))
+    assert record.removed is not None
+    assert record.cost is not None
+    baseline = found_by(study, 90).baseline.cost
+    assert record.removed.params == pytest.approx(1 - record.cost.params / baseline.params)
+    assert record.removed.macs == pytest.approx(1 - record.cost.macs / baseline.macs)
+    assert 0.4 < record.removed.channels < 0.6
+    (said,) = found_by(study, 90).to_dict()["budgets"]
+    assert said["removed"]["params"] == record.removed.params
 
 
 def test_a_small_space_ends_when_it_is_used_up(folder: Path) -> None:

@@ -132,7 +132,7 @@ def test_faults_of_starts_are_told_with_all_others(folder: Path) -> None:
     with pytest.raises(StudyFileError) as caught:
         load_config(str(path), {})
     assert "start: approaches are plans for resnet101-cifar" in str(caught.value)
-    assert "per: expected stage or site, got 'layer'" in str(caught.value)
+    assert "per: expected network, stage or site, got 'layer'" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["approach", "approach:", "approach:-1", "approach:x", "13"])

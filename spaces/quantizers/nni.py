@@ -1,0 +1,89 @@
+"""NNI's quantizers: scales that are learned while the weights are trained."""
+
+from torch import nn
+
+from ..kind import Surroundings
+from ..nni_backend import LearnedScales, learned_quantization
+from ..quantization.layers import (
+    IntegerActivations,
+    Quantized,
+    QuantizedConv2d,
+    QuantizedLinear,
+    plain,
+)
+from ..quantization.observing import observe
+from ..quantization.widths import FLOAT_BITS, INTEGER_BITS
+from ..replacing import replace_module
+from ..technique import Technique
+from .quantizer import Quantizer
+
+_TITLES = {
+    "nni-qat": ("NNI's QATQuantizer: moving ranges", "Jacob et al. 2018", "1712.05877"),
+    "nni-lsq": (
+        "NNI's LsqQuantizer: learned steps",
+        "LSQ, Esser et al. 2020",
+        "1902.08153",
+    ),
+}
+
+
+class NniQuantizer(Quantizer):
+    """One of NNI's quantizers. It trains plain layers; what it learned goes into ours.
+
+    Args:
+        name: in `paredown.spaces.nni_backend.QUANTIZERS`.
+    """
+
+    def __init__(self, name: str) -> None:
+        title, paper, arxiv = _TITLES[name]
+        self.technique = Technique(
+            name=name,
+            title=title,
+            replaces="nothing",
+            saves="costs a training at each bit-width",
+            paper=paper,
+            link=f"https://arxiv.org/abs/{arxiv}",
+            extra="nni",
+        )
+
+    def train(self, network: nn.Module, around: Surroundings) -> None:
+        layers = {
+            name: module
+            for name, module in network.named_modules()
+            if isinstance(module, QuantizedConv2d | QuantizedLinear)
+        }
+        for name, layer in layers.items():
+            replace_module(network, name, plain(layer))
+        learned = learned_quantization(
+            network,
+            {name: _bits(layer) for name, layer in layers.items()},
+            lambda rounding: around.tune(rounding, 1.0),
+            self.name,
+            around.calibration,
+        )
+        apart = [n for n, one in layers.items() if isinstance(one.outputs, IntegerActivations)]
+        seen = observe(network, apart, around.calibration)
+        for name, layer in layers.items():
+            if name in learned:
+                _take_over(layer, learned[name])
+            if name in seen:
+                layer.outputs = IntegerActivations(layer.activation_bits, *seen[name].writes)
+            replace_module(network, name, layer.to(layer.weight.device))
+
+
+def _take_over(layer: Quantized, learned: LearnedScales) -> None:
+    if learned.weight is not None:
+        layer.weight_scale.copy_(learned.weight)
+    if learned.inputs is not None and isinstance(layer.inputs, IntegerActivations):
+        scale, zero_point = learned.inputs
+        layer.inputs.scale.fill_(scale)
+        layer.inputs.zero_point.fill_(zero_point)
+
+
+def _bits(layer: Quantized) -> tuple[int, int]:
+    """Bits of weights and inputs that NNI is to learn scales for; float16 has none."""
+    weights, activations = layer.weight_bits, layer.activation_bits
+    return (
+        weights if weights <= INTEGER_BITS else FLOAT_BITS,
+        activations if activations <= INTEGER_BITS else FLOAT_BITS,
+    )
