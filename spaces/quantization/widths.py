@@ -40,7 +40,7 @@ class BitWidth:
     @property
     def ships(self) -> bool:
         """Whether an exported file stores and runs it; the others are simulated."""
-        return self.weights in _SHIPPED_WEIGHTS and self.activations in _SHIPPED_ACTIVATIONS
+        return BitWidth(self.weights, self.activations) in shipped_widths()
 
     @property
     def spares_edges(self) -> bool:
@@ -54,6 +54,7 @@ class BitWidth:
         return BitWidth(max(self.weights, EDGE_BITS), max(self.activations, EDGE_BITS))
 
 
+@lru_cache
 def shipped_widths() -> tuple[BitWidth, ...]:
     """The widths that an exported file stores and runs, the most bits first."""
     return tuple(

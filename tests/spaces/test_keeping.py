@@ -107,14 +107,15 @@ def offered(blueprint: Blueprint) -> set[str]:
 
 
 def test_a_kept_classifier_has_no_other_head_and_no_neck(traced: Known) -> None:
-    for name, glob in (("resnet18", "fc"), ("mobilenet_v2", "classifier")):
+    for name, glob in (("resnet18", "fc"), ("mobilenet_v2", "classifier.1")):
         blueprint = traced(name, 32).blueprint
-        gone = offered(blueprint) - offered(keep(blueprint, [glob]))
-        assert {"head.head", "head.bits", "head.sparse"} <= gone
-        assert ("head.neck" in gone) == ("head.neck" in offered(blueprint))
         kept = keep(blueprint, [glob])
-        told = [one.reason for one in KINDS.get("head").left_alone(kept, OPTIONS["head"])]
-        assert told[0].endswith(TO_BE_KEPT)
+        assert not {place for place in offered(kept) if place.startswith("head.")}
+        assert {"head.bits", "head.sparse"} <= offered(blueprint)
+    assert {"head.head", "head.neck"} <= offered(traced("resnet18", 32).blueprint)
+    kept = keep(traced("resnet18", 32).blueprint, ["fc"])
+    told = [one.reason for one in KINDS.get("head").left_alone(kept, OPTIONS["head"])]
+    assert told[0].endswith(TO_BE_KEPT)
 
 
 def test_a_kept_block_is_not_left_out(traced: Known) -> None:
@@ -234,7 +235,7 @@ RESNET20 = ["conv1", "layer1.0.conv1", "layer2.1", "layer3.2.conv2", "linear", "
 @settings(max_examples=6)
 @given(st.sets(st.sampled_from(RESNET20), min_size=1, max_size=3), st.integers(0, 2**32))
 def test_no_plan_changes_the_shape_of_what_is_kept(
-    globs: set[str], seed: int, traced: Known
+    traced: Known, globs: set[str], seed: int
 ) -> None:
     network, images, blueprint = traced("resnet20", 32)
     kept = keep(blueprint, sorted(globs))
