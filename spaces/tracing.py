@@ -152,7 +152,7 @@ def _conv(seen: _Sighting, module: nn.Conv2d) -> Layer:
 
 
 def _with_bits(layer: Layer, module: nn.Module) -> Layer:
-    # Quantized and sparse layers say so themselves; see spaces/quantization and spaces/held_zeros.py.
+    # Layers say themselves that they are quantized (spaces/quantization) or sparse (held_zeros).
     return replace(
         layer,
         weight_bits=getattr(module, "weight_bits", 32),

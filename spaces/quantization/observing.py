@@ -1,8 +1,7 @@
 """What calibration images show of layers that are to be quantized."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,17 +28,6 @@ class Seen:
     writes: Range = (math.inf, -math.inf)
 
 
-@contextmanager
-def _answering(network: nn.Module) -> Iterator[None]:
-    training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        network.train(training)
-
-
 def observe(
     network: nn.Module, names: Sequence[str], batches: Sequence[torch.Tensor]
 ) -> dict[str, Seen]:
@@ -59,24 +47,12 @@ def observe(
     if not batches:
         raise ValueError("quantizing activations needs calibration images, got none")
     seen = {name: Seen() for name in names}
-    hooks = []
 
-    def note(name: str, module: nn.Module) -> None:
-        def record(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            seen[name].reads = _widened(seen[name].reads, inputs[0])
-            seen[name].writes = _widened(seen[name].writes, output)
+    def note(name: str, x: torch.Tensor, out: torch.Tensor) -> None:
+        seen[name].reads = _widened(seen[name].reads, x)
+        seen[name].writes = _widened(seen[name].writes, out)
 
-        hooks.append(module.register_forward_hook(record))
-
-    for name in names:
-        note(name, network.get_submodule(name))
-    try:
-        with _answering(network):
-            for batch in batches:
-                network(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    _watch_layers(network, names, batches, note)
     for name, one in seen.items():
         if not all(math.isfinite(bound) for bound in (*one.reads, *one.writes)):
             raise TrainingDiverged(f"what {name} reads or writes is no finite number")
@@ -96,32 +72,48 @@ def correct_biases(
         rounded: layer -> its weights after rounding.
         batches: [batch, channels, height, width], normalised.
     """
-    shifts = dict[str, torch.Tensor]()
-    hooks = []
+    layers = {
+        name: module
+        for name in rounded
+        if isinstance(module := network.get_submodule(name), nn.Conv2d | nn.Linear)
+        and module.bias is not None
+    }
+    errors = {name: rounded[name] - layer.weight.detach() for name, layer in layers.items()}
+    shifts = {name: torch.zeros(len(error), device=error.device) for name, error in errors.items()}
 
-    def note(name: str, module: nn.Conv2d | nn.Linear) -> None:
-        error = rounded[name] - module.weight.detach()
+    def note(name: str, x: torch.Tensor, out: torch.Tensor) -> None:
+        shifts[name] += _channel_means(layers[name], x.float(), errors[name]) / len(batches)
 
-        def record(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            shift = _channel_means(module, inputs[0].float(), error) / len(batches)
-            shifts[name] = shifts.get(name, torch.zeros_like(shift)) + shift
-
-        hooks.append(module.register_forward_hook(record))
-
-    for name in rounded:
-        module = network.get_submodule(name)
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-            note(name, module)
-    try:
-        with _answering(network):
-            for batch in batches:
-                network(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    _watch_layers(network, list(layers), batches, note)
     with torch.no_grad():
         for name, shift in shifts.items():
-            network.get_submodule(name).get_parameter("bias").sub_(shift)
+            layers[name].get_parameter("bias").sub_(shift)
+
+
+def _watch_layers(
+    network: nn.Module,
+    names: Sequence[str],
+    batches: Sequence[torch.Tensor],
+    note: Callable[[str, torch.Tensor, torch.Tensor], None],
+) -> None:
+    """Run a network as it answers, and tell of each layer what it reads and writes."""
+
+    def hook(name: str) -> Callable[..., None]:
+        def record(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            note(name, inputs[0], output)
+
+        return record
+
+    hooks = [network.get_submodule(name).register_forward_hook(hook(name)) for name in names]
+    training = network.training
+    try:
+        with torch.no_grad():
+            for batch in batches:
+                network.eval()(batch)
+    finally:
+        network.train(training)
+        for handle in hooks:
+            handle.remove()
 
 
 def _channel_means(

@@ -176,7 +176,7 @@ def test_nothing_touches_what_is_kept(
     network, images, blueprint = traced(name, 32)
     kept = keep(blueprint, globs)
     space, names = Space.of(kept, OPTIONS), kept_names(kept)
-    for plan in (space.uniform(1), space.uniform(0.5), space.sample(random.Random(0))):
+    for plan in (space.uniform(1), space.sample(random.Random(0))):
         changed = assert_as_foretold(network, images, kept, plan)
         assert shapes(changed, names) == shapes(network, names)
         foretold = foretell(kept, plan)
@@ -224,7 +224,7 @@ def test_a_kept_norm_outlives_the_convolution_before_it(
         ("separable", {"bits": {"stem": "w8a32"}}),
     ]
     for block, others in cases:
-        plan = Plan.of({"block": dict.fromkeys(("stem", "stage1"), block)} | others)
+        plan = Plan.of({"block": dict.fromkeys(("stem", "stage1"), block), **others})
         changed = assert_as_foretold(network, images, kept, plan)
         assert shapes(changed, kept_names(kept)) == dict.fromkeys(kept_names(kept), (16,))
 

@@ -156,8 +156,8 @@ def test_the_manner_of_nothing_is_nothing(
 ) -> None:
     bare, bits = Plan.of({kind: {"network": value}}), {"bits": {"stage1": "w8a8"}}
     assert bare == Plan()
-    assert Plan.of({kind: {"network": value}} | bits) == Plan.of(bits)
-    pruned = Plan.of({kind: {"network": value}, "prune": {"stage1": 0.0}} | bits)
+    assert Plan.of({kind: {"network": value}, **bits}) == Plan.of(bits)
+    pruned = Plan.of({kind: {"network": value}, "prune": {"stage1": 0.0}, **bits})
     assert pruned == Plan.of(bits)
     said = f'{{"version": 1, "{kind}": {{"network": {value!r}}}}}'.replace("'", '"')
     assert Plan.from_json(said) == Plan()
