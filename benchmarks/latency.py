@@ -26,7 +26,6 @@ from paredown.spaces.kind import Phase, Surroundings
 from paredown.spaces.kinds import KINDS
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
-from paredown.spaces.quantization.widths import find_width
 
 WIDTHS = ("w32a32", "w16a16", "w8a32", "w8a8", "w4a8")
 CLASSES, SEED = 1000, 0
@@ -55,10 +54,7 @@ def write_files(model: str, size: int, widths: Sequence[str], folder: Path) -> d
     around = Surroundings(images, [(images, torch.zeros(2, dtype=torch.long))])
     files = dict[str, Path]()
     for width in widths:
-        edges = find_width(width).at_edge().name  # for stages that are the first or last layer
-        bits = dict.fromkeys(blueprint.stages, edges)
-        bits |= dict.fromkeys(KINDS.get("bits").places(blueprint, width), width)
-        plan = Plan.of({"bits": bits})
+        plan = Plan.of({"bits": KINDS.get("bits").everywhere(blueprint, width)})
         quantized = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around)
         files[width] = folder / f"{model}-{width}.onnx"
         write_onnx(quantized, images, files[width])

@@ -73,7 +73,7 @@ def count(blueprint: Blueprint) -> Cost:
         macs += layer_macs
         operation_bits += layer_macs * max(layer.weight_bits, layer.activation_bits)
         bops += layer_macs * layer.weight_bits * layer.activation_bits
-        if layer.weight_bits < 32 or layer.activation_bits < 32:
+        if weights and (layer.weight_bits < 32 or layer.activation_bits < 32):
             scale_bits += _scale_bits(layer, layer.writes.count(sizes))
     return Cost(
         params=params,

@@ -235,15 +235,21 @@ def _checked(parse: Callable[[], Parsed]) -> Parsed:
 
 
 def _parse_grain(value: object) -> object:
-    """How finely choices are made: a word for all kinds, or a table of kind = word."""
-    grains = (Grain.NETWORK, Grain.STAGE, Grain.SITE)
-    if isinstance(value, Mapping):
-        return {KINDS.get(kind).name: _parse_grain(grain) for kind, grain in value.items()}
+    """How finely choices are made: a word for all kinds, or kind = word for some of them."""
     if isinstance(value, str) and "=" in value:
-        return _parse_grain(dict(part.strip().split("=", 1) for part in value.split(",")))
-    if value not in grains:
-        raise InputError(f"expected {', '.join(grains[:-1])} or {grains[-1]}, got {value!r}")
-    return value
+        pairs = [part.partition("=") for part in value.split(",")]
+        value = {kind.strip(): grain.strip() for kind, _, grain in pairs}
+    if isinstance(value, Mapping):
+        return {KINDS.get(str(kind)).name: _parse_word(grain) for kind, grain in value.items()}
+    return _parse_word(value)
+
+
+def _parse_word(value: object) -> Grain:
+    grains = (Grain.NETWORK, Grain.STAGE, Grain.SITE)
+    for grain in grains:
+        if value == grain:
+            return grain
+    raise InputError(f"expected {', '.join(grains[:-1])} or {grains[-1]}, got {value!r}")
 
 
 def _parse_space(value: object) -> dict[str, tuple[Value, ...]]:

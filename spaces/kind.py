@@ -105,6 +105,10 @@ class Kind(ABC):
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         """The places of a network where this option changes something. Called once per space."""
 
+    def everywhere(self, blueprint: Blueprint, value: Value) -> Mapping[str, Value]:
+        """What this option means for the whole network: place -> option."""
+        return dict.fromkeys(self.places(blueprint, value), value)
+
     def sites(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         """The single sites where this option changes something, if the kind has sites at all."""
         return ()

@@ -42,33 +42,35 @@ class Dimension:
     """One decision to take: a kind, a place and the options there, the neutral one first.
 
     Attributes:
-        reach: option -> the places where it acts, if that is not the decision's own place alone.
+        reach: option -> place -> what it means there, if it is more than the decision's own place.
     """
 
     kind: str
     place: str
     options: tuple[Value, ...]
-    reach: Mapping[Value, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    reach: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
         """The name of Optuna's parameter: "stage1.block"."""
         return f"{self.place}.{self.kind}"
 
-    def places(self, value: Value) -> tuple[str, ...]:
-        """Where an option acts; nowhere, if it is neutral."""
-        return () if value == KINDS.get(self.kind).neutral else self.reach.get(value, (self.place,))
+    def meaning(self, value: Value) -> Mapping[str, Value]:
+        """What an option chooses, by place; nothing, if it is neutral."""
+        if value == KINDS.get(self.kind).neutral:
+            return {}
+        return self.reach.get(value, {self.place: value})
 
     @property
     def all_places(self) -> set[str]:
         """Every place that some option reaches."""
-        return {place for places in self.reach.values() for place in places} or {self.place}
+        return {place for meant in self.reach.values() for place in meant} or {self.place}
 
     def option_of(self, chosen: Mapping[str, Value]) -> Value:
         """The option that a plan takes here: place -> what it chooses of this kind."""
         if not self.reach:
             return chosen.get(self.place, KINDS.get(self.kind).neutral)
-        alike = (v for v, places in self.reach.items() if chosen == dict.fromkeys(places, v))
+        alike = (option for option, meant in self.reach.items() if chosen == meant)
         return next(alike, KINDS.get(self.kind).neutral)
 
 
@@ -161,9 +163,9 @@ class Space:
     def plan(self, params: Mapping[str, Value]) -> Plan:
         """The plan of a trial's parameters, one option for each dimension's name."""
         return Plan.with_meaning(
-            Choice(d.kind, place, params[d.name])
+            Choice(d.kind, place, value)
             for d in self.dimensions
-            for place in d.places(params[d.name])
+            for place, value in d.meaning(params[d.name]).items()
         )
 
     def params(self, plan: Plan) -> dict[str, Value]:
@@ -253,8 +255,11 @@ class Space:
             if params[d.name] not in d.options
         ]
         if not faults and self.plan(params) != plan:
-            kinds = dict.fromkeys(d.kind for d in self.dimensions if d.reach)
-            faults = [f"{', '.join(kinds)}: this space decides once for the whole network"]
+            meant = {
+                (d.kind, place) for d in self.dimensions for place in d.meaning(params[d.name])
+            }
+            odd = dict.fromkeys(c.kind for c in plan.choices if (c.kind, c.place) not in meant)
+            faults = [f"{kind}: this space decides once for the whole network" for kind in odd]
         return faults
 
     def _stranger(self, choice: Choice) -> str:
@@ -287,7 +292,7 @@ def _dimensions(
     if per is Grain.NETWORK and any(len(places) > 1 for places in where.values()):
         fitting = [value for value in values if where[value]]
         keeps = [kind.neutral] if kind.neutral in values or not fitting else []
-        reach = {value: tuple(where[value]) for value in fitting}
+        reach = {value: kind.everywhere(blueprint, value) for value in fitting}
         if fitting:
             yield Dimension(kind.name, WHOLE, tuple(dict.fromkeys([*keeps, *fitting])), reach)
         return

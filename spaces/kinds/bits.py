@@ -68,6 +68,11 @@ class Bits(Kind):
         }
         return tuple(stage for stage in blueprint.stages if stage in touched)
 
+    def everywhere(self, blueprint: Blueprint, value: Value) -> Mapping[str, Value]:
+        at_edges = find_width(str(value)).at_edge().name
+        places = dict.fromkeys(self.places(blueprint, value), value)
+        return dict.fromkeys(self.places(blueprint, at_edges), at_edges) | places
+
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         widths = _widths(blueprint, chosen)
         layers = folded(blueprint.layers, foldable(blueprint, widths))

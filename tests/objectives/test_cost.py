@@ -46,7 +46,11 @@ def in_full(_: str) -> Bits:
 
 
 def by_formula(network: nn.Module, images: torch.Tensor, bits_of: BitsOf) -> Cost:
-    """MicroNet's rule over modules: weights b/32, all else 32 bits, operations max(w, a)/32."""
+    """MicroNet's rule over modules: weights b/32, all else 32 bits, operations max(w, a)/32.
+
+    Integers of 8 bits or fewer bring scales along: 4 bytes per output channel of weights, 5 bytes
+    per layer that reads them.
+    """
     pixels = dict[str, int]()
 
     def recorder(name: str) -> Callable[..., None]:
@@ -73,13 +77,16 @@ def by_formula(network: nn.Module, images: torch.Tensor, bits_of: BitsOf) -> Cos
     bits = {name: bits_of(name) for name in computing}
     stored = sum(n * bits[name][0] for name, n in weights.items())
     stored += 32 * (params - sum(weights.values()))
+    outputs = {name: len(module.weight) for name, module in computing.items()}
+    scales = sum(32 * outputs[name] for name in computing if bits[name][0] <= 8)
+    scales += sum(40 for name in computing if bits[name][1] <= 8)
     return Cost(
         params=params,
         params_effective=stored / 32,
         macs=sum(macs.values()),
         flops_effective=2 * sum(n * max(bits[name]) for name, n in macs.items()) / 32,
         bops=sum(n * bits[name][0] * bits[name][1] for name, n in macs.items()),
-        bytes=math.ceil(stored / 8),
+        bytes=math.ceil((stored + scales) / 8),
     )
 
 
@@ -165,12 +172,11 @@ def test_mixed_bits_of_a_plan_follow_the_formula() -> None:
     plan = Plan.of({"bits": {"stem": "w8a32", "stage1": "w8a8", "stage3": "w8a8", "head": "w8a32"}})
     bits = {"conv1": (8, 32), "layer1": (8, 8), "layer2": (32, 32), "layer3": (8, 8)}
     bits["linear"] = (8, 32)
-    expected = by_formula(network, images, lambda name: bits[name.partition(".")[0]])
     blueprint = blueprint_of("resnet20", 32)
-    assert count(foretell(blueprint, plan)) == expected
     around = Surroundings(images, [(images, torch.zeros(len(images), dtype=torch.long))])
     changed = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around)
-    assert measure(changed, images) == expected
+    expected = by_formula(changed, images, lambda name: bits[name.partition(".")[0]])
+    assert count(foretell(blueprint, plan)) == measure(changed, images) == expected
 
 
 def test_eight_bits_everywhere_are_a_quarter_of_the_weights() -> None:
@@ -178,11 +184,14 @@ def test_eight_bits_everywhere_are_a_quarter_of_the_weights() -> None:
     full = count(blueprint)
     everywhere = Plan.of({"bits": dict.fromkeys(blueprint.stages, "w8a8")})
     cost = count(foretell(blueprint, everywhere))
-    rest = 2 * (16 + 6 * 16 + 6 * 32 + 6 * 64) + 10  # norms and the last bias
-    assert cost.params_effective == (full.params - rest) / 4 + rest
+    channels = 16 + 6 * 16 + 6 * 32 + 6 * 64
+    weights = full.params - 2 * channels - 10  # less norms and the last bias
+    assert cost.params == weights + channels + 10, "norms become biases"
+    assert cost.params_effective == weights / 4 + channels + 10
+    assert cost.bytes == weights + 4 * (channels + 10) + 4 * (channels + 10) + 5 * 20
     assert cost.flops_effective == full.flops / 4
     assert cost.bops == full.bops / 16
-    assert (cost.params, cost.macs, cost.flops) == (full.params, full.macs, full.flops)
+    assert (cost.macs, cost.flops) == (full.macs, full.flops)
 
 
 def test_weights_alone_in_eight_bits_save_no_operations() -> None:
@@ -245,7 +254,7 @@ def test_bytes_are_rounded_up() -> None:
     network = nn.Sequential(nn.Conv2d(1, 3, 1, bias=False), nn.Flatten())
     blueprint = trace(network, torch.zeros(1, 1, 1, 1))
     three = blueprint.with_layers(dataclasses.replace(a, weight_bits=3) for a in blueprint.layers)
-    assert count(three).bytes == 2  # nine bits
+    assert count(three).bytes == 2 + 3 * 4  # nine bits, and a scale per channel
 
 
 def test_measuring_leaves_the_network_as_it_was() -> None:

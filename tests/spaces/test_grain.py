@@ -88,14 +88,17 @@ def test_a_kind_of_one_place_is_decided_there() -> None:
 def test_an_option_acts_wherever_it_can() -> None:
     space = space_of("network")
     prune, bits = dimension(space, "network.prune"), dimension(space, "network.bits")
-    assert prune.places(0.0) == ()
-    assert prune.places(0.25) == prune.places(0.5) == STAGES
+    assert prune.meaning(0.0) == {}
+    assert prune.meaning(0.25) == dict.fromkeys(STAGES, 0.25)
+    assert prune.meaning(0.5) == dict.fromkeys(STAGES, 0.5)
     assert prune.all_places == set(STAGES)
-    assert bits.places("w8a8") == ("stem", *STAGES, "head")
-    assert bits.places("w4a8") == STAGES  # the first and the last layer are spared
+    assert bits.meaning("w8a8") == dict.fromkeys(("stem", *STAGES, "head"), "w8a8")
+    # The first and the last layer are spared.
+    edges = dict.fromkeys(("stem", "head"), "w8a8")
+    assert bits.meaning("w4a8") == dict.fromkeys(STAGES, "w4a8") | edges
     assert bits.all_places == {"stem", *STAGES, "head"}
     blocks = dimension(space, "network.block")
-    assert blocks.places("separable") == ("stem", *STAGES)
+    assert blocks.meaning("separable") == dict.fromkeys(("stem", *STAGES), "separable")
 
 
 def test_plans_name_every_stage() -> None:
@@ -248,7 +251,7 @@ def test_the_grain_in_a_study_file(tmp_path: Path) -> None:
         path.write_text(f"{head}{text}\n", encoding="utf-8")
         assert load_config(str(path), {}).per == meant
     space = Space.of(blueprint(), {}, load_config(str(path), {"per": "prune=network"}).per)
-    assert dimension(space, "network.prune").places(0.5) == STAGES
+    assert dimension(space, "network.prune").meaning(0.5) == dict.fromkeys(STAGES, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -270,3 +273,24 @@ def test_other_grains_are_refused_in_a_sentence(said: Any, told: str) -> None:
         per_of(said)
     assert len(caught.value.faults) == 1
     assert caught.value.faults[0].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("prune = network", {"prune": "network"}),
+        ("prune=network, block=site", {"prune": "network", "block": "site"}),
+    ],
+)
+def test_the_grain_by_kind_in_one_word(said: str, meant: dict[str, str]) -> None:
+    assert load_config("digits", {"per": said}).per == meant
+
+
+@pytest.mark.parametrize(
+    "said", ["prune=network,", "network,prune=site", "prune=", {"prune": {"prune": "network"}}, 3]
+)
+def test_grains_that_are_none_get_one_sentence(said: object) -> None:
+    with pytest.raises(StudyFileError) as caught:
+        load_config("digits", {"per": said})
+    assert len(caught.value.faults) == 1, caught.value
+    assert caught.value.faults[0].startswith("per: ")
