@@ -141,7 +141,7 @@ class Evaluator:
 
         def make() -> nn.Module:
             network, recipe = self._trained(plan), self.task.recipes.fine_tune
-            with self._stage("prune", _share(recipe, 1).epochs):
+            with self._stage("prune"):
                 network = self._applied(
                     network, part, Phase.PRUNE, self._examples, self._tuning(recipe)
                 )

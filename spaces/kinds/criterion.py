@@ -38,5 +38,7 @@ class CriterionKind(Manner):
         return (WHOLE,) if blueprint.groups else ()
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        if WHOLE not in chosen:
+            return blueprint
         cutting = replace(blueprint.cutting, criterion=str(chosen[WHOLE]))
         return replace(blueprint, cutting=cutting)

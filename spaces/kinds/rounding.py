@@ -41,5 +41,7 @@ class Rounding(Manner):
         return (WHOLE,) if blueprint.groups else ()
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        if WHOLE not in chosen:
+            return blueprint
         cutting = replace(blueprint.cutting, multiple=int(chosen[WHOLE]))
         return replace(blueprint, cutting=cutting)

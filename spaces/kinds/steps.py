@@ -43,5 +43,7 @@ class Steps(Manner):
         return (WHOLE,) if blueprint.groups else ()
 
     def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        if WHOLE not in chosen:
+            return blueprint
         cutting = replace(blueprint.cutting, steps=int(chosen[WHOLE]))
         return replace(blueprint, cutting=cutting)

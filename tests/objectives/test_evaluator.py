@@ -17,10 +17,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 BLOCKS = {"block": {"stage2": "separable", "stage3": "nx1-1xn"}}
 PRUNED = BLOCKS | {"prune": {"stage1": 0.25, "stage2": 0.5}}
-WHOLE = PRUNED | {"bits": {"stem": "w8a32", "stage1": "w8a8", "stage3": "w8a8", "head": "w8a8"}}
+WHOLE = PRUNED | {"bits": {"stem": "w16a16", "stage1": "w8a8", "stage3": "w8a8", "head": "w8a8"}}
 BLOCK_PLAN, PRUNED_PLAN, WHOLE_PLAN = (Plan.of(chosen) for chosen in (BLOCKS, PRUNED, WHOLE))
 CUT_PLAN = Plan.of({"prune": {"stage3": 0.5}})
-BITS_PLAN = Plan.of({"bits": {"stage1": "w8a8", "stage2": "w8a32"}})
+BITS_PLAN = Plan.of({"bits": {"stage1": "w8a8", "stage2": "w16a16"}})
 
 Make = Callable[..., Evaluator]
 
@@ -150,7 +150,7 @@ def test_bits_alone_cost_no_training(make_evaluator: Make, own: Path) -> None:
     assert stages(evaluator) == ["quantize", "score"]
     evaluator.evaluate(CUT_PLAN)
     assert stages(evaluator) == ["prune", "fine-tune", "score"]
-    for width in ("w8a8", "w8a32"):
+    for width in ("w8a8", "w16a16"):
         evaluator.evaluate(Plan.of({"prune": {"stage3": 0.5}, "bits": {"stage2": width}}))
         assert stages(evaluator) == ["quantize", "score"]
 

@@ -19,10 +19,10 @@ UNTRAINED = {"train": Recipe(epochs=0), "fine_tune": Recipe(epochs=0)}
 
 BLOCKS = {"block": {"stage2": "separable", "stage3": "nx1-1xn"}}
 PRUNED = BLOCKS | {"prune": {"stage1": 0.25, "stage2": 0.5}}
-WHOLE = PRUNED | {"bits": {"stem": "w8a32", "stage1": "w8a8", "stage3": "w8a8", "head": "w8a8"}}
+WHOLE = PRUNED | {"bits": {"stem": "w16a16", "stage1": "w8a8", "stage3": "w8a8", "head": "w8a8"}}
 BLOCK_PLAN, PRUNED_PLAN, WHOLE_PLAN = (Plan.of(chosen) for chosen in (BLOCKS, PRUNED, WHOLE))
 CUT_PLAN = Plan.of({"prune": {"stage3": 0.5}})
-BITS_PLAN = Plan.of({"bits": {"stage1": "w8a8", "stage2": "w8a32"}})
+BITS_PLAN = Plan.of({"bits": {"stage1": "w8a8", "stage2": "w16a16"}})
 
 Make = Callable[..., Evaluator]
 

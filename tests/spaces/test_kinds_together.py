@@ -31,8 +31,13 @@ OPTIONS: dict[str, tuple[Value, ...]] = {
     "trunk": ("original", "thin", "thin-8"),
     "width": (1.0, 0.75, 0.5),
     "block": ("original", *variants()),
+    "criterion": ("l1", "random"),
+    "round": (8.0, 4.0, 1.0),
+    "steps": (1.0, 2.0),
     "prune": (0.0, 0.25, 0.5),
+    "sparse": (0.0, 0.5),
     "bits": ("w32a32", "w8a32"),  # activation ranges need numbers
+    "quantizer": ("ptq",),  # the others train
 }
 NETWORKS = [
     *(("resnet18", 64), ("resnet20", 32), ("resnet50", 32), ("vgg11_bn", 64)),
