@@ -9,3 +9,8 @@ def join(first: str, second: str) -> str:
 def relative(name: str, to: str) -> str:
     """A name as seen from a module that holds it, or from itself."""
     return name.removeprefix(to).removeprefix(".")
+
+
+def is_inside(name: str, module: str) -> bool:
+    """Whether a name is a module's own or that of one inside it."""
+    return name == module or name.startswith(f"{module}.")

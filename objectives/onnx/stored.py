@@ -38,6 +38,9 @@ def stored(network: nn.Module) -> nn.Module:
     for name, module in list(network.named_modules()):
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
             replace_module(network, name, _stored_layer(module))
+    for name, module in list(network.named_modules()):
+        if isinstance(module, IntegerActivations):
+            replace_module(network, name, _IntegerActivations(module))
     return network.eval()
 
 

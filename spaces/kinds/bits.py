@@ -12,10 +12,17 @@ from torch import nn
 
 from ...errors import PlanError
 from ..blueprint import Blueprint, Layer
+from ..dataflow import watch
 from ..kind import Kind, Phase, Surroundings, Value
 from ..quantization.folding import fold, foldable, folded
-from ..quantization.layers import quantized
-from ..quantization.observing import Seen, correct_biases, observe, written_apart
+from ..quantization.layers import IntegerActivations, Quantized, quantized, round_inputs
+from ..quantization.observing import (
+    Seen,
+    correct_biases,
+    observe,
+    read_together,
+    written_apart,
+)
 from ..quantization.widths import (
     FLOAT_BITS,
     INTEGER_BITS,
@@ -26,6 +33,7 @@ from ..quantization.widths import (
 )
 from ..replacing import replace_module
 from ..technique import Technique
+from ..tracing import on_meta
 
 
 class Bits(Kind):
@@ -92,7 +100,8 @@ class Bits(Kind):
         fold(network, foldable(blueprint, widths))
         integers = [name for name, width in widths.items() if width.activations <= INTEGER_BITS]
         seen = observe(network, integers, around.calibration)
-        apart = written_apart(network, around.images, integers)
+        flow = watch(on_meta(network), around.images.to("meta"))
+        apart = written_apart(flow, integers)
         stand_ins = {
             name: quantized(
                 network.get_submodule(name), width, *_ranges(seen.get(name), name in apart)
@@ -106,7 +115,21 @@ class Bits(Kind):
             if isinstance(corrected, torch.Tensor):
                 stand_in.bias = nn.Parameter(corrected.detach().clone())
             replace_module(network, name, stand_in)
+        for module, layers in read_together(flow, integers).items():
+            _round_once(network.get_submodule(module), [stand_ins[name] for name in layers])
         return network
+
+
+def _round_once(module: nn.Module, layers: Sequence[Quantized]) -> None:
+    """Let a module round its input for the layers inside that read it, if all round it alike."""
+    rounder, widths = layers[0].inputs, {layer.activation_bits for layer in layers}
+    # In a sequence, what rounds would be one more of its modules.
+    if isinstance(module, nn.Sequential) or len(widths) > 1:
+        return
+    if isinstance(rounder, IntegerActivations):
+        round_inputs(module, rounder)
+        for layer in layers:
+            layer.inputs = nn.Identity()
 
 
 def _ranges(seen: Seen | None, is_apart: bool) -> Iterator[tuple[float, float] | None]:

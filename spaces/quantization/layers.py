@@ -121,6 +121,20 @@ def quantized(
     return stand_in.to(module.weight.device).train(module.training)
 
 
+def round_inputs(module: nn.Module, rounder: IntegerActivations) -> None:
+    """Make a module round what it reads before anything inside reads it, in place.
+
+    It gets a class of its own, as under torch's parametrizations: names of what is inside stay.
+    """
+    plain_class = type(module)
+
+    def forward(self: nn.Module, x: torch.Tensor, *rest: object, **named: object) -> object:
+        return plain_class.forward(self, self.get_submodule("rounded_inputs")(x), *rest, **named)
+
+    module.rounded_inputs = rounder
+    module.__class__ = type(f"Rounding{plain_class.__name__}", (plain_class,), {"forward": forward})
+
+
 def plain(layer: Quantized) -> nn.Conv2d | nn.Linear:
     """An ordinary layer with the same parameters, not copies of them."""
     bias = layer.bias is not None

@@ -1,15 +1,15 @@
 """What calibration images show of layers that are to be quantized."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from ...errors import TrainingDiverged
-from ..dataflow import Flow, watch
-from ..tracing import on_meta
+from ..dataflow import Flow
+from ..names import is_inside
 from .layers import Range
 
 _FUSED = frozenset(f"aten::{op}" for op in ("relu", "relu_", "hardtanh", "hardtanh_"))
@@ -126,18 +126,32 @@ def _channel_means(
     return nn.functional.linear(x, weight).flatten(0, -2).mean(0)
 
 
-def written_apart(network: nn.Module, images: torch.Tensor, names: Sequence[str]) -> set[str]:
+def written_apart(flow: Flow, names: Container[str]) -> set[str]:
     """The layers whose output something else than an activation or the next layer reads.
 
     A runtime joins a layer with the activation behind it and rounds what comes out of both. Where
     a sum or a concatenation reads the layer, what it writes has to be rounded by itself, or the
     layer runs in floating point.
-
-    Args:
-        images: [batch, channels, height, width]; only the shape matters.
     """
-    flow = watch(on_meta(network), images.to("meta"))
     return {call.name for call in flow.calls if call.name in names and _is_apart(flow, call.writes)}
+
+
+def read_together(flow: Flow, names: Container[str]) -> dict[str, list[str]]:
+    """Module -> the layers inside that read its input, where a sum or the like reads it as well.
+
+    So is a residual block's input. If the block rounds it once for all, the sum is one of integers.
+    """
+    found, taken = dict[str, list[str]](), set[int]()
+    for call in flow.calls:  # the innermost end first
+        layers = [one.name for one in flow.calls if one.reads == call.reads and one.name in names]
+        if not layers or not call.name or call.name in names or call.reads in taken:
+            continue
+        readers = flow.readers(call.reads)
+        inside = all(is_inside(event.module, call.name) for event in readers)
+        if inside and any(event.op not in _LAYERS for event in readers):
+            found[call.name] = layers
+            taken.add(call.reads)
+    return found
 
 
 def _is_apart(flow: Flow, value: int) -> bool:

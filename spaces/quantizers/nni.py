@@ -52,6 +52,9 @@ class NniQuantizer(Quantizer):
             for name, module in network.named_modules()
             if isinstance(module, QuantizedConv2d | QuantizedLinear)
         }
+        for module in network.modules():
+            if isinstance(getattr(module, "rounded_inputs", None), IntegerActivations):
+                module.rounded_inputs = nn.Identity()  # each layer learns a scale of its own
         for name, layer in layers.items():
             replace_module(network, name, plain(layer))
         learned = learned_quantization(
@@ -74,7 +77,8 @@ class NniQuantizer(Quantizer):
 def _take_over(layer: Quantized, learned: LearnedScales) -> None:
     if learned.weight is not None:
         layer.weight_scale.copy_(learned.weight)
-    if learned.inputs is not None and isinstance(layer.inputs, IntegerActivations):
+    if learned.inputs is not None:
+        layer.inputs = IntegerActivations(layer.activation_bits, 0.0, 1.0)
         scale, zero_point = learned.inputs
         layer.inputs.scale.fill_(scale)
         layer.inputs.zero_point.fill_(zero_point)

@@ -13,6 +13,7 @@ from paredown.errors import PlanError, UnknownName
 from paredown.search.listings import techniques
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blueprint import Blueprint
+from paredown.spaces.dataflow import watch
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.held_zeros import held_zeros
 from paredown.spaces.keeping import keep
@@ -27,7 +28,11 @@ from paredown.spaces.quantization.layers import (
     Quantized,
     quantized,
 )
-from paredown.spaces.quantization.observing import correct_biases, written_apart
+from paredown.spaces.quantization.observing import (
+    correct_biases,
+    read_together,
+    written_apart,
+)
 from paredown.spaces.quantization.rounding import highest_level
 from paredown.spaces.quantization.widths import BitWidth, find_width, shipped_widths
 from paredown.spaces.quantizers import QUANTIZERS
@@ -467,9 +472,58 @@ class Crossings(nn.Module):
 def test_which_outputs_are_read_by_more_than_the_next_activation() -> None:
     network = Crossings()
     names = [name for name, module in network.named_modules() if name]
-    apart = written_apart(network, images(2, size=4), names)
-    assert apart == {"to_silu", "to_cat", "to_two"}
-    assert written_apart(network, images(2, size=4), ["to_conv", "to_cat"]) == {"to_cat"}
+    flow = watch(network, images(2, size=4))
+    assert written_apart(flow, names) == {"to_silu", "to_cat", "to_two"}
+    assert written_apart(flow, ["to_conv", "to_cat"]) == {"to_cat"}
+
+
+class Block(nn.Module):
+    """A residual block, with or without a convolution on its shortcut."""
+
+    def __init__(self, projected: bool) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 3, 1))
+        self.shortcut: nn.Module = nn.Conv2d(3, 3, 1) if projected else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = nn.functional.relu(self.branch(x) + self.shortcut(x))
+        return out
+
+
+class Blocks(nn.Module):
+    """A stem, a block that adds its input, one that projects it, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.first, self.second = nn.Conv2d(3, 3, 1), Block(False), Block(True)
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.second(self.first(nn.functional.relu(self.stem(x))))
+        out: torch.Tensor = self.head(x.mean((2, 3)))
+        return out
+
+
+def test_what_a_layer_and_a_sum_read_is_rounded_once_for_both(carry_out: Change) -> None:
+    torch.manual_seed(0)
+    network, shown = Blocks().eval(), images(4, size=8)
+    layers = [name for name, m in network.named_modules() if isinstance(m, nn.Conv2d)]
+    flow = watch(network, shown)
+    assert read_together(flow, layers) == {"first": ["first.branch.0"]}
+    assert read_together(flow, ["second.branch.0"]) == {}, "another convolution reads it, no sum"
+    blueprint = trace_with_groups(network, shown)
+    changed = carry_out(network, shown, blueprint, everywhere(blueprint, "w8a8"))
+    read = dict[str, torch.Tensor]()
+
+    def note(name: str) -> Callable[..., None]:
+        return lambda module, inputs, output: read.__setitem__(name, inputs[0])
+
+    changed.get_submodule("first.shortcut").register_forward_hook(note("sum"))
+    changed.get_submodule("first.branch.0").register_forward_hook(note("layer"))
+    changed(shown)
+    assert torch.equal(read["sum"], read["layer"])
+    assert len(set(read["sum"].flatten().tolist())) <= 256
+    assert copy.deepcopy(changed).state_dict().keys() == changed.state_dict().keys()
 
 
 def test_16_bits_round_to_float16(trained: Trained, carry_out: Change) -> None:
@@ -502,7 +556,9 @@ def test_simulated_widths_work(bits: int, trained: Trained, carry_out: Change) -
     for layer in quantized_layers(changed).values():
         assert on_levels(layer)
         assert all(len(row.unique()) <= 2**bits - 1 for row in layer.rounded_weight().flatten(1))
-        assert len(layer.inputs(torch.linspace(-99, 99, 999)).unique()) <= 2**bits
+    of_inputs = [m for m in changed.modules() if isinstance(m, IntegerActivations)]
+    assert len(of_inputs) >= len(quantized_layers(changed)) - 1  # one block rounds for two layers
+    assert all(len(m(torch.linspace(-99, 99, 999)).unique()) <= 2**bits for m in of_inputs)
     with torch.no_grad():
         assert torch.isfinite(changed.eval()(shown)).all()
 
