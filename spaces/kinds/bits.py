@@ -129,7 +129,7 @@ def _round_once(module: nn.Module, layers: Sequence[Quantized]) -> None:
     if isinstance(rounder, IntegerActivations):
         round_inputs(module, rounder)
         for layer in layers:
-            layer.inputs = nn.Identity()
+            layer.inputs = nn.Identity().train(layer.training)
 
 
 def _ranges(seen: Seen | None, is_apart: bool) -> Iterator[tuple[float, float] | None]:
