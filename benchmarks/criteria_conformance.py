@@ -163,7 +163,7 @@ def main() -> None:
     every = [criterion.name for criterion in CRITERIA if not criterion.technique.extra]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=list(SIZES), default=list(SIZES))
-    parser.add_argument("--criteria", nargs="+", choices=every, default=every)
+    parser.add_argument("--criteria", nargs="+", choices=CRITERIA.names, default=every)
     parser.add_argument("--name", default="criteria-conformance", help="of the JSON file")
     options = parser.parse_args()
     findings = list[Finding]()
