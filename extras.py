@@ -8,6 +8,11 @@ PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "nni": ("nni",)}
 """Extra -> the packages that it brings, as they are imported."""
 
 
+def missing_packages(extra: str) -> list[str]:
+    """The packages of an extra that are not installed."""
+    return [package for package in PACKAGES[extra] if importlib.util.find_spec(package) is None]
+
+
 def require_extra(extra: str, what: str) -> None:
     """See that an extra is installed.
 
@@ -18,7 +23,7 @@ def require_extra(extra: str, what: str) -> None:
     Raises:
         InputError: it is not; the message says how to install it.
     """
-    missing = [package for package in PACKAGES[extra] if importlib.util.find_spec(package) is None]
+    missing = missing_packages(extra)
     if missing:
         raise InputError(
             f"{what} needs {' and '.join(missing)}, which is not installed: "

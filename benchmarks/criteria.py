@@ -14,14 +14,13 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from statistics import median
 
 import torch
 from paredown.benchmarks.common import keep, surroundings, table
-from paredown.extras import PACKAGES
+from paredown.extras import missing_packages
 from paredown.objectives.data import DataRequest, ImageSet
 from paredown.objectives.device import best_device, threads
 from paredown.objectives.removal import Removal, removal
@@ -147,7 +146,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How well pruning criteria choose.")
     parser.add_argument("--data", required=True, help="folder with train/ and test/, or a set")
     parser.add_argument("--weights", type=Path, required=True, help="of the ResNet-20")
-    installed = [c.name for c in CRITERIA if not c.technique.extra or _has(c.technique.extra)]
+    installed = [
+        c.name for c in CRITERIA if not c.technique.extra or not missing_packages(c.technique.extra)
+    ]
     parser.add_argument("--criteria", nargs="+", default=installed, choices=CRITERIA.names)
     parser.add_argument("--ratios", nargs="+", type=float, default=list(RATIOS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
@@ -180,10 +181,6 @@ def main() -> None:
         }
         print(show(results))
         print(f"kept in results/{keep(asked.name, said).name}")
-
-
-def _has(extra: str) -> bool:
-    return all(find_spec(package) is not None for package in PACKAGES[extra])
 
 
 if __name__ == "__main__":

@@ -158,12 +158,9 @@ class Evaluator:
     def _tuned(self, plan: Plan, network: nn.Module) -> nn.Module:
         """The network at the plan's bit-widths, trained at them: from the cache, if it is there."""
         key, recipe = self._key(plan, "quantize"), self.task.recipes.quantize
-        kept = self.cache.get(key)
+        kept = self._kept(key, lambda: self._rounded(plan, copy.deepcopy(network)))
         if kept is not None:
-            rounded = self._rounded(plan, copy.deepcopy(network))
-            if _fits(rounded, kept):
-                rounded.load_state_dict(kept)
-                return _settled(rounded)
+            return kept
         with self._stage("quantize", recipe.epochs):
             tune = self._tuning(recipe)
             network = self._applied(network, plan, Phase.QUANTIZE, self._examples, tune)
@@ -188,16 +185,24 @@ class Evaluator:
     ) -> nn.Module:
         """The network of a plan's prefix: from the cache, else made and trained."""
         key = self._key(part, stage)
-        kept = self.cache.get(key)
+        kept = self._kept(key, lambda: self._empty(part))
         if kept is not None:
-            network = self._empty(part)
-            if _fits(network, kept):
-                network.load_state_dict(kept)
-                return _settled(network)
+            return kept
         network = make()
         with self._stage(stage, recipe.epochs):
             self._train(network, recipe, teacher=self.baseline)
         self.cache.put(key, network.state_dict())
+        return _settled(network)
+
+    def _kept(self, key: str, empty: Callable[[], nn.Module]) -> nn.Module | None:
+        """The network that the cache holds weights for, if it does and they fit."""
+        kept = self.cache.get(key)
+        if kept is None:
+            return None
+        network = empty()
+        if not _fits(network, kept):
+            return None
+        network.load_state_dict(kept)
         return _settled(network)
 
     def _empty(self, part: Plan) -> nn.Module:

@@ -38,6 +38,8 @@ def removal(blueprint: Blueprint, plan: Plan) -> Removal | None:
         blueprint: of the untouched network, with its channel groups.
         plan: a plan that the network's space holds.
     """
+    if plan.through(Phase.PRUNE) == plan.through(Phase.STRUCTURE):
+        return None
     before = foretell(blueprint, plan, Phase.STRUCTURE)
     after = foretell(blueprint, plan, Phase.PRUNE)
     channels, left = sum(before.sizes.values()), sum(after.sizes.values())

@@ -1,5 +1,6 @@
 """How many images a network gets right."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,13 +36,32 @@ def score(
     """
     device = next(network.parameters()).device
     network.eval()
-    right = []
+
+    def answer(pixels: torch.Tensor) -> torch.Tensor:
+        shown = normalisation(pixels.to(device))
+        scores: torch.Tensor = network(shown.contiguous(memory_format=torch.channels_last))
+        return scores
+
     with torch.inference_mode():
-        for pixels, labels in images.batches(batch_size):
-            shown = normalisation(pixels.to(device))
-            shown = shown.contiguous(memory_format=torch.channels_last)
-            scores = network(shown)
-            if not bool(scores.isfinite().all()):
-                raise TrainingDiverged("the network's scores are no finite numbers")
-            right.append(scores.argmax(1).cpu() == labels)
+        return score_answers(answer, images, batch_size, "the network")
+
+
+def score_answers(
+    answer: Callable[[torch.Tensor], torch.Tensor], images: ImageSet, batch_size: int, whose: str
+) -> Score:
+    """Compare answers to images with their labels.
+
+    Args:
+        answer: uint8 pixels, [batch, channels, height, width] -> scores, [batch, classes].
+        whose: answers they are, for the error.
+
+    Raises:
+        TrainingDiverged: the scores are no finite numbers.
+    """
+    right = []
+    for pixels, labels in images.batches(batch_size):
+        scores = answer(pixels)
+        if not bool(scores.isfinite().all()):
+            raise TrainingDiverged(f"{whose}'s scores are no finite numbers")
+        right.append(scores.argmax(1).cpu() == labels)
     return Score(torch.cat(right))

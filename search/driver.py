@@ -176,6 +176,8 @@ class _Run:
 
     def _next_of(self, queue: deque[Plan]) -> Plan | None:
         """The next plan of a queue that is neither known nor, if it is for free, beaten."""
+        if not queue:
+            return None
         records = self._records()
         known = {record.plan for record in records}
         while queue:

@@ -11,6 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from .landmarks import Landmarks
+from .names import holders
 from .rounding import WIDEST_MULTIPLE
 
 STEM = "stem"
@@ -318,10 +319,8 @@ class Blueprint:
     def _by_module(self) -> dict[str, list[str]]:
         found = dict[str, list[str]]()
         for layer in self.layers:
-            module = layer.name
-            while module:
+            for module in holders(layer.name):
                 found.setdefault(module, []).append(layer.name)
-                module = module.rpartition(".")[0]
         return found
 
     @cached_property

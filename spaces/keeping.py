@@ -8,6 +8,7 @@ from types import MappingProxyType
 from ..errors import UnknownName
 from .blueprint import Blueprint, Layer, LeftAlone
 from .landmarks import Landmarks
+from .names import holders
 
 TO_BE_KEPT = "it is to be kept"
 
@@ -59,10 +60,7 @@ def _matches(layer: Layer, glob: str) -> bool:
 
 def _aliases(layer: Layer) -> Iterator[str]:
     """The layer's name, those of the modules that it is in, and its stage's."""
-    name = layer.name
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
+    yield from holders(layer.name)
     yield layer.stage
 
 

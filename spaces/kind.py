@@ -28,6 +28,9 @@ class Phase(IntEnum):
     QUANTIZE = 3
 
 
+BETWEEN = 0.25
+"""The share of a phase's training that comes between two steps; all of it comes after the last."""
+
 Examples = Sequence[tuple[torch.Tensor, torch.Tensor]]
 """Batches of normalised training images, [batch, channels, height, width], and labels, [batch]."""
 

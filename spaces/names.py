@@ -1,5 +1,7 @@
 """Dotted module names."""
 
+from collections.abc import Iterator
+
 
 def join(first: str, second: str) -> str:
     """A dotted module name; either part may be empty."""
@@ -9,6 +11,13 @@ def join(first: str, second: str) -> str:
 def relative(name: str, to: str) -> str:
     """A name as seen from a module that holds it, or from itself."""
     return name.removeprefix(to).removeprefix(".")
+
+
+def holders(name: str) -> Iterator[str]:
+    """A layer's own name, and those of the modules that it is in, from the inside out."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
 
 
 def is_inside(name: str, module: str) -> bool:

@@ -273,10 +273,8 @@ class Space:
 def _up_to(option: Value, offered: Sequence[Value], all_of: Sequence[Dimension]) -> Value:
     """The last of what is offered that comes no later than an option in the longest list."""
     longest = max((d.options for d in all_of), key=len)
-    if option in offered or option not in longest:
-        return option if option in offered else offered[0]
-    earlier = [other for other in longest[: longest.index(option)] if other in offered]
-    return earlier[-1] if earlier else offered[0]
+    earlier = longest[: longest.index(option)] if option in longest else ()
+    return next((one for one in (option, *reversed(earlier)) if one in offered), offered[0])
 
 
 def _only_rounds(dimension: Dimension) -> bool:

@@ -23,3 +23,13 @@ class Technique:
     paper: str = ""
     link: str = ""
     extra: str = ""
+
+
+class Described:
+    """Anything that is listed, and named in plans, by its technique."""
+
+    technique: Technique
+
+    @property
+    def name(self) -> str:
+        return self.technique.name

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import torch
 
-from ...errors import TrainingDiverged
 from ...extras import require_extra
 from ..data import ImageSet, Normalisation
-from ..scoring import Score
+from ..scoring import Score, score_answers
 
 
 class OnnxModel:
@@ -47,10 +46,7 @@ def score_file(
     Raises:
         TrainingDiverged: its scores are no finite numbers.
     """
-    model, right = OnnxModel(path, torch.get_num_threads()), []
-    for pixels, labels in images.batches(batch_size):
-        scores = model(normalisation(pixels))
-        if not bool(scores.isfinite().all()):
-            raise TrainingDiverged("the file's scores are no finite numbers")
-        right.append(scores.argmax(1) == labels)
-    return Score(torch.cat(right))
+    model = OnnxModel(path, torch.get_num_threads())
+    return score_answers(
+        lambda pixels: model(normalisation(pixels)), images, batch_size, "the file"
+    )

@@ -1,5 +1,6 @@
 """Batch norm's scales: channels that the network itself has turned down go."""
 
+import torch
 import torch_pruning
 from torch import nn
 
@@ -7,7 +8,6 @@ from ..channels import Importance
 from ..kind import Surroundings
 from ..technique import Technique
 from .criterion import Ranking
-from .fallback import first_that_scores
 
 
 class BatchNormScale(Ranking):
@@ -23,7 +23,20 @@ class BatchNormScale(Ranking):
     )
 
     def importance(self, network: nn.Module, around: Surroundings) -> Importance:
-        return first_that_scores(
+        return _first_that_scores(
             torch_pruning.importance.BNScaleImportance(),
             torch_pruning.importance.GroupMagnitudeImportance(p=1),
         )
+
+
+def _first_that_scores(*scorers: Importance) -> Importance:
+    """A scorer that asks several in turn, until one has figures for the group."""
+
+    def score(group: object) -> torch.Tensor | None:
+        for scorer in scorers:
+            scores = scorer(group)
+            if scores is not None:
+                return scores
+        return None
+
+    return score

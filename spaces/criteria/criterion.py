@@ -8,21 +8,11 @@ from ..blueprint import Blueprint
 from ..channels import Importance
 from ..cutting import cut
 from ..kind import Surroundings
-from ..technique import Technique
+from ..technique import Described
 
 
-class Criterion(ABC):
-    """A way to choose channels. How many go is foretold before, and no criterion changes it.
-
-    Attributes:
-        technique: its description; its name is what plans and study files say.
-    """
-
-    technique: Technique
-
-    @property
-    def name(self) -> str:
-        return self.technique.name
+class Criterion(Described, ABC):
+    """A way to choose channels. How many go is foretold before, and no criterion changes it."""
 
     @abstractmethod
     def cut(

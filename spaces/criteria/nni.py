@@ -4,8 +4,7 @@ from torch import nn
 
 from ..blueprint import Blueprint
 from ..kind import Surroundings
-from ..nni_backend import PRUNERS, prune
-from ..technique import Technique
+from ..nni_backend import PRUNERS, nni_technique, prune
 from .chance import Chance
 from .criterion import Criterion
 
@@ -29,16 +28,7 @@ class NniCriterion(Criterion):
     """
 
     def __init__(self, name: str) -> None:
-        title, paper, arxiv = _TITLES[name]
-        self.technique = Technique(
-            name=name,
-            title=title,
-            replaces="nothing",
-            saves="nothing",
-            paper=paper,
-            link=f"https://arxiv.org/abs/{arxiv}",
-            extra="nni",
-        )
+        self.technique = nni_technique(name, *_TITLES[name], saves="nothing")
 
     def cut(
         self, network: nn.Module, before: Blueprint, after: Blueprint, around: Surroundings

@@ -12,7 +12,7 @@ from torch import nn
 
 from ...errors import PlanError
 from ..blueprint import Blueprint, Layer
-from ..dataflow import watch
+from ..dataflow import Flow, watch
 from ..kind import Kind, Phase, Surroundings, Value
 from ..quantization.folding import fold, foldable, folded
 from ..quantization.layers import IntegerActivations, Quantized, quantized, round_inputs
@@ -100,7 +100,7 @@ class Bits(Kind):
         fold(network, foldable(blueprint, widths))
         integers = [name for name, width in widths.items() if width.activations <= INTEGER_BITS]
         seen = observe(network, integers, around.calibration)
-        flow = watch(on_meta(network), around.images.to("meta"))
+        flow = watch(on_meta(network), around.images.to("meta")) if integers else Flow()
         apart = written_apart(flow, integers)
         stand_ins = {
             name: quantized(

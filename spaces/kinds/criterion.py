@@ -1,12 +1,12 @@
 """Which channels pruning removes: a criterion, chosen once for the network."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ...errors import PlanError
-from ..blueprint import WHOLE, Blueprint
+from ..blueprint import Cutting
 from ..criteria import CRITERIA
-from ..kind import Phase, Value
+from ..kind import Value
 from ..technique import Technique
 from .manner import Manner
 
@@ -16,12 +16,7 @@ class CriterionKind(Manner):
 
     name = "criterion"
     title = "which channels pruning removes"
-    phase = Phase.PRUNE
     neutral = "l1"
-    tunes = ("prune",)
-
-    def default_options(self) -> tuple[Value, ...]:
-        return (self.neutral,)
 
     def techniques(self) -> Iterable[Technique]:
         return (criterion.technique for criterion in CRITERIA)
@@ -34,11 +29,5 @@ class CriterionKind(Manner):
     def extra(self, value: Value) -> str:
         return CRITERIA.get(str(value)).technique.extra
 
-    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
-        return (WHOLE,) if blueprint.groups else ()
-
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
-        if WHOLE not in chosen:
-            return blueprint
-        cutting = replace(blueprint.cutting, criterion=str(chosen[WHOLE]))
-        return replace(blueprint, cutting=cutting)
+    def noted(self, cutting: Cutting, value: Value) -> Cutting:
+        return replace(cutting, criterion=str(value))

@@ -14,11 +14,8 @@ from ..blueprint import Blueprint
 from ..criteria import CRITERIA
 from ..cutting import shrunk, stages_with_groups
 from ..fraction import parse_fraction
-from ..kind import Kind, Phase, Surroundings, Value
+from ..kind import BETWEEN, Kind, Phase, Surroundings, Value
 from ..technique import Technique
-
-_BETWEEN = 0.25
-"""The share of the fine-tuning that comes between two cuts; all of it comes after the last."""
 
 
 class Pruning(Kind):
@@ -62,7 +59,7 @@ class Pruning(Kind):
         before = blueprint
         for after in _steps(blueprint, chosen):
             if before is not blueprint:
-                around.tune(network, _BETWEEN)
+                around.tune(network, BETWEEN)
             network = criterion.cut(network, before, after, around)
             before = after
         return network

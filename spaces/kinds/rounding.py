@@ -1,11 +1,11 @@
 """To which multiple pruning rounds the channels that stay, chosen once for the network."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ...errors import PlanError
-from ..blueprint import WHOLE, Blueprint
-from ..kind import Phase, Value
+from ..blueprint import Cutting
+from ..kind import Value
 from ..rounding import MULTIPLES
 from ..technique import Technique
 from .manner import Manner
@@ -16,12 +16,7 @@ class Rounding(Manner):
 
     name = "round"
     title = "to which multiple pruning rounds the channels that stay"
-    phase = Phase.PRUNE
     neutral = float(max(MULTIPLES))
-    tunes = ("prune",)
-
-    def default_options(self) -> tuple[Value, ...]:
-        return (self.neutral,)
 
     def techniques(self) -> Iterable[Technique]:
         yield Technique(
@@ -37,11 +32,5 @@ class Rounding(Manner):
             raise PlanError(f"channels are rounded to a multiple of {allowed}; got {value!r}")
         return float(value)
 
-    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
-        return (WHOLE,) if blueprint.groups else ()
-
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
-        if WHOLE not in chosen:
-            return blueprint
-        cutting = replace(blueprint.cutting, multiple=int(chosen[WHOLE]))
-        return replace(blueprint, cutting=cutting)
+    def noted(self, cutting: Cutting, value: Value) -> Cutting:
+        return replace(cutting, multiple=int(value))

@@ -16,15 +16,12 @@ from torch import nn
 from ..blueprint import Blueprint, Layer
 from ..fraction import parse_fraction
 from ..held_zeros import STORED_ZEROS
-from ..kind import Kind, Phase, Surroundings, Value
+from ..kind import BETWEEN, Kind, Phase, Surroundings, Value
 from ..technique import Technique
 
 _PER_ROUND = 0.2
 _ROUNDING = 1e-6
 """More than products of shares are off by in floating point."""
-
-_BETWEEN = 0.25
-"""The share of the fine-tuning that comes between two rounds; all of it comes after the last."""
 
 
 class Sparsity(Kind):
@@ -75,7 +72,7 @@ class Sparsity(Kind):
         rounds = list(_rounds(max(float(share) for share in chosen.values())))
         for number, share in enumerate(rounds):
             if number:
-                around.tune(network, _BETWEEN)
+                around.tune(network, BETWEEN)
             for layer in layers:
                 now = min(share, float(chosen[layer.stage]))
                 _thin_out(network.get_submodule(layer.name), _zeros(layer, blueprint, now))

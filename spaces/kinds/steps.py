@@ -1,11 +1,11 @@
 """In how many cuts pruning takes its channels away, chosen once for the network."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ...errors import PlanError
-from ..blueprint import WHOLE, Blueprint
-from ..kind import Phase, Value
+from ..blueprint import Cutting
+from ..kind import Value
 from ..technique import Technique
 from .manner import Manner
 
@@ -17,12 +17,7 @@ class Steps(Manner):
 
     name = "steps"
     title = "in how many cuts pruning goes, with short training between"
-    phase = Phase.PRUNE
     neutral = 1.0
-    tunes = ("prune",)
-
-    def default_options(self) -> tuple[Value, ...]:
-        return (self.neutral,)
 
     def techniques(self) -> Iterable[Technique]:
         yield Technique(
@@ -39,11 +34,5 @@ class Steps(Manner):
             raise PlanError(f"pruning goes in 1 to {_MOST} steps, got {value!r}")
         return float(value)  # type: ignore[arg-type]
 
-    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
-        return (WHOLE,) if blueprint.groups else ()
-
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
-        if WHOLE not in chosen:
-            return blueprint
-        cutting = replace(blueprint.cutting, steps=int(chosen[WHOLE]))
-        return replace(blueprint, cutting=cutting)
+    def noted(self, cutting: Cutting, value: Value) -> Cutting:
+        return replace(cutting, steps=int(value))

@@ -4,6 +4,7 @@ NNI (https://github.com/microsoft/nni, archived in September 2024) is an extra, 
 to import: nothing here imports it before one of its techniques is chosen.
 """
 
+from .describing import nni_technique
 from .pruning import PRUNERS, prune
 from .quantizing import QUANTIZERS, LearnedScales, learned_quantization
 
@@ -12,5 +13,6 @@ __all__ = [
     "QUANTIZERS",
     "LearnedScales",
     "learned_quantization",
+    "nni_technique",
     "prune",
 ]

@@ -3,7 +3,7 @@
 from torch import nn
 
 from ..kind import Surroundings
-from ..nni_backend import LearnedScales, learned_quantization
+from ..nni_backend import LearnedScales, learned_quantization, nni_technique
 from ..quantization.layers import (
     IntegerActivations,
     Quantized,
@@ -14,7 +14,6 @@ from ..quantization.layers import (
 from ..quantization.observing import observe
 from ..quantization.widths import FLOAT_BITS, INTEGER_BITS
 from ..replacing import replace_module
-from ..technique import Technique
 from .quantizer import Quantizer
 
 _TITLES = {
@@ -35,15 +34,8 @@ class NniQuantizer(Quantizer):
     """
 
     def __init__(self, name: str) -> None:
-        title, paper, arxiv = _TITLES[name]
-        self.technique = Technique(
-            name=name,
-            title=title,
-            replaces="nothing",
-            saves="costs a training at each bit-width",
-            paper=paper,
-            link=f"https://arxiv.org/abs/{arxiv}",
-            extra="nni",
+        self.technique = nni_technique(
+            name, *_TITLES[name], saves="costs a training at each bit-width"
         )
 
     def train(self, network: nn.Module, around: Surroundings) -> None:

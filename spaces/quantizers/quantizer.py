@@ -5,21 +5,11 @@ from abc import ABC, abstractmethod
 from torch import nn
 
 from ..kind import Surroundings
-from ..technique import Technique
+from ..technique import Described
 
 
-class Quantizer(ABC):
-    """A way to train a network that is rounded already, by calibration.
-
-    Attributes:
-        technique: its description; its name is what plans and study files say.
-    """
-
-    technique: Technique
-
-    @property
-    def name(self) -> str:
-        return self.technique.name
+class Quantizer(Described, ABC):
+    """A way to train a network that is rounded already, by calibration."""
 
     @abstractmethod
     def train(self, network: nn.Module, around: Surroundings) -> None:
