@@ -63,6 +63,7 @@ def remove_channels(
     images: torch.Tensor,
     keep: Mapping[str, int],
     importance: Importance | None,
+    went: dict[str, list[int]] | None = None,
 ) -> nn.Module:
     """Remove channels from a network, in place.
 
@@ -72,11 +73,15 @@ def remove_channels(
         keep: root layer -> how many of its output channels stay.
         importance: tells which ones; all groups are scored before any is cut. None takes
             scattered ones, always the same, which is quicker.
+        went: is told which went, if given: root layer -> their numbers.
     """
     training = network.training
     graph = _graph(network, images)
-    for module, channels in _cuts(graph, network, keep, importance):
-        _group_of(graph, module, channels).prune()
+    cuts = _cuts(graph, network, keep, importance)
+    for root, channels in cuts.items():
+        _group_of(graph, network.get_submodule(root), channels).prune()
+    if went is not None:
+        went.update(cuts)
     return network.train(training)
 
 
@@ -88,8 +93,8 @@ def silence_channels(
 ) -> nn.Module:
     """Make layers write zeros where `remove_channels` would remove channels, by hooks, in place."""
     graph = _graph(network, images)
-    for module, channels in _cuts(graph, network, keep, importance):
-        for dep, silent in _group_of(graph, module, channels):
+    for root, channels in _cuts(graph, network, keep, importance).items():
+        for dep, silent in _group_of(graph, network.get_submodule(root), channels):
             target = dep.target.module
             if graph.is_out_channel_pruning_fn(dep.handler) and isinstance(target, nn.Module):
                 target.register_forward_hook(_silencer(silent))
@@ -109,13 +114,13 @@ def _cuts(
     network: nn.Module,
     keep: Mapping[str, int],
     importance: Importance | None,
-) -> list[tuple[nn.Module, list[int]]]:
+) -> dict[str, list[int]]:
     """Which output channels of which root go; all groups are scored before any is cut."""
-    cuts = [
-        (network.get_submodule(root), _least_important(graph, network, root, count, importance))
+    cuts = {
+        root: _least_important(graph, network, root, count, importance)
         for root, count in keep.items()
-    ]
-    return [(module, channels) for module, channels in cuts if channels]
+    }
+    return {root: channels for root, channels in cuts.items() if channels}
 
 
 def _group_of(

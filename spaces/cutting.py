@@ -41,9 +41,27 @@ def cut(
     before: Blueprint,
     after: Blueprint,
     importance: Importance | None,
+    left: dict[str, torch.Tensor] | None = None,
 ) -> nn.Module:
-    """Make a network of blueprint `before` one of blueprint `after`, in place."""
-    keep = {
-        before.roots[name]: size for name, size in after.sizes.items() if size != before.sizes[name]
+    """Make a network of blueprint `before` one of blueprint `after`, in place.
+
+    Args:
+        left: is told which channels of each group that was cut are left, by the numbers that it
+            has them under from earlier cuts, if given.
+    """
+    names = {
+        before.roots[name]: name for name, size in after.sizes.items() if size != before.sizes[name]
     }
-    return remove_channels(network, images, keep, importance) if keep else network
+    if not names:
+        return network
+    keep, went = {root: after.sizes[name] for root, name in names.items()}, dict[str, list[int]]()
+    network = remove_channels(network, images, keep, importance, went)
+    if left is None:
+        return network
+    for root, gone in went.items():
+        name = names[root]
+        numbers = left.get(name, torch.arange(before.sizes[name]))
+        stays = torch.ones(len(numbers), dtype=torch.bool)
+        stays[gone] = False
+        left[name] = numbers[stays]
+    return network

@@ -6,7 +6,7 @@ blueprint. That the two agree is what makes costs known before training.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar
 
@@ -48,11 +48,14 @@ class Surroundings:
         examples: training images on the network's device; without any, what needs them is left
             out or done blindly, which is enough to see shapes.
         tune: trains a network, in place, for this share of the epochs that its phase is given.
+        kept: group -> which of its channels are left, by their numbers before any went: [left].
+            Kinds that cut note it here; a group that lost none is not there.
     """
 
     images: torch.Tensor
     examples: Examples = ()
     tune: Callable[[nn.Module, float], None] = no_training
+    kept: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def calibration(self) -> list[torch.Tensor]:
@@ -72,6 +75,7 @@ class Kind(ABC):
         neutral: the option that changes nothing; plans leave it out.
         has_sites: whether it can be chosen per site too, and not per stage alone.
         trains: whether it trains the network while it acts.
+        changes_input: whether it changes what the network is given and none of its parts.
         tunes: kinds whose choices it says the manner of; where a plan has none of theirs, it means
             nothing and is left out.
     """
@@ -82,6 +86,7 @@ class Kind(ABC):
     neutral: ClassVar[Value]
     has_sites: ClassVar[bool] = False
     trains: ClassVar[bool] = False
+    changes_input: ClassVar[bool] = False
     tunes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

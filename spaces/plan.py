@@ -88,6 +88,12 @@ class Plan:
         return Plan.with_meaning(kept)
 
     @property
+    def input(self) -> "Plan":
+        """The part of the plan that changes what the network is given, and none of its parts."""
+        kept = (choice for choice in self.choices if KINDS.get(choice.kind).changes_input)
+        return Plan.with_meaning(kept)
+
+    @property
     def trains_at_last(self) -> bool:
         """Whether its last phase trains too, and does not just round."""
         kinds = (KINDS.get(choice.kind) for choice in self.choices)

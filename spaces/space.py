@@ -194,6 +194,23 @@ class Space:
             {d.name: d.options[round(position * (len(d.options) - 1))] for d in self.dimensions}
         )
 
+    @property
+    def dimensions_that_train(self) -> tuple[Dimension, ...]:
+        """Those whose options are more than another rounding of a trained network."""
+        return tuple(d for d in self.dimensions if not _only_rounds(d))
+
+    def only(self, dimension: Dimension, option: Value) -> Plan:
+        """The plan that chooses one option, and leaves all else as it is."""
+        return self.plan(self.params(Plan()) | {dimension.name: option})
+
+    def without_training(self) -> Plan:
+        """The last options of what only rounds a trained network, and nothing else."""
+        return self.plan({d.name: d.options[-1 if _only_rounds(d) else 0] for d in self.dimensions})
+
+    def holds(self, plan: Plan) -> bool:
+        """Whether a plan lies in the space."""
+        return not self._faults(plan)
+
     def designs(self) -> list[Plan]:
         """Plans to begin with: the baseline, then every option alone, everywhere at once.
 

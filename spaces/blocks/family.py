@@ -34,8 +34,6 @@ class BlockFamily(ABC):
         cuttable: whether channels can be cut around the block; not where it moves or mixes them
             in its forward pass.
         normalises: whether it brings batch norm, so that the one behind the site goes.
-        is_fitted: whether a new block is fitted to the outputs of what it replaces; not where its
-            formula alone trains better (benchmarks/inheritance.py).
         by_default: whether a study that does not say otherwise tries it.
     """
 
@@ -43,7 +41,6 @@ class BlockFamily(ABC):
     additions: ClassVar[tuple[str, ...]] = ()
     cuttable: ClassVar[bool] = True
     normalises: ClassVar[bool] = False
-    is_fitted: ClassVar[bool] = True
     by_default: ClassVar[bool] = True
 
     def __init__(self, added: Collection[str] = ()) -> None:

@@ -1,7 +1,8 @@
 """The choice of a block family, per stage or per site."""
 
-import copy
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -10,7 +11,6 @@ from torch import nn
 
 from ...errors import PlanError
 from ..blueprint import Blueprint, LeftAlone
-from ..fitting import fit
 from ..grafting import Graft, graft
 from ..kind import Kind, Phase, Surroundings, Value
 from ..landmarks import Shortcut
@@ -78,20 +78,10 @@ class Blocks(Kind):
         chosen: Mapping[str, Value],
         around: Surroundings,
     ) -> nn.Module:
-        edits = _edits(blueprint, chosen)
-        fits = bool(around.calibration) and not around.images.is_meta
-        learns = fits and any(edit.family.is_fitted for edit in edits)
-        teacher = copy.deepcopy(network) if learns else None
-        for step in _steps(blueprint, edits):
-            made = [edit.build(network, blueprint) for edit in step]
-            if teacher is not None and all(edit.family.is_fitted for edit in step):
-                begin, end = step[0].site.name, step[-1].norm or step[-1].site.name
-                part = made[0] if len(made) == 1 else nn.Sequential(*made)
-                fit(part, network, begin, teacher, end, around.calibration)
-            for edit, block in zip(step, made, strict=True):
-                replace_module(network, edit.site.name, block)
-                if edit.norm:
-                    take_out(network, edit.norm)
+        for edit in _edits(blueprint, chosen):
+            replace_module(network, edit.site.name, edit.build(network, blueprint))
+            if edit.norm:
+                take_out(network, edit.norm)
         return network
 
     def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
@@ -112,15 +102,10 @@ class Blocks(Kind):
 
 @dataclass(frozen=True)
 class _Edit:
-    """One site and the family that takes it over.
-
-    Attributes:
-        with_next: the site behind it, if the two together have the interface that both had.
-    """
+    """One site and the family that takes it over."""
 
     site: Site
     family: BlockFamily
-    with_next: str = ""
 
     @property
     def norm(self) -> str:
@@ -144,9 +129,17 @@ class _Edit:
         """The block, where the network is, started from what it replaces."""
         original = network.get_submodule(self.site.name)
         numbers = next(original.parameters())
-        with torch.device(numbers.device):
+        with torch.device(numbers.device), _own_numbers(self.site.name):
             spec = self.site.spec(blueprint.sizes)
             return self.family.block(spec, None if numbers.is_meta else original)
+
+
+@contextmanager
+def _own_numbers(name: str) -> Iterator[None]:
+    """Random numbers that depend on the seed and the name alone, not on what was drawn before."""
+    with torch.random.fork_rng():
+        torch.manual_seed((torch.initial_seed() + zlib.crc32(name.encode())) % 2**63)
+        yield
 
 
 @dataclass(frozen=True)
@@ -173,17 +166,6 @@ def _edits(blueprint: Blueprint, chosen: Mapping[str, Value]) -> list[_Edit]:
         if not site.name.startswith(inside) and (family := _family(site, chosen, sizes))
     ]
     return [*whole, *single]
-
-
-def _steps(blueprint: Blueprint, edits: Sequence[_Edit]) -> Iterator[list[_Edit]]:
-    """The edits in running order, those together that only together keep an interface."""
-    order = {layer.name: number for number, layer in enumerate(blueprint.layers)}
-    by_name = {edit.site.name: edit for edit in edits}
-    seconds = {edit.with_next for edit in edits}
-    firsts = [edit for edit in edits if edit.site.name not in seconds]
-    firsts.sort(key=lambda edit: min(order[name] for name in blueprint.under(edit.site.name)))
-    for edit in firsts:
-        yield [edit, by_name[edit.with_next]] if edit.with_next else [edit]
 
 
 def _family(
@@ -230,8 +212,7 @@ def _swapped(before: _BlockEdit, strided: _BlockEdit) -> tuple[_BlockEdit, _Bloc
         input_size=strided.site.output_size,
         shortcut=Shortcut.IDENTITY,
     )
-    pair = replace(before, site=early, with_next=strided.site.name)
-    return pair, replace(strided, site=late)
+    return replace(before, site=early), replace(strided, site=late)
 
 
 def _fitting(blueprint: Blueprint, value: Value) -> list[Site]:

@@ -27,7 +27,6 @@ class Separable(ConvFamily):
         paper="Xception, Chollet 2017",
         link="https://arxiv.org/abs/1610.02357",
     )
-    is_fitted = False
 
     def build(self, spec: ConvSpec) -> nn.Module:
         into = spec.in_channels

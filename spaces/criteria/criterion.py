@@ -35,6 +35,6 @@ class Ranking(Criterion):
         self, network: nn.Module, before: Blueprint, after: Blueprint, around: Surroundings
     ) -> nn.Module:
         importance = self.importance(network, around)
-        cut_network = cut(network, around.images, before, after, importance)
+        cut_network = cut(network, around.images, before, after, importance, around.kept)
         network.zero_grad(set_to_none=True)  # of criteria that look at gradients
         return cut_network

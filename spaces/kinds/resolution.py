@@ -27,6 +27,7 @@ class Resolution(Kind):
     title = "share of the image's side that the network works on"
     phase = Phase.STRUCTURE
     neutral = 1.0
+    changes_input = True
 
     def default_options(self) -> tuple[Value, ...]:
         return (1.0,)
