@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from ..spaces.plan import Plan
 from .cost import Cost
+from .rungs import Rung
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Outcome:
         accuracy: percent, on the images of the split.
         drop: the baseline's accuracy on the same images minus this, in percentage points.
         seconds: stage -> how long it took; what came from the cache is left out.
+        rungs: how well it did on the way, where that was looked at.
     """
 
     plan: Plan
@@ -25,3 +27,4 @@ class Outcome:
     accuracy: float
     drop: float
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    rungs: tuple[Rung, ...] = ()

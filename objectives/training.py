@@ -6,7 +6,7 @@ Distillation follows Hinton et al. (2015), https://arxiv.org/abs/1503.02531.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..errors import TrainingDiverged
+from ..spaces.fresh_statistics import fresh_statistics
 from ..spaces.held_zeros import held_zeros
 from .data import Augmentation, ImageSet, Normalisation
 from .device import has_bf16
@@ -64,6 +65,7 @@ def train(
     seed: int,
     teacher: nn.Module | None = None,
     progress: Progress = SILENT,
+    after_epoch: Callable[[int], None] | None = None,
 ) -> None:
     """Train a network in place, on the device where it is; it ends in evaluation mode.
 
@@ -75,6 +77,7 @@ def train(
         seed: decides order, augmentation and dropout.
         teacher: a network to learn from as well, when the recipe distils.
         progress: is told of every epoch.
+        after_epoch: called with the number of epochs done; it may run the network.
 
     Raises:
         TrainingDiverged: the loss is no longer finite.
@@ -119,6 +122,9 @@ def train(
             if not math.isfinite(mean):
                 raise TrainingDiverged(f"the training loss is {mean} in epoch {epoch + 1}")
             progress.epoch(epoch + 1, mean)
+            if after_epoch:
+                after_epoch(epoch + 1)
+                network.train()
     # The loss of the last step was taken before it.
     state = network.state_dict().values()
     if not all(bool(t.isfinite().all()) for t in state if t.is_floating_point()):
@@ -130,19 +136,9 @@ def recalibrate_batchnorm(
     network: nn.Module, images: ImageSet, normalisation: Normalisation, batches: int = 8
 ) -> None:
     """Take batch norm's running statistics afresh, as after surgery; the weights stay."""
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    network.eval()  # all but the norms: dropout would change what they see, and by chance
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
-        norm.train()
-    with torch.no_grad():
+    with fresh_statistics(network), torch.no_grad():
         for batch, _ in first_batches(network, images, normalisation, batches):
             network(batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
 
 
 def first_batches(
