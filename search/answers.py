@@ -2,7 +2,8 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -24,6 +25,7 @@ class Answer:
         verdicts: what each budget buys, the smallest first.
         tested: plan key -> accuracy and drop on the test split, for winners.
         storage: where the study is, if not in the default place.
+        seconds: part -> how long it took in the run that asks; empty if none does.
     """
 
     study: str
@@ -32,6 +34,7 @@ class Answer:
     verdicts: Sequence[Verdict]
     tested: Mapping[str, Mapping[str, float]]
     storage: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def address(self) -> str:
@@ -50,12 +53,15 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `paredown best` and `paredown search`."""
-        return {
+        said = {
             "study": self.study,
             "baseline": _baseline(self.baseline),
             "trials": {str(how): self.count(how) for how in How if self.count(how)},
             "budgets": [self._verdict(verdict) for verdict in self.verdicts],
         }
+        rounded = {part: round(took, 3) for part, took in self.seconds.items()}
+        seconds = {part: took for part, took in rounded.items() if took}
+        return said | ({"seconds": seconds} if seconds else {})
 
     def _verdict(self, verdict: Verdict) -> dict[str, Any]:
         said: dict[str, Any] = {
@@ -106,7 +112,10 @@ _FIGURES = (
 
 
 def answer(
-    study: optuna.Study, budgets: Sequence[Budget] = (), storage: str | None = None
+    study: optuna.Study,
+    budgets: Sequence[Budget] = (),
+    storage: str | None = None,
+    seconds: Mapping[str, float] = MappingProxyType({}),
 ) -> Answer:
     """What a study has found for these budgets, or for those it was started with.
 
@@ -114,6 +123,7 @@ def answer(
         study: as `open_study` gives it.
         budgets: to answer.
         storage: its address, if that is not the default one.
+        seconds: part -> how long it took, of a run that has just ended.
 
     Raises:
         StorageError: the study has no baseline yet.
@@ -128,6 +138,7 @@ def answer(
         verdicts=verdicts(records, baseline, asked),
         tested=study.user_attrs.get(TESTED, {}),
         storage=storage,
+        seconds=seconds,
     )
 
 

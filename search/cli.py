@@ -77,7 +77,7 @@ def search(
         list[str] | None,
         typer.Option(metavar="GLOB", help="Leave layers as they are: fc, 'layer4*'; repeatable."),
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, gp or random.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="budget, tpe, nsga2, gp or random.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the study, to find it again.")] = None,
     storage: Storage = None,
@@ -233,7 +233,7 @@ def _search(config: "StudyConfig", storage: str | None, as_json: bool) -> None:
         _stderr().print("interrupted; the same command goes on from here")
         if not has_baseline(finished.study):
             raise typer.Exit(_INTERRUPTED)
-    found = answer(finished.study, config.max_drop, storage)
+    found = answer(finished.study, config.max_drop, storage, finished.seconds)
     _say(found, as_json, next_steps=not finished.interrupted, fail=not finished.interrupted)
     if finished.interrupted:
         raise typer.Exit(_INTERRUPTED)

@@ -75,7 +75,7 @@ class StudyConfig(BaseModel):
     max_drop: tuple[Budget, ...]
     trials: Annotated[int, Field(ge=1)] = 100
     timeout: Annotated[float, Field(gt=0, le=1e9)] | None = None
-    sampler: str = "tpe"
+    sampler: str = "budget"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     weights: Path | None = None

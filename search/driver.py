@@ -2,18 +2,22 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import optuna
 import sqlalchemy.exc
-from optuna.trial import FrozenTrial, TrialState
+from optuna.storages import get_storage
+from optuna.trial import TrialState
 
 from ..errors import InputError, PredictionMismatch, StorageError, TrainingDiverged
 from ..objectives.cache import Cache
+from ..objectives.cost import Cost
 from ..objectives.device import threads
 from ..objectives.evaluator import Evaluator
 from ..objectives.removal import removal
+from ..objectives.rungs import Hopeless
 from ..objectives.task import Task
 from ..spaces.grouping import trace_with_groups
 from ..spaces.keeping import keep
@@ -23,8 +27,12 @@ from ..spaces.space import Space
 from ..spaces.tracing import example_images
 from . import notes, record
 from .config import StudyConfig
-from .record import How, Record, count_trained, read_records
+from .designs import DESIGNS, first_designs
+from .profile import ASSEMBLING, OTHER, SAMPLING, SCORING, STORAGE, TRAINING, Profile
+from .question import Prices, question_of
+from .record import Attributes, How, Record, count_trained
 from .samplers import make_sampler
+from .stopping import Stopping
 from .storage import (
     BUDGETS,
     TESTED,
@@ -52,10 +60,12 @@ class Finished:
     Attributes:
         study: the Optuna study.
         interrupted: whether the user stopped it.
+        seconds: part -> how long it took in this run.
     """
 
     study: optuna.Study
     interrupted: bool
+    seconds: Mapping[str, float]
 
 
 def prepare(config: StudyConfig) -> tuple[Task, Space]:
@@ -85,23 +95,29 @@ def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Fin
         InputError: model, data, weights or storage cannot be used; nothing was written.
         TrainingDiverged: of the baseline.
     """
+    profile = Profile()
     try:
-        with threads(config.threads):
-            return _search(config, url, cache, watcher)
+        with profile.part(OTHER), threads(config.threads):
+            study, interrupted = _search(config, url, cache, watcher, profile)
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         reason = storage_reason(error)
         raise StorageError(f"the storage {shown_url(url)} cannot be used: {reason}") from None
+    return Finished(study, interrupted, profile.seconds)
 
 
-def _search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Finished:
+def _search(
+    config: StudyConfig, url: str, cache: Cache, watcher: Watcher, profile: Profile
+) -> tuple[optuna.Study, bool]:
+    """The study, and whether the user interrupted."""
     task, space = prepare(config)
     what = identity(task, space)
     evaluator = Evaluator(task, space, cache, watcher)
-    storage = open_storage(url)
+    with profile.part(STORAGE):
+        storage = profile.timed(get_storage(open_storage(url)), STORAGE)
     study = continue_or_create(storage, url, config.name, what)
     watcher.prepared(config, url, evaluator)
     try:
-        run = _Run(config, url, study, evaluator, watcher)
+        run = _Run(config, url, study, evaluator, watcher, profile)
         interrupted = run.until_done()
         if not interrupted:
             run.test_winners()
@@ -109,7 +125,7 @@ def _search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Fi
         interrupted = True
     finally:
         watcher.finished()
-    return Finished(study, interrupted)
+    return study, interrupted
 
 
 class _Run:
@@ -122,31 +138,38 @@ class _Run:
         study: optuna.Study,
         evaluator: Evaluator,
         watcher: Watcher,
+        profile: Profile,
     ) -> None:
         self.config, self.url, self.study = config, url, study
-        self.evaluator, self.watcher = evaluator, watcher
+        self.evaluator, self.watcher, self.profile = evaluator, watcher, profile
         self.space, self.budgets = evaluator.space, config.max_drop
         self.deadline = time.monotonic() + (config.timeout or float("inf"))
+        self.reader = record.Reader(study)
         self.baseline = self._baseline()
-        done = len(study.get_trials(deepcopy=False))
-        study.sampler = make_sampler(
-            config.sampler, (config.seed + done) % 2**32, self._constraints
-        )
-        self.planned = deque([*config.start_plans, *self.space.designs()])
-        self.for_free = deque[Plan]()
+        self.prices = Prices(evaluator.task.recipes)
+        self.stopping = Stopping(self.budgets, evaluator.task.recipes)
+        evaluator.judge = self.stopping
+        self.question = question_of(evaluator, self.baseline, self.budgets, self.prices)
+        sampler = make_sampler(config.sampler, config.seed, self.question)
+        study.sampler = profile.timed(sampler, SAMPLING)
+        self.planned = deque([*config.start_plans, *self._designs()])
+        # What an earlier run left undone comes first.
+        self.for_free = deque(plan for one in self.records for plan in self._at_other_bits(one))
 
     def until_done(self) -> bool:
         """Evaluate plans until there are enough. Returns whether the user interrupted."""
         free = 0
         while time.monotonic() < self.deadline:
             plan = self._next_of(self.for_free)
-            if plan is None and self._trained() >= self.config.trials:
+            if plan is not None:
+                ended = self._free_trial(plan)
+            elif count_trained(self.records) >= self.config.trials:
                 break
-            ended = self._one_trial(plan or self._next_of(self.planned))
-            if ended is None:
+            elif (trained := self._one_trial(self._next_of(self.planned))) is not None:
+                ended = trained
+            else:
                 return True
-            if ended.how is How.EVALUATED:
-                self.for_free.extend(self._at_other_bits(ended))
+            self.for_free.extend(self._at_other_bits(ended))
             free = 0 if ended.took_training else free + 1
             if free >= min(_MOST_FREE_IN_A_ROW, self.space.size):
                 break
@@ -154,48 +177,82 @@ class _Run:
 
     def test_winners(self) -> None:
         """Score each winner on the test split, once and for all."""
-        for found in verdicts(self._records(), self.baseline, self.budgets):
+        for found in verdicts(self.records, self.baseline, self.budgets):
             tested = dict(self.study.user_attrs.get(TESTED, {}))
             winner = found.winner.plan if found.winner else None
             if winner is None or winner.key in tested:
                 continue
-            outcome = self.evaluator.test(winner)
+            # The baseline's score on this split belongs to no stage.
+            outcome = self.profile.evaluation(self.evaluator.test, winner, SCORING)
             tested[winner.key] = {"accuracy": outcome.accuracy, "drop": outcome.drop}
             self.study.set_user_attr(TESTED, tested)
 
     def _baseline(self) -> Baseline:
         """The baseline, trained if it must be, and the study told what it is about."""
         cost = self.evaluator.foretold_cost(Plan())
-        accuracy = self.evaluator.baseline_score.accuracy
+        with self.profile.part(TRAINING):
+            _ = self.evaluator.baseline  # which trains it
+        with self.profile.part(SCORING):
+            accuracy = self.evaluator.baseline_score.accuracy
         baseline = Baseline(accuracy, cost, self.evaluator.baseline_digest)
         write_baseline(self.study, self.url, baseline)
         self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
         notes.describe_study(self.study, self.config, self.evaluator, baseline)
-        self.watcher.baseline_ready(baseline, self._records())
+        self.records = self.reader.records()
+        self.watcher.baseline_ready(baseline, self.records)
         return baseline
+
+    def _designs(self) -> list[Plan]:
+        """The plans to begin with, unless the search is past its beginning."""
+        if count_trained(self.records) >= min(DESIGNS, self.config.trials):
+            return []
+        with self.profile.part(ASSEMBLING):
+            return first_designs(self.evaluator)
 
     def _next_of(self, queue: deque[Plan]) -> Plan | None:
         """The next plan of a queue that is neither known nor, if it is for free, beaten."""
         if not queue:
             return None
-        records = self._records()
-        known = {record.plan for record in records}
+        known = {record.plan for record in self.records}
         while queue:
             plan = queue.popleft()
-            beaten = queue is self.for_free and self._beaten(records, plan)
+            beaten = queue is self.for_free and self._beaten(self.evaluator.foretold_cost(plan))
             if plan not in known and not beaten:
                 return plan
         return None
 
     def _at_other_bits(self, ended: Record) -> list[Plan]:
         """What the network of a trial gives for the price of a calibration, the cheapest first."""
-        if ended.plan is None:
+        if ended.plan is None or ended.how is not How.EVALUATED:
             return []
         plans = self.space.at_other_bits(ended.plan)
         return sorted(plans, key=lambda plan: self.evaluator.foretold_cost(plan).objectives)
 
-    def _beaten(self, records: Sequence[Record], plan: Plan) -> Record | None:
-        return beaten_by(records, self.evaluator.foretold_cost(plan), self.budgets[0])
+    def _beaten(self, cost: Cost) -> Record | None:
+        return beaten_by(self.records, cost, self.budgets[0])
+
+    def _free_trial(self, plan: Plan) -> Record:
+        """Score at other bits a network that is there.
+
+        The trial is kept when it is over, and at once: nobody has to see it run, and one write
+        takes a fraction of the time that the many of a running trial take.
+        """
+        cost, removed = self.evaluator.foretold_cost(plan), removal(self.space.blueprint, plan)
+        began = datetime.now()
+        gave = self._attempt(lambda: self._evaluate(plan))
+        trial = record.ended_trial(
+            record.proposed(plan, cost, removed) | gave | {record.WORKER: worker_mark()},
+            self.space.params(plan),
+            {one.name: one.options for one in self.space.dimensions},
+            self.question.excess,
+        )
+        trial.datetime_start = began
+        self.study.add_trial(trial)
+        self._read()
+        ended = next(one for one in reversed(self.records) if one.plan == plan)
+        notes.describe_trial(self.study, ended.number, plan, removed)
+        self.watcher.trial_ended(ended, self.records)
+        return ended
 
     def _one_trial(self, plan: Plan | None) -> Record | None:
         """See a plan through, or one that the sampler chooses; None if the user interrupted."""
@@ -204,69 +261,64 @@ class _Run:
         trial = self.study.ask()
         trial.set_user_attr(record.WORKER, worker_mark())
         try:
-            state = self._settle(trial)
-        except (TrainingDiverged, PredictionMismatch) as error:
-            record.write_failure(trial, str(error))
-            state = TrialState.FAIL
-        except RuntimeError as error:  # one plan too large for the memory is no end of a search
-            record.write_failure(trial, f"{type(error).__name__}: {error}")
-            state = TrialState.FAIL
+            gave = self._attempt(lambda: self._settle(trial))
+            record.write(trial, gave)
         except KeyboardInterrupt:
             stop_trial(self.study, trial, "interrupted")
             return None
         except InputError as error:
             stop_trial(self.study, trial, f"stopped: {error}")
             raise
+        state = record.state_of(gave)
         failed = state == TrialState.FAIL
         self.study.tell(trial, None if failed else self._values(trial), state=state)
-        records = self._records()
-        ended = next(r for r in reversed(records) if r.number == trial.number)
-        self.watcher.trial_ended(ended, records)
+        self._read()
+        ended = next(one for one in reversed(self.records) if one.number == trial.number)
+        self.watcher.trial_ended(ended, self.records)
         return ended
 
-    def _settle(self, trial: optuna.Trial) -> TrialState:
+    def _read(self) -> None:
+        """Read the study's trials, and let what depends on them learn."""
+        self.records = self.reader.records()
+        self.prices.learn(self.records)
+        self.stopping.learn(self.records)
+
+    def _attempt(self, settle: Callable[[], Attributes]) -> Attributes:
+        """What settling a trial gives, or why it fails."""
+        try:
+            return settle()
+        except (TrainingDiverged, PredictionMismatch) as error:
+            return record.failed(str(error))
+        except RuntimeError as error:  # one plan too large for the memory is no end of a search
+            return record.failed(f"{type(error).__name__}: {error}")
+
+    def _settle(self, trial: optuna.Trial) -> Attributes:
         """Train the trial's plan, unless something known already settles it."""
         plan = self.space.suggest(trial)
-        cost = self.evaluator.foretold_cost(plan)
-        removed = removal(self.space.blueprint, plan)
-        record.write_plan(trial, plan, cost, removed)
-        records = self._records()
-        if earlier := _settled_before(records, plan, trial.number):
-            record.write_repeat(trial, earlier)
-            return TrialState.COMPLETE if earlier.is_scored else TrialState.FAIL
-        if beater := beaten_by(records, cost, self.budgets[0]):
-            record.write_beaten(trial, beater)
-        else:
-            self.watcher.trial_begins(trial.number, plan)
-            outcome = self.evaluator.evaluate(plan)
-            if shared := _trained_before(records, plan, trial.number):
-                record.write_shared(trial, outcome, shared)
-            else:
-                record.write_outcome(trial, outcome)
-        notes.describe_trial(trial, plan, removed)
-        return TrialState.COMPLETE
+        cost, removed = self.evaluator.foretold_cost(plan), removal(self.space.blueprint, plan)
+        record.write(trial, record.proposed(plan, cost, removed))
+        notes.describe_trial(self.study, trial.number, plan, removed)
+        if earlier := _settled_before(self.records, plan):
+            return record.repeated(earlier)
+        if beater := self._beaten(cost):
+            return record.beaten(beater)
+        return self._evaluate(plan, trial.number)
 
-    def _values(self, trial: optuna.Trial) -> tuple[float, float]:
+    def _evaluate(self, plan: Plan, number: int | None = None) -> Attributes:
+        self.watcher.trial_begins(number, plan)
+        try:
+            outcome = self.profile.evaluation(self.evaluator.evaluate, plan)
+        except Hopeless as stopped:
+            return record.hopeless(stopped, self.stopping.at_least(plan, stopped.rung))
+        earlier = _trained_before(self.records, plan)
+        return record.shared(outcome, earlier) if earlier else record.evaluated(outcome)
+
+    def _values(self, trial: optuna.Trial) -> list[float]:
         attrs = trial.user_attrs
-        return attrs["params_effective"], attrs["flops_effective"]
-
-    def _constraints(self, trial: FrozenTrial) -> Sequence[float]:
-        """How far a trial is outside the largest budget, in percentage points.
-
-        A plan that was not trained because a feasible one costs less counts as just feasible: it
-        can be on no front, and nothing speaks for its breaking the budget.
-        """
-        drop = record.drop_of(trial)
-        return (0.0 if drop is None else drop - self.budgets[-1].max_drop,)
-
-    def _trained(self) -> int:
-        return count_trained(self._records())
-
-    def _records(self) -> list[Record]:
-        return read_records(self.study.get_trials(deepcopy=False))
+        return [attrs[name] for name in record.OBJECTIVES]
 
 
-def _trained_before(records: Sequence[Record], plan: Plan, number: int) -> Record | None:
+def _trained_before(records: Sequence[Record], plan: Plan) -> Record | None:
     """An earlier trial that trained the network which this plan only rounds."""
     if plan.trains_at_last:
         return None
@@ -276,7 +328,6 @@ def _trained_before(records: Sequence[Record], plan: Plan, number: int) -> Recor
             record
             for record in records
             if record.how is How.EVALUATED
-            and record.number != number
             and record.plan is not None
             and record.plan.through(Phase.PRUNE) == part
         ),
@@ -284,8 +335,16 @@ def _trained_before(records: Sequence[Record], plan: Plan, number: int) -> Recor
     )
 
 
-def _settled_before(records: Sequence[Record], plan: Plan, number: int) -> Record | None:
-    """Another trial that evaluated this plan, or failed at it."""
-    same = [record for record in records if record.plan == plan and record.number != number]
+def _settled_before(records: Sequence[Record], plan: Plan) -> Record | None:
+    """A trial that evaluated this plan, failed at it, or found its network to be hopeless."""
+    same = [record for record in records if record.plan == plan]
     settled = [record for record in same if record.is_scored or record.how is How.FAILED]
+    settled += [record for record in records if _is_hopeless_at_any_bits(record, plan)]
     return min(settled, key=lambda record: not record.is_scored, default=None)
+
+
+def _is_hopeless_at_any_bits(known: Record, plan: Plan) -> bool:
+    """Whether a plan only rounds a network that has been found to be hopeless."""
+    if known.how is not How.HOPELESS or known.plan is None or plan.trains_at_last:
+        return False
+    return known.plan.through(Phase.PRUNE) == plan.through(Phase.PRUNE)

@@ -61,7 +61,20 @@ def describe_study(
     )
 
 
-def describe_trial(trial: optuna.Trial, plan: Plan, removed: Removal | None) -> None:
-    """Say a trial's plan in words. To be called before the study is told of the trial."""
+def describe_trial(study: optuna.Study, number: int, plan: Plan, removed: Removal | None) -> None:
+    """Say a trial's plan in words."""
     said = [plan.describe(), *([removed.text] if removed else [])]
-    optuna_dashboard.save_note(trial, "\n\n".join(said))
+    optuna_dashboard.save_note(_Noted(study, number), "\n\n".join(said))
+
+
+class _Noted(optuna.Trial):
+    """A trial as the dashboard's notes want it, running or not.
+
+    Optuna's own constructor would have the sampler propose something for it.
+    """
+
+    def __init__(self, study: optuna.Study, number: int) -> None:
+        self.study, self.storage = study, study._storage
+        self._trial_id = self.storage.get_trial_id_from_study_id_trial_number(
+            study._study_id, number
+        )

@@ -1,18 +1,22 @@
 """What a study keeps of each trial, and how it reads it back. The one place for attribute names."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from ..objectives.cost import Cost
 from ..objectives.outcome import Outcome
 from ..objectives.removal import Removal
+from ..objectives.rungs import Hopeless
 from ..spaces.plan import Plan
+from .samplers import Observation
 
 PLAN = "plan"
 HOW = "how"
@@ -22,6 +26,14 @@ ACCURACY = "accuracy_percent"
 DROP = "drop_pp"
 SECONDS = "seconds"
 REMOVED = "removed"
+RUNGS = "rungs"
+AT_LEAST = "drop_at_least_pp"
+Attributes = dict[str, Any]
+"""What is kept with a trial: name -> value, ready for JSON."""
+
+OBJECTIVES = ("params_effective", "flops_effective")
+_CONSTRAINTS = "constraints"
+"""The name under which Optuna's samplers keep them, and where its dashboard looks."""
 _COST = ("params", "params_effective", "macs", "flops_effective", "bops", "bytes")
 
 
@@ -31,6 +43,7 @@ class How(StrEnum):
     EVALUATED = "evaluated"
     SHARED = "shared"  # the network of an earlier trial at other bits: nothing was trained
     REPEATED = "repeated"  # the same plan was evaluated before
+    HOPELESS = "hopeless"  # stopped early: it was not going to keep within any budget
     BEATEN = "beaten"  # a feasible plan costs less, so it was not trained
     FAILED = "failed"
     STOPPED = "stopped"  # by the user or the system; its plan is proposed again
@@ -50,6 +63,8 @@ class Record:
         why: for trials that were not evaluated, the reason in words.
         seconds: stage -> duration.
         removed: what its pruning removes; None if it prunes nothing.
+        rungs: name -> its drop there, on the way.
+        at_least: what its drop would have been at least, if it was stopped early.
     """
 
     number: int
@@ -61,6 +76,8 @@ class Record:
     why: str = ""
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     removed: Removal | None = None
+    rungs: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    at_least: float | None = None
 
     @property
     def is_scored(self) -> bool:
@@ -70,7 +87,7 @@ class Record:
     @property
     def took_training(self) -> bool:
         """Whether it counts among the trials that a search was asked for; the others are free."""
-        return self.how in (How.EVALUATED, How.FAILED)
+        return self.how in (How.EVALUATED, How.HOPELESS, How.FAILED)
 
 
 def count_trained(records: Iterable[Record]) -> int:
@@ -78,57 +95,130 @@ def count_trained(records: Iterable[Record]) -> int:
     return sum(record.took_training for record in records)
 
 
-def write_plan(trial: optuna.Trial, plan: Plan, cost: Cost, removed: Removal | None) -> None:
-    """Note what a trial proposes, what that costs, and what its pruning removes."""
-    trial.set_user_attr(PLAN, plan.to_json())
-    if removed is not None:
-        trial.set_user_attr(REMOVED, json.dumps(asdict(removed)))
-    for name, value in cost.to_dict().items():
+def write(trial: optuna.Trial, attributes: Attributes) -> None:
+    """Keep attributes with a trial that runs."""
+    for name, value in attributes.items():
         trial.set_user_attr(name, value)
-
-
-def write_outcome(trial: optuna.Trial, outcome: Outcome) -> None:
-    """Note what evaluating the trial's plan gave."""
-    trial.set_user_attr(HOW, How.EVALUATED)
-    trial.set_user_attr(ACCURACY, outcome.accuracy)
-    trial.set_user_attr(DROP, outcome.drop)
-    trial.set_user_attr(SECONDS, json.dumps(dict(outcome.seconds)))
-
-
-def write_shared(trial: optuna.Trial, outcome: Outcome, earlier: Record) -> None:
-    """Note what scoring an earlier trial's network at other bits gave."""
-    write_outcome(trial, outcome)
-    trial.set_user_attr(HOW, How.SHARED)
-    trial.set_user_attr(WHY, f"the network of trial {earlier.number} at other bits")
-
-
-def write_repeat(trial: optuna.Trial, earlier: Record) -> None:
-    """Note that an earlier trial had the same plan; its figures hold, or its failure does."""
-    trial.set_user_attr(HOW, How.REPEATED)
-    if earlier.is_scored:
-        trial.set_user_attr(WHY, f"same plan as trial {earlier.number}")
-        trial.set_user_attr(ACCURACY, earlier.accuracy)
-        trial.set_user_attr(DROP, earlier.drop)
-    else:
-        trial.set_user_attr(WHY, f"same plan as trial {earlier.number}, which failed")
-
-
-def write_beaten(trial: optuna.Trial, by: Record) -> None:
-    """Note that a feasible plan costs less than the trial's."""
-    trial.set_user_attr(HOW, How.BEATEN)
-    trial.set_user_attr(WHY, f"trial {by.number} costs less and is within every budget")
 
 
 def write_stopped(trial: optuna.Trial, why: str) -> None:
     """Note why a trial could not run to its end."""
-    trial.set_user_attr(HOW, How.STOPPED)
-    trial.set_user_attr(WHY, why)
+    write(trial, {HOW: How.STOPPED, WHY: why})
 
 
-def write_failure(trial: optuna.Trial, why: str) -> None:
-    """Note why a trial failed."""
-    trial.set_user_attr(HOW, How.FAILED)
-    trial.set_user_attr(WHY, why)
+def proposed(plan: Plan, cost: Cost, removed: Removal | None) -> Attributes:
+    """What a trial proposes, what that costs, and what its pruning removes."""
+    said = {} if removed is None else {REMOVED: json.dumps(asdict(removed))}
+    return {PLAN: plan.to_json(), **said, **cost.to_dict()}
+
+
+def evaluated(outcome: Outcome) -> Attributes:
+    """What evaluating the trial's plan gave."""
+    return {
+        HOW: How.EVALUATED,
+        ACCURACY: outcome.accuracy,
+        DROP: outcome.drop,
+        SECONDS: json.dumps(dict(outcome.seconds)),
+        RUNGS: json.dumps({rung.name: rung.drop for rung in outcome.rungs}),
+    }
+
+
+def hopeless(stopped: Hopeless, at_least: float) -> Attributes:
+    """An evaluation was stopped early; its drop would have been this at least."""
+    return {
+        HOW: How.HOPELESS,
+        WHY: f"{stopped}; it would have been {at_least:+.2f} or more",
+        AT_LEAST: at_least,
+        SECONDS: json.dumps(dict(stopped.seconds)),
+        RUNGS: json.dumps({stopped.rung.name: stopped.rung.drop}),
+    }
+
+
+def shared(outcome: Outcome, earlier: Record) -> Attributes:
+    """What scoring an earlier trial's network at other bits gave."""
+    why = f"the network of trial {earlier.number} at other bits"
+    return evaluated(outcome) | {HOW: How.SHARED, WHY: why}
+
+
+def repeated(earlier: Record) -> Attributes:
+    """An earlier trial had the same plan; its figures hold, or its failure does."""
+    why = f"same plan as trial {earlier.number}"
+    if earlier.at_least is not None:
+        return {HOW: How.REPEATED, WHY: f"{why}, which was hopeless", AT_LEAST: earlier.at_least}
+    if not earlier.is_scored:
+        return {HOW: How.REPEATED, WHY: f"{why}, which failed"}
+    return {HOW: How.REPEATED, WHY: why, ACCURACY: earlier.accuracy, DROP: earlier.drop}
+
+
+def beaten(by: Record) -> Attributes:
+    """A feasible plan costs less than the trial's."""
+    why = f"trial {by.number} costs less and is within every budget"
+    return {HOW: How.BEATEN, WHY: why}
+
+
+def failed(why: str) -> Attributes:
+    """Why a trial failed."""
+    return {HOW: How.FAILED, WHY: why}
+
+
+def state_of(attributes: Attributes) -> TrialState:
+    """What a trial with these attributes ends as: failed if its plan has, now or before."""
+    how = attributes[HOW]
+    known = DROP in attributes or AT_LEAST in attributes
+    fails = how is How.FAILED or (how is How.REPEATED and not known)
+    return TrialState.FAIL if fails else TrialState.COMPLETE
+
+
+def ended_trial(
+    attributes: Attributes,
+    params: Mapping[str, Any],
+    options: Mapping[str, Sequence[Any]],
+    constraints: Callable[[FrozenTrial], Sequence[float]],
+) -> FrozenTrial:
+    """A trial that is over, to be added to a study at once.
+
+    Args:
+        attributes: what it proposed and how it ended.
+        params: of the trial.
+        options: of each parameter.
+        constraints: what samplers write down of a trial that they are told of.
+    """
+    state = state_of(attributes)
+    trial = optuna.trial.create_trial(
+        state=state,
+        values=None if state == TrialState.FAIL else [attributes[name] for name in OBJECTIVES],
+        params=dict(params),
+        distributions={name: CategoricalDistribution(options[name]) for name in params},
+        user_attrs=attributes,
+    )
+    if state == TrialState.COMPLETE:
+        trial.system_attrs = {_CONSTRAINTS: list(constraints(trial))}
+    return trial
+
+
+class Reader:
+    """Reads a study's trials again and again; what has ended, and so stays, is parsed once.
+
+    Args:
+        study: whose trials.
+    """
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study = study
+        self._ended = dict[int, Record]()
+
+    def records(self) -> list[Record]:
+        """The trials of the study as they are now, waiting ones left out."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [self._read(trial) for trial in trials if trial.state != TrialState.WAITING]
+
+    def _read(self, trial: FrozenTrial) -> Record:
+        known = self._ended.get(trial.number)
+        if known is None:
+            known = _read(trial)
+            if trial.state.is_finished():
+                self._ended[trial.number] = known
+        return known
 
 
 def read_records(trials: Iterable[FrozenTrial]) -> list[Record]:
@@ -136,9 +226,21 @@ def read_records(trials: Iterable[FrozenTrial]) -> list[Record]:
     return [_read(trial) for trial in trials if trial.state != TrialState.WAITING]
 
 
-def drop_of(trial: FrozenTrial) -> float | None:
-    """The drop of a trial in percentage points, if it is known."""
-    value = trial.user_attrs.get(DROP)
+def observe(trial: FrozenTrial) -> Observation | None:
+    """What is known of a trial's drop; None if it was not evaluated."""
+    if (drop := _number(trial, DROP)) is not None:
+        return Observation(drop)
+    at_least = _number(trial, AT_LEAST)
+    return None if at_least is None else Observation(at_least, is_bound=True)
+
+
+def is_retried(trial: FrozenTrial) -> bool:
+    """Whether a trial ended without having been seen through, so that its plan comes again."""
+    return trial.user_attrs.get(HOW) == How.STOPPED
+
+
+def _number(trial: FrozenTrial, name: str) -> float | None:
+    value = trial.user_attrs.get(name)
     return None if value is None else float(value)
 
 
@@ -153,7 +255,7 @@ def scored(records: Sequence[Record]) -> list[Record]:
 
 def _read(trial: FrozenTrial) -> Record:
     attrs = trial.user_attrs
-    drop = drop_of(trial)
+    drop = _number(trial, DROP)
     return Record(
         number=trial.number,
         how=_how(trial),
@@ -164,6 +266,8 @@ def _read(trial: FrozenTrial) -> Record:
         why=str(attrs.get(WHY, "")),
         seconds=MappingProxyType(json.loads(attrs.get(SECONDS, "{}"))),
         removed=Removal(**json.loads(attrs[REMOVED])) if REMOVED in attrs else None,
+        rungs=MappingProxyType(json.loads(attrs.get(RUNGS, "{}"))),
+        at_least=_number(trial, AT_LEAST),
     )
 
 

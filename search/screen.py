@@ -83,7 +83,7 @@ class Screen(Watcher):
         if self.done:
             self.console.print(f"going on after {self.done} trials")
 
-    def trial_begins(self, number: int, plan: Plan) -> None:
+    def trial_begins(self, number: int | None, plan: Plan) -> None:
         self.trial = number
 
     def trial_ended(self, record: Record, records: Sequence[Record]) -> None:

@@ -1,6 +1,6 @@
 """Tables for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -17,6 +17,8 @@ from .record import Record
 from .winners import Verdict, times_smaller
 
 _UNITS = ("", "k", "M", "G", "T")
+_WORTH_A_LINE = 0.05
+"""Seconds."""
 
 
 def short(value: float) -> str:
@@ -132,8 +134,21 @@ def plans_of(answer: Answer) -> Table:
     return table
 
 
+def time_table(seconds: Mapping[str, float]) -> Table:
+    """Where the time of a run went, the longest first; what took next to none is left out."""
+    table = plain_table("part", ">seconds", ">share", title="Where the time went")
+    whole = sum(seconds.values())
+    for part, took in sorted(seconds.items(), key=lambda one: -one[1]):
+        if took >= _WORTH_A_LINE:
+            table.add_row(part, f"{took:.1f}", f"{100 * took / whole:.1f} %")
+    table.add_row("all", f"{whole:.1f}", "100.0 %", style="bold")
+    return table
+
+
 def print_answer(console: Console, answer: Answer) -> None:
-    """The answer of a study: what each budget buys, by which plan, and the closest misses."""
+    """The answer of a study: what each budget buys, by which plan, and how long a run took."""
     console.print(winners_table(answer))
     if len(answer.misses) < len(answer.verdicts):
         console.print(plans_of(answer))
+    if answer.seconds:
+        console.print(time_table(answer.seconds))

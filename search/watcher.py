@@ -19,8 +19,8 @@ class Watcher(Progress):
     def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
         """The baseline is trained and scored; `records` are the trials of earlier runs."""
 
-    def trial_begins(self, number: int, plan: Plan) -> None:
-        """A plan is about to be built."""
+    def trial_begins(self, number: int | None, plan: Plan) -> None:
+        """A plan is about to be built; one that is for free gets its number when it has ended."""
 
     def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
         """A trial has ended, this way or that; `records` are all trials, it included."""

@@ -1,0 +1,70 @@
+"""What a search asks its sampler, in the sampler's terms: parameters in place of plans."""
+
+from collections.abc import Sequence
+
+from optuna.distributions import CategoricalDistribution
+
+from ..objectives.budget import Budget
+from ..objectives.evaluator import Evaluator
+from ..objectives.task import Recipes
+from ..spaces.kind import Phase
+from ..spaces.plan import Plan
+from . import record
+from .record import How, Record
+from .samplers import Question
+from .samplers.registry import Params
+from .storage import Baseline
+
+_OVERHEAD = 1.0
+"""What building and scoring a plan takes, in epochs of training, as far as it matters."""
+
+
+class Prices:
+    """What evaluating plans takes, in epochs of training that are still to be done.
+
+    Epochs and not seconds: the same seed has to give the same plans on a slow day.
+    """
+
+    def __init__(self, recipes: Recipes) -> None:
+        self._recipes = recipes
+        self._trained = set[Plan]()
+
+    def learn(self, records: Sequence[Record]) -> None:
+        """Note what a study's trials have trained: plans that begin alike share it."""
+        for one in records:
+            if one.how is How.EVALUATED and one.plan is not None:
+                self._trained |= {one.plan.through(phase) for phase in Phase}
+
+    def __call__(self, plan: Plan) -> float:
+        """What a plan takes."""
+        structure, pruned = plan.through(Phase.STRUCTURE), plan.through(Phase.PRUNE)
+        epochs = _OVERHEAD
+        if pruned not in self._trained:
+            if structure.choices and structure not in self._trained:
+                epochs += self._recipes.train.epochs
+            if pruned != structure:
+                epochs += self._recipes.fine_tune.epochs
+        if plan.trains_at_last and plan not in self._trained:
+            epochs += self._recipes.quantize.epochs
+        return epochs
+
+
+def question_of(
+    evaluator: Evaluator, baseline: Baseline, budgets: Sequence[Budget], prices: Prices
+) -> Question:
+    """The question of a search."""
+    space = evaluator.space
+
+    def objectives(params: Params) -> tuple[float, float]:
+        return evaluator.foretold_cost(space.plan(params)).objectives
+
+    return Question(
+        space={one.name: CategoricalDistribution(one.options) for one in space.dimensions},
+        objectives=objectives,
+        observe=record.observe,
+        budgets=[budget.max_drop for budget in budgets],
+        reference=baseline.cost.objectives,
+        identify=space.plan,
+        price=lambda params: prices(space.plan(params)),
+        retry=record.is_retried,
+    )

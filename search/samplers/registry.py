@@ -1,0 +1,121 @@
+"""What a study asks of a sampler, and the samplers by name."""
+
+import math
+import warnings
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from ...spaces.registry import Registry
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is known of a trial's drop.
+
+    Attributes:
+        drop: in percentage points.
+        is_bound: the true drop is at least this; the evaluation was stopped early.
+    """
+
+    drop: float
+    is_bound: bool = False
+
+
+def by_items(params: Params) -> Hashable:
+    """Tells parameters apart by their values: none that differ mean the same."""
+    return tuple(sorted(params.items()))
+
+
+def never(trial: FrozenTrial) -> bool:
+    """No trial is worth another try."""
+    return False
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a study asks, in Optuna's terms.
+
+    Attributes:
+        space: the parameters and what they can be.
+        objectives: of parameters, all above 0 and to be minimized. They are known without an
+            evaluation, but may take milliseconds.
+        observe: what is known of a trial's drop; None if nothing is: it runs, it failed, or it was
+            never evaluated.
+        budgets: the largest drops allowed, in percentage points.
+        reference: the objectives of the untouched start, from which hypervolume is measured.
+        identify: parameters that mean the same give the same.
+        price: what an evaluation will take, above 0, in any unit; gains are divided by it.
+        designs: parameters to begin with.
+        look: a figure that tells something of the drop and takes a fraction of a second, such as
+            the accuracy before training. Asked only of the few best candidates.
+        look_of: the same figure as a past trial has it.
+        retry: whether a failed trial's parameters may be proposed again; otherwise no parameters
+            are proposed twice.
+    """
+
+    space: Mapping[str, BaseDistribution]
+    objectives: Callable[[Params], Sequence[float]]
+    observe: Callable[[FrozenTrial], Observation | None]
+    budgets: Sequence[float]
+    reference: Sequence[float]
+    identify: Callable[[Params], Hashable] = by_items
+    price: Callable[[Params], float] | None = None
+    designs: Sequence[Params] = ()
+    look: Callable[[Params], float] | None = None
+    look_of: Callable[[FrozenTrial], float | None] | None = None
+    retry: Callable[[FrozenTrial], bool] = never
+
+    def observation(self, trial: FrozenTrial) -> Observation | None:
+        """What is known of a trial's drop, if it is a number."""
+        seen = self.observe(trial)
+        return seen if seen is not None and math.isfinite(seen.drop) else None
+
+    def excess(self, trial: FrozenTrial) -> tuple[float]:
+        """How far a trial is outside the largest budget: its constraint, in Optuna's terms.
+
+        A trial of which nothing is known counts as just feasible: most often it was not evaluated
+        because a feasible one costs less, so that it is on no front, and nothing speaks for its
+        breaking the budget.
+        """
+        seen = self.observation(trial)
+        return (0.0 if seen is None else seen.drop - max(self.budgets),)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A way to choose the next plan.
+
+    Attributes:
+        name: as written in commands and study files.
+        title: in words.
+        make: (seed, question) -> the sampler.
+    """
+
+    name: str
+    title: str
+    make: Callable[[int, Question], BaseSampler]
+
+
+SAMPLERS: Registry[Sampler] = Registry("sampler")
+
+
+def make_sampler(name: str, seed: int, question: Question) -> BaseSampler:
+    """A sampler by name.
+
+    Raises:
+        UnknownName: no such sampler.
+    """
+    with warnings.catch_warnings():
+        # Optuna marks several of its long-standing options as experimental, and constraints_func
+        # as deprecated in favour of Trial.set_constraint, which its dashboard does not show yet.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        return SAMPLERS.get(name).make(seed, question)

@@ -1,0 +1,60 @@
+"""What every registered sampler does."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial
+from paredown.errors import UnknownName
+from paredown.search.samplers import SAMPLERS, Observation, Question, make_sampler
+
+SPACE = {
+    "stage1.width": CategoricalDistribution([1.0, 0.5, 0.25]),
+    "stage1.bits": CategoricalDistribution(["w32", "w8"]),
+    "stage2.width": CategoricalDistribution([1.0, 0.5, 0.25]),
+    "stage2.bits": CategoricalDistribution(["w32", "w8"]),
+}
+
+
+def objectives(params: Mapping[str, Any]) -> tuple[float, float]:
+    size = params["stage1.width"] + 2 * params["stage2.width"]
+    return size, 2 * size + (params["stage1.bits"] == "w32")
+
+
+def observe(trial: FrozenTrial) -> Observation | None:
+    found = trial.user_attrs.get("drop")
+    return None if found is None else Observation(found)
+
+
+def test_budget_comes_first() -> None:
+    assert SAMPLERS.names == ("budget", "tpe", "nsga2", "gp", "random")
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(UnknownName):
+        make_sampler("bugdet", 0, Question(SPACE, objectives, observe, [1.0], [3.0, 7.0]))
+
+
+@pytest.mark.parametrize("name", SAMPLERS.names)
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_small_study(name: str) -> None:
+    question = Question(SPACE, objectives, observe, [0.5, 1.0], [3.0, 7.0])
+    study = optuna.create_study(
+        directions=["minimize"] * 2, sampler=make_sampler(name, 1, question)
+    )
+    for number in range(12):
+        trial = study.ask(dict(SPACE))
+        if number != 5:
+            trial.set_user_attr("drop", 3.0 - objectives(trial.params)[0])
+        study.tell(trial, objectives(trial.params))
+    for done in study.trials:
+        assert all(value in SPACE[key].choices for key, value in done.params.items())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            broken = list(done.constraints.values())
+        assert broken == pytest.approx([done.user_attrs.get("drop", 1.0) - 1.0])
+        # Where Optuna's dashboard reads it.
+        assert list(done.system_attrs["constraints"]) == broken

@@ -1,0 +1,94 @@
+"""The model of the drop, and how parameters look to it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from paredown.search.samplers.axes import Axis
+from paredown.search.samplers.drops import CannotFit, Drops, Scale, Weights, most_relevant
+from paredown.search.samplers.process import Inputs, Process, _Parts, _surprise, fit
+from scipy.optimize import check_grad
+
+RNG = np.random.default_rng(0)
+
+
+def inputs(count: int) -> Inputs:
+    return Inputs(RNG.normal(size=(count, 3)), RNG.normal(size=(count, 2)))
+
+
+def test_the_gradient_is_right() -> None:
+    points, targets = inputs(12), RNG.normal(size=12)
+    parts = _Parts.of(points, points)
+    start = np.log([0.3, 0.2, 0.6, 0.8, 1.2, 0.1])
+    wrong = check_grad(
+        lambda x: _surprise(x, parts, targets)[0], lambda x: _surprise(x, parts, targets)[1], start
+    )
+    assert wrong < 1e-4
+
+
+def test_a_process_learns_what_is_linear() -> None:
+    points, more = inputs(40), inputs(10)
+    effect = np.array([1.0, -2.0, 0.5])
+    targets = points.features @ effect
+    mean, deviation = Process(points, targets, fit(points, targets)).predict(more)
+    np.testing.assert_allclose(mean, more.features @ effect, atol=0.3)
+    assert (deviation < 1).all()
+
+
+def model(drops: list[float], is_bound: list[bool], points: Inputs) -> Drops:
+    scale = Scale([1.0])
+    return Drops(points, np.array(drops), np.array(is_bound), scale, Weights())
+
+
+def test_a_bound_counts_as_at_least_that() -> None:
+    points = Inputs(np.arange(6.0)[:, None] / 5, np.zeros((6, 0)))
+    drops = [0.0, 0.2, 0.5, 0.9, 1.5, 1.0]
+    as_exact = model(drops, [False] * 6, points).predict(points)[0]
+    as_bound = model(drops, [False] * 5 + [True], points).predict(points)[0]
+    assert as_bound[5, 0] < as_exact[5, 0]
+
+
+def test_equal_drops_are_no_model() -> None:
+    with pytest.raises(CannotFit, match="the same"):
+        model([1.0] * 4, [False] * 4, inputs(4))
+
+
+def test_of_many_observations_the_relevant_are_modelled() -> None:
+    targets = np.concatenate([np.zeros(100), np.full(700, 9.0)])
+    kept = most_relevant(targets, Scale([0.0]))
+    assert len(kept) == 300
+    assert set(range(100)) <= set(kept.tolist())
+    assert 799 in kept
+
+
+DISTRIBUTIONS = [
+    CategoricalDistribution(["a", None, True, 1, 1.5]),
+    CategoricalDistribution([8, 32, 2, 16]),
+    IntDistribution(1, 1000, log=True),
+    IntDistribution(-3, 12, step=3),
+    FloatDistribution(1e-5, 1e-1, log=True),
+    FloatDistribution(-1, 1),
+    FloatDistribution(0, 1, step=0.1),
+    FloatDistribution(2, 2),
+]
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
+@given(seed=st.integers(0, 100))
+def test_an_axis_stays_within_its_distribution(distribution: object, seed: int) -> None:
+    axis, rng = Axis.of(distribution), np.random.default_rng(seed)  # type: ignore[arg-type]
+    codes = axis.sample(rng, 20)
+    for code in (*codes, *axis.change(codes, rng)):
+        value = axis.decode(code)
+        assert distribution._contains(distribution.to_internal_repr(value))  # type: ignore[attr-defined]
+        again = axis.encode(value)
+        assert again is not None
+        assert axis.decode(again) == value
+    assert np.isfinite(axis.features(codes)).all()
+
+
+def test_near_numbers_look_alike_in_any_order() -> None:
+    axis = Axis.of(CategoricalDistribution([8, 32, 2, 16]))
+    eight, most, _, sixteen = axis.features(np.arange(4.0))
+    assert np.linalg.norm(eight - sixteen) < np.linalg.norm(eight - most)
