@@ -13,6 +13,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import product
 from statistics import fmean, median
@@ -21,13 +22,14 @@ from typing import Any
 import torch
 from fvcore.nn import FlopCountAnalysis
 from paredown.benchmarks.common import keep, kept, surroundings, table
+from paredown.errors import ParedownError
 from paredown.objectives.cost import Cost, count
 from paredown.objectives.device import threads
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blocks.family import piece, variants
 from paredown.spaces.blueprint import Blueprint
 from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings, Value
+from paredown.spaces.kind import Kind, Phase, Surroundings, Value
 from paredown.spaces.kinds import KINDS
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
@@ -78,13 +80,19 @@ def full_options() -> dict[str, tuple[Value, ...]]:
     options: dict[str, tuple[Value, ...]] = {}
     for kind in KINDS:
         options[kind.name] = kind.default_options()
-        named = tuple(technique.name for technique in kind.techniques())
         if isinstance(kind.neutral, str):
-            options[kind.name] = tuple(dict.fromkeys((kind.neutral, *named)))
+            options[kind.name] = tuple(dict.fromkeys((kind.neutral, *_named(kind))))
     return options | {
         "resolution": (1.0, *SCALES),
         "block": (KINDS.get("block").neutral, *variants()),
     }
+
+
+def _named(kind: Kind) -> Iterator[Value]:
+    """The options that a kind lists by name; some lines of a listing stand for several."""
+    for technique in kind.techniques():
+        with suppress(ParedownError):
+            yield kind.parse(technique.name)
 
 
 def forget() -> None:

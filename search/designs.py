@@ -8,13 +8,13 @@ LANA (Molchanov et al. 2021, https://arxiv.org/abs/2107.10624) asks an integer p
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..objectives.evaluator import Evaluator
+from ..objectives.cost import Cost
 from ..spaces.kind import Value
 from ..spaces.plan import Plan
-from ..spaces.space import Dimension
+from ..spaces.space import Dimension, Space
 
 DESIGNS = 4
 """Plans beside the baseline."""
@@ -30,7 +30,7 @@ class Offer:
     Attributes:
         saved: logarithm of how many times smaller it makes the network alone, both objectives
             together.
-        missed: as in `Evaluator.missed`.
+        missed: what its parts miss of the baseline's features.
     """
 
     dimension: Dimension
@@ -39,13 +39,23 @@ class Offer:
     missed: float
 
 
-def first_designs(evaluator: Evaluator, count: int = DESIGNS) -> list[Plan]:
+def first_designs(
+    space: Space,
+    cost: Callable[[Plan], Cost],
+    missed: Callable[[Plan], float],
+    count: int = DESIGNS,
+) -> list[Plan]:
     """The baseline, then plans from the mildest to one that takes every bargain.
 
     What can be had without training is taken in all but the first.
+
+    Args:
+        space: of the plans.
+        cost: of a plan, as `Evaluator.foretold_cost` tells it.
+        missed: what a plan's parts miss, as `Evaluator.missed` tells it.
+        count: of plans, besides the baseline.
     """
-    space = evaluator.space
-    steps = list(bargains(list(_offers(evaluator))))
+    steps = list(bargains(list(_offers(space, cost, missed))))
     base = space.params(space.without_training())
     plans = [Plan(), space.plan(base)]
     for number in range(1, count):
@@ -82,14 +92,15 @@ def _hull(offers: Sequence[Offer]) -> Iterator[tuple[float, Offer]]:
         saved, missed = best.saved, max(best.missed, missed)
 
 
-def _offers(evaluator: Evaluator) -> Iterator[Offer]:
+def _offers(
+    space: Space, cost: Callable[[Plan], Cost], missed: Callable[[Plan], float]
+) -> Iterator[Offer]:
     """Every option that has to be trained and that changes the network when it is alone."""
-    space = evaluator.space
-    whole = evaluator.foretold_cost(Plan()).objectives
+    whole = cost(Plan()).objectives
     for dimension in space.dimensions_that_train:
         for option in dimension.options[1:]:
             plan = space.only(dimension, option)
-            cost = evaluator.foretold_cost(plan).objectives
-            saved = sum(math.log(old / new) for old, new in zip(whole, cost, strict=True))
+            pairs = zip(whole, cost(plan).objectives, strict=True)
+            saved = sum(math.log(old / new) for old, new in pairs)
             if plan.choices and saved > 0:
-                yield Offer(dimension, option, saved, evaluator.missed(plan))
+                yield Offer(dimension, option, saved, missed(plan))

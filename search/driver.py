@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,13 +21,13 @@ from ..objectives.rungs import Hopeless
 from ..objectives.task import Task
 from ..spaces.grouping import trace_with_groups
 from ..spaces.keeping import keep
-from ..spaces.kind import Phase
 from ..spaces.plan import Plan
 from ..spaces.space import Space
 from ..spaces.tracing import example_images
 from . import notes, record
 from .config import StudyConfig
 from .designs import DESIGNS, first_designs
+from .earlier import settled_before, trained_before
 from .profile import ASSEMBLING, OTHER, SAMPLING, SCORING, STORAGE, TRAINING, Profile
 from .question import Prices, question_of
 from .record import Attributes, How, Record, count_trained
@@ -149,7 +149,9 @@ class _Run:
         self.prices = Prices(evaluator.task.recipes)
         self.stopping = Stopping(self.budgets, evaluator.task.recipes)
         evaluator.judge = self.stopping
-        self.question = question_of(evaluator, self.baseline, self.budgets, self.prices)
+        self.question = question_of(
+            evaluator, self.baseline, self.budgets, self.prices, len(self.records)
+        )
         sampler = make_sampler(config.sampler, config.seed, self.question)
         study.sampler = profile.timed(sampler, SAMPLING)
         self.planned = deque([*config.start_plans, *self._designs()])
@@ -207,7 +209,8 @@ class _Run:
         if count_trained(self.records) >= min(DESIGNS, self.config.trials):
             return []
         with self.profile.part(ASSEMBLING):
-            return first_designs(self.evaluator)
+            evaluator = self.evaluator
+            return first_designs(self.space, evaluator.foretold_cost, evaluator.missed)
 
     def _next_of(self, queue: deque[Plan]) -> Plan | None:
         """The next plan of a queue that is neither known nor, if it is for free, beaten."""
@@ -298,7 +301,7 @@ class _Run:
         cost, removed = self.evaluator.foretold_cost(plan), removal(self.space.blueprint, plan)
         record.write(trial, record.proposed(plan, cost, removed))
         notes.describe_trial(self.study, trial.number, plan, removed)
-        if earlier := _settled_before(self.records, plan):
+        if earlier := settled_before(self.records, plan):
             return record.repeated(earlier)
         if beater := self._beaten(cost):
             return record.beaten(beater)
@@ -310,41 +313,9 @@ class _Run:
             outcome = self.profile.evaluation(self.evaluator.evaluate, plan)
         except Hopeless as stopped:
             return record.hopeless(stopped, self.stopping.at_least(plan, stopped.rung))
-        earlier = _trained_before(self.records, plan)
+        earlier = trained_before(self.records, plan)
         return record.shared(outcome, earlier) if earlier else record.evaluated(outcome)
 
     def _values(self, trial: optuna.Trial) -> list[float]:
         attrs = trial.user_attrs
         return [attrs[name] for name in record.OBJECTIVES]
-
-
-def _trained_before(records: Sequence[Record], plan: Plan) -> Record | None:
-    """An earlier trial that trained the network which this plan only rounds."""
-    if plan.trains_at_last:
-        return None
-    part = plan.through(Phase.PRUNE)
-    return next(
-        (
-            record
-            for record in records
-            if record.how is How.EVALUATED
-            and record.plan is not None
-            and record.plan.through(Phase.PRUNE) == part
-        ),
-        None,
-    )
-
-
-def _settled_before(records: Sequence[Record], plan: Plan) -> Record | None:
-    """A trial that evaluated this plan, failed at it, or found its network to be hopeless."""
-    same = [record for record in records if record.plan == plan]
-    settled = [record for record in same if record.is_scored or record.how is How.FAILED]
-    settled += [record for record in records if _is_hopeless_at_any_bits(record, plan)]
-    return min(settled, key=lambda record: not record.is_scored, default=None)
-
-
-def _is_hopeless_at_any_bits(known: Record, plan: Plan) -> bool:
-    """Whether a plan only rounds a network that has been found to be hopeless."""
-    if known.how is not How.HOPELESS or known.plan is None or plan.trains_at_last:
-        return False
-    return known.plan.through(Phase.PRUNE) == plan.through(Phase.PRUNE)

@@ -50,9 +50,13 @@ class Prices:
 
 
 def question_of(
-    evaluator: Evaluator, baseline: Baseline, budgets: Sequence[Budget], prices: Prices
+    evaluator: Evaluator,
+    baseline: Baseline,
+    budgets: Sequence[Budget],
+    prices: Prices,
+    trials: int,
 ) -> Question:
-    """The question of a search."""
+    """The question of a search that has had so many trials."""
     space = evaluator.space
 
     def objectives(params: Params) -> tuple[float, float]:
@@ -67,4 +71,5 @@ def question_of(
         identify=space.plan,
         price=lambda params: prices(space.plan(params)),
         retry=record.is_retried,
+        trials=trials,
     )

@@ -211,21 +211,6 @@ class Space:
         """Whether a plan lies in the space."""
         return not self._faults(plan)
 
-    def designs(self) -> list[Plan]:
-        """Plans to begin with: the baseline, then every option alone, everywhere at once.
-
-        Options that only round a trained network cost next to nothing: the last of theirs joins
-        them all.
-        """
-        base = {d.name: d.options[-1 if _only_rounds(d) else 0] for d in self.dimensions}
-        plans = [Plan(), self.plan(base)]
-        for kind in dict.fromkeys(d.kind for d in self.dimensions):
-            of_kind = [d for d in self.dimensions if d.kind == kind]
-            for option in dict.fromkeys(option for d in of_kind for option in d.options):
-                changed = {d.name: option for d in of_kind if option in d.options}
-                plans.append(self.plan(base | changed))
-        return [plan for plan in dict.fromkeys(plans) if not self._faults(plan)]
-
     def at_other_bits(self, plan: Plan) -> list[Plan]:
         """The same trained network at each bit-width, everywhere at once; none of it trains.
 

@@ -59,6 +59,8 @@ class Question:
         look_of: the same figure as a past trial has it.
         retry: whether a failed trial's parameters may be proposed again; otherwise no parameters
             are proposed twice.
+        trials: how many the study has had. Samplers that draw in a row begin elsewhere then, so
+            that a search that goes on does not draw the same again.
     """
 
     space: Mapping[str, BaseDistribution]
@@ -72,6 +74,7 @@ class Question:
     look: Callable[[Params], float] | None = None
     look_of: Callable[[FrozenTrial], float | None] | None = None
     retry: Callable[[FrozenTrial], bool] = never
+    trials: int = 0
 
     def observation(self, trial: FrozenTrial) -> Observation | None:
         """What is known of a trial's drop, if it is a number."""

@@ -167,19 +167,24 @@ def test_uniform_plans_go_from_the_baseline_to_the_last_options() -> None:
     assert space.uniform(0.5).chosen("prune") == dict.fromkeys(("stage1", "stage2", "stage3"), 0.25)
 
 
-def test_designs_try_every_option_alone() -> None:
+def test_an_option_alone_changes_its_place_and_no_other() -> None:
     space = space_of("resnet20")
-    designs = space.designs()
-    assert designs[0] == Plan()
-    assert len(set(designs)) == len(designs) < 20
-    tried = {choice for plan in designs for choice in plan.choices}
-    for plan in designs:
-        space.check(plan)
     for d in space.dimensions:
-        options = {c.value for c in tried if (c.kind, c.place) == (d.kind, d.place)}
-        assert options == {option for option in d.options if option != NEUTRAL[d.kind]}
-    for plan in designs:  # bits may join, since they cost no training
-        assert len({choice.kind for choice in plan.choices} - {"bits"}) <= 1
+        assert space.only(d, d.options[0]) == Plan()
+        for option in d.options[1:]:
+            plan = space.only(d, option)
+            assert space.holds(plan)
+            assert {(c.kind, c.place, c.value) for c in plan.choices} == {(d.kind, d.place, option)}
+
+
+def test_what_costs_no_training_is_bits_alone() -> None:
+    space = space_of("resnet20")
+    assert {d.kind for d in space.dimensions} - {d.kind for d in space.dimensions_that_train} == {
+        "bits"
+    }
+    free = space.without_training()
+    assert {choice.kind for choice in free.choices} == {"bits"}
+    assert not space.holds(Plan.of({"block": {"nowhere": "ghost"}}))
 
 
 def test_check_names_every_choice_that_has_no_place() -> None:

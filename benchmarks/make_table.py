@@ -1,0 +1,103 @@
+"""Every plan of one space, trained to its end with two seeds: the table that samplers are run on.
+
+The field's way of comparing searches without training again (NAS-Bench-201, Dong and Yang 2020,
+https://arxiv.org/abs/2001.00326; HPOBench, Eggensperger et al. 2021,
+https://arxiv.org/abs/2109.06716). Run `python benchmarks/make_table.py --seed 0`, and again with
+`--seed 1`, at the same time if there are cores for both; each goes on where it stopped. Then
+`python benchmarks/make_table.py --pack` writes `table.npz`; see README.md beside this file.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from paredown.benchmarks.common import surroundings
+from paredown.benchmarks.trained_plans import SEEDS, STUDY, TABLE, every_network, pack
+from paredown.objectives.cache import Cache
+from paredown.objectives.device import threads
+from paredown.objectives.evaluator import Evaluator
+from paredown.objectives.rungs import Judge
+from paredown.objectives.scoring import score
+from paredown.search.config import load_config
+from paredown.search.driver import prepare
+from paredown.spaces.plan import Plan
+
+
+class _EveryEpoch(Judge):
+    """Looks at a plan after every epoch, and stops none."""
+
+    def wants(self, stage: str, epoch: int, epochs: int) -> bool:
+        return True
+
+
+def record(evaluator: Evaluator, plan: Plan) -> dict[str, object]:
+    """A network at all its bit-widths: drops and test accuracies, what led there, and how long."""
+    rows, rungs, seconds = list[list[object]](), list[list[object]](), dict[str, float]()
+    splits = evaluator.task.splits
+    for one in [plan, *evaluator.space.at_other_bits(plan)]:
+        begun = time.perf_counter()
+        outcome = evaluator.evaluate(one)
+        took = time.perf_counter() - begun
+        if one == plan:
+            rungs = [[r.stage, r.epoch, round(r.drop, 3)] for r in outcome.rungs]
+            seconds = {name: round(value, 3) for name, value in outcome.seconds.items()}
+        tested = score(evaluator.network(one), splits.test, splits.normalisation).accuracy
+        rows.append([one.to_json(), round(outcome.drop, 3), round(tested, 3), round(took, 3)])
+    return {"plan": plan.to_json(), "rows": rows, "rungs": rungs, "seconds": seconds}
+
+
+def measure(evaluator: Evaluator, folder: Path) -> None:
+    """Train and note every network that is not noted yet."""
+    noted = folder / f"seed{evaluator.seed}.jsonl"
+    lines = noted.read_text().splitlines() if noted.exists() else []
+    known = {json.loads(line)["plan"] for line in lines}
+    every = every_network(evaluator.space)
+    with noted.open("a") as file:
+        for number, plan in enumerate(every):
+            if plan.to_json() not in known:
+                file.write(json.dumps(record(evaluator, plan)) + "\n")
+                file.flush()
+            if number % 50 == 0:
+                print(f"seed {evaluator.seed}: {number} of {len(every)} networks", flush=True)
+
+
+def about(evaluator: Evaluator) -> dict[str, object]:
+    """Where the figures come from."""
+    splits, recipes = evaluator.task.splits, evaluator.task.recipes
+    tested = score(evaluator.baseline, splits.test, splits.normalisation)
+    return {
+        "surroundings": surroundings(),
+        "seeds": list(SEEDS),
+        "recipes": asdict(recipes),
+        "space": {one.name: list(one.options) for one in evaluator.space.dimensions},
+        "baseline": evaluator.baseline_score.accuracy,
+        "baseline_test": tested.accuracy,
+        "baseline_digest": evaluator.baseline_digest,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train every plan of a small space, twice.")
+    parser.add_argument("--seed", type=int, choices=SEEDS, help="which of the two to train with")
+    parser.add_argument("--folder", type=Path, default=Path("table-parts"), help="for the parts")
+    parser.add_argument("--pack", action="store_true", help="write the table from the parts")
+    asked = parser.parse_args()
+    if not asked.pack and asked.seed is None:
+        parser.error("say --seed 0 or --seed 1, and --pack when both are done")
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    seed = asked.seed or 0
+    with threads(1):
+        task, space = prepare(load_config(str(STUDY), {}))
+        cache = Cache(asked.folder / f"cache{seed}")
+        evaluator = Evaluator(task, space, cache, judge=_EveryEpoch(), seed=seed)
+        (asked.folder / "about.json").write_text(json.dumps(about(evaluator), indent=1))
+        if asked.pack:
+            print(pack(asked.folder, TABLE, evaluator))
+        else:
+            measure(evaluator, asked.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,432 @@
+"""Searches by every sampler on the recorded table, where training takes no time.
+
+Each search begins with the same plans, has plans that a feasible one beats for free, and, once a
+network is trained, its other bit-widths too; networks that begin alike share their beginning. Run
+it as `python benchmarks/samplers.py`; see README.md beside it.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import CategoricalDistribution
+from paredown.benchmarks.common import keep, surroundings
+from paredown.benchmarks.common import table as markdown
+from paredown.benchmarks.trained_plans import SEEDS, Table
+from paredown.objectives.budget import Budget
+from paredown.objectives.outcome import Outcome
+from paredown.objectives.rungs import Hopeless
+from paredown.objectives.task import Recipes
+from paredown.objectives.training import Recipe
+from paredown.search import record
+from paredown.search.designs import first_designs
+from paredown.search.question import Prices
+from paredown.search.record import How, Record
+from paredown.search.samplers import Question, make_sampler
+from paredown.search.samplers.hypervolume import hypervolume
+from paredown.search.stopping import Stopping
+from paredown.search.winners import beaten_by
+from paredown.spaces.kind import Phase
+from paredown.spaces.plan import Plan
+
+BUDGETS = tuple(Budget(points) for points in (0.5, 1.0, 2.0))
+TRAININGS = 200
+SHARES = (0.9, 0.95, 0.99)
+SLOW = {"gp": (50, 5)}
+"""Samplers that take seconds per plan: how many trainings and seeds they get."""
+_MOST_FREE_IN_A_ROW = 200
+
+
+@dataclass
+class Curve:
+    """How one search went; one entry per training.
+
+    Attributes:
+        volumes: (trainings, budgets) log-hypervolume of the feasible front.
+        winners: (trainings, budgets) logarithm of the winner's relative cost; 0 for the baseline.
+        seconds: that training and rounding had taken by then, by the table.
+        sampling: seconds that the sampler really took for each plan.
+    """
+
+    volumes: list[list[float]] = field(default_factory=list)
+    winners: list[list[float]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    sampling: list[float] = field(default_factory=list)
+
+    @property
+    def volume(self) -> NDArray[numpy.float64]:
+        """The mean over budgets."""
+        return numpy.asarray(numpy.array(self.volumes).mean(axis=1))
+
+
+class Simulation:
+    """One search on the table, by the rules of `search.driver`.
+
+    Args:
+        table: every plan, trained.
+        trained_with: which of the table's two seeds to believe.
+        sampler: by name.
+        seed: of the sampler.
+        stops: whether hopeless plans are stopped early.
+    """
+
+    def __init__(
+        self, table: Table, trained_with: int, sampler: str, seed: int, stops: bool = False
+    ) -> None:
+        self.table, self.trained_with, self.space = table, trained_with, table.space
+        self.recipes = Recipes(
+            **{name: Recipe(**said) for name, said in table.about["recipes"].items()}
+        )
+        self.prices = Prices(self.recipes)
+        self.stopping = Stopping(BUDGETS, self.recipes) if stops else None
+        self.records = list[Record]()
+        self.done = set[tuple[str, Plan]]()
+        self.front = Front(table)
+        self.question = Question(
+            space={one.name: CategoricalDistribution(one.options) for one in self.space.dimensions},
+            objectives=lambda params: table.cost(self.space.plan(params)).objectives,
+            observe=record.observe,
+            budgets=[budget.max_drop for budget in BUDGETS],
+            reference=table.cost(Plan()).objectives,
+            identify=self.space.plan,
+            price=lambda params: self.prices(self.space.plan(params)),
+        )
+        self.study = optuna.create_study(
+            directions=["minimize", "minimize"], sampler=make_sampler(sampler, seed, self.question)
+        )
+        self.reader = record.Reader(self.study)
+        self.curve, self.spent = Curve(), 0.0
+
+    def run(self, trainings: int) -> Curve:
+        """Search until so many networks are trained, or nothing new comes any more."""
+        for plan in designs(self.table):
+            self.study.enqueue_trial(self.space.params(plan))
+        free = 0
+        while len(self.curve.seconds) < trainings and free < _MOST_FREE_IN_A_ROW:
+            before = len(self.curve.seconds)
+            self._one_trial()
+            free = 0 if len(self.curve.seconds) > before else free + 1
+        return self.curve
+
+    def _one_trial(self) -> None:
+        began = time.perf_counter()
+        trial = self.study.ask(dict(self.question.space))
+        sampling = time.perf_counter() - began
+        plan = self.space.plan(trial.params)
+        attributes = self._attributes(plan)
+        record.write(trial, record.proposed(plan, self.table.cost(plan), None) | attributes)
+        self.study.tell(trial, self.table.cost(plan).objectives)
+        self._note(plan, attributes)
+        if attributes[record.HOW] not in (How.EVALUATED, How.HOPELESS):
+            return
+        if attributes[record.HOW] is How.EVALUATED:
+            for other in self._others(plan):
+                self._free_trial(other)
+        self.prices.learn(self.records)
+        if self.stopping:
+            self.stopping.learn(self.records)
+        self.curve.sampling.append(sampling)
+        self.curve.seconds.append(self.spent)
+        self.curve.volumes.append(self.front.volumes())
+        self.curve.winners.append(self.front.winners())
+
+    def _attributes(self, plan: Plan) -> record.Attributes:
+        """What seeing a plan through gives."""
+        same = [one for one in self.records if one.plan == plan and one.how is not How.BEATEN]
+        if same:
+            return record.repeated(same[0])
+        if beater := beaten_by(self.records, self.table.cost(plan), BUDGETS[0]):
+            return record.beaten(beater)
+        outcome = self._train(plan)
+        return outcome if isinstance(outcome, dict) else record.evaluated(outcome)
+
+    def _train(self, plan: Plan) -> Outcome | record.Attributes:
+        """Look a plan up, and take note of the time that it would have taken."""
+        known = self.table.trained(plan, self.trained_with)
+        network, structure = plan.through(Phase.PRUNE), plan.through(Phase.STRUCTURE)
+        new = {"assemble": structure, "train": structure, "prune": network, "fine-tune": network}
+        new = {stage: part for stage, part in new.items() if (stage, part) not in self.done}
+        rungs = [rung for rung in known.rungs if rung.stage in new]
+        for rung in rungs if self.stopping else ():
+            if self._is_hopeless(plan, rung):
+                return self._stopped(plan, rung, new)
+        self.spent += sum(known.seconds[stage] for stage in new) + known.rounding
+        self.done |= set(new.items())
+        cost = self.table.cost(plan)
+        return Outcome(plan, cost, 0.0, known.drop, known.seconds, tuple(rungs))
+
+    def _is_hopeless(self, plan: Plan, rung: Any) -> bool:
+        judge = self.stopping
+        return bool(judge and judge.wants(rung.stage, rung.epoch, 0) and judge.stops(plan, rung))
+
+    def _stopped(self, plan: Plan, rung: Any, new: dict[str, Plan]) -> record.Attributes:
+        known = self.table.trained(plan, self.trained_with)
+        whole = {"train": self.recipes.train.epochs, "fine-tune": self.recipes.fine_tune.epochs}
+        for stage, part in new.items():
+            share = rung.epoch / whole[stage] if stage == rung.stage and rung.epoch else 1.0
+            self.spent += known.seconds[stage] * share
+            if share == 1.0:
+                self.done.add((stage, part))
+            if stage == rung.stage:
+                break
+        at_least = self.stopping.at_least(plan, rung) if self.stopping else rung.drop
+        return record.hopeless(Hopeless(rung), at_least)
+
+    def _others(self, plan: Plan) -> list[Plan]:
+        others = self.space.at_other_bits(plan)
+        return sorted(others, key=lambda other: self.table.cost(other).objectives)
+
+    def _free_trial(self, plan: Plan) -> None:
+        """What a trained network gives at other bits, unless a feasible plan costs less."""
+        known = {one.plan for one in self.records}
+        if plan in known or beaten_by(self.records, self.table.cost(plan), BUDGETS[0]):
+            return
+        cost, trained = self.table.cost(plan), self.table.trained(plan, self.trained_with)
+        self.spent += trained.rounding
+        attributes = record.evaluated(Outcome(plan, cost, 0.0, trained.drop))
+        attributes |= {record.HOW: How.SHARED}
+        self.study.add_trial(
+            record.ended_trial(
+                record.proposed(plan, cost, None) | attributes,
+                self.space.params(plan),
+                {one.name: one.options for one in self.space.dimensions},
+                self.question.excess,
+            )
+        )
+        self._note(plan, attributes)
+
+    def _note(self, plan: Plan, attributes: record.Attributes) -> None:
+        self.records = self.reader.records()
+        if attributes[record.HOW] in (How.EVALUATED, How.SHARED):
+            self.front.add(plan, attributes[record.DROP])
+
+
+class Front:
+    """What is feasible so far, budget by budget."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.members: list[list[list[float]]] = [[] for _ in BUDGETS]
+
+    def add(self, plan: Plan, drop: float) -> None:
+        """Note a plan whose drop is known."""
+        for members, budget in zip(self.members, BUDGETS, strict=True):
+            if budget.allows(drop):
+                members.append(relative(self.table, plan))
+
+    def volumes(self) -> list[float]:
+        """Per budget the hypervolume in logarithms of both objectives' shares of the baseline's."""
+        return [hypervolume(_array(members)) for members in self.members]
+
+    def winners(self) -> list[float]:
+        """Per budget the logarithm of the winner's relative cost."""
+        return [min([sum(one) / 2 for one in members], default=0.0) for members in self.members]
+
+
+def _array(members: Sequence[Sequence[float]]) -> NDArray[numpy.float64]:
+    return numpy.array(members, dtype=numpy.float64).reshape(-1, 2)
+
+
+def relative(table: Table, plan: Plan) -> list[float]:
+    """Logarithms of a plan's objectives' shares of the baseline's."""
+    pairs = zip(table.cost(plan).objectives, table.cost(Plan()).objectives, strict=True)
+    return [math.log(ours / theirs) for ours, theirs in pairs]
+
+
+@cache
+def designs(table: Table) -> tuple[Plan, ...]:
+    """The plans that every search begins with."""
+    return tuple(first_designs(table.space, table.cost, table.missed))
+
+
+@cache
+def best_known(table: Table, trained_with: int) -> Front:
+    """The front of the whole table."""
+    front = Front(table)
+    for plan in table.plans:
+        front.add(plan, table.trained(plan, trained_with).drop)
+    return front
+
+
+def reach(values: Sequence[float], target: float) -> float:
+    """After how many trainings a curve reaches a value; infinity if it never does."""
+    hits = (number for number, value in enumerate(values, 1) if value >= target - 1e-12)
+    return next(hits, math.inf)
+
+
+def compare(
+    table: Table, rows: Sequence[tuple[str, str, bool]], seeds: int, trainings: int
+) -> dict[str, list[Curve]]:
+    """Every sampler with every seed; the table's two seeds take turns."""
+    curves = dict[str, list[Curve]]()
+    for name, sampler, stops in rows:
+        most, some = SLOW.get(sampler, (trainings, seeds))
+        began = time.perf_counter()
+        curves[name] = [
+            Simulation(table, SEEDS[seed % 2], sampler, seed, stops).run(min(most, trainings))
+            for seed in range(min(some, seeds))
+        ]
+        print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
+    return curves
+
+
+def summary(table: Table, curves: dict[str, list[Curve]]) -> dict[str, dict[str, Any]]:
+    """Medians over seeds, per sampler."""
+    whole = [float(numpy.mean(best_known(table, seed).volumes())) for seed in SEEDS]
+    cheapest = [best_known(table, seed).winners() for seed in SEEDS]
+    said = dict[str, dict[str, Any]]()
+    for name, runs in curves.items():
+        shares = [[v / whole[i % 2] for v in run.volume] for i, run in enumerate(runs)]
+        said[name] = {
+            "seeds": len(runs),
+            "share_after": {
+                n: median(share[min(n, len(share)) - 1] for share in shares)
+                for n in (10, 25, 50, 100, 200)
+            },
+            "trainings_to": {s: median(reach(share, s) for share in shares) for s in SHARES},
+            "seconds_to": {
+                s: median(
+                    _seconds_at(run, reach(share, s))
+                    for run, share in zip(runs, shares, strict=True)
+                )
+                for s in SHARES
+            },
+            "regret_after_25": {
+                budget.text: median(
+                    run.winners[min(25, len(run.winners)) - 1][b] - cheapest[i % 2][b]
+                    for i, run in enumerate(runs)
+                )
+                for b, budget in enumerate(BUDGETS)
+            },
+            "sampling_seconds": median(s for run in runs for s in run.sampling),
+        }
+    return said
+
+
+def _seconds_at(run: Curve, training: float) -> float:
+    return run.seconds[int(training) - 1] if math.isfinite(training) else math.inf
+
+
+def catching_up(
+    curves: dict[str, list[Curve]], ours: str, rival: str, trainings: int
+) -> list[float]:
+    """Trainings that our search takes, seed by seed, for what a rival has after so many."""
+    found = list[float]()
+    for mine, theirs in zip(curves[ours], curves[rival], strict=False):
+        found.append(reach(list(mine.volume), float(theirs.volume[:trainings][-1])))
+    return found
+
+
+def draw(curves: dict[str, list[Curve]], path: Path) -> None:
+    """Medians and quartiles of the log-hypervolume, over trainings and over seconds."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for name, runs in curves.items():
+        many = min(len(run.seconds) for run in runs)
+        volumes = numpy.array([run.volume[:many] for run in runs])
+        low, middle, high = numpy.quantile(volumes, (0.25, 0.5, 0.75), axis=0)
+        trainings = numpy.arange(1, many + 1)
+        (line,) = left.plot(trainings, middle, label=name)
+        left.fill_between(trainings, low, high, alpha=0.15, color=line.get_color())
+        seconds = numpy.median([run.seconds[:many] for run in runs], axis=0)
+        right.plot(seconds, middle, color=line.get_color())
+    left.set(
+        xlabel="networks trained", ylabel="log-hypervolume of the feasible front", xscale="log"
+    )
+    right.set(xlabel="seconds of training, by the table", xscale="log")
+    left.legend(frameon=False)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.2)
+    figure.savefig(path, dpi=130)
+
+
+ROWS = (
+    ("budget", "budget", False),
+    ("budget, stopping early", "budget", True),
+    ("tpe", "tpe", False),
+    ("nsga2", "nsga2", False),
+    ("random", "random", False),
+    ("gp", "gp", False),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Compare samplers on the recorded table.")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trainings", type=int, default=TRAININGS)
+    parser.add_argument("--rows", nargs="+", default=[name for name, _, _ in ROWS])
+    parser.add_argument("--name", default="samplers", help="of the files in results/")
+    asked = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    recorded = Table()
+    rows = [row for row in ROWS if row[0] in asked.rows]
+    begun = time.perf_counter()
+    curves = compare(recorded, rows, asked.seeds, asked.trainings)
+    said = summary(recorded, curves)
+    print(figures(said))
+    caught = {
+        rival: catching_up(curves, "budget", rival, asked.trainings)
+        for rival in ("tpe", "nsga2", "random")
+        if rival in curves and "budget" in curves
+    }
+    for rival, found in caught.items():
+        print(
+            f"trainings of budget for what {rival} has after {asked.trainings}: "
+            f"median {median(found):g}, from {min(found):g} to {max(found):g}"
+        )
+    path = keep(
+        asked.name,
+        {
+            "surroundings": surroundings("optuna", "scipy"),
+            "table": recorded.about["surroundings"],
+            "rules": __doc__,
+            "designs": [plan.describe() for plan in designs(recorded)],
+            "budgets": [budget.max_drop for budget in BUDGETS],
+            "trainings": asked.trainings,
+            "minutes": round((time.perf_counter() - begun) / 60, 1),
+            "samplers": said,
+            "budget_catches_up_after": caught,
+        },
+    )
+    draw(curves, path.with_suffix(".png"))
+    print(f"kept in results/{path.name}, drawn in {path.stem}.png")
+
+
+def figures(said: dict[str, dict[str, Any]]) -> str:
+    """The summary as a table."""
+    head = [
+        "sampler",
+        *(f"% of best after {n}" for n in (10, 25, 50, 100, 200)),
+        *(f"trainings to {100 * share:g} %" for share in SHARES),
+        *(f"s to {100 * share:g} %" for share in SHARES),
+        *(f"regret {budget.text}, 25" for budget in BUDGETS),
+        "ms per ask",
+    ]
+    rows = [
+        [
+            name,
+            *(f"{100 * share:.1f}" for share in one["share_after"].values()),
+            *(f"{many:g}" for many in one["trainings_to"].values()),
+            *(f"{many:.0f}" for many in one["seconds_to"].values()),
+            *(f"{regret:.2f}" for regret in one["regret_after_25"].values()),
+            f"{1000 * one['sampling_seconds']:.0f}",
+        ]
+        for name, one in said.items()
+    ]
+    return markdown(head, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""How long BudgetSampler takes to propose a plan, where costing one takes milliseconds.
+
+On all that can be done to ResNet-101 at 32 pixels: trials with made-up drops are told to a study
+in memory, and plans are asked for at the end. Run it as `python benchmarks/sampling.py`; see
+README.md beside it.
+"""
+
+import argparse
+import math
+import random
+import time
+from statistics import median
+
+import optuna
+import torch
+from optuna.distributions import CategoricalDistribution
+from paredown.benchmarks.common import keep, surroundings
+from paredown.benchmarks.costing import CLASSES, full_options
+from paredown.objectives.cost import count
+from paredown.objectives.device import threads
+from paredown.search import record
+from paredown.search.record import DROP
+from paredown.search.samplers import BudgetSampler, Question
+from paredown.spaces.apply import foretell
+from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.models import build_model
+from paredown.spaces.plan import Plan
+from paredown.spaces.space import Space
+from paredown.spaces.tracing import example_images
+
+BUDGETS = (0.5, 1.0, 2.0)
+
+
+def question_of(space: Space) -> Question:
+    """The question of a search in that space."""
+
+    def objectives(params: object) -> tuple[float, float]:
+        return count(foretell(space.blueprint, space.plan(params))).objectives  # type: ignore[arg-type]
+
+    return Question(
+        space={one.name: CategoricalDistribution(one.options) for one in space.dimensions},
+        objectives=objectives,
+        observe=record.observe,
+        budgets=BUDGETS,
+        reference=count(foretell(space.blueprint, Plan())).objectives,
+        identify=space.plan,
+    )
+
+
+def told(space: Space, question: Question, sampler: BudgetSampler, trials: int) -> optuna.Study:
+    """A study with so many trials: plans from the baseline on, each changed in some places more."""
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+    rng = random.Random(0)
+    for number in range(trials):
+        plan = space.mutate(Plan(), rng, changes=1 + number % len(space.dimensions))
+        params = space.params(plan)
+        smaller = math.log(question.reference[0] / question.objectives(params)[0])
+        drop = 0.4 * smaller**1.5 + rng.gauss(0, 0.3)
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=params,
+                distributions=dict(question.space),
+                values=list(question.objectives(params)),
+                user_attrs={DROP: drop},
+            )
+        )
+    return study
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time the proposals of BudgetSampler.")
+    parser.add_argument("--model", default="resnet101")
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--asks", type=int, default=20)
+    asked = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with threads(1):
+        with torch.device("meta"):
+            network = build_model(asked.model, CLASSES, 3)
+        blueprint = trace_with_groups(network, example_images(3, 32, "meta"))
+        space = Space.of(blueprint, full_options()).look_ahead()
+        question = question_of(space)
+        study = told(space, question, BudgetSampler(question, 0), asked.trials)
+        took = list[float]()
+        for _ in range(asked.asks + 1):
+            began = time.perf_counter()
+            trial = study.ask(dict(question.space))
+            took.append(time.perf_counter() - began)
+            trial.set_user_attr(DROP, 1.0)
+            study.tell(trial, question.objectives(trial.params))
+        said = {
+            "surroundings": surroundings("optuna", "scipy"),
+            "model": asked.model,
+            "space": f"full: {len(space.dimensions)} decisions, {space.size:.1e} plans",
+            "trials": asked.trials,
+            "seconds": {
+                "first, which costs all trials once": round(took[0], 3),
+                "median": round(median(took[1:]), 3),
+                "longest": round(max(took[1:]), 3),
+                "each": [round(one, 3) for one in took],
+            },
+        }
+        print(said["space"], said["seconds"])
+        print(f"kept in results/{keep('sampling', said).name}")
+
+
+if __name__ == "__main__":
+    main()
