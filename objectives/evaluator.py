@@ -43,10 +43,9 @@ class Evaluator:
         seed: int | None = None,
     ) -> None:
         self.task, self.space, self.cache, self.judge = task, space, cache, judge
+        self.seed = task.seed if seed is None else seed
         self.clock = Clock(progress)
-        self._builder = Builder(
-            task, space, cache, self.clock, self._look, task.seed if seed is None else seed
-        )
+        self._builder = Builder(task, space, cache, self.clock, self._look, self.seed)
         self._rungs = list[Rung]()
         self._asked = Plan()
 
@@ -92,6 +91,7 @@ class Evaluator:
 
     def test(self, plan: Plan) -> Outcome:
         """Score a plan on the test split, which is for winners alone."""
+        self.space.check(plan)
         judge, self.judge = self.judge, LENIENT  # it has won, whatever it is at some rung
         try:
             return self._outcome(plan, self.task.splits.test, self._baseline_test_score)

@@ -7,7 +7,7 @@ Moons et al.: DONNA (2021), https://arxiv.org/abs/2012.08859, and Molchanov et a
 https://arxiv.org/abs/2107.10624.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -63,7 +63,7 @@ class Library:
                 yield joined, missed, wanted
                 waiting = None
             else:
-                waiting = part
+                waiting = joined
 
     def _start(
         self, part: Part, module: nn.Module, given: torch.Tensor, wanted: torch.Tensor
@@ -78,7 +78,7 @@ class Library:
             writes=_told(part.writes),
         )
         kept = self.cache.get(key)
-        if kept is not None and _ERROR in kept:
+        if kept is not None and _is_of(module, kept):
             missed = float(kept.pop(_ERROR))
             module.load_state_dict(kept)
             return missed
@@ -102,6 +102,14 @@ def settle(
         if makes(module, given, wanted):
             fit(module, given, wanted, IN_PLACE)
     network.eval()
+
+
+def _is_of(module: nn.Module, kept: Mapping[str, torch.Tensor]) -> bool:
+    """Whether an entry of the cache holds a module's tensors, and the error beside them."""
+    own = module.state_dict() | {_ERROR: torch.tensor(0.0)}
+    return own.keys() == kept.keys() and all(
+        tensor.shape == kept[name].shape for name, tensor in own.items()
+    )
 
 
 def _told(numbers: torch.Tensor | None) -> list[int] | None:

@@ -23,6 +23,9 @@ from .tables import plain_table, points, short
 from .watcher import Watcher
 from .winners import times_smaller, verdicts
 
+_TOLD = (How.EVALUATED, How.SHARED, How.HOPELESS)
+"""Trials that get a line where there is no live picture."""
+
 _ENOUGH_TO_GUESS = 3
 """Evaluated plans before the time that is left is worth a guess."""
 
@@ -90,7 +93,7 @@ class Screen(Watcher):
         self.records, self.done = records, count_trained(records)
         if record.how is How.FAILED:
             self.console.print(f"[yellow]trial {record.number} failed[/]: {escape(record.why)}")
-        elif not self.console.is_terminal and record.how in (How.EVALUATED, How.SHARED):
+        elif not self.console.is_terminal and record.how in _TOLD:
             self.console.print(self._line(record), soft_wrap=True, highlight=False)
 
     def finished(self) -> None:
@@ -104,7 +107,10 @@ class Screen(Watcher):
         if self.baseline and record.cost:
             smaller = f", {times_smaller(self.baseline.cost, record.cost):.1f}x smaller"
         plan = record.plan.describe() if record.plan else ""
-        return f"{self.done}/{self.trials}  drop {points(record.drop)}{smaller}  {escape(plan)}"
+        drop = points(record.drop)
+        if record.at_least is not None:
+            drop = f"{points(record.at_least)} or more, stopped early"
+        return f"{self.done}/{self.trials}  drop {drop}{smaller}  {escape(plan)}"
 
     def _picture(self) -> RenderableType:
         parts: list[RenderableType] = [self._bar(), self._now()]

@@ -13,7 +13,7 @@ from ..objectives.cost import Cost
 from ..spaces.blueprint import LeftAlone
 from ..spaces.space import Space
 from .answers import Answer
-from .record import Record
+from .record import How, Record
 from .winners import Verdict, times_smaller
 
 _UNITS = ("", "k", "M", "G", "T")
@@ -145,6 +145,15 @@ def time_table(seconds: Mapping[str, float]) -> Table:
     return table
 
 
+def _trials_line(answer: Answer) -> str:
+    """How many trials there are of which sort."""
+    stopped = answer.count(How.HOPELESS)
+    trained = answer.count(How.EVALUATED) + stopped
+    free = answer.count(How.SHARED)
+    early = f", {stopped} of them stopped early" if stopped else ""
+    return f"{trained} plans trained{early}; {free} more scored at other bit-widths of the same"
+
+
 def print_answer(console: Console, answer: Answer) -> None:
     """The answer of a study: what each budget buys, by which plan, and how long a run took."""
     console.print(winners_table(answer))
@@ -152,3 +161,4 @@ def print_answer(console: Console, answer: Answer) -> None:
         console.print(plans_of(answer))
     if answer.seconds:
         console.print(time_table(answer.seconds))
+        console.print(_trials_line(answer), highlight=False)

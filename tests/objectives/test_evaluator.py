@@ -27,7 +27,7 @@ Make = Callable[..., Evaluator]
 
 def stages(evaluator: Evaluator) -> list[str]:
     """The stages since the last time of asking."""
-    seen: list[str] = vars(evaluator.progress)["stages"]
+    seen: list[str] = vars(evaluator.clock.progress)["stages"]
     asked = seen.copy()
     seen.clear()
     return asked
@@ -62,8 +62,8 @@ def test_the_baseline_is_trained_once(make_evaluator: Make, tmp_path: Path) -> N
     evaluator = make_evaluator(tmp_path)
     assert evaluator.baseline is evaluator.baseline
     assert stages(evaluator) == ["baseline"]
-    assert vars(evaluator.progress)["promised"] == [3]
-    assert vars(evaluator.progress)["epochs"] == [1, 2, 3]
+    assert vars(evaluator.clock.progress)["promised"] == [3]
+    assert vars(evaluator.clock.progress)["epochs"] == [1, 2, 3]
     assert len(list(tmp_path.iterdir())) == 1
     another = make_evaluator(tmp_path)
     assert same(state(another.baseline), state(evaluator.baseline))
@@ -115,13 +115,14 @@ def test_winners_are_scored_on_the_test_split(evaluator: Evaluator, digits: Spli
 def test_the_second_time_costs_no_training(make_evaluator: Make, own: Path) -> None:
     evaluator = make_evaluator(own)
     first = evaluator.evaluate(PRUNED_PLAN)
-    assert stages(evaluator) == ["structure", "train", "prune", "fine-tune", "score"]
-    assert vars(evaluator.progress)["promised"] == [0, 1, 0, 1, 0]
-    assert vars(evaluator.progress)["epochs"] == [1, 1]
+    # The first score is the baseline's.
+    assert stages(evaluator) == ["score", "assemble", "train", "prune", "fine-tune", "score"]
+    assert vars(evaluator.clock.progress)["promised"] == [0, 0, 1, 0, 1, 0]
+    assert vars(evaluator.clock.progress)["epochs"] == [1, 1]
     second = evaluator.evaluate(PRUNED_PLAN)
     assert stages(evaluator) == ["score"]
     assert worth(first) == worth(second)
-    assert set(first.seconds) == {"structure", "train", "prune", "fine-tune", "score"}
+    assert set(first.seconds) == {"assemble", "train", "prune", "fine-tune", "score"}
     assert all(seconds > 0 for seconds in first.seconds.values())
     assert set(second.seconds) == {"score"}
 
@@ -147,7 +148,7 @@ def test_plans_share_what_they_begin_with(make_evaluator: Make, own: Path) -> No
 def test_bits_alone_cost_no_training(make_evaluator: Make, own: Path) -> None:
     evaluator = make_evaluator(own)
     evaluator.evaluate(BITS_PLAN)
-    assert stages(evaluator) == ["quantize", "score"]
+    assert stages(evaluator) == ["score", "quantize", "score"]
     evaluator.evaluate(CUT_PLAN)
     assert stages(evaluator) == ["prune", "fine-tune", "score"]
     for width in ("w8a8", "w16a16"):
@@ -162,16 +163,16 @@ def test_recipes_decide_what_is_done_again(make_evaluator: Make, own: Path) -> N
     longer = Recipe(epochs=2, max_lr=0.02, batch_size=64)
     tuned = make_evaluator(own, fine_tune=longer)
     tuned.evaluate(PRUNED_PLAN)
-    assert stages(tuned) == ["prune", "fine-tune", "score"]
+    assert stages(tuned) == ["score", "prune", "fine-tune", "score"]
     taught = make_evaluator(own, train=longer)
     taught.evaluate(PRUNED_PLAN)
-    assert stages(taught) == ["structure", "train", "prune", "fine-tune", "score"]
+    assert stages(taught) == ["score", "assemble", "train", "prune", "fine-tune", "score"]
     other = make_evaluator(own, baseline=longer)
     other.evaluate(BLOCK_PLAN)
-    assert stages(other) == ["baseline", "structure", "train", "score"]
+    assert stages(other) == ["baseline", "score", "assemble", "train", "score"]
     seeded = make_evaluator(own, seed=1)
     seeded.evaluate(BLOCK_PLAN)
-    assert stages(seeded) == ["baseline", "structure", "train", "score"]
+    assert stages(seeded) == ["baseline", "score", "assemble", "train", "score"]
     assert not same(state(seeded.network(BLOCK_PLAN)), state(evaluator.network(BLOCK_PLAN)))
 
 
@@ -223,7 +224,7 @@ def test_given_weights_are_the_baseline(
     given = make_evaluator(tmp_path / "networks", weights=baseline_file)
     assert same(state(given.baseline), state(evaluator.baseline))
     assert given.evaluate(BITS_PLAN).accuracy == evaluator.evaluate(BITS_PLAN).accuracy
-    assert stages(given) == ["quantize", "score"]
+    assert stages(given) == ["score", "quantize", "score"]
     assert not (tmp_path / "networks").exists()  # nothing was trained
 
 

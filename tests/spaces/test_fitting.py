@@ -1,18 +1,26 @@
-"""New parts fitted to what they replace: closer than they began, and never further away."""
+"""Parts fitted to what they stand in for: closer than they began, and never further away."""
 
 import copy
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from paredown.spaces import fitting
-from paredown.spaces.fitting import fit
-from paredown.spaces.plan import Plan
+from paredown.spaces.blueprint import Channels
+from paredown.spaces.changed_parts import Part
+from paredown.spaces.fitting import (
+    ALONE,
+    IN_PLACE,
+    Effort,
+    fit,
+    makes,
+    seen_at,
+    some_of,
+    wanted_of,
+)
+from paredown.spaces.held_zeros import STORED_ZEROS
 from torch import nn
 
-CALIBRATION = [torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(n)) for n in (0, 1)]
+IMAGES = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 class Chain(nn.Module):
@@ -33,136 +41,181 @@ class Chain(nn.Module):
         return out
 
 
-def chain(seed: int = 0) -> Chain:
-    torch.manual_seed(seed)
-    return Chain()
+def chain() -> Chain:
+    torch.manual_seed(0)
+    return Chain().eval()
 
 
-def separable(into: int, out: int, seed: int = 0) -> nn.Sequential:
-    torch.manual_seed(seed)
+def part(reads: torch.Tensor | None = None, writes: torch.Tensor | None = None) -> Part:
+    """The second convolution with its batch norm."""
+    return Part(("second", "norm2"), Channels.of("first"), Channels.of("second"), reads, writes)
+
+
+def convolution(into: int = 8, out: int = 8) -> nn.Conv2d:
+    torch.manual_seed(1)
+    return nn.Conv2d(into, out, 3, padding=1, bias=False)
+
+
+def separable() -> nn.Sequential:
+    torch.manual_seed(1)
     return nn.Sequential(
-        nn.Conv2d(into, into, 3, padding=1, groups=into, bias=False),
-        nn.Conv2d(into, out, 1, bias=False),
-        nn.BatchNorm2d(out),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False),
+        nn.Conv2d(8, 8, 1, bias=False),
+        nn.BatchNorm2d(8),
     )
 
 
-def error(part: nn.Module, network: Chain) -> float:
-    """Of a part against the second convolution and its batch norm, on all calibration images."""
-    images = torch.cat(CALIBRATION)
+def error(module: nn.Module, given: torch.Tensor, wanted: torch.Tensor) -> float:
+    """As a share of the variance, batch norm taking its figures from the batch."""
     with torch.no_grad():
-        reads = F.relu(network.eval().norm1(network.first(images)))
-        wanted = network.norm2(network.second(reads))
-        return float(F.mse_loss(copy.deepcopy(part).train()(reads), wanted))
+        made = copy.deepcopy(module).train()(given)
+    return float(F.mse_loss(made, wanted) / wanted.var())
 
 
-def apart(part: nn.Conv2d, other: nn.Conv2d) -> float:
-    """By how much the filters of two convolutions differ."""
-    return float((part.weight - other.weight).square().mean().detach())
+def state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
-def test_it_gets_closer_to_what_it_replaces() -> None:
-    network, part = chain(), separable(8, 8)
-    before = error(part, network)
-    fit(part, network, "second", copy.deepcopy(network), "norm2", CALIBRATION)
-    assert error(part, network) < 0.6 * before
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("effort", [ALONE, IN_PLACE], ids=["alone", "in place"])
+def test_it_gets_closer_to_what_it_stands_in_for(effort: Effort) -> None:
+    given, wanted = wanted_of(chain(), part(), IMAGES)
+    new = separable()
+    before = error(new, given, wanted)
+    missed = fit(new, given, wanted, effort)
+    assert missed == pytest.approx(error(new, given, wanted), rel=1e-3)
+    assert missed < 0.6 * before
 
 
 def test_a_part_that_can_be_exact_nearly_is() -> None:
+    given, wanted = seen_at(chain(), Part(("second",), Channels(), Channels(), None, None), IMAGES)
+    new = convolution()
+    assert fit(new, given, wanted, ALONE) < 0.01
+    assert float((new.weight - chain().second.weight).square().mean().detach()) < 1e-4
+
+
+@pytest.mark.parametrize("rate", [1e-2, 1e6, 1e30], ids=["well", "worse", "not even numbers"])
+def test_it_is_never_worse_than_before(rate: float) -> None:
+    given, wanted = seen_at(chain(), Part(("second",), Channels(), Channels(), None, None), IMAGES)
+    new = copy.deepcopy(chain().second)
+    if rate > 1:
+        with torch.no_grad():
+            new.weight += 0.01
+    begun, before = state(new), error(new, given, wanted)
+    missed = fit(new, given, wanted, Effort(steps=20, batch=32, rate=rate))
+    assert missed == pytest.approx(before)
+    assert same(state(new), begun)
+
+
+def test_nothing_but_the_part_changes() -> None:
     network = chain()
-    torch.manual_seed(1)
-    part = nn.Conv2d(8, 8, 3, padding=1, bias=False)
-    before = apart(part, network.second)
-    fit(part, network, "second", copy.deepcopy(network), "second", CALIBRATION)
-    assert apart(part, network.second) < before / 5
+    begun, images = state(network), IMAGES.clone()
+    for training in (True, False):
+        network.train(training)
+        given, wanted = wanted_of(network, part(), images)
+        kept = given.clone(), wanted.clone()
+        new = separable()
+        fit(new, given, wanted, IN_PLACE)
+        assert network.training is training
+        assert same(state(network), begun)
+        assert not any(m._forward_hooks or m._forward_pre_hooks for m in network.modules())
+        assert torch.equal(images, IMAGES)
+        assert torch.equal(given, kept[0])
+        assert torch.equal(wanted, kept[1])
+        for parameter in (*network.parameters(), *new.parameters()):
+            assert parameter.grad is None
+        assert not any(module.training for module in new.modules())
 
 
-def test_a_part_that_cannot_get_better_is_left_as_it_was() -> None:
-    network = chain()
-    part = copy.deepcopy(network.second)  # it is what it replaces
-    fit(part, network, "second", copy.deepcopy(network), "second", CALIBRATION)
-    assert torch.equal(part.weight, network.second.weight)
-
-
-@pytest.mark.parametrize("rate", [1e6, 1e30], ids=["worse", "not even numbers"])
-def test_a_worse_part_is_put_back_whole(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "_RATE", rate)
-    network = chain()
-    part = copy.deepcopy(network.second)
-    with torch.no_grad():
-        part.weight += 0.01
-    begun = part.weight.detach().clone()
-    fit(part, network, "second", copy.deepcopy(network), "second", CALIBRATION)
-    assert torch.equal(part.weight, begun)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_nothing_but_the_part_changes(training: bool) -> None:
-    network, part = chain().train(training), separable(8, 8)
-    teacher = copy.deepcopy(network)
-    begun = copy.deepcopy(network.state_dict())
-    images = [batch.clone() for batch in CALIBRATION]
-    fit(part, network, "second", teacher, "norm2", CALIBRATION)
-    for one in (network, teacher):
-        assert one.training is training
-        assert all(torch.equal(begun[name], value) for name, value in one.state_dict().items())
-        assert all(parameter.grad is None for parameter in one.parameters())
-        assert not any(m._forward_hooks or m._forward_pre_hooks for m in one.modules())
-    assert all(parameter.grad is None for parameter in part.parameters())
-    assert all(map(torch.equal, images, CALIBRATION))
-
-
-def test_it_is_the_same_every_time() -> None:
+def test_it_is_the_same_every_time_with_dropout_too() -> None:
+    given, wanted = wanted_of(chain(), part(), IMAGES)
     states = []
     for seed in (0, 1):
-        network, part = chain(), separable(8, 8)
-        torch.manual_seed(seed)  # it draws nothing
-        fit(part, network, "second", copy.deepcopy(network), "norm2", CALIBRATION)
-        states.append(part.state_dict())
-    assert all(torch.equal(states[0][name], value) for name, value in states[1].items())
+        new = nn.Sequential(separable(), nn.Dropout())
+        torch.manual_seed(seed)
+        drawn = torch.get_rng_state()
+        fit(new, given, wanted, IN_PLACE)
+        assert torch.equal(torch.get_rng_state(), drawn)  # it draws nothing
+        states.append(state(new))
+    assert same(*states)
 
 
-def test_it_learns_from_what_the_parts_before_it_give() -> None:
-    # The first convolution is replaced by one of half its outputs: the second makes up for that.
-    teacher = chain()
-    network = copy.deepcopy(teacher)
+def test_batch_norms_know_what_goes_through_them() -> None:
+    given, wanted = wanted_of(chain(), part(), IMAGES)
+    conv, norm = convolution(), nn.BatchNorm2d(8)
+    fit(nn.Sequential(conv, norm), given, wanted, IN_PLACE)
     with torch.no_grad():
-        network.first.weight *= 0.5
-    torch.manual_seed(1)
-    images = torch.cat(CALIBRATION)
-    parts = []
-    for student in (network, teacher):
-        part = nn.Conv2d(8, 8, 3, padding=1, bias=False)
-        part.load_state_dict(teacher.second.state_dict())
-        fit(part, student, "second", teacher, "second", CALIBRATION)
-        parts.append(part)
+        reads = conv(given)
+    torch.testing.assert_close(norm.running_mean, reads.mean((0, 2, 3)))
+    torch.testing.assert_close(norm.running_var, reads.var((0, 2, 3)))
+    assert norm.momentum == 0.1
+
+
+def test_it_learns_the_channels_that_are_left() -> None:
+    reads, writes = torch.tensor([0, 2, 3, 6, 7]), torch.tensor([1, 4, 5])
+    whole, left = (
+        wanted_of(chain(), part(), IMAGES),
+        wanted_of(chain(), part(reads, writes), IMAGES),
+    )
+    assert torch.equal(left[0], whole[0][:, [0, 2, 3, 6, 7]])
+    assert torch.equal(left[1], whole[1][:, [1, 4, 5]])
+    conv = convolution(5, 3)
+    cut = nn.Sequential(conv, nn.BatchNorm2d(3))
     with torch.no_grad():
-        halved = F.relu(network.eval().norm1(network.first(images)))
-        wanted = teacher.eval().second(F.relu(teacher.norm1(teacher.first(images))))
-        errors = [float(F.mse_loss(part(halved), wanted)) for part in parts]
-    assert errors[0] < errors[1] / 5
+        conv.weight.copy_(chain().second.weight[writes][:, reads])
+    before = error(cut, *left)
+    assert fit(cut, *left, ALONE) < 0.9 * before
 
 
-def test_blocks_are_fitted_where_there_are_images_to_look_at(
-    traced: Callable[..., Any],
-    trained: Callable[[str], nn.Module],
-    carry_out: Callable[..., nn.Module],
-) -> None:
-    network, blueprint = trained("resnet20"), traced("resnet20", 32).blueprint
-    before = copy.deepcopy(network.state_dict())
-    images = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    plan = Plan.of({"block": {"layer1.1": "ghost-bottleneck", "layer2.1": "inverted"}})
+def test_what_a_part_reads_and_writes_is_what_the_network_computes() -> None:
+    network = chain()
+    given, wanted = seen_at(network, part(), IMAGES)
+    with torch.no_grad():
+        reads = F.relu(network.norm1(network.first(IMAGES)))
+        assert torch.equal(given, reads)
+        assert torch.equal(wanted, network.norm2(network.second(reads)))  # before it is written on
+
+
+def test_parts_that_do_not_fit_are_known() -> None:
+    given, wanted = wanted_of(chain(), part(), IMAGES)
+    assert makes(separable(), given, wanted)
+    assert not makes(convolution(6, 8), given, wanted)
+    assert not makes(convolution(8, 6), given, wanted)
+    assert not makes(nn.AvgPool2d(2), given, wanted)
+
+
+def test_zeros_of_sparse_layers_stay() -> None:
+    given, wanted = wanted_of(chain(), part(), IMAGES)
+    conv = convolution()
+    with torch.no_grad():
+        conv.weight[:, ::2] = 0
+    setattr(conv, STORED_ZEROS, conv.weight.numel() // 2)
+    begun = conv.weight.detach().clone()
+    fit(nn.Sequential(conv, nn.BatchNorm2d(8)), given, wanted, IN_PLACE)
+    assert torch.equal(conv.weight.eq(0), begun.eq(0))
+    assert not torch.equal(conv.weight, begun)
+
+
+def test_what_has_no_weights_is_measured_alone() -> None:
+    given, wanted = wanted_of(chain(), part(), IMAGES)
+    assert fit(nn.Identity(), given, wanted, ALONE) == pytest.approx(
+        error(nn.Identity(), given, wanted)
+    )
+
+
+@pytest.mark.parametrize("count", [33, 65])
+def test_no_batch_is_a_single_image(count: int) -> None:
+    # Batch norm refuses one value per channel.
     torch.manual_seed(0)
-    changed = carry_out(network, images, blueprint, plan)
-    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-    seen = list[torch.Tensor]()
-    for one in (network, changed):
-        hook = one.get_submodule("layer1.1").register_forward_hook(
-            lambda module, inputs, output: seen.append(output.clone())
-        )
-        with torch.no_grad():
-            one.eval()(images)
-        hook.remove()
-    old, new = seen
-    assert F.mse_loss(new, old) < 0.9 * old.var()
-    assert not changed.training
+    given, wanted = torch.randn(count, 8, 1, 1), torch.randn(count, 8, 1, 1)
+    for effort in (ALONE, IN_PLACE):
+        fit(nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)), given, wanted, effort)
+
+
+@pytest.mark.parametrize(("side", "count"), [(8, 512), (32, 512), (64, 128), (400, 16)])
+def test_of_larger_images_there_are_fewer(side: int, count: int) -> None:
+    batches = [torch.zeros(128, 1, side, side)] * (5 if side < 64 else 1)
+    assert some_of(batches).shape == (count, 1, side, side)

@@ -1,0 +1,253 @@
+"""What the library of fitted parts is worth: plans trained from three starts.
+
+Plans are drawn evenly from a study's space, with their structure alone: nothing is pruned or
+rounded. Each is trained by the study's recipe, with the same seed, teacher and order of images,
+from
+
+- library: as Paredown does it, its changed parts fitted alone and put together;
+- noise: new blocks as they are initialised, everything else from the baseline, cut where the plan
+  cuts it;
+- scratch: everything as it is initialised;
+
+all of them for the recipe's epochs, and from the library for a fifth of them too. Trained on a
+folder's images, given weights may have seen all but those in test/: half of these are scored then.
+Nothing is looked up in a cache that was there before.
+
+    python benchmarks/library.py
+    python benchmarks/library.py --study cifar10 --data path/to/cifar10 --weights r20.safetensors
+"""
+
+import argparse
+import copy
+import random
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.criteria import subset
+from paredown.objectives.cache import Cache
+from paredown.objectives.data import ImageSet, Splits
+from paredown.objectives.device import best_device, threads
+from paredown.objectives.evaluator import Evaluator
+from paredown.objectives.scoring import score
+from paredown.objectives.task import Task
+from paredown.objectives.training import Recipe, seeded, train
+from paredown.search.config import load_config
+from paredown.search.driver import prepare
+from paredown.spaces.apply import apply_phase
+from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.plan import Plan
+from paredown.spaces.space import Space
+from paredown.spaces.tracing import example_images
+from scipy.stats import spearmanr
+from torch import nn
+
+PLANS = 20
+SEED = 0
+SHARE = 0.2
+"""Of the recipe's epochs, for the short training from the library."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One plan's accuracies in percent, and how long what led to them took.
+
+    Attributes:
+        untrained: as it comes out of the library.
+        library_short, library, noise, scratch: trained from there.
+        seconds: start -> how long; "assemble" has the fitting of all parts that no plan before had.
+    """
+
+    plan: str
+    untrained: float
+    library_short: float
+    library: float
+    noise: float
+    scratch: float
+    seconds: dict[str, float]
+
+    @property
+    def gain(self) -> float:
+        """The library at a fifth of the epochs less noise at all of them, in percentage points."""
+        return round(self.library_short - self.noise, 2)
+
+
+class Bench:
+    """A study's baseline, the images that plans learn from, and those that they are scored on."""
+
+    def __init__(self, task: Task, space: Space, folder: Path) -> None:
+        self.task, self.space = task, space
+        self.evaluator = Evaluator(task, space, Cache(folder))
+        self.recipe, self.device = task.recipes.train, best_device()
+
+    @property
+    def images(self) -> ImageSet:
+        """Those that are scored."""
+        return self.task.splits.search
+
+    @property
+    def short(self) -> Recipe:
+        """The recipe for a fifth of its epochs."""
+        return replace(self.recipe, epochs=max(1, round(self.recipe.epochs * SHARE)))
+
+    def plans(self, count: int) -> list[Plan]:
+        """So many structures; those that leave the network as it is are drawn again."""
+        drawn, rng = list[Plan](), random.Random(SEED)
+        while len(drawn) < count:
+            plan = self.space.sample(rng).through(Phase.STRUCTURE)
+            if plan.choices:
+                drawn.append(plan)
+        return drawn
+
+    def found(self, plan: Plan) -> Found:
+        """A plan from all three starts."""
+        seconds = dict[str, float]()
+
+        def timed(name: str, network: nn.Module, recipe: Recipe) -> float:
+            begun = time.perf_counter()
+            self._train(network, recipe)
+            seconds[name] = round(time.perf_counter() - begun, 2)
+            return self.score(network)
+
+        begun = time.perf_counter()
+        assembled = self.evaluator.assembled(plan)
+        seconds["assemble"] = round(time.perf_counter() - begun, 2)
+        return Found(
+            plan=plan.describe(),
+            untrained=self.score(assembled),
+            library_short=timed("library_short", copy.deepcopy(assembled), self.short),
+            library=timed("library", assembled, self.recipe),
+            noise=timed("noise", self._started(plan, self.evaluator.baseline), self.recipe),
+            scratch=timed("scratch", self._started(plan, self._untrained()), self.recipe),
+            seconds=seconds,
+        )
+
+    def score(self, network: nn.Module) -> float:
+        """Percent of the images."""
+        return round(score(network, self.images, self.task.splits.normalisation).accuracy, 2)
+
+    def _started(self, plan: Plan, network: nn.Module) -> nn.Module:
+        """A network changed by a plan, its new blocks as they are initialised."""
+        splits = self.task.splits
+        around = Surroundings(example_images(splits.channels, splits.size, self.device))
+        changed = copy.deepcopy(network)
+        with seeded(self.task.seed):
+            changed = apply_phase(changed, self.space.blueprint, plan, Phase.STRUCTURE, around)
+            refill(network, changed)
+        return changed
+
+    def _untrained(self) -> nn.Module:
+        return replace(self.task, weights=None).build().to(self.device)
+
+    def _train(self, network: nn.Module, recipe: Recipe) -> None:
+        splits, teacher = self.task.splits, self.evaluator.baseline
+        shown = (splits.train, splits.normalisation, splits.augmentation)
+        train(network, *shown, recipe, self.task.seed, teacher)
+
+
+def refill(old: nn.Module, new: nn.Module) -> None:
+    """Give what is new in a network the weights that it is initialised with, in place."""
+    for name, module in new.named_children():
+        was = getattr(old, name, None)
+        if type(module) is type(was):
+            refill(was, module)
+            continue
+        for inner in module.modules():
+            if callable(reset := getattr(inner, "reset_parameters", None)):
+                reset()
+
+
+def with_images(splits: Splits, count: int | None, has_weights: bool) -> Splits:
+    """Fewer images to learn from, and for given weights half of the test images to be scored on."""
+    if count is not None and count < len(splits.train):
+        splits = replace(splits, train=subset(splits.train, count))
+    if has_weights:
+        splits = replace(splits, search=subset(splits.test, len(splits.test) // 2))
+    return splits
+
+
+COLUMNS: tuple[tuple[str, Callable[[Found], float]], ...] = (
+    ("library, untrained", lambda one: one.untrained),
+    ("library, a fifth", lambda one: one.library_short),
+    ("library, all", lambda one: one.library),
+    ("noise, all", lambda one: one.noise),
+    ("scratch, all", lambda one: one.scratch),
+    ("library at a fifth - noise", lambda one: one.gain),
+)
+
+
+def summary(found: Sequence[Found]) -> dict[str, object]:
+    """Medians over plans, wins and losses, and how well untrained accuracies rank plans."""
+    untrained, final = [one.untrained for one in found], [one.library for one in found]
+    ranks = spearmanr(untrained, final).statistic if len(found) > 2 else None
+    return {
+        "medians": {name: round(median(map(of, found)), 2) for name, of in COLUMNS},
+        "wins": sum(one.gain > 0 for one in found),
+        "losses": sum(one.gain < 0 for one in found),
+        "rank_correlation": None if ranks is None else round(float(ranks), 2),
+        "median_seconds": {
+            name: round(median(one.seconds[name] for one in found), 2) for name in found[0].seconds
+        },
+    }
+
+
+def show(found: Sequence[Found]) -> str:
+    """One row per plan, and the medians."""
+    rows = [[one.plan, *(f"{of(one):.2f}" for _, of in COLUMNS)] for one in found]
+    rows.append(["median", *(f"{median(map(of, found)):.2f}" for _, of in COLUMNS)])
+    return table(["plan", *(name for name, _ in COLUMNS)], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What the library of fitted parts is worth.")
+    parser.add_argument("--study", default="digits", help="a ready study, or a file")
+    parser.add_argument("--data", help="folder with train/ and test/, instead of the study's set")
+    parser.add_argument("--weights", type=Path, help="of the baseline, instead of training it")
+    parser.add_argument("--model", help="instead of the study's")
+    parser.add_argument("--plans", type=int, default=PLANS)
+    parser.add_argument("--images", type=int, help="to learn from, spread over the training set")
+    parser.add_argument("--epochs", type=int, help="instead of the study's")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--name", help="of the file in results/")
+    asked = parser.parse_args()
+    begun = time.perf_counter()
+    given = {"data": asked.data, "weights": asked.weights, "model": asked.model}
+    with threads(asked.threads), tempfile.TemporaryDirectory() as folder:
+        task, space = prepare(load_config(asked.study, given))
+        recipes = task.recipes
+        if asked.epochs is not None:
+            recipes = replace(recipes, train=replace(recipes.train, epochs=asked.epochs))
+        splits = with_images(task.splits, asked.images, task.weights is not None)
+        bench = Bench(replace(task, splits=splits, recipes=recipes), space, Path(folder))
+        baseline = bench.score(bench.evaluator.baseline)
+        print(f"baseline {baseline:.2f} % on {len(bench.images):,} images", flush=True)
+        found = list[Found]()
+        for plan in bench.plans(asked.plans):
+            found.append(bench.found(plan))
+            print(len(found), found[-1], flush=True)
+        told = summary(found)
+        said: dict[str, object] = {
+            "study": Path(asked.study).stem,
+            "model": task.model,
+            "baseline_accuracy": baseline,
+            "train_images": len(splits.train),
+            "scored_images": len(bench.images),
+            "recipe": asdict(bench.recipe),
+            "short_recipe": asdict(bench.short),
+            "seeds": {"plans": SEED, "training": task.seed},
+            "surroundings": surroundings("scipy"),
+            "minutes": round((time.perf_counter() - begun) / 60, 1),
+            **told,
+            "plans": [asdict(one) for one in found],
+        }
+        print(show(found), told, sep="\n\n")
+        name = asked.name or ("library-cifar" if asked.data else "library")
+        print(f"\nkept in results/{keep(name, said).name}")
+
+
+if __name__ == "__main__":
+    main()
