@@ -1,17 +1,17 @@
-"""What the library of fitted parts is worth: plans trained from three starts.
+"""What the library of fitted parts is worth: plans trained from two starts.
 
-Plans are drawn evenly from a study's space, with their structure alone: nothing is pruned or
-rounded. Each is trained by the study's recipe, with the same seed, teacher and order of images,
-from
+Plans are drawn from a study's space, with their structure alone: nothing is pruned or rounded.
+They are drawn evenly, or, with `--changes`, by changing so many decisions of the baseline. Each is
+trained by the study's recipe, with the same seed, teacher and order of images, from
 
 - library: as Paredown does it, its changed parts fitted alone and put together;
 - noise: new blocks as they are initialised, everything else from the baseline, cut where the plan
   cuts it;
-- scratch: everything as it is initialised;
 
-all of them for the recipe's epochs, and from the library for a fifth of them too. Trained on a
-folder's images, given weights may have seen all but those in test/: half of these are scored then.
-Nothing is looked up in a cache that was there before.
+both for the recipe's epochs, and from the library for a fifth of them too. Each of the three is
+trained at several peaks of the learning rate, and has the one that is best for it by the median
+over plans. Trained on a folder's images, given weights may have seen all but those in test/: half
+of these are scored then. Nothing is looked up in a cache that was there before.
 
     python benchmarks/library.py
     python benchmarks/library.py --study cifar10 --data path/to/cifar10 --weights r20.safetensors
@@ -22,13 +22,14 @@ import copy
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
 from paredown.benchmarks.common import keep, surroundings, table
 from paredown.benchmarks.criteria import subset
+from paredown.errors import TrainingDiverged
 from paredown.objectives.cache import Cache
 from paredown.objectives.data import ImageSet, Splits
 from paredown.objectives.device import best_device, threads
@@ -50,6 +51,9 @@ PLANS = 20
 SEED = 0
 SHARE = 0.2
 """Of the recipe's epochs, for the short training from the library."""
+RATES = (2.5, 1.0, 0.25)
+"""Peaks of the learning rate, as shares of the recipe's."""
+TRAININGS = ("library, a fifth", "library, all", "noise, all")
 
 
 @dataclass(frozen=True)
@@ -58,22 +62,15 @@ class Found:
 
     Attributes:
         untrained: as it comes out of the library.
-        library_short, library, noise, scratch: trained from there.
-        seconds: start -> how long; "assemble" has the fitting of all parts that no plan before had.
+        trained: training -> rate -> accuracy.
+        seconds: training -> how long at one rate; "assemble" has the fitting of all parts that no
+            plan before had.
     """
 
     plan: str
     untrained: float
-    library_short: float
-    library: float
-    noise: float
-    scratch: float
+    trained: dict[str, dict[float, float]]
     seconds: dict[str, float]
-
-    @property
-    def gain(self) -> float:
-        """The library at a fifth of the epochs less noise at all of them, in percentage points."""
-        return round(self.library_short - self.noise, 2)
 
 
 class Bench:
@@ -94,37 +91,29 @@ class Bench:
         """The recipe for a fifth of its epochs."""
         return replace(self.recipe, epochs=max(1, round(self.recipe.epochs * SHARE)))
 
-    def plans(self, count: int) -> list[Plan]:
+    def plans(self, count: int, changes: int) -> list[Plan]:
         """So many structures; those that leave the network as it is are drawn again."""
         drawn, rng = list[Plan](), random.Random(SEED)
         while len(drawn) < count:
-            plan = self.space.sample(rng).through(Phase.STRUCTURE)
-            if plan.choices:
+            mutated = self.space.mutate(Plan(), rng, changes) if changes else None
+            plan = (mutated or self.space.sample(rng)).through(Phase.STRUCTURE)
+            if plan.choices and plan not in drawn:
                 drawn.append(plan)
         return drawn
 
     def found(self, plan: Plan) -> Found:
-        """A plan from all three starts."""
-        seconds = dict[str, float]()
-
-        def timed(name: str, network: nn.Module, recipe: Recipe) -> float:
-            begun = time.perf_counter()
-            self._train(network, recipe)
-            seconds[name] = round(time.perf_counter() - begun, 2)
-            return self.score(network)
-
+        """A plan from both starts."""
         begun = time.perf_counter()
         assembled = self.evaluator.assembled(plan)
-        seconds["assemble"] = round(time.perf_counter() - begun, 2)
-        return Found(
-            plan=plan.describe(),
-            untrained=self.score(assembled),
-            library_short=timed("library_short", copy.deepcopy(assembled), self.short),
-            library=timed("library", assembled, self.recipe),
-            noise=timed("noise", self._started(plan, self.evaluator.baseline), self.recipe),
-            scratch=timed("scratch", self._started(plan, self._untrained()), self.recipe),
-            seconds=seconds,
-        )
+        seconds = {"assemble": round(time.perf_counter() - begun, 2)}
+        noise = self._started(plan, self.evaluator.baseline)
+        starts = (assembled, self.short), (assembled, self.recipe), (noise, self.recipe)
+        trained = dict[str, dict[float, float]]()
+        for name, (network, recipe) in zip(TRAININGS, starts, strict=True):
+            begun = time.perf_counter()
+            trained[name] = {rate: self._trained(network, recipe, rate) for rate in RATES}
+            seconds[name] = round((time.perf_counter() - begun) / len(RATES), 2)
+        return Found(plan.describe(), self.score(assembled), trained, seconds)
 
     def score(self, network: nn.Module) -> float:
         """Percent of the images."""
@@ -140,13 +129,16 @@ class Bench:
             refill(network, changed)
         return changed
 
-    def _untrained(self) -> nn.Module:
-        return replace(self.task, weights=None).build().to(self.device)
-
-    def _train(self, network: nn.Module, recipe: Recipe) -> None:
+    def _trained(self, network: nn.Module, recipe: Recipe, rate: float) -> float:
+        """The accuracy of a copy trained with the recipe's peak times a rate; 0 if it diverges."""
+        network, recipe = copy.deepcopy(network), replace(recipe, max_lr=rate * recipe.max_lr)
         splits, teacher = self.task.splits, self.evaluator.baseline
         shown = (splits.train, splits.normalisation, splits.augmentation)
-        train(network, *shown, recipe, self.task.seed, teacher)
+        try:
+            train(network, *shown, recipe, self.task.seed, teacher)
+            return self.score(network)
+        except TrainingDiverged:
+            return 0.0
 
 
 def refill(old: nn.Module, new: nn.Module) -> None:
@@ -170,24 +162,34 @@ def with_images(splits: Splits, count: int | None, has_weights: bool) -> Splits:
     return splits
 
 
-COLUMNS: tuple[tuple[str, Callable[[Found], float]], ...] = (
-    ("library, untrained", lambda one: one.untrained),
-    ("library, a fifth", lambda one: one.library_short),
-    ("library, all", lambda one: one.library),
-    ("noise, all", lambda one: one.noise),
-    ("scratch, all", lambda one: one.scratch),
-    ("library at a fifth - noise", lambda one: one.gain),
-)
+def best_rates(found: Sequence[Found]) -> dict[str, float]:
+    """Training -> the rate that is best for it, by the median over plans."""
+
+    def middle(name: str, rate: float) -> float:
+        return median(one.trained[name][rate] for one in found)
+
+    return {name: max(RATES, key=lambda rate: middle(name, rate)) for name in TRAININGS}
+
+
+def columns(found: Sequence[Found]) -> dict[str, list[float]]:
+    """Accuracies of all plans, each training at its best rate, and the difference that matters."""
+    rates = best_rates(found)
+    said = {"library, untrained": [one.untrained for one in found]}
+    said |= {name: [one.trained[name][rate] for one in found] for name, rate in rates.items()}
+    pairs = zip(said[TRAININGS[0]], said[TRAININGS[2]], strict=True)
+    return said | {"library at a fifth - noise": [round(a - b, 2) for a, b in pairs]}
 
 
 def summary(found: Sequence[Found]) -> dict[str, object]:
     """Medians over plans, wins and losses, and how well untrained accuracies rank plans."""
-    untrained, final = [one.untrained for one in found], [one.library for one in found]
-    ranks = spearmanr(untrained, final).statistic if len(found) > 2 else None
+    said = columns(found)
+    gains, final = said["library at a fifth - noise"], said["library, all"]
+    ranks = spearmanr(said["library, untrained"], final).statistic if len(found) > 2 else None
     return {
-        "medians": {name: round(median(map(of, found)), 2) for name, of in COLUMNS},
-        "wins": sum(one.gain > 0 for one in found),
-        "losses": sum(one.gain < 0 for one in found),
+        "rates": best_rates(found),
+        "medians": {name: round(median(values), 2) for name, values in said.items()},
+        "wins": sum(gain > 0 for gain in gains),
+        "losses": sum(gain < 0 for gain in gains),
         "rank_correlation": None if ranks is None else round(float(ranks), 2),
         "median_seconds": {
             name: round(median(one.seconds[name] for one in found), 2) for name in found[0].seconds
@@ -197,9 +199,13 @@ def summary(found: Sequence[Found]) -> dict[str, object]:
 
 def show(found: Sequence[Found]) -> str:
     """One row per plan, and the medians."""
-    rows = [[one.plan, *(f"{of(one):.2f}" for _, of in COLUMNS)] for one in found]
-    rows.append(["median", *(f"{median(map(of, found)):.2f}" for _, of in COLUMNS)])
-    return table(["plan", *(name for name, _ in COLUMNS)], rows)
+    said = columns(found)
+    rows = [
+        [one.plan, *(f"{values[number]:.2f}" for values in said.values())]
+        for number, one in enumerate(found)
+    ]
+    rows.append(["median", *(f"{median(values):.2f}" for values in said.values())])
+    return table(["plan", *said], rows)
 
 
 def main() -> None:
@@ -209,8 +215,10 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="of the baseline, instead of training it")
     parser.add_argument("--model", help="instead of the study's")
     parser.add_argument("--plans", type=int, default=PLANS)
+    parser.add_argument("--changes", type=int, default=0, help="of the baseline; 0 draws evenly")
     parser.add_argument("--images", type=int, help="to learn from, spread over the training set")
     parser.add_argument("--epochs", type=int, help="instead of the study's")
+    parser.add_argument("--batch", type=int, help="instead of the study's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", help="of the file in results/")
     asked = parser.parse_args()
@@ -221,12 +229,14 @@ def main() -> None:
         recipes = task.recipes
         if asked.epochs is not None:
             recipes = replace(recipes, train=replace(recipes.train, epochs=asked.epochs))
+        if asked.batch is not None:
+            recipes = replace(recipes, train=replace(recipes.train, batch_size=asked.batch))
         splits = with_images(task.splits, asked.images, task.weights is not None)
         bench = Bench(replace(task, splits=splits, recipes=recipes), space, Path(folder))
         baseline = bench.score(bench.evaluator.baseline)
         print(f"baseline {baseline:.2f} % on {len(bench.images):,} images", flush=True)
         found = list[Found]()
-        for plan in bench.plans(asked.plans):
+        for plan in bench.plans(asked.plans, asked.changes):
             found.append(bench.found(plan))
             print(len(found), found[-1], flush=True)
         told = summary(found)
@@ -238,6 +248,7 @@ def main() -> None:
             "scored_images": len(bench.images),
             "recipe": asdict(bench.recipe),
             "short_recipe": asdict(bench.short),
+            "changes": asked.changes,
             "seeds": {"plans": SEED, "training": task.seed},
             "surroundings": surroundings("scipy"),
             "minutes": round((time.perf_counter() - begun) / 60, 1),

@@ -18,16 +18,14 @@ class Fronts:
 
     Attributes:
         members: (points, objectives) for each budget.
-        caution: the exponent of the probability where it is weighed against a gain.
     """
 
     members: tuple[Array, ...]
-    caution: float
 
     @classmethod
-    def of(cls, figures: Array, drops: Array, budgets: Sequence[float], caution: float) -> "Fronts":
+    def of(cls, figures: Array, drops: Array, budgets: Sequence[float]) -> "Fronts":
         """From observed points; the drop of one that is within no budget may be infinite."""
-        return cls(tuple(figures[drops <= budget] for budget in budgets), caution)
+        return cls(tuple(figures[drops <= budget] for budget in budgets))
 
     def with_believed(self, figures: Array, log_within: Array) -> "Fronts":
         """With pending points on the front of each budget that they are likelier than not to meet.
@@ -39,7 +37,7 @@ class Fronts:
         even = np.log(0.5)
         believed = (figures[log_within[:, place] >= even] for place in range(len(self.members)))
         pairs = zip(self.members, believed, strict=True)
-        return Fronts(tuple(np.concatenate(pair) for pair in pairs), self.caution)
+        return Fronts(tuple(np.concatenate(pair) for pair in pairs))
 
     def promise(self, figures: Array, log_within: Array) -> Array:
         """The logarithm of the greatest gain times probability over the budgets.
@@ -51,7 +49,7 @@ class Fronts:
         for place, front in enumerate(self.members):
             gain = gains(figures, front)
             has = gain > 0
-            promised = self.caution * log_within[has, place]
+            promised = log_within[has, place]
             if _has_volume(front):
                 promised = promised + np.log(gain[has])
             best[has] = np.maximum(best[has], promised)

@@ -31,7 +31,7 @@ class BudgetSampler(BaseSampler):
     parameters, under a constraint that is costly to evaluate. It models the drop with a Gaussian
     process and proposes the point x with the greatest
 
-        gain(x, budget) * P(drop(x) <= budget) ** caution / price(x)
+        gain(x, budget) * P(drop(x) <= budget) / price(x)
 
     over all budgets, where gain is the hypervolume that x would add to the front of the points
     within that budget, in logarithms of the objectives relative to a reference. A budget within
@@ -90,7 +90,6 @@ class BudgetSampler(BaseSampler):
         costed: int = 48,
         looks: int = 4,
         n_startup: int = 6,
-        caution: float = 2.0,
     ) -> None:
         """Make a sampler.
 
@@ -102,8 +101,6 @@ class BudgetSampler(BaseSampler):
                 Raise it where objectives are cheap.
             looks: how many of the best are looked at, if the question has a look.
             n_startup: how many drops to observe before there is a model.
-            caution: the exponent of the probability; 1 is the expected gain, more wastes fewer
-                evaluations on points that turn out to break the budget.
         """
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
         self._seed = drawn if seed is None else seed % 2**63
@@ -118,7 +115,6 @@ class BudgetSampler(BaseSampler):
             candidates=candidates,
             costed=costed,
             looks=looks,
-            caution=caution,
         )
         self._constraints = _constraints_writer(question)
         self._said = set[str]()

@@ -54,11 +54,9 @@ class Chooser:
         candidates: int,
         costed: int,
         looks: int,
-        caution: float,
     ) -> None:
         self._question, self._coding, self._costs = question, coding, costs
         self._candidates, self._costed, self._looks = candidates, max(costed, 2), looks
-        self._caution = caution
         self._scale = Scale(question.budgets)
         self._weights, self._weights_with_look = Weights(), Weights()
         self._calibration = coding.sample(rng, _CALIBRATION)
@@ -89,7 +87,7 @@ class Chooser:
             self._weights,
         )
         known = np.where(history.is_bound, np.inf, history.drops)
-        fronts = Fronts.of(figures, known, self._question.budgets, self._caution)
+        fronts = Fronts.of(figures, known, self._question.budgets)
         if history.pending:
             pending = np.array(history.pending)
             inputs = Inputs(self._coding.features(pending), self._costs.exact(pending))
