@@ -109,8 +109,10 @@ class Evaluator:
         return self._builder.assembled(plan)
 
     def missed(self, plan: Plan) -> float:
-        """What the plan's parts miss of the baseline's features: see `Builder.missed`."""
-        self.space.check(plan)
+        """What the plan's parts miss of the baseline's features: see `Builder.missed`.
+
+        The plan need not lie in the space, as long as the network has its places.
+        """
         return self._builder.missed(plan)
 
     @cached_property

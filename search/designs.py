@@ -98,7 +98,7 @@ def _offers(
     """Every option that has to be trained and that changes the network when it is alone."""
     whole = cost(Plan()).objectives
     for dimension in space.dimensions_that_train:
-        for option in dimension.options[1:]:
+        for option in dimension.options:
             plan = space.only(dimension, option)
             pairs = zip(whole, cost(plan).objectives, strict=True)
             saved = sum(math.log(old / new) for old, new in pairs)

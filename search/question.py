@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial
 
 from ..objectives.budget import Budget
 from ..objectives.evaluator import Evaluator
@@ -11,9 +12,12 @@ from ..spaces.kind import Phase
 from ..spaces.plan import Plan
 from . import record
 from .record import How, Record
-from .samplers import Question
+from .samplers import Observation, Question
 from .samplers.registry import Params
 from .storage import Baseline
+
+_FAILED_BY = 4.0
+"""A plan that failed counts as one that breaks the largest budget so many times over, or more."""
 
 _OVERHEAD = 1.0
 """What building and scoring a plan takes, in epochs of training, as far as it matters."""
@@ -58,6 +62,11 @@ def question_of(
 ) -> Question:
     """The question of a search that has had so many trials."""
     space = evaluator.space
+    # What failed has no drop, but is of no use within any budget; nor is what is much like it.
+    failure = Observation(_FAILED_BY * max(budgets[-1].max_drop, 1.0), is_bound=True)
+
+    def observe(trial: FrozenTrial) -> Observation | None:
+        return failure if record.is_failed(trial) else record.observe(trial)
 
     def objectives(params: Params) -> tuple[float, float]:
         return evaluator.foretold_cost(space.plan(params)).objectives
@@ -65,7 +74,7 @@ def question_of(
     return Question(
         space={one.name: CategoricalDistribution(one.options) for one in space.dimensions},
         objectives=objectives,
-        observe=record.observe,
+        observe=observe,
         budgets=[budget.max_drop for budget in budgets],
         reference=baseline.cost.objectives,
         identify=space.plan,

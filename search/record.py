@@ -234,6 +234,11 @@ def observe(trial: FrozenTrial) -> Observation | None:
     return None if at_least is None else Observation(at_least, is_bound=True)
 
 
+def is_failed(trial: FrozenTrial) -> bool:
+    """Whether a trial's plan could not be trained or scored."""
+    return trial.user_attrs.get(HOW) == How.FAILED
+
+
 def is_retried(trial: FrozenTrial) -> bool:
     """Whether a trial ended without having been seen through, so that its plan comes again."""
     return trial.user_attrs.get(HOW) == How.STOPPED

@@ -200,7 +200,10 @@ class Space:
         return tuple(d for d in self.dimensions if not _only_rounds(d))
 
     def only(self, dimension: Dimension, option: Value) -> Plan:
-        """The plan that chooses one option, and leaves all else as it is."""
+        """The plan that chooses one option, and leaves all else as it is.
+
+        It lies in the space if all else may stay as it is.
+        """
         return self.plan(self.params(Plan()) | {dimension.name: option})
 
     def without_training(self) -> Plan:

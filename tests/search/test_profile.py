@@ -99,7 +99,7 @@ def test_the_methods_of_a_thing_are_timed(clock: Clock, profile: Profile) -> Non
 def test_stages_of_an_evaluation_are_counted_under_their_parts(
     clock: Clock, profile: Profile
 ) -> None:
-    stages = {"structure": 1.0, "train": 2.0, "prune": 4.0, "fine-tune": 8.0, "quantize": 16.0}
+    stages = {"assemble": 1.0, "train": 2.0, "prune": 4.0, "fine-tune": 8.0, "quantize": 16.0}
 
     def evaluate(plan: Plan) -> Outcome:
         clock.passes(40)
