@@ -57,7 +57,7 @@ def judge(evaluator: Evaluator) -> Evaluator:
         "resolution": (1.0, 0.5),
     }
     space = Space.of(evaluator.space.blueprint, options)
-    progress = type(evaluator.progress)()
+    progress = type(evaluator.clock.progress)()
     return Evaluator(evaluator.task, space, evaluator.cache, progress)
 
 
