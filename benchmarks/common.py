@@ -1,6 +1,7 @@
 """What the benchmarks share: where they ran, and how their results are kept."""
 
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -37,8 +38,18 @@ def keep(name: str, result: Mapping[str, object]) -> Path:
     """Write a result beside the others, as JSON."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(_finite(result), indent=1, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
     return path
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what is no finite number: JSON has no word for it."""
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def kept(name: str) -> dict[str, Any]:

@@ -234,12 +234,12 @@ def test_training_at_few_bits_beats_calibration(judge: Evaluator) -> None:
     calibrated, trained = judge.evaluate(Plan.of(bits)), judge.evaluate(plan)
     assert trained.accuracy > calibrated.accuracy + 1
     assert trained.cost == calibrated.cost
-    stages, promised = vars(judge.progress)["stages"], vars(judge.progress)["promised"]
+    stages, promised = vars(judge.clock.progress)["stages"], vars(judge.clock.progress)["promised"]
     assert promised[-2:] == [judge.task.recipes.quantize.epochs, 0]
-    epochs = len(vars(judge.progress)["epochs"])
+    epochs = len(vars(judge.clock.progress)["epochs"])
     stages.clear()
     again = judge.evaluate(plan)
-    assert len(vars(judge.progress)["epochs"]) == epochs  # from the cache
+    assert len(vars(judge.clock.progress)["epochs"]) == epochs  # from the cache
     assert stages == ["quantize", "score"]
     assert (again.accuracy, again.cost) == (trained.accuracy, trained.cost)
 
