@@ -19,8 +19,8 @@ from paredown.spaces.tracing import example_images
 @pytest.fixture(scope="module")
 def space() -> Space:
     blueprint = trace_with_groups(build_model("resnet8", 10, 3), example_images(3, 16))
-    options = {"block": ["original", "ghost", "separable"], "prune": [0.0, 0.5]}
-    return Space.of(blueprint, {**options, "bits": ["w32a32", "w8a8"]})
+    blocks, ratios, bits = ("original", "ghost", "separable"), (0.0, 0.5), ("w32a32", "w8a8")
+    return Space.of(blueprint, {"block": blocks, "prune": ratios, "bits": bits})
 
 
 def cost_in(space: Space, plan: Plan) -> Cost:
