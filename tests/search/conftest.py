@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from paredown.objectives import library
 from paredown.search import cli
+from paredown.spaces.fitting import Effort
 
 TINY = """
 title = "small enough for a test"
@@ -48,6 +50,13 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+
+
+@pytest.fixture(autouse=True)
+def _quick_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts are fitted for two steps: how searches go is tested here, not how well parts fit."""
+    for effort in ("ALONE", "IN_PLACE"):
+        monkeypatch.setattr(library, effort, Effort(steps=2, batch=32, rate=1e-2))
 
 
 @pytest.fixture

@@ -158,7 +158,10 @@ def test_sampling_is_counted_as_such(folder: Path, monkeypatch: pytest.MonkeyPat
     assert 0.2 * len(pondered) <= seconds["sampling"] < 0.2 * len(pondered) + 0.2
 
 
-def test_search_says_where_its_time_went(run: Run) -> None:
+def test_search_says_where_its_time_went(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAREDOWN_CACHE", str(folder / "cold"))  # nothing is trained yet
     ran = run("search", "tiny.toml", "--trials", "2")
     assert ran.code in (0, 3), ran.err
     table = ran.out.split("Where the time went")[1].splitlines()
