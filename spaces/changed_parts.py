@@ -1,8 +1,8 @@
 """The parts of a network that a plan has changed, each with what it stands in for.
 
-A part is a residual block, or a convolution outside of them with its batch norm. What comes in and
-goes out of it are channels of the network as it was, all of them or those that are left: so it can
-learn from that network's features alone, whatever else the plan changes.
+A part is a residual block, or outside of them a convolution with its batch norm or a linear layer.
+What comes in and goes out of it are channels of the network as it was, all of them or those that
+are left: so it can learn from that network's features alone, whatever else the plan changes.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from .blueprint import Blueprint, Channels, Op
+from .blueprint import Blueprint, Channels
 from .sites import find_blocks
 
 
@@ -110,7 +110,7 @@ def _interfaces(
         if layer.name in at:
             site = blocks[at[layer.name]]
             yield (site.name,), site.reads, site.writes
-        elif layer.op is Op.CONV and layer.computes and layer.name not in inside:
+        elif layer.computes and layer.name not in inside:
             norm = norms.get(layer.name, "")
             yield (layer.name, norm) if norm else (layer.name,), layer.reads, layer.writes
 

@@ -34,7 +34,7 @@ class Effort:
 ALONE = Effort(steps=100, batch=32, rate=1e-2)
 """For a part that learns from the teacher's features, once for all plans."""
 
-IN_PLACE = Effort(steps=30, batch=64, rate=2e-2)
+IN_PLACE = Effort(steps=60, batch=64, rate=2e-2)
 """For a part that only has to get used to what the parts in front of it make."""
 
 

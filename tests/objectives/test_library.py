@@ -31,6 +31,7 @@ from torch import nn
 OPTIONS: dict[str, list[str | float]] = {
     "block": ["original", "inverted", "inverted+early", "ghost", "nx1-1xn"],
     "width": [1.0, 0.5],
+    "trunk": ["original", "thin"],
     "resolution": [1.0, 0.875],
     "prune": [0.0, 0.5],
 }
@@ -137,6 +138,22 @@ def test_assembled_networks_do_far_better_than_unfitted_ones(make: Make, plan: P
     assert not any(module.training for module in assembled.modules())
     assert same(state(evaluator.baseline), baseline)  # the teacher
     assert not any(module.training for module in evaluator.baseline.modules())
+
+
+def test_a_linear_layer_learns_to_decide_by_the_channels_that_are_left(make: Make) -> None:
+    thin = Plan.of({"trunk": {"stage3": "thin"}})
+
+    def fit_others(part: nn.Sequential, *rest: Any) -> float:
+        return 0.0 if isinstance(part[0], nn.Linear) else fitting.fit(part, *rest)
+
+    def right(evaluator: Evaluator) -> float:
+        splits = evaluator.task.splits
+        return score(evaluator.assembled(thin), splits.search, splits.normalisation).accuracy
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(library, "fit", fit_others)
+        without = right(make())
+    assert right(make()) > without + 2
 
 
 def test_parts_of_networks_on_smaller_images_are_others(

@@ -73,8 +73,8 @@ def layer(stage: int, *blocks: int) -> list[str]:
         ({"block": {"stem": "separable", "stage3": "nx1-1xn"}}, ["conv1 bn1", *layer(3, 0, 1, 2)]),
         # What reads the cut channels changes too.
         ({"width": {"stage2": 0.5}}, [*layer(2, 0, 1, 2), "layer3.0"]),
-        ({"prune": {"stage3": 0.5}}, layer(3, 0, 1, 2)),
-        ({"trunk": {"stage3": "thin"}}, layer(3, 0, 1, 2)),
+        ({"prune": {"stage3": 0.5}}, [*layer(3, 0, 1, 2), "linear"]),
+        ({"trunk": {"stage3": "thin"}}, [*layer(3, 0, 1, 2), "linear"]),
         ({"width": {"stage1": 0.5}}, ["conv1 bn1", *layer(1, 0, 1, 2), "layer2.0"]),
         ({"depth": {"stage1": 0.5}}, layer(1, 2)),
         ({"resolution": {"input": 0.5}}, []),
