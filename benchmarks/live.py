@@ -9,24 +9,25 @@ with the same plans and are told the same figures for free. Run it as `python be
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
 import optuna
 from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.volumes import volume
 from paredown.objectives.budget import Budget, parse_budgets
 from paredown.objectives.cache import Cache
+from paredown.objectives.cost import Cost
 from paredown.search.config import StudyConfig, load_config
 from paredown.search.driver import search
 from paredown.search.record import How, Record, count_trained, read_records
-from paredown.search.samplers.hypervolume import hypervolume
-from paredown.search.storage import read_baseline
+from paredown.search.storage import Baseline, read_baseline
 from paredown.search.watcher import Watcher
 from paredown.search.winners import relative_cost, verdicts
 
@@ -34,17 +35,10 @@ SAMPLERS = ("budget", "tpe", "nsga2")
 STUDY = Path(__file__).parent / "live.toml"
 
 
-def volume(records: list[Record], baseline: tuple[float, float], budget: Budget) -> float:
+def front_volume(records: Sequence[Record], baseline: Cost, budget: Budget) -> float:
     """Log-hypervolume of the feasible front."""
-    members = [
-        [
-            math.log(ours / theirs)
-            for ours, theirs in zip(one.cost.objectives, baseline, strict=True)
-        ]
-        for one in records
-        if one.cost is not None and one.drop is not None and budget.allows(one.drop)
-    ]
-    return hypervolume(numpy.array(members, dtype=numpy.float64).reshape(-1, 2))
+    within = (one for one in records if one.drop is not None and budget.allows(one.drop))
+    return volume((one.cost for one in within if one.cost is not None), baseline)
 
 
 class _Timer(Watcher):
@@ -53,19 +47,21 @@ class _Timer(Watcher):
     def __init__(self, config: StudyConfig) -> None:
         self.config, self.began = config, time.perf_counter()
         self.curve = list[dict[str, Any]]()
-        self.whole = (1.0, 1.0)
+        self.baseline: Baseline | None = None
 
-    def baseline_ready(self, baseline: Any, records: Any) -> None:
-        self.whole = baseline.cost.objectives
+    def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
+        self.baseline = baseline
 
-    def trial_ended(self, record: Record, records: Any) -> None:
+    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+        if self.baseline is None:
+            return
         if record.how in (How.EVALUATED, How.SHARED, How.HOPELESS):
             self.curve.append(
                 {
                     "seconds": round(time.perf_counter() - self.began, 1),
                     "trainings": count_trained(records),
                     "volumes": [
-                        round(volume(records, self.whole, budget), 4)
+                        round(front_volume(records, self.baseline.cost, budget), 4)
                         for budget in self.config.max_drop
                     ],
                 }
@@ -85,7 +81,7 @@ def one_search(config: StudyConfig, folder: Path) -> dict[str, Any]:
         "trainings": count_trained(records),
         "hopeless": sum(one.how is How.HOPELESS for one in records),
         "for_free": sum(one.how is How.SHARED for one in records),
-        "volumes": [volume(records, baseline.cost.objectives, b) for b in config.max_drop],
+        "volumes": [front_volume(records, baseline.cost, b) for b in config.max_drop],
         "winners": [
             None
             if one.winner is None or one.winner.cost is None or one.winner.plan is None

@@ -18,23 +18,24 @@ from typing import Any
 import numpy
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import CategoricalDistribution
 from paredown.benchmarks.common import keep, surroundings
 from paredown.benchmarks.common import table as markdown
 from paredown.benchmarks.trained_plans import SEEDS, Table
+from paredown.benchmarks.volumes import volume
 from paredown.objectives.budget import Budget
+from paredown.objectives.cost import Cost
 from paredown.objectives.outcome import Outcome
 from paredown.objectives.rungs import Hopeless
 from paredown.objectives.task import Recipes
 from paredown.objectives.training import Recipe
 from paredown.search import record
 from paredown.search.designs import first_designs
-from paredown.search.question import Prices
+from paredown.search.earlier import settled_before
+from paredown.search.question import Prices, question_of
 from paredown.search.record import How, Record
-from paredown.search.samplers import Question, make_sampler
-from paredown.search.samplers.hypervolume import hypervolume
+from paredown.search.samplers import make_sampler
 from paredown.search.stopping import Stopping
-from paredown.search.winners import beaten_by
+from paredown.search.winners import beaten_by, relative_cost
 from paredown.spaces.kind import Phase
 from paredown.spaces.plan import Plan
 
@@ -91,15 +92,7 @@ class Simulation:
         self.records = list[Record]()
         self.done = set[tuple[str, Plan]]()
         self.front = Front(table)
-        self.question = Question(
-            space={one.name: CategoricalDistribution(one.options) for one in self.space.dimensions},
-            objectives=lambda params: table.cost(self.space.plan(params)).objectives,
-            observe=record.observe,
-            budgets=[budget.max_drop for budget in BUDGETS],
-            reference=table.cost(Plan()).objectives,
-            identify=self.space.plan,
-            price=lambda params: self.prices(self.space.plan(params)),
-        )
+        self.question = question_of(self.space, table.cost, BUDGETS, self.prices)
         self.study = optuna.create_study(
             directions=["minimize", "minimize"], sampler=make_sampler(sampler, seed, self.question)
         )
@@ -141,9 +134,8 @@ class Simulation:
 
     def _attributes(self, plan: Plan) -> record.Attributes:
         """What seeing a plan through gives."""
-        same = [one for one in self.records if one.plan == plan and one.how is not How.BEATEN]
-        if same:
-            return record.repeated(same[0])
+        if earlier := settled_before(self.records, plan):
+            return record.repeated(earlier)
         if beater := beaten_by(self.records, self.table.cost(plan), BUDGETS[0]):
             return record.beaten(beater)
         outcome = self._train(plan)
@@ -215,31 +207,28 @@ class Front:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.members: list[list[list[float]]] = [[] for _ in BUDGETS]
+        self.members: list[list[Cost]] = [[] for _ in BUDGETS]
 
     def add(self, plan: Plan, drop: float) -> None:
         """Note a plan whose drop is known."""
         for members, budget in zip(self.members, BUDGETS, strict=True):
             if budget.allows(drop):
-                members.append(relative(self.table, plan))
+                members.append(self.table.cost(plan))
 
     def volumes(self) -> list[float]:
-        """Per budget the hypervolume in logarithms of both objectives' shares of the baseline's."""
-        return [hypervolume(_array(members)) for members in self.members]
+        """Per budget the log-hypervolume."""
+        return [volume(members, self._baseline) for members in self.members]
 
     def winners(self) -> list[float]:
         """Per budget the logarithm of the winner's relative cost."""
-        return [min([sum(one) / 2 for one in members], default=0.0) for members in self.members]
+        return [
+            min((math.log(relative_cost(self._baseline, one)) for one in members), default=0.0)
+            for members in self.members
+        ]
 
-
-def _array(members: Sequence[Sequence[float]]) -> NDArray[numpy.float64]:
-    return numpy.array(members, dtype=numpy.float64).reshape(-1, 2)
-
-
-def relative(table: Table, plan: Plan) -> list[float]:
-    """Logarithms of a plan's objectives' shares of the baseline's."""
-    pairs = zip(table.cost(plan).objectives, table.cost(Plan()).objectives, strict=True)
-    return [math.log(ours / theirs) for ours, theirs in pairs]
+    @property
+    def _baseline(self) -> Cost:
+        return self.table.cost(Plan())
 
 
 @cache

@@ -13,12 +13,13 @@ from statistics import median
 
 import optuna
 import torch
-from optuna.distributions import CategoricalDistribution
 from paredown.benchmarks.common import keep, surroundings
 from paredown.benchmarks.costing import CLASSES, full_options
+from paredown.objectives.budget import Budget
 from paredown.objectives.cost import count
 from paredown.objectives.device import threads
-from paredown.search import record
+from paredown.objectives.task import Recipes
+from paredown.search.question import Prices, question_of
 from paredown.search.record import DROP
 from paredown.search.samplers import BudgetSampler, Question
 from paredown.spaces.apply import foretell
@@ -28,23 +29,13 @@ from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
 from paredown.spaces.tracing import example_images
 
-BUDGETS = (0.5, 1.0, 2.0)
+BUDGETS = tuple(Budget(points) for points in (0.5, 1.0, 2.0))
 
 
-def question_of(space: Space) -> Question:
+def asked_of(space: Space) -> Question:
     """The question of a search in that space."""
-
-    def objectives(params: object) -> tuple[float, float]:
-        return count(foretell(space.blueprint, space.plan(params))).objectives  # type: ignore[arg-type]
-
-    return Question(
-        space={one.name: CategoricalDistribution(one.options) for one in space.dimensions},
-        objectives=objectives,
-        observe=record.observe,
-        budgets=BUDGETS,
-        reference=count(foretell(space.blueprint, Plan())).objectives,
-        identify=space.plan,
-    )
+    prices = Prices(Recipes())
+    return question_of(space, lambda plan: count(foretell(space.blueprint, plan)), BUDGETS, prices)
 
 
 def told(space: Space, question: Question, sampler: BudgetSampler, trials: int) -> optuna.Study:
@@ -79,7 +70,7 @@ def main() -> None:
             network = build_model(asked.model, CLASSES, 3)
         blueprint = trace_with_groups(network, example_images(3, 32, "meta"))
         space = Space.of(blueprint, full_options()).look_ahead()
-        question = question_of(space)
+        question = asked_of(space)
         study = told(space, question, BudgetSampler(question, 0), asked.trials)
         took = list[float]()
         for _ in range(asked.asks + 1):

@@ -106,10 +106,15 @@ class Builder:
 
     def _untrained(self, plan: Plan) -> tuple[nn.Module, list[Part]]:
         """A plan carried out on the baseline, without training, and the parts that it changed."""
-        network, around = copy.deepcopy(self.baseline), self._around(self._examples)
+        around = self._around(self._examples)
+        network = self._carried_out(plan, around)
+        return network, find_parts(self.space.blueprint, self.baseline, network, around.kept)
+
+    def _carried_out(self, plan: Plan, around: Surroundings) -> nn.Module:
+        network = copy.deepcopy(self.baseline)
         for phase in (Phase.STRUCTURE, Phase.PRUNE):
             network = self._applied(network, plan, phase, around)
-        return network, find_parts(self.space.blueprint, self.baseline, network, around.kept)
+        return network
 
     def _trained(self, plan: Plan) -> nn.Module:
         part = plan.through(Phase.STRUCTURE)
@@ -205,11 +210,8 @@ class Builder:
 
     def _empty(self, part: Plan) -> nn.Module:
         """The network of a plan's prefix with weights still to come."""
-        network = copy.deepcopy(self.baseline)
         with seeded(self.seed):  # new blocks draw weights
-            for phase in (Phase.STRUCTURE, Phase.PRUNE):
-                network = self._applied(network, part, phase, self._around())
-        return network
+            return self._carried_out(part, self._around())
 
     def _applied(
         self, network: nn.Module, plan: Plan, phase: Phase, around: Surroundings

@@ -1,27 +1,27 @@
-"""How long the stages of an evaluation take."""
+"""How long things take: seconds by name, none of them counted twice."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .progress import SILENT, Progress
 
 
-class Clock:
-    """Adds up the seconds of each stage; a stage within a stage is taken off the outer one.
+class Spent:
+    """Adds up seconds under names; what is inside of something else is taken off it.
 
     Args:
-        progress: is told when a stage begins.
+        now: what time it is, in seconds.
     """
 
-    def __init__(self, progress: Progress = SILENT) -> None:
-        self.progress = progress
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self.now = now
         self._seconds = dict[str, float]()
-        self._within = [0.0]  # per stage under way: what the stages within it took so far
+        self._inside = [0.0]  # per name under way: what the names inside it took so far
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Stage -> seconds since the clock was reset."""
+        """Name -> seconds, in the order in which they came first."""
         return dict(self._seconds)
 
     def reset(self) -> None:
@@ -29,14 +29,40 @@ class Clock:
         self._seconds = {}
 
     @contextmanager
-    def stage(self, name: str, epochs: int = 0) -> Iterator[None]:
-        """Count the time inside under a stage."""
-        self.progress.stage(name, epochs)
-        start = time.perf_counter()
-        self._within.append(0.0)
+    def on(self, name: str) -> Iterator[None]:
+        """Count the time inside under a name."""
+        began = self.now()
+        self._inside.append(0.0)
         try:
             yield
         finally:
-            took = time.perf_counter() - start
-            self._seconds[name] = self._seconds.get(name, 0.0) + took - self._within.pop()
-            self._within[-1] += took
+            took = self.now() - began
+            self._add(name, took - self._inside.pop())
+            self._inside[-1] += took
+
+    def move(self, name: str, seconds: float) -> None:
+        """Count seconds that have passed under another name than the one that is under way."""
+        self._add(name, seconds)
+        self._inside[-1] += seconds
+
+    def _add(self, name: str, seconds: float) -> None:
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+
+class Clock(Spent):
+    """How long the stages of an evaluation take.
+
+    Args:
+        progress: is told when a stage begins.
+    """
+
+    def __init__(self, progress: Progress = SILENT) -> None:
+        super().__init__()
+        self.progress = progress
+
+    @contextmanager
+    def stage(self, name: str, epochs: int = 0) -> Iterator[None]:
+        """Count the time inside under a stage."""
+        self.progress.stage(name, epochs)
+        with self.on(name):
+            yield

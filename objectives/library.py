@@ -38,8 +38,7 @@ class Library:
     def assemble(self, network: nn.Module, parts: Sequence[Part]) -> None:
         """Put fitted parts into a network, in place, and let each get used to those before it."""
         for part, _, wanted in self._fitted(network, parts):
-            given, _ = seen_at(network, part, self.images)
-            fit(part.of(network), given, wanted, IN_PLACE)
+            _fit_in_place(network, part, wanted, self.images)
         network.eval()
 
     def errors(self, network: nn.Module, parts: Sequence[Part]) -> list[float]:
@@ -96,12 +95,19 @@ def settle(
     """Fit parts in place, in running order, to a teacher that is no other plan's."""
     images = some_of(calibration)
     for part in parts:
-        given, _ = seen_at(network, part, images)
         _, wanted = wanted_of(teacher, part, images)
-        module = part.of(network)
-        if makes(module, given, wanted):
-            fit(module, given, wanted, IN_PLACE)
+        _fit_in_place(network, part, wanted, images)
     network.eval()
+
+
+def _fit_in_place(
+    network: nn.Module, part: Part, wanted: torch.Tensor, images: torch.Tensor
+) -> None:
+    """Let a part make what is wanted of what the parts in front of it give; if it can."""
+    given, _ = seen_at(network, part, images)
+    module = part.of(network)
+    if makes(module, given, wanted):
+        fit(module, given, wanted, IN_PLACE)
 
 
 def _is_of(module: nn.Module, kept: Mapping[str, torch.Tensor]) -> bool:

@@ -97,7 +97,7 @@ def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Fin
     """
     profile = Profile()
     try:
-        with profile.part(OTHER), threads(config.threads):
+        with profile.on(OTHER), threads(config.threads):
             study, interrupted = _search(config, url, cache, watcher, profile)
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         reason = storage_reason(error)
@@ -112,7 +112,7 @@ def _search(
     task, space = prepare(config)
     what = identity(task, space)
     evaluator = Evaluator(task, space, cache, watcher)
-    with profile.part(STORAGE):
+    with profile.on(STORAGE):
         storage = profile.timed(get_storage(open_storage(url)), STORAGE)
     study = continue_or_create(storage, url, config.name, what)
     watcher.prepared(config, url, evaluator)
@@ -150,7 +150,7 @@ class _Run:
         self.stopping = Stopping(self.budgets, evaluator.task.recipes)
         evaluator.judge = self.stopping
         self.question = question_of(
-            evaluator, self.baseline, self.budgets, self.prices, len(self.records)
+            self.space, evaluator.foretold_cost, self.budgets, self.prices, len(self.records)
         )
         sampler = make_sampler(config.sampler, config.seed, self.question)
         study.sampler = profile.timed(sampler, SAMPLING)
@@ -192,9 +192,9 @@ class _Run:
     def _baseline(self) -> Baseline:
         """The baseline, trained if it must be, and the study told what it is about."""
         cost = self.evaluator.foretold_cost(Plan())
-        with self.profile.part(TRAINING):
+        with self.profile.on(TRAINING):
             _ = self.evaluator.baseline  # which trains it
-        with self.profile.part(SCORING):
+        with self.profile.on(SCORING):
             accuracy = self.evaluator.baseline_score.accuracy
         baseline = Baseline(accuracy, cost, self.evaluator.baseline_digest)
         write_baseline(self.study, self.url, baseline)
@@ -208,7 +208,7 @@ class _Run:
         """The plans to begin with, unless the search is past its beginning."""
         if count_trained(self.records) >= min(DESIGNS, self.config.trials):
             return []
-        with self.profile.part(ASSEMBLING):
+        with self.profile.on(ASSEMBLING):
             evaluator = self.evaluator
             return first_designs(self.space, evaluator.foretold_cost, evaluator.missed)
 
@@ -274,7 +274,8 @@ class _Run:
             raise
         state = record.state_of(gave)
         failed = state == TrialState.FAIL
-        self.study.tell(trial, None if failed else self._values(trial), state=state)
+        values = None if failed else [trial.user_attrs[name] for name in record.OBJECTIVES]
+        self.study.tell(trial, values, state=state)
         self._read()
         ended = next(one for one in reversed(self.records) if one.number == trial.number)
         self.watcher.trial_ended(ended, self.records)
@@ -315,7 +316,3 @@ class _Run:
             return record.hopeless(stopped, self.stopping.at_least(plan, stopped.rung))
         earlier = trained_before(self.records, plan)
         return record.shared(outcome, earlier) if earlier else record.evaluated(outcome)
-
-    def _values(self, trial: optuna.Trial) -> list[float]:
-        attrs = trial.user_attrs
-        return [attrs[name] for name in record.OBJECTIVES]

@@ -1,11 +1,10 @@
 """Where the time of a search goes: seconds per part, none of them counted twice."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from ..objectives.clock import Spent
 from ..objectives.outcome import Outcome
 from ..objectives.rungs import Hopeless
 from ..spaces.plan import Plan
@@ -34,34 +33,13 @@ _PART_OF = {
 T = TypeVar("T")
 
 
-class Profile:
-    """Adds up the seconds of each part; a part within a part is taken off the outer one.
-
-    Args:
-        clock: what time it is, in seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock = clock
-        self._spent = dict[str, float]()
-        self._counted = [0.0]  # per part under way: what the parts within it have taken so far
+class Profile(Spent):
+    """Adds up the seconds of each part of a search."""
 
     @property
-    def seconds(self) -> Mapping[str, float]:
+    def seconds(self) -> dict[str, float]:
         """Part -> seconds, the longest first."""
-        return dict(sorted(self._spent.items(), key=lambda one: -one[1]))
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Count the time inside under a part, but for what other parts in there count."""
-        began = self._clock()
-        self._counted.append(0.0)
-        try:
-            yield
-        finally:
-            took = self._clock() - began
-            self._add(name, took - self._counted.pop())
-            self._counted[-1] += took
+        return dict(sorted(super().seconds.items(), key=lambda one: -one[1]))
 
     def timed(self, thing: T, name: str) -> T:
         """The same thing, with the time inside its methods counted under a part."""
@@ -78,8 +56,8 @@ class Profile:
             rest: the part of what belongs to no stage.
         """
         # The stages of what is interrupted or fails are told to nobody.
-        with self.part(UNFINISHED):
-            began, spent = self._clock(), dict[str, float]()
+        with self.on(UNFINISHED):
+            began, spent = self.now(), dict[str, float]()
             try:
                 outcome = evaluate(plan)
                 spent = dict(outcome.seconds)
@@ -88,23 +66,15 @@ class Profile:
                 raise
             finally:
                 if spent:
-                    self._share(spent, self._clock() - began, plan, rest)
+                    self._share(spent, self.now() - began, plan, rest)
         return outcome
 
     def _share(self, spent: Mapping[str, float], took: float, plan: Plan, rest: str) -> None:
         """Count the stages of an evaluation under their parts."""
         for stage, seconds in spent.items():
             trains = stage == "quantize" and plan.trains_at_last
-            self._move(TRAINING if trains else _PART_OF.get(stage, stage), seconds)
-        self._move(rest, took - sum(spent.values()))
-
-    def _move(self, name: str, seconds: float) -> None:
-        """Count seconds that have passed in the part under way under another one."""
-        self._add(name, seconds)
-        self._counted[-1] += seconds
-
-    def _add(self, name: str, seconds: float) -> None:
-        self._spent[name] = self._spent.get(name, 0.0) + seconds
+            self.move(TRAINING if trains else _PART_OF.get(stage, stage), seconds)
+        self.move(rest, took - sum(spent.values()))
 
 
 class _Timed:
@@ -120,7 +90,7 @@ class _Timed:
 
         @wraps(found)
         def timed(*args: Any, **kwargs: Any) -> Any:
-            with self._profile.part(self._name):
+            with self._profile.on(self._name):
                 return found(*args, **kwargs)
 
         return timed

@@ -1,20 +1,20 @@
 """What a search asks its sampler, in the sampler's terms: parameters in place of plans."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from ..objectives.budget import Budget
-from ..objectives.evaluator import Evaluator
+from ..objectives.cost import Cost
 from ..objectives.task import Recipes
 from ..spaces.kind import Phase
 from ..spaces.plan import Plan
+from ..spaces.space import Space
 from . import record
 from .record import How, Record
 from .samplers import Observation, Question
 from .samplers.registry import Params
-from .storage import Baseline
 
 _FAILED_BY = 4.0
 """A plan that failed counts as one that breaks the largest budget so many times over, or more."""
@@ -54,14 +54,21 @@ class Prices:
 
 
 def question_of(
-    evaluator: Evaluator,
-    baseline: Baseline,
+    space: Space,
+    cost: Callable[[Plan], Cost],
     budgets: Sequence[Budget],
     prices: Prices,
-    trials: int,
+    trials: int = 0,
 ) -> Question:
-    """The question of a search that has had so many trials."""
-    space = evaluator.space
+    """The question of a search that has had so many trials.
+
+    Args:
+        space: whose plans are proposed.
+        cost: what a plan costs; that of the empty plan is the baseline's.
+        budgets: the smallest first.
+        prices: what plans take to evaluate.
+        trials: how many the study has had.
+    """
     # What failed has no drop, but is of no use within any budget; nor is what is much like it.
     failure = Observation(_FAILED_BY * max(budgets[-1].max_drop, 1.0), is_bound=True)
 
@@ -69,14 +76,14 @@ def question_of(
         return failure if record.is_failed(trial) else record.observe(trial)
 
     def objectives(params: Params) -> tuple[float, float]:
-        return evaluator.foretold_cost(space.plan(params)).objectives
+        return cost(space.plan(params)).objectives
 
     return Question(
         space={one.name: CategoricalDistribution(one.options) for one in space.dimensions},
         objectives=objectives,
         observe=observe,
         budgets=[budget.max_drop for budget in budgets],
-        reference=baseline.cost.objectives,
+        reference=cost(Plan()).objectives,
         identify=space.plan,
         price=lambda params: prices(space.plan(params)),
         retry=record.is_retried,

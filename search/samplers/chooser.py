@@ -35,11 +35,14 @@ class _State:
     features: Array
     figures: Array
 
-    def view(self, features: Array, figures: Array) -> tuple[Array, NDArray[np.intp]]:
-        """What points promise, and their order."""
+    def order(
+        self, features: Array, figures: Array, log_prices: Array | float = 0.0
+    ) -> tuple[NDArray[np.intp], Array]:
+        """The order of points, the best first, and what they promise for their price."""
         log_within, deviation = self.drops.predict(Inputs(features, figures))
         promise = self.fronts.promise(figures, log_within)
-        return promise, ranking(promise, log_within, deviation)
+        promise = np.where(gains_something(promise), promise - log_prices, promise)
+        return ranking(promise, log_within, deviation), promise
 
 
 class Chooser:
@@ -72,9 +75,7 @@ class Chooser:
         rows = self._shortlist(state, rng)
         if not len(rows):
             return None
-        features, figures = self._coding.features(rows), self._costs.exact(rows)
-        promise, _ = state.view(features, figures)
-        return np.asarray(rows[self._best(state, rows, features, figures, promise)])
+        return np.asarray(rows[self._best(state, rows)])
 
     def _state(self, history: History) -> _State:
         rows = history.seen_rows
@@ -95,23 +96,19 @@ class Chooser:
             drops = drops.believe(inputs)
         return _State(history, drops, fronts, features, figures)
 
-    def _best(
-        self, state: _State, rows: Array, features: Array, figures: Array, promise: Array
-    ) -> int:
+    def _best(self, state: _State, rows: Array) -> int:
         """Which of the costed rows to take, prices and looks considered."""
-        log_within, deviation = state.drops.predict(Inputs(features, figures))
-        has = gains_something(promise)
+        features, figures = self._coding.features(rows), self._costs.exact(rows)
         prices = np.log([self._costs.price(row) for row in rows])
-        promise = np.where(has, promise - prices, promise)
-        order = ranking(promise, log_within, deviation)
-        if self._question.look is None or not has.any():
+        order, promise = state.order(features, figures, prices)
+        first = order[: max(self._looks, 1)]
+        first = first[gains_something(promise[first])]
+        if self._question.look is None or not len(first):
             return int(order[0])
-        order = order[: self._looks] if self._looks else order[:1]
-        order = order[has[order]]
-        looked = self._looked(state, rows[order], features[order], figures[order])
+        looked = self._looked(state, rows[first], features[first], figures[first])
         if looked is None:
             return int(order[0])
-        return int(order[np.argmax(looked - prices[order])])
+        return int(first[np.argmax(looked - prices[first])])
 
     def _looked(self, state: _State, rows: Array, features: Array, figures: Array) -> Array | None:
         """What rows promise once they are looked at; None if past looks tell too little."""
@@ -144,7 +141,7 @@ class Chooser:
         picked, keys = list[int](), set(state.history.tried)
         within = np.arange(len(pool))
         for until in (self._costed // 2, self._costed):
-            _, order = state.view(features[within], guess(features[within]))
+            order, _ = state.order(features[within], guess(features[within]))
             within = within[order]
             for place in self._new(pool, within, keys):
                 if len(picked) == until:
@@ -182,7 +179,7 @@ class Chooser:
             if not len(latest):
                 break
             features = coding.features(latest)
-            _, order = state.view(features, guess(features))
+            order, _ = state.order(features, guess(features))
             best = latest[order[:_ELITE]]
             more = around(coding, best, size, rng, size // 4)
             latest = without(np.concatenate([best, more]), tried)

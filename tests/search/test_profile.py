@@ -54,13 +54,13 @@ def go(folder: Path, **options: object) -> Finished:
 
 
 def test_a_part_within_a_part_is_taken_off_the_outer_one(clock: Clock, profile: Profile) -> None:
-    with profile.part("other"):
+    with profile.on("other"):
         clock.passes(1)
-        with profile.part("storage"):
+        with profile.on("storage"):
             clock.passes(2)
-            with profile.part("sampling"):
+            with profile.on("sampling"):
                 clock.passes(4)
-                with profile.part("storage"):
+                with profile.on("storage"):
                     clock.passes(8)
             clock.passes(16)
         clock.passes(32)
@@ -70,11 +70,11 @@ def test_a_part_within_a_part_is_taken_off_the_outer_one(clock: Clock, profile: 
 
 def test_a_part_that_breaks_off_is_counted(clock: Clock, profile: Profile) -> None:
     def break_off() -> None:
-        with profile.part("inner"):
+        with profile.on("inner"):
             clock.passes(2)
             raise KeyboardInterrupt
 
-    with profile.part("other"):
+    with profile.on("other"):
         with pytest.raises(KeyboardInterrupt):
             break_off()
         clock.passes(1)
@@ -105,7 +105,7 @@ def test_stages_of_an_evaluation_are_counted_under_their_parts(
         clock.passes(40)
         return Outcome(plan, Cost(1, 1, 1, 1, 1, 1), 90.0, 1.0, stages | {"novel": 3.0})
 
-    with profile.part("other"):
+    with profile.on("other"):
         profile.evaluation(evaluate, Plan())
     spent = dict(profile.seconds)
     assert spent.pop("unfinished") == 0
