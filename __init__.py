@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .spaces.plan import Plan
     from .spaces.space import Space
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = ["Budget", "Cost", "Outcome", "ParedownError", "Plan", "Space", "__version__"]
 

@@ -10,6 +10,7 @@ from ..spaces.space import Space
 from .budget import drop_between
 from .builder import Builder
 from .cache import Cache, tensors_digest
+from .certainty import PairedDrop
 from .clock import Clock
 from .cost import Cost, check_prediction, count, measure
 from .data import ImageSet
@@ -125,9 +126,16 @@ class Evaluator:
         network = self._builder.network(plan)
         measured = measure(network, self._builder.images(self._builder.device))
         check_prediction(self.foretold_cost(plan), measured, f"plan {plan.key}")
-        accuracy = self._score(network, images).accuracy
-        drop = drop_between(baseline.accuracy, accuracy)
-        return Outcome(plan, measured, accuracy, drop, self.clock.seconds, tuple(self._rungs))
+        found = self._score(network, images)
+        return Outcome(
+            plan,
+            measured,
+            found.accuracy,
+            drop_between(baseline.accuracy, found.accuracy),
+            self.clock.seconds,
+            tuple(self._rungs),
+            PairedDrop.between(baseline, found),
+        )
 
     def _look(self, network: nn.Module, stage: str, epoch: int, epochs: int) -> None:
         """Let the judge see how a plan does by now.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ..spaces.plan import Plan
+from .certainty import PairedDrop
 from .cost import Cost
 from .rungs import Rung
 
@@ -20,6 +21,7 @@ class Outcome:
         drop: the baseline's accuracy on the same images minus this, in percentage points.
         seconds: stage -> how long it took; what came from the cache is left out.
         rungs: how well it did on the way, where that was looked at.
+        paired: image by image beside the baseline.
     """
 
     plan: Plan
@@ -28,3 +30,4 @@ class Outcome:
     drop: float
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     rungs: tuple[Rung, ...] = ()
+    paired: PairedDrop | None = None

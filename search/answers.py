@@ -9,8 +9,9 @@ from typing import Any
 import optuna
 
 from ..objectives.budget import Budget
+from .proof import Tested, read_tested
 from .record import How, Record, read_records
-from .storage import BUDGETS, TESTED, Baseline, read_baseline
+from .storage import BUDGETS, Baseline, read_baseline
 from .winners import Verdict, times_smaller, verdicts
 
 
@@ -23,7 +24,7 @@ class Answer:
         baseline: the untouched network.
         records: all trials.
         verdicts: what each budget buys, the smallest first.
-        tested: plan key -> accuracy and drop on the test split, for winners.
+        tested: plan key -> what the test split said, for winners; one entry for each look at it.
         storage: where the study is, if not in the default place.
         seconds: part -> how long it took in the run that asks; empty if none does.
     """
@@ -32,7 +33,7 @@ class Answer:
     baseline: Baseline
     records: Sequence[Record]
     verdicts: Sequence[Verdict]
-    tested: Mapping[str, Mapping[str, float]]
+    tested: Mapping[str, Tested]
     storage: str | None = None
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -58,6 +59,7 @@ class Answer:
             "baseline": _baseline(self.baseline),
             "trials": {str(how): self.count(how) for how in How if self.count(how)},
             "budgets": [self._verdict(verdict) for verdict in self.verdicts],
+            "test_looks": len(self.tested),
         }
         rounded = {part: round(took, 3) for part, took in self.seconds.items()}
         seconds = {part: took for part, took in rounded.items() if took}
@@ -73,12 +75,28 @@ class Answer:
         if verdict.winner is None:
             closest = self._figures(verdict.closest) if verdict.closest else None
             return said | empty | {"closest": closest}
-        return said | empty | self._figures(verdict.winner)
+        return said | empty | self._figures(verdict.winner) | self._proof(verdict)
+
+    def tested_winner(self, verdict: Verdict) -> Tested | None:
+        """What the test split said of a verdict's winner, if it has one and was asked."""
+        winner = verdict.winner.plan if verdict.winner else None
+        return self.tested.get(winner.key) if winner else None
+
+    def _proof(self, verdict: Verdict) -> dict[str, Any]:
+        """How sure it is that the winner keeps within its budget."""
+        tested = self.tested_winner(verdict)
+        if tested is None:
+            return {}
+        return {
+            "test": tested.to_dict(),
+            "word": tested.word(verdict.budget),
+            "test_images_needed": tested.images_needed(verdict.budget),
+        }
 
     def _figures(self, record: Record) -> dict[str, Any]:
         if record.plan is None or record.cost is None:
             raise ValueError(f"trial {record.number} has no plan")
-        tested = self.tested.get(record.plan.key, {})
+        tested = self.tested.get(record.plan.key)
         return {
             "trial": record.number,
             "plan": record.plan.to_dict(),
@@ -87,8 +105,8 @@ class Answer:
             "accuracy": record.accuracy,
             "drop": record.drop,
             "times_smaller": times_smaller(self.baseline.cost, record.cost),
-            "test_accuracy": tested.get("accuracy"),
-            "test_drop": tested.get("drop"),
+            "test_accuracy": tested.accuracy if tested else None,
+            "test_drop": tested.drop if tested else None,
         }
 
 
@@ -108,6 +126,9 @@ _FIGURES = (
     "times_smaller",
     "test_accuracy",
     "test_drop",
+    "test",
+    "word",
+    "test_images_needed",
 )
 
 
@@ -136,7 +157,7 @@ def answer(
         baseline=baseline,
         records=records,
         verdicts=verdicts(records, baseline, asked),
-        tested=study.user_attrs.get(TESTED, {}),
+        tested=read_tested(study),
         storage=storage,
         seconds=seconds,
     )

@@ -29,13 +29,13 @@ from .config import StudyConfig
 from .designs import DESIGNS, first_designs
 from .earlier import settled_before, trained_before
 from .profile import ASSEMBLING, OTHER, SAMPLING, SCORING, STORAGE, TRAINING, Profile
+from .proof import read_tested, write_tested
 from .question import Prices, question_of
 from .record import Attributes, How, Record, count_trained
 from .samplers import make_sampler
 from .stopping import Stopping
 from .storage import (
     BUDGETS,
-    TESTED,
     Baseline,
     continue_or_create,
     identity,
@@ -180,14 +180,12 @@ class _Run:
     def test_winners(self) -> None:
         """Score each winner on the test split, once and for all."""
         for found in verdicts(self.records, self.baseline, self.budgets):
-            tested = dict(self.study.user_attrs.get(TESTED, {}))
             winner = found.winner.plan if found.winner else None
-            if winner is None or winner.key in tested:
+            if winner is None or winner.key in read_tested(self.study):
                 continue
             # The baseline's score on this split belongs to no stage.
             outcome = self.profile.evaluation(self.evaluator.test, winner, SCORING)
-            tested[winner.key] = {"accuracy": outcome.accuracy, "drop": outcome.drop}
-            self.study.set_user_attr(TESTED, tested)
+            write_tested(self.study, winner, outcome)
 
     def _baseline(self) -> Baseline:
         """The baseline, trained if it must be, and the study told what it is about."""

@@ -30,7 +30,6 @@ IDENTITY = "paredown"
 BASELINE = "baseline"
 BUDGETS = "budgets"
 VERSIONS = "versions"
-TESTED = "tested"
 _DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
 OBJECTIVES = ["effective params", "effective FLOPs"]
 

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import first_names
+from ..objectives.budget import Budget
+from ..objectives.certainty import PairedDrop, Word
 from ..objectives.cost import Cost
 from ..spaces.blueprint import LeftAlone
 from ..spaces.space import Space
@@ -17,6 +19,7 @@ from .record import How, Record
 from .winners import Verdict, times_smaller
 
 _UNITS = ("", "k", "M", "G", "T")
+_STYLES = {Word.WITHIN: "bold green", Word.LIKELY: "yellow", Word.OVER: "red"}
 _WORTH_A_LINE = 0.05
 """Seconds."""
 
@@ -56,13 +59,13 @@ def _verdict_cells(answer: Answer, verdict: Verdict) -> Iterable[str | Text]:
     name = f"{verdict.budget.text}"
     if record is None or record.cost is None or record.plan is None:
         return (name, *[Text("-", style="dim")] * 6, Text("nothing fits", style="red"))
-    test_drop = answer.tested.get(record.plan.key, {}).get("drop")
+    tested = answer.tested_winner(verdict)
     return (
         Text(name, style="bold"),
         *_costs(record.cost),
         f"{record.accuracy:.2f} %",
         points(record.drop),
-        points(test_drop),
+        points(tested.drop if tested else None),
         Text(f"{times_smaller(answer.baseline.cost, record.cost):.1f}x", style="bold green"),
     )
 
@@ -134,6 +137,35 @@ def plans_of(answer: Answer) -> Table:
     return table
 
 
+def proof_table(answer: Answer) -> Table:
+    """How sure it is that each winner keeps within its budget."""
+    table = plain_table(
+        "budget", ">test drop", ">95 % interval", ">at most", "", title="On the test split"
+    )
+    for verdict in answer.verdicts:
+        tested = answer.tested_winner(verdict)
+        if tested is None or tested.paired is None:
+            continue
+        low, high = tested.paired.interval
+        table.add_row(
+            verdict.budget.text,
+            points(tested.drop),
+            f"{points(low)} to {points(high)}",
+            points(tested.paired.at_most),
+            _certainty(verdict.budget, tested.paired),
+        )
+    return table
+
+
+def _certainty(budget: Budget, found: PairedDrop) -> Text:
+    """What is known of a drop, and what it would take to be sure."""
+    word, needed = found.word(budget), found.images_needed(budget)
+    said = Text(word, style=_STYLES[word])
+    if word is Word.LIKELY and needed is not None:
+        said.append(f"; within with {needed:,} images, not {found.images:,}", style="dim")
+    return said
+
+
 def time_table(seconds: Mapping[str, float]) -> Table:
     """Where the time of a run went, the longest first; what took next to none is left out."""
     table = plain_table("part", ">seconds", ">share", title="Where the time went")
@@ -159,6 +191,8 @@ def print_answer(console: Console, answer: Answer) -> None:
     console.print(winners_table(answer))
     if len(answer.misses) < len(answer.verdicts):
         console.print(plans_of(answer))
+    if (proof := proof_table(answer)).row_count:
+        console.print(proof)
     if answer.seconds:
         console.print(time_table(answer.seconds))
         console.print(_trials_line(answer), highlight=False)

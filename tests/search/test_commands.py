@@ -76,6 +76,32 @@ def test_search_json_is_one_object_with_all_figures(searched: dict[str, Any]) ->
             assert one["params_effective"] < searched["baseline"]["params_effective"]
 
 
+def test_winners_are_proven_on_the_test_split(searched: dict[str, Any], run: Run) -> None:
+    won = [one for one in searched["budgets"] if one["feasible"]]
+    assert won
+    assert searched["test_looks"] == len({json.dumps(one["plan"]) for one in won})
+    shown = run("best", "tiny").out
+    for one in won:
+        said = one["test"]
+        assert said["drop"] == pytest.approx(100 * (said["lost"] - said["gained"]) / said["images"])
+        assert said["drop"] == pytest.approx(one["test_drop"])
+        assert said["low"] <= said["drop"] <= said["at_most"] <= said["high"]
+        assert one["word"] == (
+            "within"
+            if said["at_most"] <= one["max_drop"]
+            else "likely"
+            if said["drop"] <= one["max_drop"]
+            else "over"
+        )
+        assert f"{said['low']:+.2f} to {said['high']:+.2f}" in shown
+        if one["word"] == "likely" and said["drop"] < one["max_drop"]:
+            assert one["test_images_needed"] > said["images"]
+    # A budget that nobody searched for may have a winner that the test split has not seen.
+    (other,) = json.loads(run("best", "tiny", "--max-drop", "100", "--json").out)["budgets"]
+    assert other["feasible"]
+    assert (other["word"] is None) == (other["test_drop"] is None)
+
+
 def test_best_says_the_same_and_answers_other_budgets(searched: dict[str, Any], run: Run) -> None:
     del searched["seconds"]  # which are those of a run
     assert json.loads(run("best", "tiny", "--json").out) == searched

@@ -1,0 +1,152 @@
+"""How sure a drop is: the baseline and a plan compared on the same images, pair by pair.
+
+Of pairs of answers only those tell something where one is right and the other wrong. The interval
+is Tango's for the difference of two paired proportions (Tango, "Equivalence test and
+confidence interval for the difference in proportions for the paired-sample design", Statistics in
+Medicine 17, 1998), which Fagerland, Lydersen and Laake recommend ("Recommended tests and confidence
+intervals for paired binomial proportions", 2014, https://doi.org/10.1002/sim.6148). Neither scipy
+nor statsmodels has it; the one that statsmodels is about to have (Newcombe's) promises too much or
+too little where few answers differ: see `benchmarks/coverage.py`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import torch
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from .budget import Budget
+from .scoring import Score
+
+CONFIDENCE = 0.95
+
+_MOST_IMAGES = 10**9
+
+
+class Word(StrEnum):
+    """What is known about a drop and a budget."""
+
+    WITHIN = "within"  # the upper bound is within the budget
+    LIKELY = "likely"  # the drop is, its upper bound is not
+    OVER = "over"
+
+
+@dataclass(frozen=True)
+class PairedDrop:
+    """The drop of a plan on images that the baseline has answered too.
+
+    Attributes:
+        images: how many.
+        lost: those that the baseline alone got right.
+        gained: those that the plan alone got right.
+    """
+
+    images: int
+    lost: int
+    gained: int
+
+    @classmethod
+    def between(cls, baseline: Score, plan: Score) -> "PairedDrop":
+        """From the answers of both to the same images, in the same order."""
+        if baseline.correct.shape != plan.correct.shape:
+            raise ValueError("the answers are to different images")
+        lost = torch.count_nonzero(baseline.correct & ~plan.correct)
+        gained = torch.count_nonzero(~baseline.correct & plan.correct)
+        return cls(len(plan.correct), int(lost), int(gained))
+
+    @property
+    def drop(self) -> float:
+        """In percentage points, as it was seen."""
+        return 100 * (self.lost - self.gained) / self.images
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Between what the true drop lies with 95 % confidence, in percentage points."""
+        z = float(norm.ppf(0.5 + CONFIDENCE / 2))
+        return 100 * _lower(*self._counts, z), 100 * _upper(*self._counts, z)
+
+    @cached_property
+    def at_most(self) -> float:
+        """What the true drop is not above with 95 % confidence, in percentage points."""
+        return 100 * _upper(*self._counts, float(norm.ppf(CONFIDENCE)))
+
+    def word(self, budget: Budget) -> Word:
+        """What is known about the drop and a budget."""
+        if budget.allows(self.at_most):
+            return Word.WITHIN
+        return Word.LIKELY if budget.allows(self.drop) else Word.OVER
+
+    def images_needed(self, budget: Budget) -> int | None:
+        """How many images would make it `within`, should they be answered as these were.
+
+        None if no number would: the drop is not below the budget.
+        """
+        allowed = budget.max_drop / 100
+        if self.drop / 100 >= allowed:
+            return None
+        z = float(norm.ppf(CONFIDENCE))
+        lost, gained = self.lost / self.images, self.gained / self.images
+
+        def is_enough(images: int) -> bool:
+            return _upper(lost * images, gained * images, images, z) <= allowed
+
+        return _least(is_enough, _MOST_IMAGES)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` reads it back."""
+        low, high = self.interval
+        counts = {"images": self.images, "lost": self.lost, "gained": self.gained}
+        return counts | {"drop": self.drop, "low": low, "high": high, "at_most": self.at_most}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "PairedDrop":
+        """Reads what `to_dict` wrote."""
+        return cls(int(data["images"]), int(data["lost"]), int(data["gained"]))
+
+    @property
+    def _counts(self) -> tuple[int, int, int]:
+        return self.lost, self.gained, self.images
+
+
+def _upper(lost: float, gained: float, images: float, z: float) -> float:
+    """The greatest difference that a score test of a level with this normal quantile allows."""
+    seen = (lost - gained) / images
+    if seen >= 1:
+        return 1.0
+    return float(brentq(lambda true: _score(lost, gained, images, true) + z, seen, 1.0))
+
+
+def _lower(lost: float, gained: float, images: float, z: float) -> float:
+    return -_upper(gained, lost, images, z)
+
+
+def _score(lost: float, gained: float, images: float, true: float) -> float:
+    """Tango's statistic: how many deviations what was seen lies above a true difference."""
+    away = lost - gained - images * true
+    if away == 0:
+        return 0.0
+    # The likeliest share of images that only the plan gets right, given that difference.
+    half = lost + gained - (2 * images - lost + gained) * true
+    root = math.sqrt(max(half**2 + 8 * images * gained * true * (1 - true), 0.0))
+    likeliest = (root + half) / (4 * images)
+    variance = images * (2 * likeliest + true * (1 - true))
+    return away / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, away)
+
+
+def _least(is_enough: Callable[[int], bool], most: int) -> int | None:
+    """The least number that is enough, when all above it are too."""
+    high = 1
+    while not is_enough(high):
+        if high >= most:
+            return None
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high

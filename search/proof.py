@@ -1,0 +1,60 @@
+"""What the test split says of winners. It is looked at once for each, and kept in the study."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from ..objectives.budget import Budget
+from ..objectives.certainty import PairedDrop, Word
+from ..objectives.outcome import Outcome
+from ..spaces.plan import Plan
+
+_KEY = "tested"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A winner on the test split.
+
+    Attributes:
+        accuracy: percent.
+        drop: in percentage points.
+        paired: image by image beside the baseline; None in studies from before 0.4.
+    """
+
+    accuracy: float
+    drop: float
+    paired: PairedDrop | None
+
+    def word(self, budget: Budget) -> Word | None:
+        """What is known about the drop and a budget."""
+        return self.paired.word(budget) if self.paired else None
+
+    def images_needed(self, budget: Budget) -> int | None:
+        """How many test images would make it `within`; None if no number would."""
+        return self.paired.images_needed(budget) if self.paired else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` reads it back."""
+        paired = self.paired.to_dict() if self.paired else {}
+        return {"accuracy": self.accuracy, "drop": self.drop} | paired
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Tested":
+        """Reads what `to_dict` wrote."""
+        paired = PairedDrop.from_dict(data) if "images" in data else None
+        return cls(float(data["accuracy"]), float(data["drop"]), paired)
+
+
+def read_tested(study: optuna.Study) -> dict[str, Tested]:
+    """Plan key -> what the test split said; one entry for each look at it."""
+    kept = study.user_attrs.get(_KEY, {})
+    return {key: Tested.from_dict(said) for key, said in kept.items()}
+
+
+def write_tested(study: optuna.Study, plan: Plan, outcome: Outcome) -> None:
+    """Keep what the test split said, so that it need not be looked at again."""
+    said = Tested(outcome.accuracy, outcome.drop, outcome.paired).to_dict()
+    study.set_user_attr(_KEY, study.user_attrs.get(_KEY, {}) | {plan.key: said})

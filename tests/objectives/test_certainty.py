@@ -1,0 +1,118 @@
+"""How sure a drop is: intervals as published, as defined, and as they do on drawn answers."""
+
+import math
+
+import numpy
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from paredown.objectives.budget import Budget
+from paredown.objectives.certainty import PairedDrop, Word
+from paredown.objectives.scoring import Score
+from scipy.optimize import minimize_scalar
+from scipy.stats import norm
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> PairedDrop:
+    images = draw(st.integers(1, 20_000))
+    lost = draw(st.integers(0, images))
+    return PairedDrop(images, lost, draw(st.integers(0, images - lost)))
+
+
+@pytest.mark.parametrize(
+    ("found", "interval"),
+    [
+        # Fagerland, Lydersen and Laake (2014), table 6: airway hyper-responsiveness.
+        (PairedDrop(21, lost=1, gained=7), (-51.7, -2.6)),
+        # Nothing differs: z^2 / (n + z^2).
+        (PairedDrop(100, 0, 0), (-100 * 3.8415 / 103.8415, 100 * 3.8415 / 103.8415)),
+    ],
+)
+def test_intervals_are_the_published_ones(found: PairedDrop, interval: tuple[float, float]) -> None:
+    assert found.interval == pytest.approx(interval, abs=0.05)
+
+
+def score_by_search(found: PairedDrop, true: float) -> float:
+    """The same statistic from the likelihood itself, maximised numerically."""
+
+    def surprise(gained: float) -> float:
+        lost, same = gained + true, 1 - 2 * gained - true
+        shares = [(found.lost, lost), (found.gained, gained)]
+        shares.append((found.images - found.lost - found.gained, same))
+        return -sum(n * math.log(max(share, 1e-300)) for n, share in shares if n)
+
+    low, high = max(0.0, -true), (1 - true) / 2
+    gained = minimize_scalar(
+        surprise, bounds=(low, high), method="bounded", options={"xatol": 1e-12}
+    ).x
+    variance = (2 * gained + true - true**2) / found.images
+    return float((found.drop / 100 - true) / math.sqrt(variance))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [PairedDrop(360, 9, 4), PairedDrop(10_000, 300, 210), PairedDrop(50, 3, 9)],
+    ids=str,
+)
+def test_the_bounds_are_where_a_score_test_rejects(found: PairedDrop) -> None:
+    low, high = found.interval
+    assert score_by_search(found, low / 100) == pytest.approx(norm.ppf(0.975), abs=1e-3)
+    assert score_by_search(found, high / 100) == pytest.approx(norm.ppf(0.025), abs=1e-3)
+    assert score_by_search(found, found.at_most / 100) == pytest.approx(norm.ppf(0.05), abs=1e-3)
+
+
+@given(pairs())
+def test_bounds_are_in_order_and_turn_round_with_the_pair(found: PairedDrop) -> None:
+    low, high = found.interval
+    assert -100 <= low <= found.drop <= found.at_most <= high <= 100
+    turned = PairedDrop(found.images, found.gained, found.lost)
+    assert turned.interval == pytest.approx((-high, -low), abs=1e-6)
+    assert PairedDrop.from_dict(found.to_dict()) == found
+
+
+@given(pairs(), st.floats(0, 100))
+def test_words_say_what_the_bounds_say(found: PairedDrop, points: float) -> None:
+    word = found.word(Budget(points))
+    assert (word is Word.WITHIN) == (found.at_most <= points + 1e-9)
+    assert (word is Word.OVER) == (found.drop > points + 1e-9)
+
+
+@given(pairs(), st.floats(0, 20))
+def test_the_images_needed_are_just_enough(found: PairedDrop, points: float) -> None:
+    budget, needed = Budget(points), found.images_needed(Budget(points))
+    if needed is None:
+        assert found.drop > points - 0.01
+        return
+    # As many whole copies of these answers as make at least, and fewer, than that many images.
+    copies = needed / found.images
+    for times in {math.ceil(copies), math.floor(copies)} - {0}:
+        more = PairedDrop(found.images * times, found.lost * times, found.gained * times)
+        enough = more.images >= needed
+        assert (more.at_most <= points + 1e-6) or not enough
+        assert (more.at_most > points - 1e-6) or enough
+    assert needed > found.images or found.word(budget) is Word.WITHIN
+
+
+def test_pairs_are_counted_from_answers() -> None:
+    baseline = Score(torch.tensor([True, True, True, False, False, True]))
+    plan = Score(torch.tensor([True, False, False, True, False, True]))
+    found = PairedDrop.between(baseline, plan)
+    assert found == PairedDrop(6, lost=2, gained=1)
+    assert found.drop == pytest.approx(baseline.accuracy - plan.accuracy)
+    with pytest.raises(ValueError, match="different images"):
+        PairedDrop.between(baseline, Score(torch.tensor([True])))
+
+
+@pytest.mark.parametrize("images", [360, 2000])
+@pytest.mark.parametrize(("lost", "gained"), [(0.03, 0.02), (0.05, 0.0), (0.02, 0.02)])
+def test_intervals_cover_the_true_drop(images: int, lost: float, gained: float) -> None:
+    """In small; `benchmarks/coverage.py` has the whole grid."""
+    rng = numpy.random.default_rng(0)
+    drawn = rng.multinomial(images, [lost, gained, 1 - lost - gained], size=2000)
+    true, covered = 100 * (lost - gained), 0
+    for (a, b), many in zip(*numpy.unique(drawn[:, :2], axis=0, return_counts=True), strict=True):
+        low, high = PairedDrop(images, int(a), int(b)).interval
+        covered += int(many) * (low <= true <= high)
+    assert 0.93 <= covered / 2000 <= 0.97
