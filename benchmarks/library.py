@@ -51,7 +51,7 @@ PLANS = 20
 SEED = 0
 SHARE = 0.2
 """Of the recipe's epochs, for the short training from the library."""
-RATES = (2.5, 1.0, 0.25)
+RATES = (2.5, 1.0, 0.25, 0.1)
 """Peaks of the learning rate, as shares of the recipe's."""
 TRAININGS = ("library, a fifth", "library, all", "noise, all")
 
@@ -76,8 +76,10 @@ class Found:
 class Bench:
     """A study's baseline, the images that plans learn from, and those that they are scored on."""
 
-    def __init__(self, task: Task, space: Space, folder: Path) -> None:
-        self.task, self.space = task, space
+    def __init__(
+        self, task: Task, space: Space, folder: Path, rates: Sequence[float] = RATES
+    ) -> None:
+        self.task, self.space, self.rates = task, space, rates
         self.evaluator = Evaluator(task, space, Cache(folder))
         self.recipe, self.device = task.recipes.train, best_device()
 
@@ -111,8 +113,8 @@ class Bench:
         trained = dict[str, dict[float, float]]()
         for name, (network, recipe) in zip(TRAININGS, starts, strict=True):
             begun = time.perf_counter()
-            trained[name] = {rate: self._trained(network, recipe, rate) for rate in RATES}
-            seconds[name] = round((time.perf_counter() - begun) / len(RATES), 2)
+            trained[name] = {rate: self._trained(network, recipe, rate) for rate in self.rates}
+            seconds[name] = round((time.perf_counter() - begun) / len(self.rates), 2)
         return Found(plan.describe(), self.score(assembled), trained, seconds)
 
     def score(self, network: nn.Module) -> float:
@@ -168,7 +170,8 @@ def best_rates(found: Sequence[Found]) -> dict[str, float]:
     def middle(name: str, rate: float) -> float:
         return median(one.trained[name][rate] for one in found)
 
-    return {name: max(RATES, key=lambda rate: middle(name, rate)) for name in TRAININGS}
+    rates = found[0].trained[TRAININGS[0]]
+    return {name: max(rates, key=lambda rate: middle(name, rate)) for name in TRAININGS}
 
 
 def columns(found: Sequence[Found]) -> dict[str, list[float]]:
@@ -219,6 +222,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="to learn from, spread over the training set")
     parser.add_argument("--epochs", type=int, help="instead of the study's")
     parser.add_argument("--batch", type=int, help="instead of the study's")
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="of the recipe's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", help="of the file in results/")
     asked = parser.parse_args()
@@ -232,7 +236,9 @@ def main() -> None:
         if asked.batch is not None:
             recipes = replace(recipes, train=replace(recipes.train, batch_size=asked.batch))
         splits = with_images(task.splits, asked.images, task.weights is not None)
-        bench = Bench(replace(task, splits=splits, recipes=recipes), space, Path(folder))
+        bench = Bench(
+            replace(task, splits=splits, recipes=recipes), space, Path(folder), asked.rates
+        )
         baseline = bench.score(bench.evaluator.baseline)
         print(f"baseline {baseline:.2f} % on {len(bench.images):,} images", flush=True)
         found = list[Found]()
