@@ -19,14 +19,16 @@ def _miss(found: Answer, verdict: Verdict) -> str:
     if closest is None or closest.cost is None or closest.plan is None:
         return f"{said}; no other plan has been scored yet"
     smaller = times_smaller(found.baseline.cost, closest.cost)
+    again = " when it was trained again" if verdict.final else ""
     return (
         f"{said}; the closest miss is trial {closest.number} with a drop of "
-        f"{points(closest.drop)} pp at {smaller:.1f}x smaller: {closest.plan.describe()}"
+        f"{points(verdict.missed_by)} pp{again} at {smaller:.1f}x smaller: "
+        f"{closest.plan.describe()}"
     )
 
 
 def _what_to_relax(found: Answer) -> list[str]:
-    drops = [v.closest.drop for v in found.misses if v.closest and v.closest.drop is not None]
+    drops = [verdict.missed_by for verdict in found.misses if verdict.missed_by is not None]
     lines = []
     if drops:
         enough = math.ceil(min(drops) * 10) / 10

@@ -9,10 +9,12 @@ from typing import Any
 import optuna
 
 from ..objectives.budget import Budget
-from .proof import Tested, read_tested
+from .finalists import proven_verdict
+from .finals import Final, read_finals, read_most
+from .proof import Tested, read_tested, tested_key
 from .record import How, Record, read_records
 from .storage import BUDGETS, Baseline, read_baseline
-from .winners import Verdict, times_smaller, verdicts
+from .winners import Verdict, times_smaller
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Answer:
         baseline: the untouched network.
         records: all trials.
         verdicts: what each budget buys, the smallest first.
-        tested: plan key -> what the test split said, for winners; one entry for each look at it.
+        tested: `tested_key` -> what the test split said; one entry for each look at it.
         storage: where the study is, if not in the default place.
         seconds: part -> how long it took in the run that asks; empty if none does.
     """
@@ -74,20 +76,22 @@ class Answer:
         empty = dict.fromkeys(_FIGURES)
         if verdict.winner is None:
             closest = self._figures(verdict.closest) if verdict.closest else None
-            return said | empty | {"closest": closest}
+            return said | empty | {"closest": closest, "final": _final(verdict.final)}
         return said | empty | self._figures(verdict.winner) | self._proof(verdict)
 
     def tested_winner(self, verdict: Verdict) -> Tested | None:
         """What the test split said of a verdict's winner, if it has one and was asked."""
         winner = verdict.winner.plan if verdict.winner else None
-        return self.tested.get(winner.key) if winner else None
+        return self.tested.get(tested_key(winner, verdict.final)) if winner else None
 
     def _proof(self, verdict: Verdict) -> dict[str, Any]:
         """How sure it is that the winner keeps within its budget."""
-        tested = self.tested_winner(verdict)
+        tested, final = self.tested_winner(verdict), {"final": _final(verdict.final)}
         if tested is None:
-            return {}
-        return {
+            return final
+        return final | {
+            "test_accuracy": tested.accuracy,
+            "test_drop": tested.drop,
             "test": tested.to_dict(),
             "word": tested.word(verdict.budget),
             "test_images_needed": tested.images_needed(verdict.budget),
@@ -96,7 +100,6 @@ class Answer:
     def _figures(self, record: Record) -> dict[str, Any]:
         if record.plan is None or record.cost is None:
             raise ValueError(f"trial {record.number} has no plan")
-        tested = self.tested.get(record.plan.key)
         return {
             "trial": record.number,
             "plan": record.plan.to_dict(),
@@ -105,8 +108,6 @@ class Answer:
             "accuracy": record.accuracy,
             "drop": record.drop,
             "times_smaller": times_smaller(self.baseline.cost, record.cost),
-            "test_accuracy": tested.accuracy if tested else None,
-            "test_drop": tested.drop if tested else None,
         }
 
 
@@ -124,6 +125,7 @@ _FIGURES = (
     "accuracy",
     "drop",
     "times_smaller",
+    "final",
     "test_accuracy",
     "test_drop",
     "test",
@@ -151,16 +153,24 @@ def answer(
     """
     baseline = read_baseline(study)
     records = read_records(study.get_trials(deepcopy=False))
+    finals, most = read_finals(study), read_most(study)
     asked = budgets or [Budget(float(value)) for value in study.user_attrs[BUDGETS]]
     return Answer(
         study=study.study_name,
         baseline=baseline,
         records=records,
-        verdicts=verdicts(records, baseline, asked),
+        verdicts=[proven_verdict(records, finals, baseline, one, most) for one in asked],
         tested=read_tested(study),
         storage=storage,
         seconds=seconds,
     )
+
+
+def _final(final: Final | None) -> dict[str, Any] | None:
+    """How a plan did when it was trained again."""
+    if final is None:
+        return None
+    return {"seed": final.seed, "accuracy": final.accuracy, "drop": final.drop}
 
 
 def _baseline(baseline: Baseline) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class StudyConfig(BaseModel):
     data: DataConfig
     max_drop: tuple[Budget, ...]
     trials: Annotated[int, Field(ge=1)] = 100
+    finalists: Annotated[int, Field(ge=0, le=100)] = 4
     timeout: Annotated[float, Field(gt=0, le=1e9)] | None = None
     sampler: str = "budget"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -29,7 +29,7 @@ from .config import StudyConfig
 from .designs import DESIGNS, first_designs
 from .earlier import settled_before, trained_before
 from .profile import ASSEMBLING, OTHER, SAMPLING, SCORING, STORAGE, TRAINING, Profile
-from .proof import read_tested, write_tested
+from .proving import Prover
 from .question import Prices, question_of
 from .record import Attributes, How, Record, count_trained
 from .samplers import make_sampler
@@ -47,7 +47,7 @@ from .storage import (
     write_baseline,
 )
 from .watcher import Watcher
-from .winners import beaten_by, verdicts
+from .winners import beaten_by
 
 _MOST_FREE_IN_A_ROW = 200
 """Proposals without training after which a search counts as finished: the space is used up."""
@@ -120,7 +120,7 @@ def _search(
         run = _Run(config, url, study, evaluator, watcher, profile)
         interrupted = run.until_done()
         if not interrupted:
-            run.test_winners()
+            run.prove()
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -177,15 +177,12 @@ class _Run:
                 break
         return False
 
-    def test_winners(self) -> None:
-        """Score each winner on the test split, once and for all."""
-        for found in verdicts(self.records, self.baseline, self.budgets):
-            winner = found.winner.plan if found.winner else None
-            if winner is None or winner.key in read_tested(self.study):
-                continue
-            # The baseline's score on this split belongs to no stage.
-            outcome = self.profile.evaluation(self.evaluator.test, winner, SCORING)
-            write_tested(self.study, winner, outcome)
+    def prove(self) -> None:
+        """Train finalists again, and score each winner on the test split, once and for all."""
+        config, watcher = self.config, self.watcher
+        Prover(self.study, self.evaluator, config, watcher, self.profile).prove(
+            self.records, self.baseline
+        )
 
     def _baseline(self) -> Baseline:
         """The baseline, trained if it must be, and the study told what it is about."""

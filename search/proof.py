@@ -10,6 +10,7 @@ from ..objectives.budget import Budget
 from ..objectives.certainty import PairedDrop, Word
 from ..objectives.outcome import Outcome
 from ..spaces.plan import Plan
+from .finals import Final
 
 _KEY = "tested"
 
@@ -49,12 +50,23 @@ class Tested:
 
 
 def read_tested(study: optuna.Study) -> dict[str, Tested]:
-    """Plan key -> what the test split said; one entry for each look at it."""
+    """`tested_key` -> what the test split said; one entry for each look at it."""
     kept = study.user_attrs.get(_KEY, {})
     return {key: Tested.from_dict(said) for key, said in kept.items()}
 
 
-def write_tested(study: optuna.Study, plan: Plan, outcome: Outcome) -> None:
+def tested_key(plan: Plan, final: Final | None) -> str:
+    """Names a trained network: a plan trained again is another one."""
+    return plan.key if final is None else f"{plan.key}-seed{final.seed}"
+
+
+def is_tested(study: optuna.Study, plan: Plan, final: Final | None) -> bool:
+    """Whether the test split was looked at for a network."""
+    return tested_key(plan, final) in study.user_attrs.get(_KEY, {})
+
+
+def write_tested(study: optuna.Study, plan: Plan, final: Final | None, outcome: Outcome) -> None:
     """Keep what the test split said, so that it need not be looked at again."""
     said = Tested(outcome.accuracy, outcome.drop, outcome.paired).to_dict()
-    study.set_user_attr(_KEY, study.user_attrs.get(_KEY, {}) | {plan.key: said})
+    kept = study.user_attrs.get(_KEY, {})
+    study.set_user_attr(_KEY, kept | {tested_key(plan, final): said})

@@ -17,6 +17,7 @@ from ..spaces.blueprint import ALL_GROUPS
 from ..spaces.plan import Plan
 from ..spaces.space import Space
 from .config import StudyConfig
+from .finals import Final
 from .record import How, Record, count_trained
 from .storage import Baseline, shown_url
 from .tables import plain_table, points, short
@@ -41,6 +42,7 @@ class Screen(Watcher):
         self.console = console
         self.stage_name, self.epochs, self.epochs_done, self.loss = "", 0, 0, 0.0
         self.trial: int | None = None
+        self.proving = False
         self.trials, self.done, self.done_before = 0, 0, 0
         self.began = time.monotonic()
         self.deadline: float | None = None
@@ -96,6 +98,19 @@ class Screen(Watcher):
         elif not self.console.is_terminal and record.how in _TOLD:
             self.console.print(self._line(record), soft_wrap=True, highlight=False)
 
+    def final_begins(self, record: Record) -> None:
+        self.trial, self.proving = record.number, True
+
+    def final_ended(self, final: Final, budget: Budget) -> None:
+        again = "failed" if final.drop is None else points(final.drop)
+        holds = "[green]holds[/]" if final.holds(budget) else "[yellow]does not hold[/]"
+        self.console.print(
+            f"{budget.text}, trained again: {again} after {points(final.searched)} "
+            f"in the search, {holds}  {escape(final.plan.describe())}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
     def finished(self) -> None:
         if self.live.is_started:
             self.live.update(Text(""))
@@ -127,7 +142,8 @@ class Screen(Watcher):
     def _now(self) -> Text:
         if not self.stage_name:
             return Text("")
-        trial = "" if self.trial is None else f"trial {self.trial}: "
+        again = "again, " if self.proving else ""
+        trial = "" if self.trial is None else f"trial {self.trial}: {again}"
         epoch = f" epoch {self.epochs_done}/{self.epochs}" if self.epochs else ""
         loss = f", loss {self.loss:.3f}" if self.epochs and self.epochs_done else ""
         return Text(f"{trial}{self.stage_name}{epoch}{loss}", style="dim")

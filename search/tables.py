@@ -45,10 +45,11 @@ def plain_table(*headings: str, title: str = "") -> Table:
 def winners_table(answer: Answer) -> Table:
     """Per budget what it buys, under the baseline."""
     table = plain_table(
-        "budget", ">params", ">MACs", ">bytes", ">accuracy", ">drop", ">test drop", ">smaller"
+        "budget", ">params", ">MACs", ">bytes", ">drop", ">again", ">test drop", ">smaller"
     )
     base = answer.baseline
-    table.add_row("baseline", *_costs(base.cost), f"{base.accuracy:.2f} %", "", "", "1.0x")
+    name = f"baseline, {base.accuracy:.2f} %"
+    table.add_row(name, *_costs(base.cost), "", "", "", "1.0x")
     for verdict in answer.verdicts:
         table.add_row(*_verdict_cells(answer, verdict))
     return table
@@ -63,8 +64,8 @@ def _verdict_cells(answer: Answer, verdict: Verdict) -> Iterable[str | Text]:
     return (
         Text(name, style="bold"),
         *_costs(record.cost),
-        f"{record.accuracy:.2f} %",
         points(record.drop),
+        points(verdict.final.drop if verdict.final else None),
         points(tested.drop if tested else None),
         Text(f"{times_smaller(answer.baseline.cost, record.cost):.1f}x", style="bold green"),
     )

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from ..objectives.budget import Budget
 from ..objectives.evaluator import Evaluator
 from ..objectives.progress import Progress
 from ..spaces.plan import Plan
 from .config import StudyConfig
+from .finals import Final
 from .record import Record
 from .storage import Baseline
 
@@ -24,6 +26,12 @@ class Watcher(Progress):
 
     def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
         """A trial has ended, this way or that; `records` are all trials, it included."""
+
+    def final_begins(self, record: Record) -> None:
+        """A finalist, the plan of this trial, is about to be trained again."""
+
+    def final_ended(self, final: Final, budget: Budget) -> None:
+        """A finalist was trained again for a budget."""
 
     def finished(self) -> None:
         """The search is over, or was interrupted."""

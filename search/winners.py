@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..objectives.budget import Budget
 from ..objectives.cost import Cost
+from .finals import Final
 from .record import Record, scored
 from .storage import Baseline
 
@@ -18,11 +19,21 @@ class Verdict:
         budget: the budget.
         winner: the cheapest plan within it; None if no plan that saves anything is.
         closest: without a winner, the plan that misses the budget by least, if any was scored.
+        final: how the winner, or else the closest miss, did when it was trained again; None if it
+            was not.
     """
 
     budget: Budget
     winner: Record | None
     closest: Record | None = None
+    final: Final | None = None
+
+    @property
+    def missed_by(self) -> float | None:
+        """The drop of the closest miss, as it was seen last, in percentage points."""
+        if self.final is not None and self.final.drop is not None:
+            return self.final.drop
+        return self.closest.drop if self.closest else None
 
 
 def times_smaller(baseline: Cost, cost: Cost) -> float:

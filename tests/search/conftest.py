@@ -17,6 +17,7 @@ model = "resnet8"
 data = "digits"
 max_drop = [1, 30]
 trials = 4
+finalists = 0
 sampler = "{sampler}"
 seed = 3
 
