@@ -1,0 +1,173 @@
+"""How much of a winner's drop is luck, with finalists and without: searches on the recorded table.
+
+Each search is one of `samplers.py`, by the default sampler; it believes one of the two trainings
+of the table. Without finalists, a budget's winner is the search's, and its network is scored on the
+test split. With them, finalists are trained again, which is the table's other training, and the
+winner is the cheapest that holds; that network is scored on the test split. What is told is by how
+many points the drop on the test split lies above the one that the winner was chosen by. The
+baseline is luckier on one split than on the other too: by how much stands beside it.
+
+    python benchmarks/finalists.py
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean, median
+
+import optuna
+from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.samplers import BUDGETS, Simulation
+from paredown.benchmarks.trained_plans import SEEDS, Table
+from paredown.objectives.budget import Budget
+from paredown.search.finalists import next_finalist, proven_verdict
+from paredown.search.finals import Final
+from paredown.search.record import Record
+from paredown.search.storage import Baseline
+from paredown.search.winners import relative_cost, verdict
+from paredown.spaces.plan import Plan
+
+TRAININGS = 32
+MOST = 4
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A winner.
+
+    Attributes:
+        budget: in percentage points, as all drops.
+        chosen_by: the drop on the search split that made it win.
+        tested: its network's drop on the test split.
+        times_cheaper: than the baseline, as `relative_cost` has it.
+        finalists: how many were trained again for this budget.
+    """
+
+    budget: float
+    chosen_by: float
+    tested: float
+    times_cheaper: float
+    finalists: int = 0
+
+
+class Study:
+    """One search on the table, and what comes of it.
+
+    Args:
+        recorded: the table.
+        seed: of the sampler; it also says which training is believed.
+        trainings: of the search.
+    """
+
+    def __init__(self, recorded: Table, seed: int, trainings: int) -> None:
+        self.table = recorded
+        self.searched, self.again = SEEDS[seed % 2], SEEDS[1 - seed % 2]
+        self.baseline = Baseline(
+            float(recorded.about["baseline"]), recorded.cost(Plan()), "of the table"
+        )
+        search = Simulation(recorded, self.searched, "budget", seed)
+        search.run(trainings)
+        self.records: Sequence[Record] = search.records
+
+    def without(self) -> list[Chosen]:
+        """Winners as the search has them."""
+        found = [verdict(self.records, self.baseline, budget).winner for budget in BUDGETS]
+        return [
+            self._chosen(budget, won, won.drop, self.searched)
+            for budget, won in zip(BUDGETS, found, strict=True)
+            if won is not None and won.drop is not None
+        ]
+
+    def with_finalists(self, most: int) -> list[Chosen]:
+        """Winners that held when they were trained again."""
+        finals, trained, winners = list[Final](), list[int](), list[Chosen]()
+        for budget in BUDGETS:
+            before, cost = len(finals), self.baseline.cost
+            while found := next_finalist(self.records, finals, cost, budget, most):
+                finals.append(self._final(found))
+            trained.append(len(finals) - before)
+        for budget, many in zip(BUDGETS, trained, strict=True):
+            settled = proven_verdict(self.records, finals, self.baseline, budget, most)
+            if settled.winner and settled.final and settled.final.drop is not None:
+                drop = settled.final.drop
+                winners.append(self._chosen(budget, settled.winner, drop, self.again, many))
+        return winners
+
+    def _final(self, record: Record) -> Final:
+        if record.plan is None or record.drop is None:
+            raise ValueError(f"trial {record.number} was not scored")
+        drop = self.table.trained(record.plan, self.again).drop
+        accuracy = self.baseline.accuracy - drop
+        return Final(record.plan, self.again, accuracy, drop, record.drop)
+
+    def _chosen(
+        self, budget: Budget, record: Record, drop: float, seed: int, finalists: int = 0
+    ) -> Chosen:
+        if record.plan is None or record.cost is None:
+            raise ValueError(f"trial {record.number} was not scored")
+        tested = float(self.table.about["baseline_test"])
+        tested -= self.table.trained(record.plan, seed).tested
+        cheaper = 1 / relative_cost(self.baseline.cost, record.cost)
+        return Chosen(budget.max_drop, drop, tested, cheaper, finalists)
+
+
+def summary(chosen: Sequence[Chosen], searches: int) -> dict[str, float]:
+    """Means and medians over winners of one budget."""
+    return {
+        "winners": len(chosen) / searches,
+        "chosen by": round(mean(one.chosen_by for one in chosen), 2),
+        "on the test split": round(mean(one.tested for one in chosen), 2),
+        "apart": round(mean(one.tested - one.chosen_by for one in chosen), 2),
+        "times cheaper": round(median(one.times_cheaper for one in chosen), 1),
+        "trained again": round(mean(one.finalists for one in chosen), 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How much of a winner's drop is luck.")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trainings", type=int, default=TRAININGS)
+    parser.add_argument("--most", type=int, default=MOST, help="finalists that may fail")
+    asked = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    begun, recorded = time.perf_counter(), Table()
+    studies = [Study(recorded, seed, asked.trainings) for seed in range(asked.seeds)]
+    kinds = {
+        "without": [study.without() for study in studies],
+        "with finalists": [study.with_finalists(asked.most) for study in studies],
+    }
+    said = {
+        f"{budget.text}, {kind}": summary(
+            [one for found in all_found for one in found if one.budget == budget.max_drop],
+            asked.seeds,
+        )
+        for budget in BUDGETS
+        for kind, all_found in kinds.items()
+    }
+    luck = float(recorded.about["baseline_test"]) - float(recorded.about["baseline"])
+    rows = [[name, *(f"{value:g}" for value in one.values())] for name, one in said.items()]
+    print(table(["budget", *next(iter(said.values()))], rows))
+    print(f"of what they lie apart, the baseline's own luck is {luck:.2f}")
+    path = keep(
+        "finalists",
+        {
+            "surroundings": surroundings("optuna", "scipy"),
+            "table": recorded.about["surroundings"],
+            "searches": asked.seeds,
+            "trainings": asked.trainings,
+            "most": asked.most,
+            "baseline_luck": luck,
+            "minutes": round((time.perf_counter() - begun) / 60, 1),
+            "summary": said,
+            "winners": {
+                kind: [[asdict(one) for one in found] for found in all_found]
+                for kind, all_found in kinds.items()
+            },
+        },
+    )
+    print(f"kept in results/{path.name}")
+
+
+if __name__ == "__main__":
+    main()
