@@ -40,7 +40,9 @@ class Final:
 def read_finals(study: optuna.Study) -> list[Final]:
     """The finalists of a study so far."""
     kept = json.loads(study.user_attrs.get(_KEY, "[]"))
-    return [Final(**said | {"plan": Plan.from_json(said["plan"])}) for said in kept]
+    finals = [Final(**said | {"plan": Plan.from_json(said["plan"])}) for said in kept]
+    # Two searches of the same study may have trained the same one.
+    return list({(final.plan, final.seed): final for final in finals}.values())
 
 
 def add_final(study: optuna.Study, final: Final) -> None:
