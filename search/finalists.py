@@ -24,7 +24,7 @@ def next_finalist(
     """Whom to train again next for a budget; None when that is settled.
 
     It is the cheapest plan within the budget, even with what the finalists so far lost on average;
-    or, if there is none and no finalist holds, the one with the least drop.
+    or, if there is none, the one with the least drop of those that cost less than what holds.
 
     Args:
         records: trials of the search.
@@ -47,10 +47,8 @@ def next_finalist(
     left = [record for record in within[:enough] if record.plan not in tried]
     lost = _lost_again(finals)
     likely = (one for one in left if one.drop is not None and budget.allows(one.drop + lost))
-    found = next(likely, None)
-    if found is None and not holding:
-        return min(left, key=lambda one: one.drop or 0.0, default=None)
-    return found
+    safest = min(left, key=lambda one: one.drop or 0.0, default=None)
+    return next(likely, safest)
 
 
 def proven_verdict(
