@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from .objectives.budget import Budget
     from .objectives.cost import Cost
     from .objectives.outcome import Outcome
+    from .search.export.rebuilding import load
     from .spaces.plan import Plan
     from .spaces.space import Space
 
 __version__ = "0.4.0"
 
-__all__ = ["Budget", "Cost", "Outcome", "ParedownError", "Plan", "Space", "__version__"]
+__all__ = ["Budget", "Cost", "Outcome", "ParedownError", "Plan", "Space", "__version__", "load"]
 
 _HOMES = {
     "Budget": "objectives.budget",
@@ -21,6 +22,7 @@ _HOMES = {
     "Outcome": "objectives.outcome",
     "Plan": "spaces.plan",
     "Space": "spaces.space",
+    "load": "search.export.rebuilding",
 }
 
 

@@ -10,6 +10,7 @@ ParedownError                 exit code 1: something went wrong
  │   ├─ WeightsError            weights that do not fit their network
  │   └─ StorageError            a study's storage, or a study of something else
  ├─ NothingFits               exit code 3: no plan keeps within the budget
+ ├─ FileDiffers               exit code 4: an exported file is not as good as its network
  ├─ TrainingDiverged          the loss is no longer a finite number
  └─ PredictionMismatch        a network does not cost what its plan foretold: a bug
 """
@@ -87,6 +88,12 @@ class NothingFits(ParedownError):
     """No evaluated plan keeps within a budget."""
 
     exit_code = 3
+
+
+class FileDiffers(ParedownError):
+    """An exported file does not answer like the network that it was written from."""
+
+    exit_code = 4
 
 
 class TrainingDiverged(ParedownError):

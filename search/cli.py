@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import NothingFits, ParedownError
+from .export.commands import evaluate, export
 
 if TYPE_CHECKING:
     from .answers import Answer
@@ -133,6 +134,10 @@ def best(
     budgets = parse_budgets(max_drop) if max_drop else ()
     study = open_study(open_storage(url, must_exist=True), url, name)
     _say(answer(study, budgets, storage), as_json)
+
+
+app.command()(export)
+app.command()(evaluate)
 
 
 @app.command()
@@ -284,7 +289,7 @@ def _next_steps(found: "Answer") -> None:
     console.print("Next:", style="bold")
     for command, what in (
         (f"paredown best {found.address} --max-drop 1.5", "another budget, at once"),
-        (f"paredown best {found.address} --json", "the winning plans, to read by machine"),
+        (f"paredown export {found.address}", "the first budget's winner, as files that run"),
         (f"paredown dashboard {found.address}", "browse all trials"),
         (_again(2 * count_trained(found.records)), "go on searching"),
     ):

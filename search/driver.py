@@ -25,6 +25,7 @@ from ..spaces.plan import Plan
 from ..spaces.space import Space
 from ..spaces.tracing import example_images
 from . import notes, record
+from .asked import write_asked
 from .config import StudyConfig
 from .designs import DESIGNS, first_designs
 from .earlier import settled_before, trained_before
@@ -194,6 +195,7 @@ class _Run:
         baseline = Baseline(accuracy, cost, self.evaluator.baseline_digest)
         write_baseline(self.study, self.url, baseline)
         self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
+        write_asked(self.study, self.config)
         notes.describe_study(self.study, self.config, self.evaluator, baseline)
         self.records = self.reader.records()
         self.watcher.baseline_ready(baseline, self.records)

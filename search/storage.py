@@ -208,7 +208,7 @@ def continue_or_create(
     """
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage)
-        _check_same(study, url, what)
+        check_same(study, url, what)
         _bury_dead_trials(study)
         return study
     study = optuna.create_study(
@@ -235,7 +235,7 @@ def worker_mark() -> str:
     return json.dumps({"host": platform.node(), "pid": os.getpid()})
 
 
-def _check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
+def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
     there = f"study {study.study_name!r} in {url}"
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"{there} was not made by paredown; choose another --name")

@@ -1,0 +1,40 @@
+"""What a study was asked, kept with it, so that its networks can be made again from its name."""
+
+from typing import Any
+
+import optuna
+from pydantic import ValidationError
+
+from ..errors import StorageError
+from .config import StudyConfig
+
+_KEY = "asked"
+
+
+def write_asked(study: optuna.Study, config: StudyConfig) -> None:
+    """Keep what the last run of a study was asked. Paths are kept absolute."""
+    said: dict[str, Any] = config.model_dump(mode="json", exclude={"start", "max_drop"})
+    said["max_drop"] = [budget.max_drop for budget in config.max_drop]
+    if config.weights is not None:
+        said["weights"] = str(config.weights.absolute())
+    if study.user_attrs.get(_KEY) != said:
+        study.set_user_attr(_KEY, said)
+
+
+def read_asked(study: optuna.Study) -> StudyConfig:
+    """What the last run of a study was asked; the plans that it began with are left out.
+
+    Raises:
+        StorageError: the study is from before this was kept, or it cannot be read any more.
+    """
+    if _KEY not in study.user_attrs:
+        raise StorageError(
+            f"the study {study.study_name!r} does not say what it was asked: it is from before "
+            "0.4; run its `paredown search` once more, which costs no training"
+        )
+    try:
+        return StudyConfig.model_validate(study.user_attrs[_KEY])
+    except ValidationError as error:
+        raise StorageError(
+            f"what the study {study.study_name!r} was asked cannot be read: {error}"
+        ) from None

@@ -1,0 +1,1 @@
+"""Winners as folders that run elsewhere: files in several formats, checked, and what they are."""

@@ -1,0 +1,143 @@
+"""A written file beside the network that it came from: same answers, what size, how fast."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from ...errors import FileDiffers
+from ...objectives.budget import drop_between
+from ...objectives.data import ImageSet, Normalisation
+from .formats import Runs
+
+MOST_ACCURACY_APART = 0.5
+"""Percentage points, on each split: above the difference that rounding activations makes."""
+LEAST_AGREEMENT = 98.0
+"""Percent of images to which the file and the network give the same class."""
+
+_WARM, _ROUNDS = 10, 60
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a file answered.
+
+    Attributes:
+        accuracy: split -> percent, of the file.
+        network: split -> percent, of the network.
+        agreement: percent of all those images with the same class from both.
+        logit_difference: the largest, as a share of the largest score.
+        bytes: of the file.
+        baseline_bytes: of the baseline's file in the same format.
+        milliseconds: median at batch 1 with one thread on this machine.
+        baseline_milliseconds: of the baseline's file, in turns with it.
+    """
+
+    accuracy: dict[str, float]
+    network: dict[str, float]
+    agreement: float
+    logit_difference: float
+    bytes: int
+    baseline_bytes: int
+    milliseconds: float
+    baseline_milliseconds: float
+
+    @property
+    def faults(self) -> list[str]:
+        """What differs beyond tolerance, one clause each."""
+        faults = [
+            f"{found:.2f} % on the {split} split where the network has {self.network[split]:.2f} %"
+            for split, found in self.accuracy.items()
+            if abs(drop_between(self.network[split], found)) > MOST_ACCURACY_APART
+        ]
+        if self.agreement < LEAST_AGREEMENT:
+            faults.append(
+                f"it gives another class than the network to {100 - self.agreement:.1f} % of images"
+            )
+        return faults
+
+    def require(self, name: str) -> None:
+        """See that the file is as good as its network.
+
+        Raises:
+            FileDiffers: it is not; the message says in what.
+        """
+        if self.faults:
+            raise FileDiffers(f"{name} was not kept: " + "; ".join(self.faults))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Scores, [images, classes], and labels, [images]."""
+
+    scores: torch.Tensor
+    labels: torch.Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """Percent."""
+        return 100 * float((self.scores.argmax(1) == self.labels).double().mean())
+
+
+def answers(runs: Runs, images: ImageSet, normalisation: Normalisation) -> Answers:
+    """What a network or file says of images."""
+    scores, labels = [], []
+    for pixels, right in images.batches(256):
+        scores.append(runs(normalisation(pixels)).float().cpu())
+        labels.append(right)
+    return Answers(torch.cat(scores), torch.cat(labels))
+
+
+def check(
+    runs: Runs,
+    network: dict[str, Answers],
+    splits: dict[str, ImageSet],
+    normalisation: Normalisation,
+    files: tuple[Path, Path],
+    baseline: Runs,
+) -> Checked:
+    """Compare a file with its network.
+
+    Args:
+        runs: the file, loaded in its own runtime.
+        network: split -> what the network answers.
+        splits: split -> images.
+        normalisation: what both expect.
+        files: the file, and the baseline's in the same format.
+        baseline: the baseline's file, loaded.
+    """
+    found = {name: answers(runs, images, normalisation) for name, images in splits.items()}
+    ours = torch.cat([found[name].scores for name in splits])
+    theirs = torch.cat([network[name].scores for name in splits])
+    pixels, _ = next(iter(splits["search"].batches(1)))
+    ms, baseline_ms = latencies([runs, baseline], normalisation(pixels))
+    return Checked(
+        {name: one.accuracy for name, one in found.items()},
+        {name: network[name].accuracy for name in splits},
+        100 * float((ours.argmax(1) == theirs.argmax(1)).double().mean()),
+        float((ours - theirs).abs().max() / theirs.abs().max()),
+        files[0].stat().st_size,
+        files[1].stat().st_size,
+        ms,
+        baseline_ms,
+    )
+
+
+def latencies(several: Sequence[Runs], image: torch.Tensor) -> list[float]:
+    """Median milliseconds for one image, [1, channels, height, width], measured in turns."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    took: list[list[float]] = [[] for _ in several]
+    try:
+        for turn in range(_WARM + _ROUNDS):
+            for runs, noted in zip(several, took, strict=True):
+                begun = time.perf_counter()
+                runs(image)
+                if turn >= _WARM:
+                    noted.append(1000 * (time.perf_counter() - begun))
+    finally:
+        torch.set_num_threads(threads)
+    return [median(noted) for noted in took]

@@ -1,0 +1,113 @@
+"""The commands `export` and `evaluate`. Heavy imports wait inside them."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from .exporting import Exported
+
+
+def export(
+    name: Annotated[str, typer.Argument(help="Of the study.")],
+    max_drop: Annotated[
+        float | None,
+        typer.Option(metavar="PP", help="Whose winner. [default: the study's first budget]"),
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="LIST", help="Of onnx,pt2,safetensors. [default: all installed]"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder to make. [default: NAME-PP]")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Write over another exported model.")] = False,
+    licence: Annotated[str | None, typer.Option(help="For the model card, as in MIT.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where it is kept. [default: sqlite:///paredown.db]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest alone.")] = False,
+) -> None:
+    """Write a budget's winner as files that run, and check that each answers like the network."""
+    from ...objectives.budget import parse_budgets
+    from ...objectives.cache import Cache
+    from ..screen import Screen
+    from ..storage import BUDGETS, default_storage, open_storage, open_study
+    from .exporting import export as run
+    from .formats import installed_formats, parse_formats
+
+    wanted = installed_formats() if formats is None else parse_formats(formats)
+    url = default_storage() if storage is None else storage
+    study = open_study(open_storage(url, must_exist=True), url, name)
+    (budget,) = parse_budgets([study.user_attrs[BUDGETS][0] if max_drop is None else max_drop])
+    folder = Path(f"{name}-{budget.max_drop:g}pp") if output is None else output
+    screen = Screen(Console(stderr=True))
+    try:
+        done = run(
+            study,
+            url,
+            budget,
+            wanted,
+            folder,
+            force=force,
+            licence=licence,
+            cache=Cache(),
+            progress=screen,
+        )
+    finally:
+        screen.finished()
+    if as_json:
+        print(json.dumps(done.said, indent=2))
+    else:
+        _show(done)
+
+
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A file of an exported folder, or the folder.")],
+    data: Annotated[str, typer.Option(help="A data set by name, or a folder of images.")],
+    split: Annotated[str, typer.Option(help="test, search or train.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score an exported file on a data set or a folder of images."""
+    from .evaluating import evaluate as run
+
+    found = run(file, data, split)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        Console().print(
+            f"{escape(found.file)}: [bold]{found.accuracy:.2f} %[/] of {found.images:,} images of "
+            f"{escape(found.data)} ({found.split} split)",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _show(done: "Exported") -> None:
+    from .tables import export_table
+
+    console = Console()
+    said, test = done.said, done.said["accuracy"]["test"]
+    console.print(export_table(done.checked))
+    console.print(
+        f"test split: {test['accuracy']:.2f} %, a drop of {test['drop']:+.2f} pp, with 95 % "
+        f"confidence at most {test['at_most']:+.2f}: [bold]{said['word']}[/] for "
+        f"{said['max_drop']:g} pp",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"exported to [bold]{escape(str(done.folder))}[/]", soft_wrap=True)
+    console.print("Next:", style="bold")
+    first = done.folder / next(iter(done.checked))
+    for command, what in (
+        (f"less {done.folder / 'MODEL_CARD.md'}", "what it is and how to run it"),
+        (f"paredown evaluate {first} --data FOLDER", "score it on images of your own"),
+    ):
+        console.print(f"  [cyan]{escape(command):<44}[/] {what}", highlight=False, soft_wrap=True)

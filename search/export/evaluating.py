@@ -1,0 +1,84 @@
+"""Exported files scored on any images."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from ...objectives.data import DataRequest, ImageSet, load_data
+from .checking import answers
+from .formats import format_of
+from .manifest import read_manifest
+from .rebuilding import WEIGHTS
+
+SPLITS = ("test", "search", "train")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a file got right.
+
+    Attributes:
+        file: that was scored.
+        data: the images' name.
+        split: the part of them.
+        images: how many.
+        accuracy: percent.
+    """
+
+    file: str
+    data: str
+    split: str
+    images: int
+    accuracy: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def evaluate(file: Path, data: str, split: str) -> Evaluated:
+    """Score an exported file; `manifest.json` beside it says how images are shown to it.
+
+    Args:
+        file: of an exported folder, or the folder, which stands for its first file.
+        data: a registered data set, or a folder of images with the file's classes.
+        split: one of `SPLITS`.
+
+    Raises:
+        InputError: the file is not one that was exported, or the images do not fit it.
+    """
+    if split not in SPLITS:
+        raise InputError(f"expected --split {', '.join(SPLITS)}, got {split!r}")
+    if not file.exists():
+        raise InputError(f"there is no {file}")
+    folder = file if file.is_dir() else file.parent
+    manifest = read_manifest(folder)
+    if file.is_dir():
+        file = folder / next(iter(manifest.said["files"]), WEIGHTS)
+    kind = format_of(file)
+    manifest.check_file(file)
+    shown = manifest.normalisation
+    splits = load_data(
+        DataRequest(
+            data,
+            size=manifest.size,
+            channels=manifest.channels,
+            seed=int(manifest.said["data"].get("split_seed", 0)),
+            mean=shown.mean,
+            std=shown.std,
+        )
+    )
+    if splits.classes != manifest.classes:
+        raise InputError(
+            f"{file.name} tells {_named(manifest.classes)} apart, and {data} has "
+            f"{_named(splits.classes)}"
+        )
+    images: ImageSet = getattr(splits, split)
+    found = answers(kind.read(file, manifest), images, shown)
+    return Evaluated(str(file), splits.name, split, len(found.labels), found.accuracy)
+
+
+def _named(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(classes[:4]) + (", ..." if classes[4:] else "")
+    return f"{len(classes)} classes ({shown})"

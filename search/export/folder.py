@@ -1,0 +1,67 @@
+"""An exported folder appears whole or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...errors import InputError, ParedownError
+from .manifest import MANIFEST, read_manifest
+
+
+def check_place(output: Path, plan_key: str, study: str, force: bool) -> None:
+    """See that an export may be put there, before work goes into it.
+
+    Raises:
+        InputError: something else is there, or another model and `force` is not given.
+    """
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise InputError(f"{output} is a file; choose another --output")
+    if not any(output.iterdir()):
+        return
+    if not (output / MANIFEST).is_file():
+        raise InputError(
+            f"{output} holds other things than an exported model; choose another --output"
+        )
+    if force:
+        return
+    there = read_manifest(output)
+    if (there.said.get("study"), there.plan.key) != (study, plan_key):
+        raise InputError(
+            f"{output} holds another model, of study {there.said.get('study')!r} with plan "
+            f"{there.plan.key}; --force writes over it, or choose another --output"
+        )
+
+
+@contextmanager
+def appearing(output: Path) -> Iterator[Path]:
+    """A folder to fill; at the end it gets its name, and replaces what had it.
+
+    Raises:
+        InputError: it cannot be made or filled; nothing is left of it.
+    """
+    output = output.absolute()
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            dir=output.parent, prefix=f".{output.name}.", suffix=".part"
+        ) as made:
+            part, old = Path(made) / "new", Path(made) / "old"
+            part.mkdir()
+            yield part
+            if output.exists():
+                output.rename(old)
+            try:
+                part.rename(output)
+            except OSError:
+                if old.exists():
+                    old.rename(output)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+    except ParedownError:
+        raise
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror or error}") from None

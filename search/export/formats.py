@@ -1,0 +1,122 @@
+"""The formats that a network is written in. A new one is an entry in `FORMATS`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from ...errors import InputError, UnknownName
+from ...extras import missing_packages
+from ...objectives.onnx import OnnxModel, write_onnx
+from .manifest import Manifest
+from .pt2 import read_pt2, write_pt2
+from .rebuilding import rebuilt
+
+Runs = Callable[[torch.Tensor], torch.Tensor]
+"""Normalised float32 images, [batch, channels, height, width] -> scores, [batch, classes]."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write a network.
+
+    Attributes:
+        name: as the command takes it.
+        suffix: of its files, with the dot.
+        extra: that it needs, or "".
+        write: (network on the CPU, two images, path) writes a file.
+        read: (path, manifest) gives what runs it; ready-made errors for files that are none.
+    """
+
+    name: str
+    suffix: str
+    extra: str
+    write: Callable[[nn.Module, torch.Tensor, Path], None]
+    read: Callable[[Path, Manifest], Runs]
+
+    @property
+    def file(self) -> str:
+        """What the file is called in an exported folder."""
+        return f"model{self.suffix}"
+
+
+def _write_safetensors(network: nn.Module, images: torch.Tensor, path: Path) -> None:
+    save_file({name: one.contiguous() for name, one in network.state_dict().items()}, path)
+
+
+def _read_onnx(path: Path, manifest: Manifest) -> Runs:
+    try:
+        return OnnxModel(path)
+    except InputError:
+        raise
+    except Exception as error:  # onnxruntime promises no particular error
+        raise InputError(f"{path} cannot be run as an ONNX file: {_first_line(error)}") from None
+
+
+def _read_pt2(path: Path, manifest: Manifest) -> Runs:
+    try:
+        return _no_grad(read_pt2(path))
+    except Exception as error:  # nor does torch
+        raise InputError(
+            f"{path} cannot be run as a torch.export file: {_first_line(error)}"
+        ) from None
+
+
+def _read_safetensors(path: Path, manifest: Manifest) -> Runs:
+    return _no_grad(rebuilt(manifest, path))
+
+
+def _no_grad(network: Runs) -> Runs:
+    def run(images: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return network(images)
+
+    return run
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+FORMATS: Mapping[str, Format] = {
+    one.name: one
+    for one in (
+        Format("onnx", ".onnx", "onnx", write_onnx, _read_onnx),
+        Format("pt2", ".pt2", "", write_pt2, _read_pt2),
+        Format("safetensors", ".safetensors", "", _write_safetensors, _read_safetensors),
+    )
+}
+
+
+def installed_formats() -> tuple[Format, ...]:
+    """Those that can be written and run here."""
+    return tuple(one for one in FORMATS.values() if not (one.extra and missing_packages(one.extra)))
+
+
+def parse_formats(words: str) -> tuple[Format, ...]:
+    """The formats of "onnx,pt2".
+
+    Raises:
+        UnknownName: one of them is none.
+    """
+    names = dict.fromkeys(word.strip() for word in words.split(","))
+    for name in names:
+        if name not in FORMATS:
+            raise UnknownName("format", name, FORMATS)
+    return tuple(FORMATS[name] for name in names)
+
+
+def format_of(path: Path) -> Format:
+    """The format of a file, by its suffix.
+
+    Raises:
+        InputError: none has it.
+    """
+    for one in FORMATS.values():
+        if path.suffix == one.suffix:
+            return one
+    known = ", ".join(one.suffix for one in FORMATS.values())
+    raise InputError(f"{path} is no exported model: expected a file that ends in {known}")

@@ -1,0 +1,109 @@
+"""What an exported folder says of itself, for machines: `manifest.json`."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError, PlanError
+from ...objectives.data import Normalisation
+from ...spaces.plan import Plan
+
+MANIFEST = "manifest.json"
+VERSION = 1
+
+_MUST = ("model", "classes", "channels", "size", "normalisation", "keep", "plan", "data", "files")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest that was read, or is about to be written.
+
+    Attributes:
+        said: all of it, ready for JSON.
+    """
+
+    said: Mapping[str, Any]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.said["classes"])
+
+    @property
+    def channels(self) -> int:
+        return int(self.said["channels"])
+
+    @property
+    def size(self) -> int:
+        """The side of the images in pixels."""
+        return int(self.said["size"])
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.from_dict(self.said["plan"])
+
+    @property
+    def normalisation(self) -> Normalisation:
+        said = self.said["normalisation"]
+        return Normalisation(tuple(said["mean"]), tuple(said["std"]))
+
+    def check_file(self, path: Path) -> None:
+        """See that a file is the one that was exported.
+
+        Raises:
+            InputError: it is not named here, cannot be read, or is another than it was.
+        """
+        noted = self.said["files"].get(path.name)
+        if noted is None:
+            raise InputError(f"{path.name} is not a file of {path.parent / MANIFEST}")
+        if digest(path) != noted["sha256"]:
+            raise InputError(
+                f"{path} is not the file that was exported: its SHA-256 is not the one in "
+                f"{MANIFEST}; export it again"
+            )
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an exported folder.
+
+    Raises:
+        InputError: there is none, or it is not one; the message says all that is wrong with it.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{folder} is no exported model: it has no {MANIFEST}")
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    if not isinstance(said, dict) or said.get("manifest") != VERSION:
+        raise InputError(
+            f'{path} is no manifest of Paredown: it does not say "manifest": {VERSION}'
+        )
+    missing = [name for name in _MUST if name not in said]
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(missing)}")
+    manifest = Manifest(said)
+    try:
+        _ = manifest.plan, manifest.normalisation, manifest.channels, manifest.size
+        _ = [(dict(said["files"][name])["sha256"], str(name)) for name in said["files"]]
+    except PlanError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(f"{path} has a fault: {error}") from None
+    return manifest

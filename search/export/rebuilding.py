@@ -1,0 +1,63 @@
+"""Networks from their plan and weights: what `paredown.load` does. Nothing is unpickled."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ...errors import InputError
+from ...objectives.training import seeded
+from ...spaces.apply import apply_phase
+from ...spaces.grouping import trace_with_groups
+from ...spaces.keeping import keep
+from ...spaces.kind import Phase, Surroundings
+from ...spaces.models import build_model, load_weights
+from ...spaces.plan import Plan
+from ...spaces.tracing import example_images
+from .manifest import Manifest, read_manifest
+
+WEIGHTS = "model.safetensors"
+
+_OF_NUMBERS = ("criterion", "steps", "quantizer")
+"""Kinds that decide numbers and no shape: what they decided is in the weights."""
+
+
+def load(folder: str | Path) -> nn.Module:
+    """The network of a folder that `paredown export --format safetensors` wrote.
+
+    It is on the CPU and in evaluation mode. It reads float32 images, [batch, channels, height,
+    width], normalised as `manifest.json` says, and gives scores, [batch, classes].
+
+    Args:
+        folder: that was exported.
+
+    Raises:
+        InputError: it is no such folder, or its files are not those that were exported.
+        WeightsError: the weights do not fit the plan.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    if WEIGHTS not in manifest.said["files"]:
+        raise InputError(f"{folder} has no {WEIGHTS}; export it with --format safetensors")
+    manifest.check_file(folder / WEIGHTS)
+    return rebuilt(manifest, folder / WEIGHTS)
+
+
+def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
+    """The network of a manifest, with the weights of a file.
+
+    Raises:
+        ParedownError: the model is unknown here, or plan or weights do not fit it.
+    """
+    images = example_images(manifest.channels, manifest.size, "cpu")
+    with seeded(0):  # blocks draw weights, which are replaced
+        network = build_model(manifest.said["model"], len(manifest.classes), manifest.channels)
+        blueprint = keep(trace_with_groups(network, images), tuple(manifest.said["keep"]))
+        labels = torch.zeros(len(images), dtype=torch.long)
+        around = Surroundings(images, [(images, labels)])
+        chosen = (one for one in manifest.plan.choices if one.kind not in _OF_NUMBERS)
+        plan = Plan.with_meaning(chosen)
+        for phase in Phase:
+            network = apply_phase(network, blueprint, plan, phase, around)
+    load_weights(network, weights)
+    return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
