@@ -16,6 +16,7 @@ def test_public_names() -> None:
         "Plan",
         "Space",
         "__version__",
+        "load",
     ]
     for name in paredown.__all__:
         assert getattr(paredown, name) is not None

@@ -110,4 +110,4 @@ def _show(done: "Exported") -> None:
         (f"less {done.folder / 'MODEL_CARD.md'}", "what it is and how to run it"),
         (f"paredown evaluate {first} --data FOLDER", "score it on images of your own"),
     ):
-        console.print(f"  [cyan]{escape(command):<44}[/] {what}", highlight=False, soft_wrap=True)
+        console.print(f"  [cyan]{escape(command):<56}[/] {what}", highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from ...errors import InputError, UnknownName
@@ -44,7 +44,8 @@ class Format:
 
 
 def _write_safetensors(network: nn.Module, images: torch.Tensor, path: Path) -> None:
-    save_file({name: one.contiguous() for name, one in network.state_dict().items()}, path)
+    tensors = {name: one.contiguous() for name, one in network.state_dict().items()}
+    path.write_bytes(save(tensors))
 
 
 def _read_onnx(path: Path, manifest: Manifest) -> Runs:

@@ -4,15 +4,17 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
+from ..tables import plain_table
 from .checking import Checked
+
+_TITLE = "Each file run in its own runtime; was: the baseline's file"
 
 
 def export_table(checked: Mapping[str, Checked]) -> Table:
     """One row for each file, the baseline's figures in the same format beside its own."""
-    table = Table(title="Files, each run in its own runtime", title_justify="left")
-    table.add_column("file")
-    for name in ("kB", "baseline kB", "ms", "baseline ms", "search %", "test %", "same answers"):
-        table.add_column(name, justify="right")
+    table = plain_table(
+        "file", ">kB", ">was", ">ms", ">was", ">search", ">test", ">same", title=_TITLE
+    )
     for name, one in checked.items():
         table.add_row(
             name,
@@ -20,8 +22,8 @@ def export_table(checked: Mapping[str, Checked]) -> Table:
             f"{one.baseline_bytes / 1000:,.1f}",
             f"{one.milliseconds:.2f}",
             f"{one.baseline_milliseconds:.2f}",
-            f"{one.accuracy['search']:.2f}",
-            f"{one.accuracy['test']:.2f}",
+            f"{one.accuracy['search']:.2f} %",
+            f"{one.accuracy['test']:.2f} %",
             f"{one.agreement:.1f} %",
         )
     return table
