@@ -1,24 +1,19 @@
 """A written file beside the network that it came from: same answers, what size, how fast."""
 
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import torch
 
 from ...errors import FileDiffers
 from ...objectives.budget import drop_between
 from ...objectives.data import ImageSet, Normalisation
-from .formats import Runs
+from .latency import Runs, latencies, told_latency
 
 MOST_ACCURACY_APART = 0.5
 """Percentage points, on each split: above the difference that rounding activations makes."""
 LEAST_AGREEMENT = 98.0
 """Percent of images to which the file and the network give the same class."""
-
-_WARM, _ROUNDS = 10, 60
 
 
 @dataclass(frozen=True)
@@ -34,6 +29,8 @@ class Checked:
         baseline_bytes: of the baseline's file in the same format.
         milliseconds: median at batch 1 with one thread on this machine.
         baseline_milliseconds: of the baseline's file, in turns with it.
+        device_milliseconds: what the user's command said of the file; None without one.
+        baseline_device_milliseconds: and of the baseline's.
     """
 
     accuracy: dict[str, float]
@@ -44,6 +41,8 @@ class Checked:
     baseline_bytes: int
     milliseconds: float
     baseline_milliseconds: float
+    device_milliseconds: float | None = None
+    baseline_device_milliseconds: float | None = None
 
     @property
     def faults(self) -> list[str]:
@@ -98,6 +97,7 @@ def check(
     normalisation: Normalisation,
     files: tuple[Path, Path],
     baseline: Runs,
+    latency_command: str | None = None,
 ) -> Checked:
     """Compare a file with its network.
 
@@ -108,6 +108,7 @@ def check(
         normalisation: what both expect.
         files: the file, and the baseline's in the same format.
         baseline: the baseline's file, loaded.
+        latency_command: prints the milliseconds of a {file} on the user's device.
     """
     found = {name: answers(runs, images, normalisation) for name, images in splits.items()}
     ours = torch.cat([found[name].scores for name in splits])
@@ -123,21 +124,5 @@ def check(
         files[1].stat().st_size,
         ms,
         baseline_ms,
+        *(told_latency(latency_command, file) if latency_command else None for file in files),
     )
-
-
-def latencies(several: Sequence[Runs], image: torch.Tensor) -> list[float]:
-    """Median milliseconds for one image, [1, channels, height, width], measured in turns."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    took: list[list[float]] = [[] for _ in several]
-    try:
-        for turn in range(_WARM + _ROUNDS):
-            for runs, noted in zip(several, took, strict=True):
-                begun = time.perf_counter()
-                runs(image)
-                if turn >= _WARM:
-                    noted.append(1000 * (time.perf_counter() - begun))
-    finally:
-        torch.set_num_threads(threads)
-    return [median(noted) for noted in took]

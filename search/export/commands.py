@@ -29,6 +29,12 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option(help="Write over another exported model.")] = False,
     licence: Annotated[str | None, typer.Option(help="For the model card, as in MIT.")] = None,
+    latency_command: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND", help="Prints milliseconds: 'ssh phone bench {file}'; no shell."
+        ),
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Where it is kept. [default: sqlite:///paredown.db]"),
@@ -58,6 +64,7 @@ def export(
             folder,
             force=force,
             licence=licence,
+            latency_command=latency_command,
             cache=Cache(),
             progress=screen,
         )

@@ -36,6 +36,7 @@ from .card import CARD, card
 from .checking import Answers, Checked, answers, check
 from .folder import appearing, check_place
 from .formats import Format
+from .latency import check_latency_command
 from .manifest import MANIFEST, VERSION, Manifest, digest
 
 PLAN = "plan.json"
@@ -65,6 +66,7 @@ def export(
     *,
     force: bool,
     licence: str | None,
+    latency_command: str | None = None,
     cache: Cache,
     progress: Progress,
 ) -> Exported:
@@ -78,6 +80,7 @@ def export(
         output: the folder; it appears when all files are good.
         force: write over another model's folder.
         licence: for the card, if it is known.
+        latency_command: prints the milliseconds of a {file} on the user's device.
         cache: where the study's networks are; what is gone is trained again.
         progress: is told of that.
 
@@ -90,6 +93,8 @@ def export(
     for one in formats:
         if one.extra:
             require_extra(one.extra, f"--format {one.name}")
+    if latency_command:
+        check_latency_command(latency_command)
     found = answer(study, (budget,), url)
     verdict = found.verdicts[0]
     if verdict.winner is None or verdict.winner.plan is None:
@@ -105,7 +110,7 @@ def export(
         _look(study, evaluator, verdict)
         winner = _Winner(study, verdict, evaluator, verdict.winner.plan, config)
         with appearing(output) as folder:
-            checked = {one.file: winner.write(one, folder) for one in formats}
+            checked = {one.file: winner.write(one, folder, latency_command) for one in formats}
             said = winner.describe(folder, formats, checked, licence)
     return Exported(output, said, checked)
 
@@ -147,7 +152,7 @@ class _Winner:
         self.answers = self._answers(self.network)
         self.baseline_answers = self._answers(self.baseline)
 
-    def write(self, one: Format, folder: Path) -> Checked:
+    def write(self, one: Format, folder: Path, latency_command: str | None) -> Checked:
         """Write and check one file.
 
         Raises:
@@ -169,6 +174,7 @@ class _Winner:
                 self.task.splits.normalisation,
                 (path, other),
                 one.read(other, Manifest(self._network(Plan()))),
+                latency_command,
             )
         checked.require(one.file)
         return checked

@@ -11,12 +11,10 @@ from torch import nn
 from ...errors import InputError, UnknownName
 from ...extras import missing_packages
 from ...objectives.onnx import OnnxModel, write_onnx
+from .latency import Runs
 from .manifest import Manifest
 from .pt2 import read_pt2, write_pt2
 from .rebuilding import rebuilt
-
-Runs = Callable[[torch.Tensor], torch.Tensor]
-"""Normalised float32 images, [batch, channels, height, width] -> scores, [batch, classes]."""
 
 
 @dataclass(frozen=True)

@@ -311,6 +311,39 @@ def test_bad_input_is_told_in_one_sentence(there: Path, run: Run) -> None:
     assert (ran.code, "did you mean tiny?" in ran.err) == (2, True)
 
 
+def test_a_command_of_the_users_tells_the_latency(there: Path, run: Run) -> None:
+    told = (
+        f"{sys.executable} -c \"import os,sys;print('ms', os.path.getsize(sys.argv[1]))\" {{file}}"
+    )
+    export = ("export", "tiny", "--format", "safetensors", "--output", "new")
+    ran = run(*export, "--latency-command", told)
+    assert ran.code == 0, ran.err
+    said = json.loads((there.parent / "new" / "manifest.json").read_text())
+    checked = said["files"]["model.safetensors"]["checked"]
+    assert checked["device_milliseconds"] == checked["bytes"]
+    assert checked["baseline_device_milliseconds"] == checked["baseline_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("bench", "with {file} in it"),
+        ("'bench {file}", "No closing quotation"),
+        ("no-such-bench {file}", "cannot be run"),
+        ("false {file}", "ended with code 1"),
+        ("echo fast{file}", "expected milliseconds"),
+    ],
+)
+def test_latency_commands_that_tell_nothing(
+    there: Path, run: Run, command: str, expected: str
+) -> None:
+    export = ("export", "tiny", "--format", "safetensors", "--output", "new")
+    ran = run(*export, "--latency-command", command)
+    assert ran.code == 2
+    assert expected in ran.err
+    assert not (there.parent / "new").exists()
+
+
 def test_a_budget_without_winner_ends_with_3(folder: Path, run: Run) -> None:
     harsh = STUDY.replace('["w8a8", "w32a32"]', '["w32a32"]').replace("[0.0, 0.25]", "[0.0]")
     (folder / "harsh.toml").write_text(harsh.replace("[20]", "[0.1]").replace("= 0.05", "= 0.5"))

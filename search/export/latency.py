@@ -1,0 +1,85 @@
+"""How long a file takes for one image: here, or where a command of the user's reaches."""
+
+import math
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from ...errors import InputError
+
+Runs = Callable[[torch.Tensor], torch.Tensor]
+"""Normalised float32 images, [batch, channels, height, width] -> scores, [batch, classes]."""
+
+_WARM, _ROUNDS = 10, 60
+_FILE = "{file}"
+_PATIENCE_SECONDS = 600
+
+
+def latencies(
+    several: Sequence[Callable[[torch.Tensor], torch.Tensor]], image: torch.Tensor
+) -> list[float]:
+    """Median milliseconds for one image, [1, channels, height, width], measured in turns."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    took: list[list[float]] = [[] for _ in several]
+    try:
+        for turn in range(_WARM + _ROUNDS):
+            for runs, noted in zip(several, took, strict=True):
+                begun = time.perf_counter()
+                runs(image)
+                if turn >= _WARM:
+                    noted.append(1000 * (time.perf_counter() - begun))
+    finally:
+        torch.set_num_threads(threads)
+    return [median(noted) for noted in took]
+
+
+def check_latency_command(command: str) -> None:
+    """See that a command can be meant.
+
+    Raises:
+        InputError: it does not say where the file goes, or cannot be split into words.
+    """
+    if _FILE not in command:
+        raise InputError(f"expected a --latency-command with {_FILE} in it, got {command!r}")
+    _words(command)
+
+
+def told_latency(command: str, file: Path) -> float:
+    """Milliseconds that a user's command prints, as its last word, for a file.
+
+    The command is run without a shell; `{file}` in it stands for the file's path.
+
+    Raises:
+        InputError: it cannot be run, fails, takes too long or prints no such number.
+    """
+    words = [word.replace(_FILE, str(file)) for word in _words(command)]
+    try:
+        ran = subprocess.run(
+            words, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"the latency command cannot be run: {error}") from None
+    if ran.returncode:
+        said = ran.stderr.strip().splitlines()[-1:] or ["it says nothing"]
+        raise InputError(f"the latency command ended with code {ran.returncode}: {said[0]}")
+    last = (ran.stdout.split() or [""])[-1]
+    try:
+        milliseconds = float(last)
+    except ValueError:
+        milliseconds = math.nan
+    if not (math.isfinite(milliseconds) and milliseconds > 0):
+        raise InputError(f"expected milliseconds from the latency command, got {last!r}")
+    return milliseconds
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise InputError(f"the latency command {command!r} cannot be read: {error}") from None
