@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import NothingFits, ParedownError
-from .export.commands import evaluate, export
+from .export.commands import Storage, evaluate, export
 
 if TYPE_CHECKING:
     from .answers import Answer
@@ -35,10 +35,6 @@ MaxDrop = Annotated[
     list[float] | None,
     typer.Option("--max-drop", metavar="PP", help="Points of accuracy to give up; repeatable."),
 ]
-Storage = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Where studies are kept. [default: sqlite:///paredown.db]"),
-]
 
 
 def main() -> None:
@@ -57,7 +53,7 @@ def main() -> None:
 @app.command()
 def search(
     study: Annotated[
-        str | None, typer.Argument(help="A ready study or a TOML file. [default: digits]")
+        str | None, typer.Argument(help="A ready study or a TOML file.", show_default="digits")
     ] = None,
     max_drop: MaxDrop = None,
     trials: Annotated[int | None, typer.Option(help="How many plans to train.")] = None,

@@ -11,21 +11,31 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from .exporting import Exported
 
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Where studies are kept.", show_default="sqlite:///paredown.db"
+    ),
+]
+
 
 def export(
     name: Annotated[str, typer.Argument(help="Of the study.")],
     max_drop: Annotated[
         float | None,
-        typer.Option(metavar="PP", help="Whose winner. [default: the study's first budget]"),
+        typer.Option(metavar="PP", help="Whose winner.", show_default="the study's first budget"),
     ] = None,
     formats: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="LIST", help="Of onnx,pt2,safetensors. [default: all installed]"
+            "--format",
+            metavar="LIST",
+            help="Of onnx,pt2,safetensors.",
+            show_default="all installed",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder to make. [default: NAME-PP]")
+        Path | None, typer.Option(metavar="DIR", help="A folder to make.", show_default="NAME-PP")
     ] = None,
     force: Annotated[bool, typer.Option(help="Write over another exported model.")] = False,
     licence: Annotated[str | None, typer.Option(help="For the model card, as in MIT.")] = None,
@@ -35,10 +45,7 @@ def export(
             metavar="COMMAND", help="Prints milliseconds: 'ssh phone bench {file}'; no shell."
         ),
     ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Where it is kept. [default: sqlite:///paredown.db]"),
-    ] = None,
+    storage: Storage = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest alone.")] = False,
 ) -> None:
     """Write a budget's winner as files that run, and check that each answers like the network."""

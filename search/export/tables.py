@@ -15,6 +15,7 @@ def export_table(checked: Mapping[str, Checked]) -> Table:
     table = plain_table(
         "file", ">kB", ">was", ">ms", ">was", ">search %", ">test %", ">same", title=_TITLE
     )
+    table.columns[0].min_width = len("model.safetensors")
     device = any(one.device_milliseconds is not None for one in checked.values())
     for heading in ("device", "was") if device else ():
         table.add_column(heading, justify="right")

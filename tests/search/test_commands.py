@@ -313,12 +313,13 @@ def test_an_unknown_study_names_the_nearest(searched: dict[str, Any], run: Run) 
 def test_the_next_commands_are_ones_that_work(run: Run) -> None:
     place = ["--storage", "sqlite:///here.db"]
     ran = run("search", "tiny.toml", "--name", "my study", "--trials=2", "--max-drop", "99", *place)
-    assert "paredown best 'my study' --storage sqlite:///here.db --json" in ran.out
+    assert "paredown export 'my study' --storage sqlite:///here.db" in ran.out
     again = (
         "search tiny.toml --name 'my study' --max-drop 99 --storage sqlite:///here.db --trials 4"
     )
     assert f"paredown {again}" in ran.out
     assert run("best", "my study", *place, "--json").code == 0
+    assert run("export", "my study", *place, "--format", "safetensors").code == 0
 
 
 def test_sections_that_are_no_tables_are_told(run: Run, folder: Path) -> None:
