@@ -1,6 +1,6 @@
 """What the test split says of winners. It is looked at once for each, and kept in the study."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..objectives.certainty import PairedDrop, Word
 from ..objectives.outcome import Outcome
 from ..spaces.plan import Plan
 from .finals import Final
+from .winners import Verdict
 
 _KEY = "tested"
 
@@ -60,13 +61,17 @@ def tested_key(plan: Plan, final: Final | None) -> str:
     return plan.key if final is None else f"{plan.key}-seed{final.seed}"
 
 
-def is_tested(study: optuna.Study, plan: Plan, final: Final | None) -> bool:
-    """Whether the test split was looked at for a network."""
-    return tested_key(plan, final) in study.user_attrs.get(_KEY, {})
+def look_once(study: optuna.Study, found: Verdict, test: Callable[[Plan], Outcome]) -> None:
+    """Look at the test split for a budget's winner, unless that was done, and keep what it said.
 
-
-def write_tested(study: optuna.Study, plan: Plan, final: Final | None, outcome: Outcome) -> None:
-    """Keep what the test split said, so that it need not be looked at again."""
+    Args:
+        study: that keeps it.
+        found: what the budget buys; without a winner nothing is looked at.
+        test: scores a plan on the test split, as the network that has won.
+    """
+    plan, kept = found.winner.plan if found.winner else None, study.user_attrs.get(_KEY, {})
+    if plan is None or (key := tested_key(plan, found.final)) in kept:
+        return
+    outcome = test(plan)
     said = Tested(outcome.accuracy, outcome.drop, outcome.paired).to_dict()
-    kept = study.user_attrs.get(_KEY, {})
-    study.set_user_attr(_KEY, kept | {tested_key(plan, final): said})
+    study.set_user_attr(_KEY, kept | {key: said})

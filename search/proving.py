@@ -8,11 +8,12 @@ import optuna
 from ..errors import PredictionMismatch, TrainingDiverged
 from ..objectives.evaluator import Evaluator
 from ..objectives.outcome import Outcome
+from ..spaces.plan import Plan
 from .config import StudyConfig
 from .finalists import next_finalist, proven_verdict
 from .finals import FRESH, Final, add_final, read_finals, write_most
 from .profile import SCORING, Profile
-from .proof import is_tested, write_tested
+from .proof import look_once
 from .record import Record
 from .storage import Baseline
 from .watcher import Watcher
@@ -67,13 +68,13 @@ class Prover:
         return Final(record.plan, seed, outcome.accuracy, outcome.drop, record.drop)
 
     def _test(self, found: Verdict) -> None:
-        winner = found.winner.plan if found.winner else None
-        if winner is None or is_tested(self.study, winner, found.final):
-            return
         evaluator = self._again if found.final else self.evaluator
-        # The baseline's score on this split belongs to no stage.
-        outcome: Outcome = self.profile.evaluation(evaluator.test, winner, SCORING)
-        write_tested(self.study, winner, found.final, outcome)
+
+        def test(winner: Plan) -> Outcome:
+            # The baseline's score on this split belongs to no stage.
+            return self.profile.evaluation(evaluator.test, winner, SCORING)
+
+        look_once(self.study, found, test)
 
     @cached_property
     def _again(self) -> Evaluator:

@@ -236,6 +236,11 @@ def worker_mark() -> str:
 
 
 def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
+    """See that a study is of the same things: of the same `identity`.
+
+    Raises:
+        StorageError: it is of something else, or was not made by paredown.
+    """
     there = f"study {study.study_name!r} in {url}"
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"{there} was not made by paredown; choose another --name")

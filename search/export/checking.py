@@ -8,6 +8,7 @@ import torch
 from ...errors import FileDiffers
 from ...objectives.budget import drop_between
 from ...objectives.data import ImageSet, Normalisation
+from ...objectives.scoring import Score
 from .latency import Runs, latencies, told_latency
 
 MOST_ACCURACY_APART = 0.5
@@ -76,11 +77,17 @@ class Answers:
     labels: torch.Tensor
 
     @property
+    def score(self) -> Score:
+        """Which of them are right."""
+        return Score(self.scores.argmax(1) == self.labels)
+
+    @property
     def accuracy(self) -> float:
         """Percent."""
-        return 100 * float((self.scores.argmax(1) == self.labels).double().mean())
+        return self.score.accuracy
 
 
+@torch.inference_mode()
 def answers(runs: Runs, images: ImageSet, normalisation: Normalisation) -> Answers:
     """What a network or file says of images."""
     scores, labels = [], []

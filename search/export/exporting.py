@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 from torch import nn
 
 from ...errors import FileDiffers, NothingFits, StorageError
@@ -20,7 +19,6 @@ from ...objectives.data import ImageSet
 from ...objectives.device import hardware, threads
 from ...objectives.evaluator import Evaluator
 from ...objectives.progress import Progress
-from ...objectives.scoring import Score
 from ...objectives.task import versions
 from ...spaces.plan import Plan
 from ...spaces.tracing import example_images
@@ -29,7 +27,7 @@ from ..answers import answer
 from ..asked import read_asked
 from ..config import StudyConfig
 from ..driver import prepare
-from ..proof import is_tested, read_tested, write_tested
+from ..proof import look_once, read_tested
 from ..storage import check_same, identity, read_baseline
 from ..winners import Verdict
 from .card import CARD, card
@@ -107,7 +105,7 @@ def export(
         seed = verdict.final.seed if verdict.final else task.seed
         evaluator = Evaluator(task, space, cache, progress, seed=seed)
         _check_baseline(study, evaluator)
-        _look(study, evaluator, verdict)
+        look_once(study, verdict, evaluator.test)
         winner = _Winner(study, verdict, evaluator, verdict.winner.plan, config)
         with appearing(output) as folder:
             checked = {one.file: winner.write(one, folder, latency_command) for one in formats}
@@ -122,13 +120,6 @@ def _check_baseline(study: optuna.Study, evaluator: Evaluator) -> None:
             "changed, and what would be exported is not what was searched; search again under "
             "another --name"
         )
-
-
-def _look(study: optuna.Study, evaluator: Evaluator, verdict: Verdict) -> None:
-    """See the winner on the test split, unless it was."""
-    plan = verdict.winner.plan if verdict.winner else None
-    if plan is not None and not is_tested(study, plan, verdict.final):
-        write_tested(study, plan, verdict.final, evaluator.test(plan))
 
 
 class _Winner:
@@ -195,17 +186,17 @@ class _Winner:
             }
             for one in formats
         }
-        baseline, budget, accuracy = read_baseline(self.study), self.verdict.budget, self._drops()
-        paired = self._paired("test")
+        baseline, budget = read_baseline(self.study), self.verdict.budget
+        paired = {split: self._paired(split) for split in self.splits}
         said = {"manifest": VERSION, "study": self.study.study_name} | self._network(self.plan)
         said |= {
             "plan_key": self.plan.key,
             "max_drop": budget.max_drop,
             "cost": self.evaluator.foretold_cost(self.plan).to_dict(),
             "baseline_cost": baseline.cost.to_dict(),
-            "accuracy": accuracy,
-            "word": paired.word(budget),
-            "test_images_needed": paired.images_needed(budget),
+            "accuracy": {split: self._drop(split, one) for split, one in paired.items()},
+            "word": paired["test"].word(budget),
+            "test_images_needed": paired["test"].images_needed(budget),
             "test_looks": len(read_tested(self.study)),
             "seeds": {"study": self.task.seed, "network": self.evaluator.seed},
             "versions": versions(),
@@ -238,24 +229,15 @@ class _Winner:
         }
 
     def _answers(self, network: nn.Module) -> dict[str, Answers]:
-        with torch.inference_mode():
-            return {
-                name: answers(network, images, self.task.splits.normalisation)
-                for name, images in self.splits.items()
-            }
+        return {
+            name: answers(network, images, self.task.splits.normalisation)
+            for name, images in self.splits.items()
+        }
 
     def _paired(self, split: str) -> PairedDrop:
         ours, theirs = self.answers[split], self.baseline_answers[split]
-        return PairedDrop.between(
-            *(Score(one.scores.argmax(1) == one.labels) for one in (theirs, ours))
-        )
+        return PairedDrop.between(theirs.score, ours.score)
 
-    def _drops(self) -> dict[str, Any]:
-        return {
-            split: {
-                "accuracy": self.answers[split].accuracy,
-                "baseline": self.baseline_answers[split].accuracy,
-            }
-            | self._paired(split).to_dict()
-            for split in self.splits
-        }
+    def _drop(self, split: str, paired: PairedDrop) -> dict[str, Any]:
+        ours, theirs = self.answers[split], self.baseline_answers[split]
+        return {"accuracy": ours.accuracy, "baseline": theirs.accuracy} | paired.to_dict()

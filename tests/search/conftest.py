@@ -53,11 +53,15 @@ class Ran:
 Run = Callable[..., Ran]
 
 
-@pytest.fixture(autouse=True)
-def _quick_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def fit_quickly(patch: pytest.MonkeyPatch) -> None:
     """Parts are fitted for two steps: how searches go is tested here, not how well parts fit."""
     for effort in ("ALONE", "IN_PLACE"):
-        monkeypatch.setattr(library, effort, Effort(steps=2, batch=32, rate=1e-2))
+        patch.setattr(library, effort, Effort(steps=2, batch=32, rate=1e-2))
+
+
+@pytest.fixture(autouse=True)
+def _quick_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit_quickly(monkeypatch)
 
 
 @pytest.fixture

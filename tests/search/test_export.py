@@ -18,13 +18,11 @@ import paredown
 import pytest
 import torch
 from paredown.errors import InputError, WeightsError
-from paredown.objectives import library
 from paredown.objectives.data import DataRequest, load_data
 from paredown.search import cli
 from paredown.search.export import checking, formats
-from paredown.spaces.fitting import Effort
 
-from .conftest import Run
+from .conftest import Run, fit_quickly
 
 STUDY = """
 model = "resnet8"
@@ -61,8 +59,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("searched")
     (folder / "tiny.toml").write_text(STUDY)
     with pytest.MonkeyPatch.context() as patch:
-        for effort in ("ALONE", "IN_PLACE"):
-            patch.setattr(library, effort, Effort(steps=2, batch=32, rate=1e-2))
+        fit_quickly(patch)
         patch.chdir(folder)
         for typed in ("search tiny.toml", "export tiny --output there"):
             patch.setattr(sys, "argv", ["paredown", *typed.split()])
