@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from paredown.objectives.cost import Cost
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.rungs import Rung
+from paredown.objectives.task import Task
 from paredown.search.config import load_config
 from paredown.search.driver import prepare
 from paredown.spaces.kind import Phase
@@ -77,9 +78,18 @@ class Table:
         return list(self._rows)
 
     @cached_property
+    def _prepared(self) -> tuple[Task, Space]:
+        return prepare(load_config(str(STUDY), {}))
+
+    @property
     def space(self) -> Space:
         """The space whose plans these are."""
-        return prepare(load_config(str(STUDY), {}))[1]
+        return self._prepared[1]
+
+    @property
+    def step(self) -> float:
+        """What one image of the search split changes a drop by."""
+        return 100 / len(self._prepared[0].splits.search)
 
     def cost(self, plan: Plan) -> Cost:
         """What a plan costs."""

@@ -151,7 +151,12 @@ class _Run:
         self.stopping = Stopping(self.budgets, evaluator.task.recipes)
         evaluator.judge = self.stopping
         self.question = question_of(
-            self.space, evaluator.foretold_cost, self.budgets, self.prices, len(self.records)
+            self.space,
+            evaluator.foretold_cost,
+            self.budgets,
+            self.prices,
+            step=100 / len(evaluator.task.splits.search),
+            trials=len(self.records),
         )
         sampler = make_sampler(config.sampler, config.seed, self.question)
         study.sampler = profile.timed(sampler, SAMPLING)

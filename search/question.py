@@ -58,6 +58,7 @@ def question_of(
     cost: Callable[[Plan], Cost],
     budgets: Sequence[Budget],
     prices: Prices,
+    step: float = 0.0,
     trials: int = 0,
 ) -> Question:
     """The question of a search that has had so many trials.
@@ -67,6 +68,7 @@ def question_of(
         cost: what a plan costs; that of the empty plan is the baseline's.
         budgets: the smallest first.
         prices: what plans take to evaluate.
+        step: what one image of the search split changes a drop by, in percentage points.
         trials: how many the study has had.
     """
     # What failed has no drop, but is of no use within any budget; nor is what is much like it.
@@ -87,5 +89,6 @@ def question_of(
         identify=space.plan,
         price=lambda params: prices(space.plan(params)),
         retry=record.is_retried,
+        step=step,
         trials=trials,
     )

@@ -60,7 +60,7 @@ class Chooser:
     ) -> None:
         self._question, self._coding, self._costs = question, coding, costs
         self._candidates, self._costed, self._looks = candidates, max(costed, 2), looks
-        self._scale = Scale(question.budgets)
+        self._scale = Scale(question.budgets, question.step)
         self._weights, self._weights_with_look = Weights(), Weights()
         self._calibration = coding.sample(rng, _CALIBRATION)
 

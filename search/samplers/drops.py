@@ -21,11 +21,23 @@ class CannotFit(Exception):
 
 
 class Scale:
-    """Drops on a scale on which the large ones do not dominate: asinh(drop / largest budget)."""
+    """Drops on a scale on which the large ones do not dominate: asinh(drop / largest budget).
 
-    def __init__(self, budgets: Sequence[float]) -> None:
+    Drops that come in steps keep within a budget up to half a step above the last one it allows,
+    as a continuous model sees them: the correction for continuity (Yates, "Contingency Tables
+    Involving Small Numbers and the chi-squared Test", 1934).
+
+    Args:
+        budgets: the largest drops allowed, in percentage points.
+        step: the smallest difference between two drops; 0 if they are continuous.
+    """
+
+    def __init__(self, budgets: Sequence[float], step: float = 0.0) -> None:
         self._unit = max(budgets) if max(budgets) > 0 else 1.0
-        self.budgets = self(np.array(budgets, dtype=np.float64))
+        limits = np.array(budgets, dtype=np.float64)
+        if step > 0:
+            limits = (np.floor(limits / step + 1e-6) + 0.5) * step
+        self.budgets = self(limits)
 
     def __call__(self, drops: Array) -> Array:
         return np.asarray(np.arcsinh(drops / self._unit))

@@ -59,6 +59,8 @@ class Question:
         look_of: the same figure as a past trial has it.
         retry: whether a failed trial's parameters may be proposed again; otherwise no parameters
             are proposed twice.
+        step: the smallest difference between two drops, which one image makes; 0 if drops are
+            continuous.
         trials: how many the study has had. Samplers that draw in a row begin elsewhere then, so
             that a search that goes on does not draw the same again.
     """
@@ -74,6 +76,7 @@ class Question:
     look: Callable[[Params], float] | None = None
     look_of: Callable[[FrozenTrial], float | None] | None = None
     retry: Callable[[FrozenTrial], bool] = never
+    step: float = 0.0
     trials: int = 0
 
     def observation(self, trial: FrozenTrial) -> Observation | None:

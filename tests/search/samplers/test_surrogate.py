@@ -49,6 +49,17 @@ def test_a_bound_counts_as_at_least_that() -> None:
     assert as_bound[5, 0] < as_exact[5, 0]
 
 
+@pytest.mark.parametrize(
+    ("budget", "step", "limit"),
+    [(0.5, 0.0, 0.5), (0.5, 0.4, 0.6), (0.8, 0.4, 1.0), (0.3, 0.1, 0.35), (0.0, 0.4, 0.2)],
+)
+def test_a_budget_ends_between_the_last_drop_it_allows_and_the_next(
+    budget: float, step: float, limit: float
+) -> None:
+    scale = Scale([budget], step)
+    np.testing.assert_allclose(scale.budgets, scale(np.array([limit])))
+
+
 def test_equal_drops_are_no_model() -> None:
     with pytest.raises(CannotFit, match="the same"):
         model([1.0] * 4, [False] * 4, inputs(4))
