@@ -4,7 +4,11 @@ import importlib.util
 
 from .errors import InputError
 
-PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "nni": ("nni",)}
+PACKAGES = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "nni": ("nni",),
+    "executorch": ("executorch",),
+}
 """Extra -> the packages that it brings, as they are imported."""
 
 

@@ -92,9 +92,7 @@ class Simulation:
         self.records = list[Record]()
         self.done = set[tuple[str, Plan]]()
         self.front = Front(table)
-        self.question = question_of(
-            self.space, table.cost, BUDGETS, self.prices, step=table.step
-        )
+        self.question = question_of(self.space, table.cost, BUDGETS, self.prices, step=table.step)
         self.study = optuna.create_study(
             directions=["minimize", "minimize"], sampler=make_sampler(sampler, seed, self.question)
         )

@@ -3,6 +3,7 @@
 import math
 
 from .answers import Answer
+from .blame import Blame, costliest
 from .tables import points
 from .winners import Verdict, times_smaller
 
@@ -23,8 +24,17 @@ def _miss(found: Answer, verdict: Verdict) -> str:
     return (
         f"{said}; the closest miss is trial {closest.number} with a drop of "
         f"{points(verdict.missed_by)} pp{again} at {smaller:.1f}x smaller: "
-        f"{closest.plan.describe()}"
+        f"{closest.plan.describe()}{_blame(costliest(closest, found.records))}"
     )
+
+
+def _blame(most: Blame | None) -> str:
+    if most is None:
+        return ""
+    said = f"; what costs it most is {most.technique}, {points(most.points)} pp"
+    if most.without is not None:
+        return f"{said} (trial {most.without} is the same without it)"
+    return f"{said} (by a linear model of {most.trials} trials)" if most.trials else said
 
 
 def _what_to_relax(found: Answer) -> list[str]:

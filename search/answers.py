@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 
 from ..objectives.budget import Budget
+from .blame import costliest
 from .finalists import proven_verdict
 from .finals import Final, read_finals, read_most
 from .proof import Tested, read_tested, tested_key
@@ -75,9 +76,17 @@ class Answer:
         }
         empty = dict.fromkeys(_FIGURES)
         if verdict.winner is None:
-            closest = self._figures(verdict.closest) if verdict.closest else None
-            return said | empty | {"closest": closest, "final": _final(verdict.final)}
+            return said | empty | self._miss(verdict)
         return said | empty | self._figures(verdict.winner) | self._proof(verdict)
+
+    def _miss(self, verdict: Verdict) -> dict[str, Any]:
+        """The plan that misses a budget by least, and what costs it most."""
+        closest, final = verdict.closest, _final(verdict.final)
+        if closest is None:
+            return {"closest": None, "final": final}
+        most = costliest(closest, self.records)
+        costs = {"costliest": asdict(most) if most else None}
+        return {"closest": self._figures(closest) | costs, "final": final}
 
     def tested_winner(self, verdict: Verdict) -> Tested | None:
         """What the test split said of a verdict's winner, if it has one and was asked."""

@@ -31,6 +31,10 @@ def classify(pixels):
 
 _TORCH = {
     "model.pt2": '`torch.export.load("model.pt2").module()` runs with torch alone.',
+    "model.pte": (
+        '`executorch.runtime.Runtime.get().load_program("model.pte").load_method("forward")` '
+        "runs one image at a time, with XNNPACK on the CPU, here as on a phone."
+    ),
     "model.safetensors": (
         "`paredown.load(FOLDER)` turns weights and plan back into the network, to train on."
     ),

@@ -30,7 +30,7 @@ def export(
         typer.Option(
             "--format",
             metavar="LIST",
-            help="Of onnx,pt2,safetensors.",
+            help="Of onnx,pt2,executorch,safetensors.",
             show_default="all installed",
         ),
     ] = None,

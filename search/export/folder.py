@@ -1,13 +1,18 @@
 """An exported folder appears whole or not at all."""
 
+import glob
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import InputError, ParedownError
 from .manifest import MANIFEST, read_manifest
+
+_PART = ".part"
+_OLD_SECONDS = 24 * 3600
 
 
 def check_place(output: Path, plan_key: str, study: str, force: bool) -> None:
@@ -46,8 +51,9 @@ def appearing(output: Path) -> Iterator[Path]:
     output = output.absolute()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
+        _forget_killed(output)
         with tempfile.TemporaryDirectory(
-            dir=output.parent, prefix=f".{output.name}.", suffix=".part"
+            dir=output.parent, prefix=f".{output.name}.", suffix=_PART
         ) as made:
             part, old = Path(made) / "new", Path(made) / "old"
             part.mkdir()
@@ -65,3 +71,10 @@ def appearing(output: Path) -> Iterator[Path]:
         raise
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror or error}") from None
+
+
+def _forget_killed(output: Path) -> None:
+    """Remove what exports to the same place left when they were killed: what is a day old."""
+    for part in output.parent.glob(f".{glob.escape(output.name)}.*{_PART}"):
+        if time.time() - part.stat().st_mtime > _OLD_SECONDS:
+            shutil.rmtree(part, ignore_errors=True)

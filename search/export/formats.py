@@ -14,6 +14,7 @@ from ...objectives.onnx import OnnxModel, write_onnx
 from .latency import Runs
 from .manifest import Manifest
 from .pt2 import read_pt2, write_pt2
+from .pte import ExecutorchModel, write_pte
 from .rebuilding import rebuilt
 
 
@@ -64,6 +65,10 @@ def _read_pt2(path: Path, manifest: Manifest) -> Runs:
         ) from None
 
 
+def _read_pte(path: Path, manifest: Manifest) -> Runs:
+    return ExecutorchModel(path)
+
+
 def _read_safetensors(path: Path, manifest: Manifest) -> Runs:
     return _no_grad(rebuilt(manifest, path))
 
@@ -85,6 +90,7 @@ FORMATS: Mapping[str, Format] = {
     for one in (
         Format("onnx", ".onnx", "onnx", write_onnx, _read_onnx),
         Format("pt2", ".pt2", "", write_pt2, _read_pt2),
+        Format("executorch", ".pte", "executorch", write_pte, _read_pte),
         Format("safetensors", ".safetensors", "", _write_safetensors, _read_safetensors),
     )
 }

@@ -11,8 +11,9 @@ from ...spaces.apply import apply_phase
 from ...spaces.grouping import trace_with_groups
 from ...spaces.keeping import keep
 from ...spaces.kind import Phase, Surroundings
-from ...spaces.models import build_model, load_weights
+from ...spaces.models import build_model, load_weights, read_weights
 from ...spaces.plan import Plan
+from ...spaces.quantization.restoring import round_where_stored
 from ...spaces.tracing import example_images
 from .manifest import Manifest, read_manifest
 
@@ -59,5 +60,6 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
         plan = Plan.with_meaning(chosen)
         for phase in Phase:
             network = apply_phase(network, blueprint, plan, phase, around)
+    round_where_stored(network, read_weights(weights))
     load_weights(network, weights)
     return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]

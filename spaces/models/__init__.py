@@ -2,7 +2,7 @@
 
 from . import cifar_resnet, paper_models, torchvision_models
 from .model import MODELS, Model, build_model
-from .weights import load_weights
+from .weights import load_weights, read_weights
 
 __all__ = [
     "MODELS",
@@ -11,5 +11,6 @@ __all__ = [
     "cifar_resnet",
     "load_weights",
     "paper_models",
+    "read_weights",
     "torchvision_models",
 ]

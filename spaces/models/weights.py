@@ -25,11 +25,20 @@ def load_weights(network: nn.Module, path: Path) -> None:
         WeightsError: the file is missing, no such file, holds more than tensors, or does not fit;
             the message says which entries.
     """
-    state = _unwrapped(_read(path))
+    state = read_weights(path)
     faults = list(_misfits(network, state))
     if faults:
         raise WeightsError(f"the weights of {path} do not fit the network:\n" + "\n".join(faults))
     network.load_state_dict(state, strict=False)
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file, by name.
+
+    Raises:
+        WeightsError: the file is missing, no such file, or holds more than tensors.
+    """
+    return _unwrapped(_read(path))
 
 
 def _read(path: Path) -> Mapping[str, object]:

@@ -1,6 +1,7 @@
 """Winners as folders: what is in them, that it runs elsewhere, and what is refused."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import pickle
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,6 +53,8 @@ max_lr = 0.02
 """
 
 FILES = ("model.onnx", "model.pt2", "model.safetensors")
+if importlib.util.find_spec("executorch"):
+    FILES += ("model.pte",)
 
 
 @pytest.fixture(scope="module")
@@ -278,6 +282,25 @@ def test_a_full_disk_leaves_nothing(there: Path, run: Run, monkeypatch: pytest.M
     assert "No space left on device" in ran.err
     left = [path.name for path in there.parent.iterdir() if "new" in path.name]
     assert not left
+
+
+def test_a_killed_export_leaves_nothing_under_the_name(there: Path, run: Run) -> None:
+    command = [sys.executable, "-c", "from paredown.search.cli import main; main()"]
+    killed = subprocess.Popen(
+        [*command, "export", "tiny", "--format", "onnx", "--output", "new"],
+        cwd=there.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (left := list(there.parent.glob(".new.*.part"))) and killed.poll() is None:
+        time.sleep(0.01)
+    killed.kill()
+    assert killed.wait() != 0
+    assert left
+    assert not (there.parent / "new").exists()
+    os.utime(left[0], (0, 0))
+    assert run("export", "tiny", "--format", "safetensors", "--output", "new").code == 0
+    assert not left[0].exists()
 
 
 def test_a_file_that_answers_otherwise_is_not_kept(

@@ -1,0 +1,100 @@
+"""ExecuTorch's files, for phones and boards: https://docs.pytorch.org/executorch.
+
+What XNNPACK (https://github.com/google/XNNPACK) can compute is left to it; the rest runs on
+ExecuTorch's portable kernels. They compute in float32, at the levels of the plan's bit-widths:
+XNNPACK's integer convolutions want their outputs rounded as well, which plans leave alone.
+"""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ...errors import InputError
+from ...extras import require_extra
+from .at_levels import at_levels
+
+
+def write_pte(network: nn.Module, images: torch.Tensor, path: Path) -> None:
+    """Write a network for one image at a time; the network stays as it was.
+
+    Memory is planned when the file is written, which is why the batch is fixed.
+
+    Args:
+        network: on the CPU.
+        images: [2, channels, height, width], of the size that the file is for.
+        path: of the file; its folder must exist.
+
+    Raises:
+        InputError: the extra `executorch` is not installed.
+    """
+    require_extra("executorch", "writing an ExecuTorch file")
+    with torch.no_grad(), _quiet():
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
+        program = torch.export.export(at_levels(network), (images[:1].contiguous(),))
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+        path.write_bytes(lowered.to_executorch().buffer)
+
+
+class ExecutorchModel:
+    """An ExecuTorch file that runs on this machine's CPU.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InputError: the extra `executorch` is not installed, or it is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        require_extra("executorch", "running an ExecuTorch file")
+        with _quiet():
+            from executorch.runtime import Runtime, Verification
+
+            try:
+                program = Runtime.get().load_program(
+                    path.read_bytes(), verification=Verification.InternalConsistency
+                )
+                self._method = program.load_method("forward")
+            except RuntimeError as error:
+                raise InputError(
+                    f"{path} cannot be run as an ExecuTorch file: {str(error).splitlines()[0]}"
+                ) from None
+        self._program = program  # whose memory the method reads
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Scores, [batch, classes], of normalised images, [batch, channels, height, width]."""
+        single = (image[None].contiguous() for image in images.float())
+        return torch.cat([self._method.execute([one])[0].clone() for one in single])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """ExecuTorch tells its own inner workings in warnings, in logs and straight to stderr."""
+    with warnings.catch_warnings(), _no_logs(), tempfile.TemporaryFile() as elsewhere:
+        warnings.simplefilter("ignore")
+        kept = os.dup(2)
+        os.dup2(elsewhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextmanager
+def _no_logs() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)

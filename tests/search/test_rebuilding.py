@@ -1,0 +1,118 @@
+"""A plan and its weights give the network back: of every kind of choice, in every architecture."""
+
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from paredown.errors import PlanError, UnknownName
+from paredown.extras import missing_packages
+from paredown.objectives.training import seeded
+from paredown.search.export.formats import FORMATS
+from paredown.search.export.manifest import Manifest
+from paredown.search.export.rebuilding import rebuilt
+from paredown.spaces.apply import apply_phase
+from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.kind import Kind, Phase, Surroundings, Value
+from paredown.spaces.kinds import KINDS
+from paredown.spaces.models import build_model
+from paredown.spaces.plan import Plan
+from paredown.spaces.space import Space
+from paredown.spaces.tracing import example_images
+from torch import nn
+
+WITH = {
+    "criterion": Plan.of({"prune": {"stage2": 0.5}}),
+    "steps": Plan.of({"prune": {"stage2": 0.5}, "criterion": {"network": "taylor"}}),
+    "quantizer": Plan.of({"bits": {"stage2": "w4a8", "stage3": "w8a8"}}),
+}
+"""Kind -> what its choices need, to mean something."""
+
+IN_NUMBERS: Mapping[str, tuple[Value, ...]] = {
+    "resolution": (0.5,),
+    "depth": (0.5,),
+    "width": (0.5,),
+    "block": ("separable+se", "ghost+residual", "inverted+hswish", "inverted+narrow"),
+    "round": (4.0,),
+    "steps": (3.0,),
+    "prune": (0.5,),
+    "sparse": (0.5,),
+    "bits": ("w6a8", "w2a8"),
+}
+"""Kind -> options that its listing tells as a range."""
+
+SIZES = {"mobilenet_v3_small": 32, "shufflenet_v2_x0_5": 32, "squeezenet1_1": 64}
+
+
+def options() -> list[Plan]:
+    """A plan for each option of each kind, at the first place that has it."""
+    blueprint = trace_with_groups(build_model("resnet8", 10, 1), example_images(1, 8))
+    space = Space.of(blueprint, dict(_every_option()))
+    plans = dict[tuple[str, object], Plan]()
+    for dimension in space.dimensions:
+        needed = WITH.get(dimension.kind, Plan()).choices
+        for option in dimension.options[1:]:
+            choices = [*needed, *space.only(dimension, option).choices]
+            plans.setdefault((dimension.kind, option), Plan.with_meaning(choices))
+    return list(plans.values())
+
+
+def _every_option() -> Iterator[tuple[str, tuple[Value, ...]]]:
+    for kind in KINDS:
+        listed = [technique.name for technique in kind.techniques()]
+        named = [name for name in listed if _is_option(kind, name)]
+        yield kind.name, (kind.neutral, *IN_NUMBERS.get(kind.name, ()), *named)
+
+
+def _is_option(kind: Kind, name: str) -> bool:
+    try:
+        return kind.parse(name) != kind.neutral
+    except (PlanError, UnknownName):
+        return False  # a range in words
+
+
+def check(model: str, channels: int, size: int, plan: Plan, folder: Path) -> None:
+    """Carry a plan out on drawn weights, write it, and read it again."""
+    images = torch.rand(8, channels, size, size)
+    made = _made(model, images, plan)
+    FORMATS["safetensors"].write(made, images, folder / "model.safetensors")
+    said = {
+        "model": model,
+        "classes": [str(one) for one in range(10)],
+        "channels": channels,
+        "size": size,
+        "keep": [],
+        "plan": plan.to_dict(),
+    }
+    again = rebuilt(Manifest(said), folder / "model.safetensors")
+    with torch.inference_mode():
+        torch.testing.assert_close(again(images), made(images), rtol=0, atol=0)
+
+
+def _made(model: str, images: torch.Tensor, plan: Plan) -> nn.Module:
+    with seeded(1):
+        network = build_model(model, 10, images.shape[1])
+        blueprint = trace_with_groups(network, example_images(images.shape[1], images.shape[2]))
+        around = Surroundings(images, [(images, torch.arange(len(images)))])
+        for phase in Phase:
+            network = apply_phase(network, blueprint, plan, phase, around)
+    return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.parametrize("plan", options(), ids=Plan.describe)
+def test_of_every_option(plan: Plan, tmp_path: Path) -> None:
+    for choice in plan.choices:
+        extra = KINDS.get(choice.kind).extra(choice.value)
+        if extra and missing_packages(extra):
+            pytest.skip(f"needs the extra {extra}")
+    check("resnet8", 1, 8, plan, tmp_path)
+
+
+@pytest.mark.parametrize("model", SIZES)
+def test_of_every_architecture(model: str, tmp_path: Path) -> None:
+    """All kinds at once, as a search may draw them."""
+    blueprint = trace_with_groups(build_model(model, 10, 3), example_images(3, SIZES[model]))
+    plan = Space.of(blueprint).sample(random.Random(0))
+    assert len({choice.kind for choice in plan.choices}) > 1
+    check(model, 3, SIZES[model], plan, tmp_path)
