@@ -33,15 +33,23 @@ def write_pte(network: nn.Module, images: torch.Tensor, path: Path) -> None:
 
     Raises:
         InputError: the extra `executorch` is not installed.
+        RuntimeError: ExecuTorch cannot lower the network.
     """
     require_extra("executorch", "writing an ExecuTorch file")
     with torch.no_grad(), _quiet():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
-        program = torch.export.export(at_levels(network), (images[:1].contiguous(),))
-        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-        path.write_bytes(lowered.to_executorch().buffer)
+        plain = at_levels(network)
+        # XNNPACK's passes fail on weights whose channels come last; it orders them itself.
+        plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        program = torch.export.export(plain, (images[:1].contiguous(),))
+        try:
+            lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+            written = lowered.to_executorch().buffer
+        except Exception as error:  # it promises no particular one
+            raise RuntimeError(f"ExecuTorch cannot lower it: {error}") from error
+    path.write_bytes(written)
 
 
 class ExecutorchModel:

@@ -52,7 +52,7 @@ epochs = 2
 max_lr = 0.02
 """
 
-FILES = ("model.onnx", "model.pt2", "model.safetensors")
+FILES: tuple[str, ...] = ("model.onnx", "model.pt2", "model.safetensors")
 if importlib.util.find_spec("executorch"):
     FILES += ("model.pte",)
 
