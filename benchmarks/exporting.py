@@ -1,0 +1,133 @@
+"""From a search to files that were verified, by the commands that a user types.
+
+ResNet-20, on digits by the default study and on a folder of CIFAR-10's images by exporting.toml
+with given weights: `paredown search`, then `paredown export` of a budget's winner to every format
+that is installed. The bars: each file's accuracies within half a point of the network's, and the
+numbers that the ONNX file stores within 5 % of the bytes foretold.
+
+    python benchmarks/exporting.py --data path/to/cifar10 --weights resnet20.safetensors
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paredown.benchmarks.common import keep, surroundings, table
+from paredown.objectives.onnx import initializer_bytes
+
+STUDY = Path(__file__).parent / "exporting.toml"
+MOST_POINTS, MOST_BYTES = 0.5, 0.05
+
+
+@dataclass(frozen=True)
+class Case:
+    """A study and the budget whose winner is exported.
+
+    Attributes:
+        name: for the table.
+        search: what follows `paredown search`.
+        max_drop: the budget, in percentage points.
+    """
+
+    name: str
+    search: tuple[str, ...]
+    max_drop: str
+
+
+def cases(asked: argparse.Namespace) -> Iterator[Case]:
+    """Digits, and what the command names."""
+    yield Case("digits", ("digits", "--trials", str(asked.trials)), "2")
+    if asked.data:
+        given = ("--data", asked.data, "--weights", asked.weights)
+        yield Case("CIFAR-10", (str(STUDY), *given), "2")
+
+
+def commanded(folder: Path, *words: str) -> str:
+    """What a `paredown` command prints, run in a folder; an end of the script if it fails."""
+    command = [str(Path(sys.executable).with_name("paredown")), *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 3):  # 3: a smaller budget has no winner
+        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def exported(case: Case, folder: Path) -> dict[str, Any]:
+    """Search, export and measure. Returns what was found, ready for JSON."""
+    began = time.perf_counter()
+    commanded(folder, "search", *case.search, "--name", case.name)
+    searched = time.perf_counter()
+    output = folder / "exported" / case.name
+    budget = ("--max-drop", case.max_drop)
+    words = ("export", case.name, *budget, "--output", str(output), "--json")
+    said = json.loads(commanded(folder, *words))
+    ended = time.perf_counter()
+    stored = initializer_bytes(output / "model.onnx")
+    kept = ("plan", "max_drop", "accuracy", "word", "seeds", "data", "files")
+    return {name: said[name] for name in kept} | {
+        "foretold_bytes": said["cost"]["bytes"],
+        "onnx_bytes": stored,
+        "excess": stored / said["cost"]["bytes"] - 1,
+        "search_seconds": round(searched - began, 1),
+        "export_seconds": round(ended - searched, 1),
+    }
+
+
+def holds(found: dict[str, Any]) -> bool:
+    """Whether both bars are met."""
+    return abs(found["excess"]) <= MOST_BYTES and all(
+        abs(one["checked"]["accuracy"][split] - one["checked"]["network"][split]) <= MOST_POINTS
+        for one in found["files"].values()
+        for split in ("search", "test")
+    )
+
+
+def lines(name: str, found: dict[str, Any]) -> Iterator[Sequence[str]]:
+    """A line per file."""
+    for file, one in found["files"].items():
+        seen = one["checked"]
+        excess = f"{found['excess']:+.1%}" if file.endswith(".onnx") else ""
+        yield (
+            f"{name}, {file}",
+            *(
+                f"{seen['accuracy'][split]:.2f} ({seen['network'][split]:.2f})"
+                for split in ("search", "test")
+            ),
+            f"{seen['agreement']:.2f}",
+            f"{seen['logit_difference']:.1e}",
+            f"{seen['bytes']:,} ({seen['baseline_bytes']:,})",
+            excess,
+            f"{seen['milliseconds']:.2f} ({seen['baseline_milliseconds']:.2f})",
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="From a search to files that were verified.")
+    parser.add_argument("--data", help="folder with train/ and test/, or a set")
+    parser.add_argument("--weights", help="of the ResNet-20 on that data")
+    parser.add_argument("--trials", type=int, default=12, help="of the search on digits")
+    asked = parser.parse_args()
+    if asked.data:
+        asked.data, asked.weights = (
+            str(Path(one).resolve()) for one in (asked.data, asked.weights)
+        )
+    found = dict[str, dict[str, Any]]()
+    with tempfile.TemporaryDirectory() as folder:
+        for case in cases(asked):
+            found[case.name] = exported(case, Path(folder))
+            print(f"{case.name}: {'holds' if holds(found[case.name]) else 'DOES NOT HOLD'}")
+    head = ["file", "search %", "test %", "same class %", "logits", "bytes", "tensors", "ms"]
+    print(table(head, [line for name, one in found.items() for line in lines(name, one)]))
+    said = {"surroundings": surroundings("onnx", "onnxruntime"), "exported": found}
+    said["holds"] = {name: holds(one) for name, one in found.items()}
+    print(f"kept in results/{keep('exporting', said).name}")
+
+
+if __name__ == "__main__":
+    main()
