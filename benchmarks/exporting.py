@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.shipping import MOST_BYTES, MOST_POINTS
 from paredown.objectives.onnx import initializer_bytes
 
 STUDY = Path(__file__).parent / "exporting.toml"
-MOST_POINTS, MOST_BYTES = 0.5, 0.05
 
 
 @dataclass(frozen=True)
