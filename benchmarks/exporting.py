@@ -113,10 +113,12 @@ def main() -> None:
     parser.add_argument("--weights", help="of the ResNet-20 on that data")
     parser.add_argument("--trials", type=int, default=12, help="of the search on digits")
     asked = parser.parse_args()
+    if bool(asked.data) != bool(asked.weights):
+        parser.error("--data and --weights go together")
     if asked.data:
-        asked.data, asked.weights = (
-            str(Path(one).resolve()) for one in (asked.data, asked.weights)
-        )
+        folder, weights = Path(asked.data), Path(asked.weights)
+        asked.data = str(folder.resolve()) if folder.exists() else asked.data
+        asked.weights = str(weights.resolve())
     found = dict[str, dict[str, Any]]()
     with tempfile.TemporaryDirectory() as folder:
         for case in cases(asked):

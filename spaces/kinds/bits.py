@@ -15,7 +15,13 @@ from ..blueprint import Blueprint, Layer
 from ..dataflow import Flow, watch
 from ..kind import Kind, Phase, Surroundings, Value
 from ..quantization.folding import fold, foldable, folded
-from ..quantization.layers import IntegerActivations, Quantized, quantized, round_inputs
+from ..quantization.layers import (
+    IntegerActivations,
+    Quantized,
+    RoundedBefore,
+    quantized,
+    round_inputs,
+)
 from ..quantization.observing import (
     Seen,
     correct_biases,
@@ -129,7 +135,7 @@ def _round_once(module: nn.Module, layers: Sequence[Quantized]) -> None:
     if isinstance(rounder, IntegerActivations):
         round_inputs(module, rounder)
         for layer in layers:
-            layer.inputs = nn.Identity().train(layer.training)
+            layer.inputs = RoundedBefore(rounder).train(layer.training)
 
 
 def _ranges(seen: Seen | None, is_apart: bool) -> Iterator[tuple[float, float] | None]:

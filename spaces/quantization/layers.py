@@ -11,7 +11,14 @@ import torch
 from torch import nn
 
 from ..held_zeros import STORED_ZEROS
-from .rounding import SMALLEST_SCALE, rounded_half, rounded_integers, weight_scales
+from .rounding import (
+    SMALLEST_SCALE,
+    fitting_scales,
+    rounded_half,
+    rounded_integers,
+    rounded_sums,
+    weight_scales,
+)
 from .widths import FLOAT_BITS, INTEGER_BITS, BitWidth
 
 Range = tuple[float, float]
@@ -43,6 +50,18 @@ class IntegerActivations(nn.Module):
         )
 
 
+class RoundedBefore(nn.Identity):
+    """Stands where a layer's input comes rounded already, by a module around it.
+
+    Attributes:
+        by: what rounds. In a tuple: it belongs to the module around, and moves and loads with it.
+    """
+
+    def __init__(self, rounder: IntegerActivations) -> None:
+        super().__init__()
+        self.by = (rounder,)
+
+
 class HalfActivations(nn.Module):
     """Rounds activations to float16. Shapes: any -> the same."""
 
@@ -60,6 +79,7 @@ class Rounded(nn.Module):
     """
 
     weight: nn.Parameter
+    bias: nn.Parameter | None
     weight_bits: int
     activation_bits: int
     weight_scale: torch.Tensor
@@ -72,12 +92,19 @@ class Rounded(nn.Module):
             return rounded_integers(self.weight, self.weight_scale, self.weight_bits)
         return rounded_half(self.weight) if self.weight_bits < FLOAT_BITS else self.weight
 
+    def rounded_bias(self) -> torch.Tensor | None:
+        """The bias: an integer of 32 bits where weights and what is read are integers."""
+        reads = _step(self.inputs)
+        if self.bias is None or reads is None or self.weight_bits > INTEGER_BITS:
+            return self.bias
+        return rounded_sums(self.bias, reads * self.weight_scale)
+
 
 class QuantizedConv2d(Rounded, nn.Conv2d):  # type: ignore[misc]
     """A convolution with rounded weights that rounds what it reads."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = self._conv_forward(self.inputs(x), self.rounded_weight(), self.bias)
+        out = self._conv_forward(self.inputs(x), self.rounded_weight(), self.rounded_bias())
         rounded: torch.Tensor = self.outputs(out)
         return rounded
 
@@ -86,7 +113,7 @@ class QuantizedLinear(Rounded, nn.Linear):  # type: ignore[misc]
     """A linear layer with rounded weights that rounds what it reads."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = nn.functional.linear(self.inputs(x), self.rounded_weight(), self.bias)
+        out = nn.functional.linear(self.inputs(x), self.rounded_weight(), self.rounded_bias())
         rounded: torch.Tensor = self.outputs(out)
         return rounded
 
@@ -111,11 +138,9 @@ def quantized(
     stand_in.weight = nn.Parameter(module.weight.detach().clone())
     if module.bias is not None:
         stand_in.bias = nn.Parameter(module.bias.detach().clone())
-    integers = width.weights <= INTEGER_BITS
-    scales = weight_scales(stand_in.weight, width.weights) if integers else torch.empty(0)
-    stand_in.register_buffer("weight_scale", scales)
     stand_in.weight_bits, stand_in.activation_bits = width.weights, width.activations
     stand_in.inputs = _activations(width.activations, reads)
+    stand_in.register_buffer("weight_scale", _scales(stand_in))
     stand_in.outputs = _activations(width.activations, writes) if writes else nn.Identity()
     setattr(stand_in, STORED_ZEROS, getattr(module, STORED_ZEROS, 0))
     return stand_in.to(module.weight.device).train(module.training)
@@ -146,6 +171,23 @@ def plain(layer: Quantized) -> nn.Conv2d | nn.Linear:
     other.weight, other.bias = layer.weight, layer.bias
     setattr(other, STORED_ZEROS, getattr(layer, STORED_ZEROS, 0))
     return other.train(layer.training)
+
+
+def _step(inputs: nn.Module) -> torch.Tensor | None:
+    """Between the levels of what a layer reads; None if these are no integers."""
+    rounder = inputs.by[0] if isinstance(inputs, RoundedBefore) else inputs
+    return rounder.scale if isinstance(rounder, IntegerActivations) else None
+
+
+def _scales(layer: Quantized) -> torch.Tensor:
+    """The steps of its weights, [out]; empty where they are no integers."""
+    if layer.weight_bits > INTEGER_BITS:
+        return torch.empty(0)
+    scales = weight_scales(layer.weight, layer.weight_bits)
+    reads = _step(layer.inputs)
+    if layer.bias is None or reads is None:
+        return scales
+    return fitting_scales(scales, layer.bias, reads.to(scales.device))
 
 
 def _activations(bits: int, seen: Range | None) -> nn.Module:

@@ -1,8 +1,9 @@
 """Numbers rounded to the levels of a narrower type, with gradients that pass straight through.
 
 Weights are symmetric with one scale per output channel, activations asymmetric with one scale per
-tensor, as in Jacob et al.: Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference (2018), https://arxiv.org/abs/1712.05877. The gradient is that of
+tensor, and a bias has the step of the products that it is added to, as in Jacob et al.:
+Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference (2018),
+https://arxiv.org/abs/1712.05877. The gradient is that of
 Bengio et al.: Estimating or Propagating Gradients Through Stochastic Neurons (2013),
 https://arxiv.org/abs/1308.3432.
 """
@@ -10,6 +11,8 @@ https://arxiv.org/abs/1308.3432.
 import torch
 
 SMALLEST_SCALE = 1e-8
+_LARGEST_SUM = 2**31 - 128
+"""The largest int32 that is a float32 too."""
 _FEWEST_THAT_REACH = 4
 _CLIPS = tuple(1 - 0.05 * step for step in range(13))
 """Shares of the largest weight that few-bit levels may end at."""
@@ -53,6 +56,23 @@ def rounded_integers(weight: torch.Tensor, scales: torch.Tensor, bits: int) -> t
     return torch.fake_quantize_per_channel_affine(
         weight.float(), scales, zeros, 0, -highest, highest
     )
+
+
+def fitting_scales(scales: torch.Tensor, bias: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
+    """Weight scales, [out], widened where a bias, [out], would not fit beside the sums of products.
+
+    A channel whose weights are all but zero has steps so small that its bias takes more than int32.
+
+    Args:
+        reads: the step of what the layer reads.
+    """
+    return torch.maximum(scales, bias.detach().abs() / (reads * (_LARGEST_SUM / 2)))
+
+
+def rounded_sums(bias: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    """A bias, [out], at the levels of the int32 sums that it is added to, of a step for each."""
+    levels = (bias.detach() / step).round().clamp(-_LARGEST_SUM, _LARGEST_SUM)
+    return bias + (levels * step - bias).detach()
 
 
 def rounded_half(x: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import onnx
+import onnxruntime
 import pytest
 import torch
 from paredown.errors import InputError, TrainingDiverged
@@ -179,6 +180,38 @@ def test_integers_are_computed_as_integers(write: Write) -> None:
             assert [makers.get(name) for name in node.input[:2]] == ["DequantizeLinear"] * 2
         if node.op_type == "Add":
             assert "DequantizeLinear" in [makers.get(name) for name in node.input]
+
+
+@pytest.mark.parametrize("width", ["w8a8", "w4a8"])
+def test_no_optimization_changes_what_integers_compute(
+    width: str, write: Write, digits: Splits
+) -> None:
+    """Onnxruntime makes integers of the biases; they are at these levels already.
+
+    One at another level shifts whole channels by up to half a step, and many roundings with them.
+    """
+    path = write(everywhere(width)).path
+    images, plainly = shown(digits, 64), onnxruntime.SessionOptions()
+    plainly.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, plainly, providers=["CPUExecutionProvider"])
+    wanted = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+    apart = (OnnxModel(path)(images) - wanted).abs().mean() / wanted.abs().mean()
+    assert float(apart) < 0.002
+
+
+@pytest.mark.parametrize("width", ["w8a8", "w4a8"])
+def test_biases_are_at_the_levels_that_integer_arithmetic_has(width: str, write: Write) -> None:
+    graph = onnx.load(write(everywhere(width)).path).graph
+    numbers = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    makers = {output: node for node in graph.node for output in node.output}
+    biased = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    assert len(biased) == 8
+    for node in biased:
+        reads, weights = makers[node.input[0]], makers[node.input[1]]
+        step = numbers[reads.input[1]].astype("float64") * numbers[weights.input[1]]
+        levels = numbers[node.input[2]] / step
+        assert abs(levels - levels.round()).max() < 0.01
+        assert abs(levels).max() < 2**31
 
 
 # The network

@@ -158,6 +158,10 @@ def test_a_stand_in_computes_with_rounded_numbers(layer: nn.Module) -> None:
     assert torch.equal(stand_in.weight, before["weight"])  # as precise as it was
     rounded = copy.deepcopy(layer)
     rounded.load_state_dict(before | {"weight": rounded_weight(before["weight"], 8)})
+    if layer.bias is not None:
+        bias = stand_in.rounded_bias()
+        assert bias is not None
+        rounded.bias = nn.Parameter(bias)
     assert torch.equal(stand_in(x), rounded(stand_in.inputs(x)))
     error = (stand_in(x) - layer(x)).norm() / layer(x).norm()
     assert 0 < error < 0.02
@@ -167,6 +171,47 @@ def test_a_stand_in_computes_with_rounded_numbers(layer: nn.Module) -> None:
         for parameter in stand_in.parameters():
             parameter.zero_()
     assert all(torch.equal(layer.state_dict()[name], tensor) for name, tensor in before.items())
+
+
+@given(st.sampled_from([4, 8]), st.integers(0, 2**16), st.floats(1e-4, 1e4))
+def test_biases_are_integers_of_the_sums_that_they_are_added_to(
+    bits: int, seed: int, spread: float
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    layer = nn.Linear(12, 7)
+    with torch.no_grad():
+        layer.bias.copy_(torch.randn(7, generator=generator) * spread)
+    stand_in = quantized(layer, BitWidth(bits, 8), (-1.0, 2.0))
+    step = 3 / 255 * stand_in.weight_scale.double()
+    bias = stand_in.rounded_bias()
+    assert bias is not None
+    levels = bias.detach().double() / step
+    assert ((levels - levels.round()).abs() < 1e-3 + levels.abs() * 1e-6).all()
+    assert ((bias - layer.bias).abs() <= step * 0.51 + layer.bias.abs() * 1e-6).all()
+    assert levels.abs().max() < 2**31
+    assert stand_in.bias is not None
+    (slope,) = torch.autograd.grad(bias.sum(), stand_in.bias)
+    assert torch.equal(slope, torch.ones(7))
+
+
+@pytest.mark.parametrize("width", ["w8a32", "w8a16", "w16a16", "w32a8"])
+def test_biases_stay_where_the_arithmetic_is_not_of_integers(width: str) -> None:
+    layer = nn.Linear(12, 7)
+    stand_in = quantized(layer, find_width(width), (-1.0, 2.0))
+    bias = stand_in.rounded_bias()
+    assert bias is not None
+    assert torch.equal(bias, layer.bias)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_channels_without_weights_keep_their_bias(bits: int) -> None:
+    """Their own step is so small that no integer of 32 bits would hold the bias."""
+    layer = nn.Conv2d(3, 2, 3)
+    layer.bias = nn.Parameter(torch.tensor([50.0, 0.5]))
+    with torch.no_grad():
+        layer.weight[0] = 0
+    stand_in = quantized(layer, BitWidth(bits, 8), (0.0, 1.0))
+    assert torch.allclose(stand_in(torch.rand(1, 3, 9, 9))[:, 0], torch.tensor(50.0))
 
 
 @OF_EVERY_LAYER
