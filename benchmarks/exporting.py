@@ -116,9 +116,9 @@ def main() -> None:
     if bool(asked.data) != bool(asked.weights):
         parser.error("--data and --weights go together")
     if asked.data:
-        folder, weights = Path(asked.data), Path(asked.weights)
-        asked.data = str(folder.resolve()) if folder.exists() else asked.data
-        asked.weights = str(weights.resolve())
+        images = Path(asked.data)  # a folder, or else the name of a set
+        asked.data = str(images.resolve()) if images.exists() else asked.data
+        asked.weights = str(Path(asked.weights).resolve())
     found = dict[str, dict[str, Any]]()
     with tempfile.TemporaryDirectory() as folder:
         for case in cases(asked):
