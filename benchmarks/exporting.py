@@ -119,15 +119,16 @@ def main() -> None:
         images = Path(asked.data)  # a folder, or else the name of a set
         asked.data = str(images.resolve()) if images.exists() else asked.data
         asked.weights = str(Path(asked.weights).resolve())
-    found = dict[str, dict[str, Any]]()
+    found, held = dict[str, dict[str, Any]](), dict[str, bool]()
     with tempfile.TemporaryDirectory() as folder:
         for case in cases(asked):
             found[case.name] = exported(case, Path(folder))
-            print(f"{case.name}: {'holds' if holds(found[case.name]) else 'DOES NOT HOLD'}")
+            held[case.name] = holds(found[case.name])
+            print(f"{case.name}: {'holds' if held[case.name] else 'DOES NOT HOLD'}")
     head = ["file", "search %", "test %", "same class %", "logits", "bytes", "tensors", "ms"]
     print(table(head, [line for name, one in found.items() for line in lines(name, one)]))
     said = {"surroundings": surroundings("onnx", "onnxruntime"), "exported": found}
-    said["holds"] = {name: holds(one) for name, one in found.items()}
+    said["holds"] = held
     print(f"kept in results/{keep('exporting', said).name}")
 
 

@@ -53,9 +53,6 @@ class _Stored(Rounded):
         weight: torch.Tensor = self.stored()
         return weight
 
-    def rounded_bias(self) -> torch.Tensor | None:
-        return self.bias
-
 
 class _StoredConv2d(_Stored, QuantizedConv2d):  # type: ignore[misc]
     pass
@@ -68,7 +65,7 @@ class _StoredLinear(_Stored, QuantizedLinear):  # type: ignore[misc]
 def _stored_layer(layer: Quantized) -> nn.Module:
     half = isinstance(layer.inputs, HalfActivations) and layer.weight_bits < FLOAT_BITS
     weights = _stored_weights(layer, half)
-    _round_bias(layer)
+    layer.settle_bias()  # still in float32: runtimes find the integers, no step is stored
     layer.__class__ = _StoredConv2d if isinstance(layer, QuantizedConv2d) else _StoredLinear
     del layer.weight, layer.weight_scale
     if half:
@@ -78,13 +75,6 @@ def _stored_layer(layer: Quantized) -> nn.Module:
         layer.inputs, layer.outputs = _activations(layer.inputs), _activations(layer.outputs)
     layer.stored = weights
     return layer
-
-
-def _round_bias(layer: Quantized) -> None:
-    """Keep it in float32 at its int32 levels: runtimes find the integers, no step is stored."""
-    bias = layer.rounded_bias()
-    if bias is not None:
-        layer.bias = nn.Parameter(bias.detach())
 
 
 def _stored_weights(layer: Quantized, half: bool) -> nn.Module:

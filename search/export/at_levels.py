@@ -19,9 +19,8 @@ def at_levels(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network).eval()
     for name, module in list(network.named_modules()):
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
-            bias = module.rounded_bias()
+            module.settle_bias()
             module.weight.data = module.rounded_weight().detach()
-            module.bias = None if bias is None else nn.Parameter(bias.detach())
             module.weight_bits = FLOAT_BITS
         elif isinstance(module, IntegerActivations):
             replace_module(network, name, _Levels(module))

@@ -99,6 +99,11 @@ class Rounded(nn.Module):
             return self.bias
         return rounded_sums(self.bias, reads * self.weight_scale)
 
+    def settle_bias(self) -> None:
+        """Keep the bias at its levels for good, as files do."""
+        bias = self.rounded_bias()
+        self.bias = None if bias is None else nn.Parameter(bias.detach())
+
 
 class QuantizedConv2d(Rounded, nn.Conv2d):  # type: ignore[misc]
     """A convolution with rounded weights that rounds what it reads."""

@@ -3,9 +3,8 @@
 Weights are symmetric with one scale per output channel, activations asymmetric with one scale per
 tensor, and a bias has the step of the products that it is added to, as in Jacob et al.:
 Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference (2018),
-https://arxiv.org/abs/1712.05877. The gradient is that of
-Bengio et al.: Estimating or Propagating Gradients Through Stochastic Neurons (2013),
-https://arxiv.org/abs/1308.3432.
+https://arxiv.org/abs/1712.05877. The gradient is that of Bengio et al.: Estimating or Propagating
+Gradients Through Stochastic Neurons (2013), https://arxiv.org/abs/1308.3432.
 """
 
 import torch

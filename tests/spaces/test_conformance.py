@@ -46,8 +46,6 @@ SIZES = {
 OF_EVERY_NETWORK = pytest.mark.parametrize("name", SIZES)
 IN_NUMBERS = ["functional", "resnet18", "resnet50", "vgg19_bn", "squeezenet1_1"]
 FAMILY_NAMES = [family.name for family in FAMILIES if family.name != "conv"] + ["conv+se"]
-# Their parts are in ResNet-50 and VGG-19 as well.
-LEARN = [name for name in SIZES if name not in {"resnet18", "resnet101", "vgg16"}]
 # ResNet-50 loses its channels for ResNet-101; DenseNet's take minutes.
 CUT_ELSEWHERE = {"resnet101", "densenet121"}
 WITH_A_ROW = {"functional", "resnet18"}  # their blocks stand in a row
@@ -235,7 +233,7 @@ class AtOnce(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
-@pytest.mark.parametrize("name", LEARN)
+@OF_EVERY_NETWORK
 def test_every_family_learns_is_saved_and_exported(name: str) -> None:
     _, blueprint = known(name)
     network, exported = network_of(name), list[tuple[Mapping[str, str], nn.Module]]()
