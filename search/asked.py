@@ -6,6 +6,7 @@ import optuna
 from pydantic import ValidationError
 
 from ..errors import StorageError
+from ..spaces.models import own_code
 from .config import StudyConfig
 
 _KEY = "asked"
@@ -17,6 +18,8 @@ def write_asked(study: optuna.Study, config: StudyConfig) -> None:
     said["max_drop"] = [budget.max_drop for budget in config.max_drop]
     if config.weights is not None:
         said["weights"] = str(config.weights.absolute())
+    if code := own_code(config.model):
+        said["model"] = code.absolute
     if study.user_attrs.get(_KEY) != said:
         study.set_user_attr(_KEY, said)
 

@@ -1,12 +1,11 @@
 """Study files: what to search, on what, and for how long. All faults are told at once."""
 
-import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -24,10 +23,10 @@ from ..objectives.data import DataRequest, find_data
 from ..objectives.task import Recipes
 from ..objectives.training import Recipe
 from ..spaces.kind import Value
-from ..spaces.kinds import KINDS
-from ..spaces.models import MODELS
+from ..spaces.models import find_model
 from ..spaces.plan import Plan
 from ..spaces.space import Grain
+from .options import parse_duration, parse_grain, parse_space
 from .plans import start_plan
 from .samplers import SAMPLERS
 
@@ -36,7 +35,6 @@ DEFAULT_STUDY = "digits"
 Parsed = TypeVar("Parsed")
 
 _STUDIES = files("paredown") / "studies"
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class DataConfig(BaseModel):
@@ -46,6 +44,7 @@ class DataConfig(BaseModel):
 
     source: str
     size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    channels: Literal[1, 3] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     split_seed: Annotated[int, Field(ge=0)] = 0
@@ -59,7 +58,12 @@ class DataConfig(BaseModel):
     def request(self) -> DataRequest:
         """The same as the data folder wants it."""
         return DataRequest(
-            self.source, size=self.size, seed=self.split_seed, mean=self.mean, std=self.std
+            self.source,
+            size=self.size,
+            seed=self.split_seed,
+            channels=self.channels,
+            mean=self.mean,
+            std=self.std,
         )
 
 
@@ -80,6 +84,7 @@ class StudyConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     weights: Path | None = None
+    trained: bool = False
     per: Grain | dict[str, Grain] = Grain.STAGE
     keep: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
@@ -109,12 +114,13 @@ class StudyConfig(BaseModel):
     @field_validator("per", mode="before")
     @classmethod
     def _known_grain(cls, value: object) -> object:
-        return _checked(lambda: _parse_grain(value))
+        return _checked(lambda: parse_grain(value))
 
     @field_validator("model")
     @classmethod
     def _known_model(cls, value: str) -> str:
-        return _checked(lambda: MODELS.get(value).name)
+        _checked(lambda: find_model(value))
+        return value
 
     @field_validator("sampler")
     @classmethod
@@ -140,7 +146,7 @@ class StudyConfig(BaseModel):
     @field_validator("space", mode="before")
     @classmethod
     def _options(cls, value: object) -> object:
-        return _checked(lambda: _parse_space(value))
+        return _checked(lambda: parse_space(value))
 
 
 def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
@@ -178,22 +184,6 @@ def ready_studies() -> dict[str, str]:
     }
 
 
-def parse_duration(text: str) -> float:
-    """Seconds from "90", "90s", "30m", "1h30m" or "2d".
-
-    Raises:
-        InputError: it is none of these, or zero.
-    """
-    spelled = text.strip().lower()
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", spelled)
-    if not parts or "".join(number + unit for number, unit in parts) != spelled:
-        raise InputError(f"expected a duration such as 90s, 30m or 1h30m, got {text!r}")
-    seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
-    if seconds <= 0:
-        raise InputError(f"a duration must be above zero, got {text!r}")
-    return seconds
-
-
 def _read(study: str) -> tuple[str, dict[str, Any]]:
     path = Path(study)
     if path.suffix == ".toml" or path.parent != Path():
@@ -215,9 +205,17 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise StudyFileError(str(path), [f"it is no TOML: {error}"]) from None
     if isinstance(said.get("weights"), str):
         said["weights"] = path.parent / said["weights"]
+    if isinstance(said.get("model"), str):
+        said["model"] = _code_beside(path, said["model"])
     if isinstance(said.get("start"), list):
         said["start"] = [_beside(path, text) for text in said["start"]]
     return said
+
+
+def _code_beside(path: Path, name: str) -> str:
+    """A file of code that a study file names is looked for beside it."""
+    file = Path(name.rpartition(":")[0])
+    return str(path.parent / name) if file.suffix == ".py" else name
 
 
 def _beside(path: Path, start: object) -> object:
@@ -233,51 +231,6 @@ def _checked(parse: Callable[[], Parsed]) -> Parsed:
         return parse()
     except ParedownError as error:
         raise ValueError(str(error)) from None
-
-
-def _parse_grain(value: object) -> object:
-    """How finely choices are made: a word for all kinds, or kind = word for some of them."""
-    if isinstance(value, str) and "=" in value:
-        pairs = [part.partition("=") for part in value.split(",")]
-        value = {kind.strip(): grain.strip() for kind, _, grain in pairs}
-    if isinstance(value, Mapping):
-        return {KINDS.get(str(kind)).name: _parse_word(grain) for kind, grain in value.items()}
-    return _parse_word(value)
-
-
-def _parse_word(value: object) -> Grain:
-    grains = (Grain.NETWORK, Grain.STAGE, Grain.SITE)
-    for grain in grains:
-        if value == grain:
-            return grain
-    raise InputError(f"expected {', '.join(grains[:-1])} or {grains[-1]}, got {value!r}")
-
-
-def _parse_space(value: object) -> dict[str, tuple[Value, ...]]:
-    if not isinstance(value, Mapping):
-        raise InputError(f"expected a table of kind = [options], got {value!r}")
-    parsed, faults = dict[str, tuple[Value, ...]](), list[str]()
-    for name, options in value.items():
-        try:
-            parsed[KINDS.get(name).name] = tuple(_parse_options(name, options))
-        except ParedownError as error:
-            faults.append(f"space.{name}: {error}")
-    if faults:
-        raise InputError("\n".join(faults))
-    return parsed
-
-
-def _parse_options(kind: str, options: object) -> Iterator[Value]:
-    if not isinstance(options, list | tuple):
-        raise InputError(f"expected a list of options, got {options!r}")
-    faults = list[str]()
-    for option in options:
-        try:
-            yield KINDS.get(kind).parse(option)
-        except ParedownError as error:
-            faults.append(str(error))
-    if faults:
-        raise InputError("; ".join(faults))
 
 
 def _sentences(detail: ErrorDetails) -> list[str]:
@@ -313,6 +266,5 @@ __all__ = [
     "DataConfig",
     "StudyConfig",
     "load_config",
-    "parse_duration",
     "ready_studies",
 ]

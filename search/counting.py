@@ -15,7 +15,7 @@ from ..spaces.approaches import find_approach
 from ..spaces.grouping import trace_with_groups
 from ..spaces.kind import Value
 from ..spaces.kinds import KINDS
-from ..spaces.models import MODELS, build_model
+from ..spaces.models import build_model, find_model
 from ..spaces.plan import Plan
 from ..spaces.space import Grain, Space
 from ..spaces.tracing import example_images
@@ -94,8 +94,9 @@ def count_model(
     if approach is not None:
         found = find_approach(model, approach)
         model, plan = found.model, found.plan
-    channels = MODELS.get(model).channels or _RGB
-    network = build_model(model, classes, channels)
+    built_by = find_model(model)
+    channels = built_by.channels or _RGB
+    network = build_model(built_by, classes, channels)
     blueprint = trace_with_groups(network, example_images(channels, size))
     baseline = cost = count_blueprint(blueprint)
     if plan is not None:

@@ -23,7 +23,7 @@ from ..spaces.grouping import trace_with_groups
 from ..spaces.keeping import keep
 from ..spaces.plan import Plan
 from ..spaces.space import Space
-from ..spaces.tracing import example_images
+from ..spaces.tracing import check_classes, example_images
 from . import notes, record
 from .asked import write_asked
 from .config import StudyConfig
@@ -78,10 +78,16 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
         PlanError: a plan to start with is not in the space.
     """
     task = Task.load(
-        config.model, config.data.request(), config.recipes, config.seed, config.weights
+        config.model,
+        config.data.request(),
+        config.recipes,
+        config.seed,
+        config.weights,
+        config.trained,
     )
-    images = example_images(task.splits.channels, task.splits.size)
-    blueprint = keep(trace_with_groups(task.build(), images), config.keep)
+    network, images = task.build(), example_images(task.splits.channels, task.splits.size)
+    blueprint = keep(trace_with_groups(network, images), config.keep)
+    check_classes(network, images, task.splits.classes)
     space = Space.of(blueprint, config.space, config.per)
     space.require()
     for plan in config.start_plans:

@@ -45,7 +45,7 @@ def describe_study(
         study,
         _STUDY_NOTE.format(
             name=config.name,
-            model=config.model,
+            model=evaluator.task.made_by.name,
             data=splits.name,
             params=baseline.cost.params,
             macs=baseline.cost.macs,

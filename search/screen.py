@@ -56,8 +56,9 @@ class Screen(Watcher):
         self.trials, self.budgets = config.trials, config.max_drop
         self.began = time.monotonic()
         self.deadline = self.began + config.timeout if config.timeout else None
+        what = escape(f"{evaluator.task.made_by.name} on {splits.name}")
         self.console.print(
-            f"[bold]{escape(config.name)}[/]: {config.model} on {escape(splits.name)}, "
+            f"[bold]{escape(config.name)}[/]: {what}, "
             f"{len(splits.train):,} train, {len(splits.search):,} search and "
             f"{len(splits.test):,} test images"
         )

@@ -177,10 +177,10 @@ _RECIPES = ("train", "fine_tune", "quantize")
 def identity(task: Task, space: Space) -> dict[str, Any]:
     """What must be the same for a study to go on: other results could not be compared."""
     recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
-    trained = task.weights is None
+    trained = task.trains_baseline
     recipes["baseline"] = asdict(task.recipes.baseline) if trained else {}
     return {
-        "model": task.model,
+        "model": task.made_by.name,
         "data": task.splits.name,
         "images": task.splits.fingerprint,
         "classes": task.classes,

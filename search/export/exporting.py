@@ -159,12 +159,12 @@ class _Winner:
             other = Path(beside) / one.file
             one.write(self.baseline, images, other)
             checked = check(
-                one.read(path, Manifest(self._network(self.plan))),
+                one.read(path, Manifest(self._network(self.plan), self.task.made_by)),
                 self.answers,
                 self.splits,
                 self.task.splits.normalisation,
                 (path, other),
-                one.read(other, Manifest(self._network(Plan()))),
+                one.read(other, Manifest(self._network(Plan()), self.task.made_by)),
                 latency_command,
             )
         checked.require(one.file)
@@ -214,7 +214,7 @@ class _Winner:
         splits = self.task.splits
         shown = {"mean": list(splits.normalisation.mean), "std": list(splits.normalisation.std)}
         return {
-            "model": self.task.model,
+            "model": self.task.made_by.name,
             "plan": plan.to_dict(),
             "keep": list(self.keep),
             "classes": list(splits.classes),

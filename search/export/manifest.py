@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import InputError, PlanError
 from ...objectives.data import Normalisation
+from ...spaces.models import Model
 from ...spaces.plan import Plan
 
 MANIFEST = "manifest.json"
@@ -23,9 +24,11 @@ class Manifest:
 
     Attributes:
         said: all of it, ready for JSON.
+        built_by: what builds the network, where the name alone is not to be trusted to find it.
     """
 
     said: Mapping[str, Any]
+    built_by: Model | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Networks from their plan and weights: what `paredown.load` does. Nothing is unpickled."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +13,16 @@ from ...spaces.apply import apply_phase
 from ...spaces.grouping import trace_with_groups
 from ...spaces.keeping import keep
 from ...spaces.kind import Phase, Surroundings
-from ...spaces.models import build_model, load_weights, read_weights
+from ...spaces.models import (
+    Model,
+    brought_model,
+    build_model,
+    find_model,
+    given_model,
+    load_weights,
+    own_code,
+    read_weights,
+)
 from ...spaces.plan import Plan
 from ...spaces.quantization.restoring import round_where_stored
 from ...spaces.tracing import example_images
@@ -23,7 +34,9 @@ _OF_NUMBERS = ("criterion", "steps", "quantizer")
 """Kinds that decide numbers and no shape: what they decided is in the weights."""
 
 
-def load(folder: str | Path) -> nn.Module:
+def load(
+    folder: str | Path, model: nn.Module | Callable[..., nn.Module] | None = None
+) -> nn.Module:
     """The network of a folder that `paredown export --format safetensors` wrote.
 
     It is on the CPU and in evaluation mode. It reads float32 images, [batch, channels, height,
@@ -31,13 +44,15 @@ def load(folder: str | Path) -> nn.Module:
 
     Args:
         folder: that was exported.
+        model: what the network was pared down from, or a function that returns it, where that was
+            your own: a file never makes code run.
 
     Raises:
         InputError: it is no such folder, or its files are not those that were exported.
         WeightsError: the weights do not fit the plan.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    manifest = replace(read_manifest(folder), built_by=None if model is None else _own(model))
     if WEIGHTS not in manifest.said["files"]:
         raise InputError(f"{folder} has no {WEIGHTS}; export it with --format safetensors")
     manifest.check_file(folder / WEIGHTS)
@@ -52,7 +67,7 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
     """
     images = example_images(manifest.channels, manifest.size, "cpu")
     with seeded(0):  # blocks draw weights, which are replaced
-        network = build_model(manifest.said["model"], len(manifest.classes), manifest.channels)
+        network = build_model(_model(manifest), len(manifest.classes), manifest.channels)
         blueprint = keep(trace_with_groups(network, images), tuple(manifest.said["keep"]))
         labels = torch.zeros(len(images), dtype=torch.long)
         around = Surroundings(images, [(images, labels)])
@@ -63,3 +78,28 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
     round_where_stored(network, read_weights(weights))
     load_weights(network, weights)
     return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+
+
+def _own(model: nn.Module | Callable[..., nn.Module]) -> Model:
+    """A network or function of the user's."""
+    if isinstance(model, nn.Module):
+        return given_model(model)
+    if not callable(model):
+        raise InputError(
+            f"model: expected a network or a function that returns one, got {type(model).__name__}"
+        )
+    return brought_model(model, getattr(model, "__name__", "the function"))
+
+
+def _model(manifest: Manifest) -> Model:
+    """What builds a manifest's network."""
+    name = manifest.said["model"]
+    if manifest.built_by is not None:
+        return manifest.built_by
+    if own_code(name):
+        raise InputError(
+            f"the network was made by code of its owner, {name}, which no file makes run: "
+            "paredown.load(FOLDER, model=...) takes the function or the network; the other formats "
+            "run without it"
+        )
+    return find_model(name)

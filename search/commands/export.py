@@ -1,26 +1,19 @@
-"""The commands `export` and `evaluate`. Heavy imports wait inside them."""
+"""`paredown export`: a winner as files that run."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-if TYPE_CHECKING:
-    from .exporting import Exported
+from .common import Storage, StudyName, print_json, stderr, stdout
 
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL", help="Where studies are kept.", show_default="sqlite:///paredown.db"
-    ),
-]
+if TYPE_CHECKING:
+    from ..export.exporting import Exported
 
 
 def export(
-    name: Annotated[str, typer.Argument(help="Of the study.")],
+    name: StudyName,
     max_drop: Annotated[
         float | None,
         typer.Option(metavar="PP", help="Whose winner.", show_default="the study's first budget"),
@@ -51,17 +44,17 @@ def export(
     """Write a budget's winner as files that run, and check that each answers like the network."""
     from ...objectives.budget import parse_budgets
     from ...objectives.cache import Cache
+    from ..export.exporting import export as run
+    from ..export.formats import installed_formats, parse_formats
     from ..screen import Screen
     from ..storage import BUDGETS, default_storage, open_storage, open_study
-    from .exporting import export as run
-    from .formats import installed_formats, parse_formats
 
     wanted = installed_formats() if formats is None else parse_formats(formats)
     url = default_storage() if storage is None else storage
     study = open_study(open_storage(url, must_exist=True), url, name)
     (budget,) = parse_budgets([study.user_attrs[BUDGETS][0] if max_drop is None else max_drop])
     folder = Path(f"{name}-{budget.max_drop:g}pp") if output is None else output
-    screen = Screen(Console(stderr=True))
+    screen = Screen(stderr())
     try:
         done = run(
             study,
@@ -78,36 +71,15 @@ def export(
     finally:
         screen.finished()
     if as_json:
-        print(json.dumps(done.said, indent=2))
+        print_json(done.said)
     else:
         _show(done)
 
 
-def evaluate(
-    file: Annotated[Path, typer.Argument(help="A file of an exported folder, or the folder.")],
-    data: Annotated[str, typer.Option(help="A data set by name, or a folder of images.")],
-    split: Annotated[str, typer.Option(help="test, search or train.")] = "test",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Score an exported file on a data set or a folder of images."""
-    from .evaluating import evaluate as run
-
-    found = run(file, data, split)
-    if as_json:
-        print(json.dumps(found.to_dict(), indent=2))
-    else:
-        Console().print(
-            f"{escape(found.file)}: [bold]{found.accuracy:.2f} %[/] of {found.images:,} images of "
-            f"{escape(found.data)} ({found.split} split)",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
 def _show(done: "Exported") -> None:
-    from .tables import export_table
+    from ..export.tables import export_table
 
-    console = Console()
+    console = stdout()
     said, test = done.said, done.said["accuracy"]["test"]
     console.print(export_table(done.checked))
     console.print(

@@ -1,0 +1,66 @@
+"""What the commands share: options, consoles, and how an answer is said."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ...errors import NothingFits
+
+if TYPE_CHECKING:
+    from ..answers import Answer
+
+INTERRUPTED = 130
+"""The exit code when the user ended it."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+MaxDrop = Annotated[
+    list[float] | None,
+    typer.Option("--max-drop", metavar="PP", help="Points of accuracy to give up; repeatable."),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL", help="Where studies are kept.", show_default="sqlite:///paredown.db"
+    ),
+]
+StudyName = Annotated[str, typer.Argument(help="Of the study.")]
+
+
+def say(found: "Answer", as_json: bool) -> None:
+    """Print an answer."""
+    if as_json:
+        print_json(found.to_dict())
+        return
+    from ..tables import print_answer
+
+    print_answer(stdout(), found)
+
+
+def require_winners(found: "Answer") -> None:
+    """See that every budget has a winner.
+
+    Raises:
+        NothingFits: some have none; it says what to relax.
+    """
+    if found.misses:
+        from ..advice import advice
+
+        raise NothingFits(advice(found))
+
+
+def print_json(data: Mapping[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(data, indent=2))
+
+
+def stdout() -> Console:
+    """Where answers go."""
+    return Console()
+
+
+def stderr() -> Console:
+    """Where everything else goes."""
+    return Console(stderr=True)

@@ -1,0 +1,33 @@
+"""`paredown count`: what a model costs, and what a plan would make of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import Json, print_json, stdout
+
+
+def count(
+    model: Annotated[
+        str, typer.Argument(help="See `paredown models`; timm:NAME; or file.py:function.")
+    ],
+    plan: Annotated[Path | None, typer.Option(help="A plan as JSON.")] = None,
+    approach: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="A plan of the paper: resnet101 1-15, vgg19 1-13."),
+    ] = None,
+    classes: Annotated[int, typer.Option(min=2, max=10**6, help="How many classes.")] = 10,
+    size: Annotated[
+        int, typer.Option(min=1, max=4096, metavar="PX", help="Side of the images.")
+    ] = 32,
+    as_json: Json = False,
+) -> None:
+    """Count what a model costs, and what a plan would make of it. Nothing is trained."""
+    from ..counting import count_model
+
+    counted = count_model(model, plan, approach, classes, size)
+    if as_json:
+        print_json(counted.to_dict())
+    else:
+        counted.print(stdout())

@@ -1,0 +1,30 @@
+"""`paredown dashboard`: browse studies."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .common import Storage, stdout
+
+
+def dashboard(
+    name: Annotated[str | None, typer.Argument(help="Of a study, to open it.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any.")] = 8080,
+    storage: Storage = None,
+) -> None:
+    """Browse studies with optuna-dashboard, on this machine alone."""
+    from ..dashboard import HOST, make_dashboard
+    from ..storage import default_storage, open_storage, open_study
+
+    url = default_storage() if storage is None else storage
+    opened = open_storage(url, must_exist=True)
+    page = f"/studies/{open_study(opened, url, name)._study_id}" if name else ""
+    server = make_dashboard(opened, port)
+    address = f"http://{HOST}:{server.server_port}/dashboard{page}"
+    stdout().print(f"[bold]{address}[/]  (Ctrl-C ends it)", soft_wrap=True)
+    sys.stdout.flush()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        server.server_close()

@@ -1,0 +1,30 @@
+"""`paredown evaluate`: score an exported file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from .common import Json, print_json, stdout
+
+
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A file of an exported folder, or the folder.")],
+    data: Annotated[str, typer.Option(help="A data set by name, or a folder of images.")],
+    split: Annotated[str, typer.Option(help="test, search or train.")] = "test",
+    as_json: Json = False,
+) -> None:
+    """Score an exported file on a data set or a folder of images."""
+    from ..export.evaluating import evaluate as run
+
+    found = run(file, data, split)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        stdout().print(
+            f"{escape(found.file)}: [bold]{found.accuracy:.2f} %[/] of {found.images:,} images of "
+            f"{escape(found.data)} ({found.split} split)",
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,169 @@
+"""`paredown search`: run a study, or show its space."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from .common import (
+    INTERRUPTED,
+    Json,
+    MaxDrop,
+    Storage,
+    print_json,
+    require_winners,
+    say,
+    stderr,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    from ..answers import Answer
+    from ..config import StudyConfig
+
+
+def search(
+    study: Annotated[
+        str | None, typer.Argument(help="A ready study or a TOML file.", show_default="digits")
+    ] = None,
+    max_drop: MaxDrop = None,
+    trials: Annotated[int | None, typer.Option(help="How many plans to train.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Start no plan after 90s, 30m, 2h.")
+    ] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PLAN", help="Try first: approach:13 or a plan's .json; repeatable."),
+    ] = None,
+    per: Annotated[
+        str | None,
+        typer.Option(
+            metavar="stage|site|network", help="How finely choices are made; prune=network for one."
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Leave layers as they are: fc, 'layer4*'; repeatable."),
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="budget, tpe, nsga2, gp or random.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the study, to find it again.")] = None,
+    storage: Storage = None,
+    model: Annotated[
+        str | None, typer.Option(help="See `paredown models`; timm:NAME; or file.py:function.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="digits, cifar10, cifar100, mnist, fashionmnist or a folder.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="The baseline's weights: safetensors or a state dict.")
+    ] = None,
+    trained: Annotated[
+        bool, typer.Option("--trained", help="Your function returns the network with its weights.")
+    ] = False,
+    as_json: Json = False,
+    dry_run: Annotated[bool, typer.Option(help="Show the space and train nothing.")] = False,
+) -> None:
+    """Search for plans that keep within the budgets; go on if the study is there already."""
+    from ..config import load_config
+
+    config = load_config(
+        study,
+        {
+            "max_drop": max_drop or None,
+            "trials": trials,
+            "timeout": timeout,
+            "start": start or None,
+            "per": per,
+            "keep": keep or None,
+            "sampler": sampler,
+            "seed": seed,
+            "name": name,
+            "model": model,
+            "data": data,
+            "weights": weights,
+            "trained": trained or None,
+        },
+    )
+    if dry_run:
+        _preview(config, as_json)
+    else:
+        _run(config, storage, as_json)
+
+
+def _run(config: "StudyConfig", storage: str | None, as_json: bool) -> None:
+    import optuna
+
+    from ...objectives.cache import Cache
+    from ..answers import answer
+    from ..driver import search as run
+    from ..screen import Screen
+    from ..storage import default_storage, has_baseline
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    console = stderr() if as_json else stdout()
+    finished = run(
+        config, default_storage() if storage is None else storage, Cache(), Screen(console)
+    )
+    if finished.interrupted:
+        stderr().print("interrupted; the same command goes on from here")
+        if not has_baseline(finished.study):
+            raise typer.Exit(INTERRUPTED)
+    found = answer(finished.study, config.max_drop, storage, finished.seconds)
+    say(found, as_json)
+    if finished.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if not as_json and len(found.misses) < len(found.verdicts):
+        _next_steps(found)
+    require_winners(found)
+
+
+def _preview(config: "StudyConfig", as_json: bool) -> None:
+    from ..driver import prepare
+    from ..preview import Preview
+    from ..tables import cost_table, left_alone_table, space_table
+
+    task, space = prepare(config)
+    preview = Preview(space, config.seed)
+    if as_json:
+        print_json({"study": config.name, "model": task.made_by.name} | preview.to_dict())
+        return
+    console = stdout()
+    what = escape(f"{task.made_by.name} on {task.splits.name}")
+    console.print(f"[bold]{escape(config.name)}[/]: {what}")
+    console.print(space_table(space))
+    console.print(f"{space.size:,} plans", highlight=False)
+    plans = [(name, preview.cost(plan)) for name, plan in preview.plans]
+    console.print(cost_table([("baseline", preview.baseline), *plans]))
+    for name, plan in preview.plans:
+        console.print(f"[bold]{name}[/]: {plan.describe()}", highlight=False)
+    if space.left_alone:
+        console.print(left_alone_table(space.left_alone))
+
+
+def _next_steps(found: "Answer") -> None:
+    from ..record import count_trained
+
+    console = stdout()
+    console.print("Next:", style="bold")
+    for command, what in (
+        (f"paredown best {found.address} --max-drop 1.5", "another budget, at once"),
+        (f"paredown export {found.address}", "the first budget's winner, as files that run"),
+        (f"paredown dashboard {found.address}", "browse all trials"),
+        (_again(2 * count_trained(found.records)), "go on searching"),
+    ):
+        console.print(f"  [cyan]{escape(command):<44}[/] {what}", highlight=False, soft_wrap=True)
+
+
+def _again(trials: int) -> str:
+    """The command as it was typed, with another number of trials."""
+    typed = sys.argv[1:]
+    kept = [
+        word
+        for before, word in zip(["", *typed], typed, strict=False)
+        if before != "--trials" and not word.startswith("--trials")
+    ]
+    return shlex.join(["paredown", *kept, "--trials", str(trials)])
