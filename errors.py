@@ -7,6 +7,7 @@ ParedownError                 exit code 1: something went wrong
  │   ├─ StudyFileError          a study file with faults; says all of them
  │   ├─ DataError               a data set or image folder
  │   ├─ ModelError              a network that cannot be built or traced
+ │   ├─ UserCodeError           the user's own function failed; says where
  │   ├─ WeightsError            weights that do not fit their network
  │   └─ StorageError            a study's storage, or a study of something else
  ├─ NothingFits               exit code 3: no plan keeps within the budget
@@ -76,6 +77,21 @@ class ModelError(InputError):
     """A network that cannot be built, or cannot be run on the images."""
 
 
+class UserCodeError(InputError):
+    """A function or file of the user's that failed while it ran.
+
+    Args:
+        what: the function or file, as it was named.
+        error: that it ended in.
+        where: the file, the line and its text; empty if that is not known.
+    """
+
+    def __init__(self, what: str, error: BaseException, where: str) -> None:
+        self.what, self.where = what, where
+        kind, said = type(error).__name__, " ".join(str(error).split())
+        super().__init__(f"{what} failed with {kind}{f': {said}' if said else ''}" + _at(where))
+
+
 class WeightsError(InputError):
     """Weights that cannot be read, or do not fit the network."""
 
@@ -119,6 +135,10 @@ def first_names(names: Sequence[str], most: int) -> str:
     """The first names of a row, and how many more there are: "a, b and 3 more"."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _at(where: str) -> str:
+    return f"\n  in {where}" if where else ""
 
 
 def _listed(see: str | None) -> str:

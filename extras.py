@@ -8,6 +8,7 @@ PACKAGES = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "nni": ("nni",),
     "executorch": ("executorch",),
+    "timm": ("timm",),
 }
 """Extra -> the packages that it brings, as they are imported."""
 

@@ -62,7 +62,7 @@ class Builder:
         """
         network = self.task.build()
         trace(network, self.images("cpu"))
-        if self.task.weights is None:
+        if self.task.trains_baseline:
             key = self.task.baseline_key
             kept = self.cache.get(key)
             if kept is None or not _fits(network, kept):

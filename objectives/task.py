@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from .. import __version__
-from ..errors import WeightsError
-from ..spaces.models import MODELS, build_model, load_weights
-from .cache import cache_key
+from ..errors import ModelError, WeightsError
+from ..spaces.models import Model, build_model, find_model, load_weights
+from .cache import cache_key, tensors_digest
 from .data import DataRequest, Splits, load_data
 from .device import hardware
 from .training import Recipe, seeded
@@ -37,46 +37,74 @@ class Task:
     """A model, its images and recipes, and the seed of everything that is drawn.
 
     Attributes:
-        model: a registered name.
+        model: what builds the network, or its name.
         splits: the images.
         recipes: how networks are trained.
         seed: of initial weights, order of images and augmentation.
-        weights: a file with the baseline's weights; without one it is trained.
+        weights: a file with the baseline's weights.
+        trained: whether the model comes with its weights. Without either the baseline is trained.
     """
 
-    model: str
+    model: str | Model
     splits: Splits
     recipes: Recipes = field(default_factory=Recipes)
     seed: int = 0
     weights: Path | None = None
+    trained: bool = False
 
     @classmethod
     def load(
-        cls, model: str, data: DataRequest, recipes: Recipes, seed: int, weights: Path | None
+        cls,
+        model: str | Model,
+        data: DataRequest,
+        recipes: Recipes,
+        seed: int,
+        weights: Path | None,
+        trained: bool = False,
     ) -> "Task":
         """The task over a data set, with images of as many channels as the model takes.
 
         Raises:
             UnknownName: no such model or data set.
+            ModelError: the model brings no weights, and `trained` says that it does.
             DataError: the images cannot be used.
         """
-        wanted = MODELS.get(model).channels
-        if wanted is not None and data.channels is None:
-            data = replace(data, channels=wanted)
-        return cls(model, load_data(data), recipes, seed, weights)
+        found = find_model(model) if isinstance(model, str) else model
+        if trained and not found.has_weights:
+            raise ModelError(
+                f"{found.name} brings no weights of its own: trained is for functions of yours "
+                "that return a trained network; give weights as a file"
+            )
+        if trained and weights is not None:
+            raise ModelError(
+                f"{found.name} is said to be trained, and weights are given: {weights}"
+            )
+        if found.channels is not None and data.channels is None:
+            data = replace(data, channels=found.channels)
+        return cls(found, load_data(data), recipes, seed, weights, trained)
+
+    @cached_property
+    def made_by(self) -> Model:
+        """What builds the network."""
+        return find_model(self.model) if isinstance(self.model, str) else self.model
+
+    @property
+    def trains_baseline(self) -> bool:
+        """Whether the baseline has no weights yet."""
+        return self.weights is None and not self.trained
 
     @property
     def classes(self) -> int:
         return len(self.splits.classes)
 
     def build(self) -> nn.Module:
-        """The model for these images: with the given weights, else random by the seed.
+        """The model for these images: with the given weights, else its own or random ones.
 
         Raises:
             ModelError, WeightsError: the model or its weights do not fit the images.
         """
         with seeded(self.seed):
-            network = build_model(self.model, self.classes, self.splits.channels)
+            network = build_model(self.made_by, self.classes, self.splits.channels)
         if self.weights is not None:
             load_weights(network, self.weights)
         return network
@@ -85,10 +113,10 @@ class Task:
     def baseline_key(self) -> str:
         """Names the baseline by all that it comes from."""
         return cache_key(
-            model=self.model,
+            model=f"{self.made_by.name} {self.made_by.digest}".strip(),
             classes=self.classes,
             data=self.splits.fingerprint,
-            recipe=asdict(self.recipes.baseline) if self.weights is None else None,
+            recipe=asdict(self.recipes.baseline) if self.trains_baseline else None,
             weights=self.weights_digest,
             seed=self.seed,
             versions=versions(),
@@ -97,13 +125,13 @@ class Task:
 
     @cached_property
     def weights_digest(self) -> str | None:
-        """SHA-256 of the weights file; None when the baseline is trained.
+        """SHA-256 of the weights file, or of the weights that the model brings; else None.
 
         Raises:
             WeightsError: it cannot be read.
         """
         if self.weights is None:
-            return None
+            return tensors_digest(self.build().state_dict()) if self.trained else None
         try:
             return hashlib.sha256(self.weights.read_bytes()).hexdigest()
         except OSError as error:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.hooks import RemovableHandle
 
-from ..errors import ModelError
+from ..errors import ModelError, first_names
 from .blueprint import Blueprint, Channels, Geometry, Layer, Op
 from .held_zeros import STORED_ZEROS
 from .stages import with_stages
@@ -41,6 +41,26 @@ def trace(network: nn.Module, images: torch.Tensor) -> Blueprint:
     sightings = _run(network, images)
     layers = [_layer(sighting) for sighting in sightings.values()]
     return Blueprint(layers=tuple(with_stages(layers)))
+
+
+def check_classes(network: nn.Module, images: torch.Tensor, classes: Sequence[str]) -> None:
+    """See that a network gives one score for each class of the images.
+
+    Args:
+        network: that `trace` has found to run; it is left as it was.
+        images: [batch, channels, height, width]; only the shape matters.
+        classes: by name.
+
+    Raises:
+        ModelError: it gives more or fewer.
+    """
+    with torch.no_grad():
+        given = on_meta(network)(images.to("meta")).shape[1]
+    if given != len(classes):
+        raise ModelError(
+            f"the network tells {given} classes apart, and the images have {len(classes)} "
+            f"({first_names(classes, 4)}); build it for {len(classes)}"
+        )
 
 
 def layer_of(name: str, module: nn.Module) -> Layer:
@@ -92,7 +112,8 @@ def has_parameters(module: nn.Module) -> bool:
 def _check_output(output: object, batch: int) -> None:
     if not isinstance(output, torch.Tensor):
         raise ModelError(
-            f"the network must return one tensor of class scores, got {type(output).__name__}"
+            f"the network must return one tensor of class scores, got {type(output).__name__}; "
+            "wrap it so that it returns the scores alone"
         )
     if output.ndim != 2 or len(output) != batch:
         shape = tuple(output.shape)

@@ -1,15 +1,21 @@
 """Networks by name. Importing the folder registers them all."""
 
 from . import cifar_resnet, paper_models, torchvision_models
-from .model import MODELS, Model, build_model
+from .brought import brought_model, given_model
+from .building import build_model, find_model, own_code
+from .model import MODELS, Model
 from .weights import load_weights, read_weights
 
 __all__ = [
     "MODELS",
     "Model",
+    "brought_model",
     "build_model",
     "cifar_resnet",
+    "find_model",
+    "given_model",
     "load_weights",
+    "own_code",
     "paper_models",
     "read_weights",
     "torchvision_models",

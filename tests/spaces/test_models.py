@@ -73,7 +73,7 @@ def test_unknown_names_are_told_the_nearest(name: str, nearest: str) -> None:
         ("resnet20", 0, 3, "resnet20 cannot be built for 0 classes"),
         ("resnet20", -1, 3, "resnet20 cannot be built for -1 classes"),
         ("resnet18", -5, 3, "resnet18 cannot be built for -5 classes"),
-        ("resnet20", 10, 0, "resnet20 cannot be built for 10 classes and 0 channels"),
+        ("resnet20", 10, 0, "resnet20 cannot be built for 10 classes, 0 channels"),
     ],
 )
 def test_what_cannot_be_built_is_told(name: str, classes: int, channels: int, said: str) -> None:

@@ -1,0 +1,204 @@
+"""The user's own code, by name: `package.module:function` or `path/to/file.py:function`.
+
+Nothing else that a user gives makes code run: the reference is typed, on a command line or in a
+study file, and says by its colon that it is one.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import InputError, UserCodeError, nearest_names
+
+Function = Callable[..., Any]
+
+_FORM = "package.module:function or path/to/file.py:function"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A function of the user's.
+
+    Attributes:
+        place: a module's dotted name, or the path of a file that ends in .py.
+        function: its name there.
+    """
+
+    place: str
+    function: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Reference":
+        """Reads "place:function".
+
+        Raises:
+            InputError: it is none.
+        """
+        place, _, function = text.rpartition(":")
+        in_file = place.endswith(".py")
+        dotted = all(part.isidentifier() for part in place.split("."))
+        if not (place and function.isidentifier() and (in_file or dotted)):
+            raise InputError(f"expected {_FORM}, got {text!r}")
+        return cls(place, function)
+
+    @property
+    def file(self) -> Path | None:
+        """The file, if it is in one that was named."""
+        return Path(self.place).expanduser() if self.place.endswith(".py") else None
+
+    @property
+    def name(self) -> str:
+        """The same wherever the file lies: "nets.py:make"."""
+        return f"{self.file.name if self.file else self.place}:{self.function}"
+
+    @property
+    def absolute(self) -> str:
+        """The reference as it can be used from another folder."""
+        return f"{self.file.absolute() if self.file else self.place}:{self.function}"
+
+    def load(self) -> Function:
+        """The function. Its file or module is run, unless it was before.
+
+        Raises:
+            InputError: there is no such file, module or function; with the nearest names.
+            UserCodeError: running it failed.
+        """
+        module = _module_of_file(self.file) if self.file else _module(self.place)
+        found = getattr(module, self.function, None)
+        if found is None:
+            near = nearest_names(self.function, _functions(module))
+            raise InputError(f"{self.place} has no {self.function!r}; {near}")
+        if not callable(found):
+            raise InputError(
+                f"{self.name} is a {type(found).__name__}; expected a function that returns it"
+            )
+        function: Function = found
+        return function
+
+
+def is_reference(text: str) -> bool:
+    """Whether a name is meant as a reference to code."""
+    return ":" in text
+
+
+def source_digest(function: Function) -> str:
+    """12 hexadecimal digits over the file that a function is from; empty if it is from none."""
+    try:
+        return hashlib.sha256(Path(_file_of(function) or "").read_bytes()).hexdigest()[:12]
+    except OSError:
+        return ""
+
+
+def parameters_of(function: Function) -> Mapping[str, inspect.Parameter]:
+    """What a function takes, by name; empty for one that does not say."""
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def call(function: Function, name: str, offered: Mapping[str, object], called_with: str) -> Any:
+    """Call a user's function with those of the offered values that it has parameters for.
+
+    Args:
+        function: to call.
+        name: of it, for messages.
+        offered: parameter -> value.
+        called_with: the same in words.
+
+    Raises:
+        InputError: it needs something that is not offered.
+        UserCodeError: it failed.
+    """
+    taken = parameters_of(function)
+    unknown = [one.name for one in taken.values() if _is_needed(one) and one.name not in offered]
+    if unknown:
+        raise InputError(
+            f"{name} needs {' and '.join(unknown)}, which nobody gives: a function is called with "
+            f"{called_with} if it takes them; give the others defaults"
+        )
+    given = {key: value for key, value in offered.items() if key in taken}
+    try:
+        return function(**given)
+    except (Exception, SystemExit) as error:
+        raise _failed(name, error, _file_of(function)) from error
+
+
+def _file_of(function: Function) -> str | None:
+    try:
+        return inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:
+        return None
+
+
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in variable
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = "there is no such file" if not path.exists() else error.strerror
+        raise InputError(f"{path} cannot be read: {reason}") from None
+    # A file that was changed meanwhile, as in a notebook, is another module.
+    name = f"{path.stem}_{hashlib.sha256(str(path.absolute()).encode() + content).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} cannot be loaded as Python code")
+    _find_also_in(path.absolute().parent)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise _failed(str(path), error, str(path.absolute())) from error
+    return module
+
+
+def _module(name: str) -> ModuleType:
+    _find_also_in(Path.cwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise InputError(
+                f"no module {error.name!r}, neither installed nor in {Path.cwd()}; for a file "
+                f"write path/to/file.py:function"
+            ) from None
+        raise _failed(name, error, None) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(name, error, None) from error
+
+
+def _find_also_in(folder: Path) -> None:
+    """Let the user's code import what lies beside it; what is installed comes first."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _functions(module: ModuleType) -> list[str]:
+    return [name for name, one in vars(module).items() if callable(one) and name[:1] != "_"]
+
+
+def _failed(what: str, error: BaseException, file: str | None) -> UserCodeError:
+    """The error with the last line of the user's own code that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [one for one in frames if one.filename == file] or [
+        one for one in frames if one.filename != __file__ and "importlib" not in one.filename
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        return UserCodeError(what, error, f"{error.filename}, line {error.lineno}")
+    where = f"{theirs[-1].filename}, line {theirs[-1].lineno}: {theirs[-1].line}" if theirs else ""
+    return UserCodeError(what, error, where)

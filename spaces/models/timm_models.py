@@ -1,0 +1,40 @@
+"""timm's image models, as `timm:NAME`, with random weights.
+
+Wightman: PyTorch Image Models, https://github.com/huggingface/pytorch-image-models. It comes with
+the extra `timm`.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from ...errors import UnknownName
+from ...extras import require_extra
+from .model import Model
+
+PREFIX = "timm:"
+
+_LINK = "https://huggingface.co/docs/timm"
+
+
+def find(name: str) -> Model:
+    """The model of timm that "timm:NAME" means.
+
+    Raises:
+        InputError: timm is not installed.
+        UnknownName: it has no such model.
+    """
+    require_extra("timm", f"the model {name}")
+    import timm
+
+    plain = name.removeprefix(PREFIX)
+    if not timm.is_model(plain):
+        known = [f"{PREFIX}{one}" for one in timm.list_models()]
+        raise UnknownName("model", name, known)
+
+    def build(classes: int, channels: int) -> nn.Module:
+        wanted: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
+        network: nn.Module = timm.create_model(plain, pretrained=False, **wanted)
+        return network
+
+    return Model(name=name, title="a model of timm", build=build, channels=None, link=_LINK)
