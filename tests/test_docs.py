@@ -12,7 +12,10 @@ from typing import Any
 
 import click
 import pytest
+import torch
+import torch_pruning
 import typer
+from paredown.objectives.cost import measure
 from paredown.objectives.training import Recipe
 from paredown.search.cli import app
 from paredown.search.config import DataConfig, StudyConfig
@@ -30,6 +33,7 @@ from paredown.tests.docs.reading import (
 )
 from paredown.tests.docs.running import Runner, everything_small, make_images
 from safetensors.torch import save_file
+from torch.utils.flop_counter import FlopCounterMode
 
 __all__ = ["everything_small"]
 
@@ -156,7 +160,7 @@ def test_the_page_of_study_files_has_every_key_with_its_default(
     for name, default in rows:
         value = keys[name].default if name in keys else None
         if isinstance(value, int | float | str) and not isinstance(value, bool) and value != "":
-            assert default.strip("` \"") == f"{value:g}" if isinstance(value, float) else str(value)
+            assert default.strip('` "') == f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def test_every_technique_is_told_with_its_paper() -> None:
@@ -168,3 +172,26 @@ def test_every_technique_is_told_with_its_paper() -> None:
             assert name in said, f"{row['kind']} {name}"
         assert row["kind"] in said
         assert row["link"] in text, f"{row['kind']} {name}: {row['link']}"
+
+
+@pytest.mark.filterwarnings("ignore")  # fvcore traces with torch.jit, which says it is deprecated
+@pytest.mark.parametrize(
+    ("column", "model", "classes", "size"), [(0, "resnet20", 10, 32), (1, "resnet18", 1000, 224)]
+)
+def test_other_tools_count_what_the_page_of_costs_says(
+    column: int, model: str, classes: int, size: int
+) -> None:
+    from fvcore.nn import FlopCountAnalysis  # here, where its warnings are ignored
+
+    rows = sections(ROOT / "docs" / "costs.md")["What others count"].splitlines()
+    cells = [[cell.strip() for cell in row.strip("| ").split("|")] for row in rows if "," in row]
+    said = {cell[0]: int(cell[2 + column].replace(",", "")) for cell in cells if len(cell) == 4}
+    network, image = build_model(model, classes, 3).eval(), torch.zeros(1, 3, size, size)
+    with FlopCounterMode(display=False) as counter:
+        network(image)
+    fvcore = FlopCountAnalysis(network, image).unsupported_ops_warnings(False)
+    pruning, _ = torch_pruning.utils.count_ops_and_params(network, image)
+    assert said["torch `FlopCounterMode`"] == counter.get_total_flops()
+    assert said["fvcore `FlopCountAnalysis`"] == fvcore.total()
+    assert said["Torch-Pruning `count_ops_and_params`"] == pruning
+    assert said["Paredown"] == measure(network, image).flops

@@ -26,7 +26,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 STANDS_FOR = {
     "NAME": "digits",
     "MODEL": "resnet20",
-    "FILE": "digits-1pp/model.onnx",
+    "FILE": "digits-1pp/model.safetensors",
     "FOLDER": "digits-1pp",
     "PLAN": "plan.json",
     "STUDY": "digits",
