@@ -146,7 +146,7 @@ def sections(page: Path) -> dict[str, str]:
     [
         ("The study", {**StudyConfig.model_fields}),
         ("data", {**DataConfig.model_fields}),
-        ("Recipes", {one.name: one for one in fields(Recipe)}),  # type: ignore[arg-type]
+        ("Recipes", {one.name: one for one in fields(Recipe)}),
     ],
     ids=["study", "data", "recipe"],
 )

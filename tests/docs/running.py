@@ -53,7 +53,9 @@ def everything_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches have next to nothing to do, and a dashboard ends when it has begun."""
     search = driver._search
     monkeypatch.setattr(driver, "_search", lambda config, *rest: search(small(config), *rest))
-    monkeypatch.setattr(formats, "installed_formats", lambda: ["safetensors"])  # the quickest
+    quickest = formats.parse_formats("safetensors")
+    monkeypatch.setattr(formats, "installed_formats", lambda: quickest)
+    monkeypatch.setattr(driver, "first_designs", lambda *_: [])
     monkeypatch.setattr(socketserver.BaseServer, "serve_forever", _interrupt)
     fit_quickly(monkeypatch)
 
