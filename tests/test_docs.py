@@ -3,6 +3,7 @@
 tests/docs/reading.py says how pages are read, tests/docs/running.py how they are run.
 """
 
+import json
 import re
 import shlex
 import tomllib
@@ -20,6 +21,7 @@ from paredown.objectives.training import Recipe
 from paredown.search.cli import app
 from paredown.search.config import DataConfig, StudyConfig
 from paredown.search.listings import techniques
+from paredown.spaces.kinds import KINDS
 from paredown.spaces.models import build_model
 from paredown.tests.docs.reading import (
     PAGES,
@@ -158,9 +160,18 @@ def test_the_page_of_study_files_has_every_key_with_its_default(
     )
     assert [name for name, _ in rows] == list(keys)
     for name, default in rows:
-        value = keys[name].default if name in keys else None
+        value = keys[name].default
+        told = f"{value:g}" if isinstance(value, float) else f"{value}"
         if isinstance(value, int | float | str) and not isinstance(value, bool) and value != "":
-            assert default.strip('` "') == f"{value:g}" if isinstance(value, float) else str(value)
+            assert default.strip('`" ') == told, name
+
+
+def test_the_page_of_study_files_has_the_default_options_of_every_kind() -> None:
+    text = sections(ROOT / "docs" / "study-files.md")["space"]
+    told = dict(re.findall(r"^\| `(\w+)` \| `(.+)` \|$", text, flags=re.M))
+    assert {kind: tuple(json.loads(options)) for kind, options in told.items()} == {
+        kind.name: tuple(kind.default_options()) for kind in KINDS
+    }
 
 
 def test_every_technique_is_told_with_its_paper() -> None:
