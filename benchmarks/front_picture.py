@@ -85,7 +85,7 @@ def _winners(axes: Any, found: Answer) -> None:
     )
     for number, x, y in zip(winners, across, up, strict=True):
         text = f"winner, {' and '.join(budgets[number])} pp"
-        axes.annotate(text, (x, y), (10, -14), textcoords="offset points", color="crimson")
+        axes.annotate(text, (x, y), (12, 8), textcoords="offset points", color="crimson")
 
 
 def _shares(found: Answer, records: Sequence[Record]) -> tuple[list[float], list[float]]:
