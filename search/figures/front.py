@@ -10,6 +10,7 @@ from .points import Marked, Point, marked, points_of
 from .style import (
     BASELINE_COLOUR,
     INK,
+    PAPER,
     budget_colour,
     drop_colours,
     figures,
@@ -59,7 +60,7 @@ def _plans(shown: Sequence[Point], name: str, symbol: str) -> go.Scatter:
             "color": [one.drop for one in shown],
             "coloraxis": "coloraxis",
             "opacity": 0.55 if hollow else 0.9,
-            "line": {"width": 1.2 if hollow else 0.8, **({} if hollow else {"color": "white"})},
+            "line": {"width": 1.2 if hollow else 0.8, **({} if hollow else {"color": PAPER})},
         },
         text=[one.words for one in shown],
         hovertemplate="%{text}<extra></extra>",

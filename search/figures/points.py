@@ -36,10 +36,12 @@ class Marked:
     Attributes:
         point: the plan.
         budgets: their names in one: "0.5 and 1 pp".
+        place: of the smallest of them among the answer's.
     """
 
     point: Point
     budgets: str
+    place: int
 
 
 def points_of(answer: Answer) -> list[Point]:
@@ -49,13 +51,18 @@ def points_of(answer: Answer) -> list[Point]:
 
 def marked(answer: Answer) -> list[Marked]:
     """The winners, each once, that of the smallest budget first."""
-    budgets, by_plan = dict[Plan, list[str]](), dict[Plan, Point]()
-    for verdict in answer.verdicts:
+    places, by_plan = dict[Plan, list[int]](), dict[Plan, Point]()
+    for place, verdict in enumerate(answer.verdicts):
         point = _point(verdict.winner, answer) if verdict.winner else None
         if point is not None:
             by_plan[point.plan] = point
-            budgets.setdefault(point.plan, []).append(f"{verdict.budget.max_drop:g}")
-    return [Marked(by_plan[plan], _listed(names)) for plan, names in budgets.items()]
+            places.setdefault(point.plan, []).append(place)
+    return [
+        Marked(
+            by_plan[plan], _listed([f"{answer.verdicts[n].budget.max_drop:g}" for n in at]), at[0]
+        )
+        for plan, at in places.items()
+    ]
 
 
 def _point(record: Record, answer: Answer) -> Point | None:

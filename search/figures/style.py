@@ -1,5 +1,6 @@
 """How all figures look, and the words of their tooltips."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 from html import escape
@@ -12,9 +13,14 @@ from ...spaces.plan import Plan
 from ..tables import points, short
 
 INK = "#3b424c"
+PAPER = "#fefefe"
+"""Ink and paper: a page that is dark replaces both wherever they stand."""
 QUIET = "#8a929d"
 GRID = "rgba(128, 136, 148, 0.22)"
 BASELINE_COLOUR = "#8a929d"
+FAR = 4
+"""Drops beyond so many times the largest budget are drawn together, at the edge."""
+
 _BUDGET_COLOURS = ("#1f7a8c", "#7353ba", "#d1495b", "#c9822a", "#3f8f4f", "#4361a8")
 _DROP_COLOURS = [
     [0.0, "#1b6f8a"],
@@ -71,14 +77,22 @@ def log_axis(title: str, values: Sequence[float]) -> dict[str, object]:
         title: of the axis.
         values: all that it shows, above 0.
     """
-    wide = max(values, default=1.0) > 30 * min(values, default=1.0)
+    low, high = min(values, default=1.0), max(values, default=1.0)
+    ticks = round_numbers(low / 3, high * 3, mantissas=(1, 2, 5) if high < 30 * low else (1,))
     return {
         "type": "log",
         "title": {"text": title},
-        "tickformat": "~s",
-        "dtick": 1 if wide else "D2",
+        "tickvals": ticks,
+        "ticktext": [short(tick) for tick in ticks],
         "minor": {"dtick": "D1", "gridcolor": "rgba(128, 136, 148, 0.10)", "showgrid": True},
     }
+
+
+def round_numbers(low: float, high: float, mantissas: Sequence[int] = (1, 2, 5)) -> list[float]:
+    """1, 2, 5, 10, 20... between two numbers above 0: ticks of logarithmic axes."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = (first * 10.0**power for power in powers for first in mantissas)
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def drop_colours(budgets: Sequence[Budget]) -> dict[str, object]:
