@@ -3,7 +3,10 @@
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const narrow = window.matchMedia("(max-width: 560px)");
   // What pictures are made with, and what takes its place on a dark page.
-  const darkened = [["#3b424c", "#c9d0d9"], ["#fefefe", "#161a20"]];
+  const darkened = [
+    ["#3b424c", "#c9d0d9"], ["#fefefe", "#161a20"], ["#1f7a8c", "#45a5b8"], ["#7353ba", "#9f86de"],
+    ["#d1495b", "#e57584"], ["#1b6f8a", "#3b95b5"], ["#b8324a", "#d95a70"],
+  ];
 
   function read(text, isDark) {
     for (const [light, instead] of isDark ? darkened : []) text = text.replaceAll(light, instead);
@@ -13,6 +16,7 @@
   function fit(layout) {
     if (!narrow.matches) return;
     layout.font.size = 12;
+    layout.legend.font = {size: 11};
     layout.margin.r = 8;
     layout.margin.l = Math.min(layout.margin.l, 52);
     const bar = layout.coloraxis && layout.coloraxis.colorbar;
@@ -27,7 +31,7 @@
       const {data, layout} = read(source.textContent, isDark);
       fit(layout);
       const place = document.getElementById(source.dataset.picture);
-      Plotly.react(place, data, layout, {responsive: true, displayModeBar: false});
+      Plotly.newPlot(place, data, layout, {responsive: true, displayModeBar: false});
     }
   }
 
