@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import ParedownError
+from .commands.ablate import ablate
 from .commands.best import best
 from .commands.common import INTERRUPTED, stderr
 from .commands.count import count
@@ -27,7 +28,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (search, best, export, evaluate, count, dashboard, techniques, models, studies):
+for command in (
+    search,
+    best,
+    ablate,
+    export,
+    evaluate,
+    count,
+    dashboard,
+    techniques,
+    models,
+    studies,
+):
     app.command()(command)
 
 
