@@ -25,6 +25,7 @@ from ...spaces.tracing import example_images
 from ..advice import advice
 from ..answers import answer
 from ..config import StudyConfig
+from ..exports import keep_exported
 from ..proof import look_once, read_tested
 from ..reopening import check_baseline, reopened
 from ..storage import read_baseline
@@ -106,6 +107,7 @@ def export(
         with appearing(output) as folder:
             checked = {one.file: winner.write(one, folder, latency_command) for one in formats}
             said = winner.describe(folder, formats, checked, licence)
+    keep_exported(study, url, verdict.winner.number, output)
     return Exported(output, said, checked)
 
 
