@@ -2,7 +2,8 @@
 
 import re
 import socketserver
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -11,13 +12,12 @@ from optuna.storages import BaseStorage, get_storage
 
 from ..errors import InputError
 from .adorned import AdornedStorage
+from .best_trials import Application, with_best
 from .exports import Artifacts
 
 HOST = "127.0.0.1"
 
 _STUDY = re.compile(r"/api/studies/(\d+)")
-
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -62,8 +62,12 @@ def _application(storage: BaseStorage, url: str) -> Application:
     shown: Application = optuna_dashboard.wsgi(adorned, artifact_store=store)
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        asked = _STUDY.match(environ.get("PATH_INFO", ""))
+        path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD")
+        asked = _STUDY.match(path)
         adorned.looking_at(int(asked[1]) if asked else None)
+        if asked and asked.end() == len(path) and method == "GET":
+            best = partial(adorned.best, int(asked[1]))
+            return with_best(shown, best, environ, start_response)
         return shown(environ, start_response)
 
     return application

@@ -1,6 +1,7 @@
 """Notes that the dashboard shows beside a study and its trials."""
 
 import hashlib
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -9,6 +10,7 @@ import optuna_dashboard
 
 from ..objectives.cost import Cost
 from ..objectives.evaluator import Evaluator
+from ..spaces.plan import Plan
 from .answers import Answer
 from .config import StudyConfig
 from .record import How, Record
@@ -44,8 +46,9 @@ b/32, an operation max(weight bits, activation bits)/32.
 - **Constraint**: the drop beyond the largest budget. A trial above 0 is infeasible.
 - A trial that was not trained says why in its note: a feasible plan costs less, or it had been \
 seen before.
-- The dashboard's "best trials" know the largest budget alone. For each budget ask \
-`paredown best {name}`.
+- **Best trials** are the front within the largest budget: no other trial there costs less in both \
+objectives. `paredown best {name}` answers any budget, `paredown ablate {name}` takes a winner \
+apart.
 """
 )
 
@@ -98,13 +101,34 @@ def with_winners(note: str, answer: Answer) -> str:
 
 def trial_note(record: Record, answer: Answer) -> str:
     """What a trial proposed in words, what it costs, and how it did."""
-    parts = [*_proposed(record), *_figures(record, answer)]
-    won = [one.budget.text for one in answer.verdicts if _is(one.winner, record)]
-    if won:
-        parts.insert(0, f"### Wins {', '.join(won)}")
+    return "\n\n".join(
+        [
+            *_did(record, answer),
+            *_proposed(record),
+            *_figures(record, answer.baseline.cost),
+            *_ended(record),
+            *_as_json(record),
+        ]
+    )
+
+
+def study_in_words(answer: Answer) -> dict[str, str]:
+    """What a study has found, by name, in readable units."""
+    base = answer.baseline
+    said = {"the baseline": f"{base.accuracy:.2f} %, {costs(base.cost)}"}
+    for verdict in answer.verdicts:
+        said[f"within {verdict.budget.text}"] = _winner_in_words(answer, verdict)
+    return said
+
+
+def in_words(record: Record) -> Iterator[tuple[str, str]]:
+    """What a trial proposed and how it did: (name, said in readable units)."""
+    if record.cost is not None:
+        yield "its costs", costs(record.cost)
+    if record.drop is not None:
+        yield "its drop", f"{points(record.drop)} pp"
     if took := took_in_words(record):
-        parts.append(f"Took {took}.")
-    return "\n\n".join(parts)
+        yield "it took", took
 
 
 def costs(cost: Cost) -> str:
@@ -127,55 +151,82 @@ def _proposed(record: Record) -> Iterator[str]:
         yield f"{record.removed.text}."
 
 
-def _figures(record: Record, answer: Answer) -> Iterator[str]:
-    ended = f"**{_ENDED[record.how].capitalize()}**"
+def _did(record: Record, answer: Answer) -> Iterator[str]:
+    """Which budgets a trial has won, and its drop, as often as it was measured."""
+    won = [one for one in answer.verdicts if _is(one.winner, record)]
+    if won:
+        yield f"### Wins {', '.join(one.budget.text for one in won)}"
+    if record.accuracy is not None:
+        base = answer.baseline.accuracy
+        said = f"**Drop {points(record.drop)} pp**: {record.accuracy:.2f} %, baseline {base:.2f} %"
+        yield "; ".join([said, *(_measured_again(won[0], answer) if won else ())])
+    elif record.at_least is not None:
+        yield f"**Drop {points(record.at_least)} pp or more**"
+
+
+def _measured_again(verdict: Verdict, answer: Answer) -> Iterator[str]:
+    tested = answer.tested_winner(verdict)
+    if verdict.final:
+        yield f"{points(verdict.final.drop)} when it was trained again"
+    if tested:
+        yield f"{points(tested.drop)} on the test split"
+
+
+def _as_json(record: Record) -> Iterator[str]:
+    if record.plan is not None:
+        yield f"The plan for `--plan` and `--start`:\n\n```json\n{_wrapped(record.plan)}\n```"
+
+
+def _wrapped(plan: Plan) -> str:
+    """A plan as JSON, a line for each kind of choice."""
+    kinds = (f'  "{kind}": {json.dumps(said)}' for kind, said in plan.to_dict().items())
+    return "{\n" + ",\n".join(kinds) + "\n}"
+
+
+def _ended(record: Record) -> Iterator[str]:
+    ended = _ENDED[record.how].capitalize()
     yield f"{ended}: {record.why}." if record.why else f"{ended}."
+    if took := took_in_words(record):
+        yield f"Took {took}."
+
+
+def _figures(record: Record, base: Cost) -> Iterator[str]:
     if record.cost is None:
         return
-    base, cost = answer.baseline.cost, record.cost
-    rows = [
-        "| | this plan | baseline | times fewer |",
-        "|---|--:|--:|--:|",
-        _row("params", cost.params, base.params),
-        _row("MACs", cost.macs, base.macs),
-        _row("bytes", cost.bytes, base.bytes),
-        _row("effective params", cost.params_effective, base.params_effective),
-        _row("effective FLOPs", cost.flops_effective, base.flops_effective),
-    ]
-    if record.accuracy is not None:
-        rows.append(
-            f"| accuracy | {record.accuracy:.2f} % | {answer.baseline.accuracy:.2f} % | "
-            f"drop {points(record.drop)} |"
-        )
-    elif record.at_least is not None:
-        rows.append(f"| drop | {points(record.at_least)} or more | | |")
-    yield "\n".join(rows)
+    cost = record.cost
+    yield _table(
+        ("", "this plan", "baseline", "times fewer"),
+        [
+            _figure("params", cost.params, base.params),
+            _figure("MACs", cost.macs, base.macs),
+            _figure("bytes", cost.bytes, base.bytes),
+            _figure("effective params", cost.params_effective, base.params_effective),
+            _figure("effective FLOPs", cost.flops_effective, base.flops_effective),
+        ],
+    )
 
 
-def _row(name: str, ours: float, theirs: float) -> str:
-    return f"| {name} | {short(ours)} | {short(theirs)} | {theirs / ours:.1f} |"
+def _figure(name: str, ours: float, theirs: float) -> tuple[str, ...]:
+    return name, short(ours), short(theirs), f"{theirs / ours:.1f}"
 
 
 def _winners(answer: Answer) -> str:
-    rows = [
-        "| budget | trial | params | MACs | bytes | drop | again | test drop | smaller |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-        *(_winner(answer, verdict) for verdict in answer.verdicts),
-    ]
-    trained = answer.count(How.EVALUATED, How.HOPELESS)
-    free = answer.count(How.SHARED)
-    so_far = (
-        f"{trained} plans trained, {free} more scored at other bit-widths of the same networks."
+    headings = "budget", "trial", "params", "MACs", "bytes", "drop", "again", "test drop", "smaller"
+    trained, free = answer.count(How.EVALUATED, How.HOPELESS), answer.count(How.SHARED)
+    table = _table(headings, [_winner(answer, verdict) for verdict in answer.verdicts])
+    return (
+        f"\n{table}\n\n{trained} plans trained, {free} more scored at other bit-widths of the same "
+        "networks. **drop** is what the search saw, **again** what the plan had when it was "
+        "trained again with another seed, **smaller** is by effective params."
     )
-    return "\n" + "\n".join(rows) + f"\n\n{so_far}"
 
 
-def _winner(answer: Answer, verdict: Verdict) -> str:
+def _winner(answer: Answer, verdict: Verdict) -> tuple[str, ...]:
     winner = verdict.winner
     if winner is None or winner.cost is None:
-        return f"| {verdict.budget.text} | nothing fits | | | | | | | |"
+        return verdict.budget.text, *["-"] * 7, "nothing fits"
     tested = answer.tested_winner(verdict)
-    cells: Sequence[str] = (
+    return (
         verdict.budget.text,
         str(winner.number),
         short(winner.cost.params),
@@ -186,7 +237,29 @@ def _winner(answer: Answer, verdict: Verdict) -> str:
         points(tested.drop if tested else None),
         f"{times_smaller(answer.baseline.cost, winner.cost):.1f}x",
     )
-    return f"| {' | '.join(cells)} |"
+
+
+def _winner_in_words(answer: Answer, verdict: Verdict) -> str:
+    winner = verdict.winner
+    if winner is None or winner.cost is None:
+        return "nothing fits"
+    smaller = times_smaller(answer.baseline.cost, winner.cost)
+    return f"trial {winner.number}: {costs(winner.cost)}, {smaller:.1f}x smaller"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, all but its first column to the right.
+
+    The dashboard leaves no room between columns, and Markdown forgets blanks that may break.
+    """
+    lines = [headings, ["---", *["--:"] * (len(headings) - 1)], *rows]
+    return "\n".join(
+        f"| {' | '.join([first, *(_apart(cell) for cell in rest)])} |" for first, *rest in lines
+    )
+
+
+def _apart(cell: str) -> str:
+    return cell if cell.startswith("--") else f"\u00a0\u00a0\u00a0{cell}"
 
 
 def _is(winner: Record | None, record: Record) -> bool:

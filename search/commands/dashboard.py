@@ -14,9 +14,12 @@ def dashboard(
     storage: Storage = None,
 ) -> None:
     """Browse studies with optuna-dashboard, on this machine alone."""
+    import optuna
+
     from ..dashboard import HOST, make_dashboard
     from ..storage import default_storage, open_storage, open_study
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = default_storage() if storage is None else storage
     opened = open_storage(url, must_exist=True)
     page = f"/studies/{open_study(opened, url, name)._study_id}" if name else ""
