@@ -69,7 +69,7 @@ def adorn(study: optuna.Study, kept: Mapping[str, Any], store: Artifacts) -> Ado
     largest = found.verdicts[-1].budget
     return Adornments(
         system=board._storage.get_study_system_attrs(board._study_id) | files,
-        user=notes.study_in_words(found) | study.user_attrs,
+        user=notes.study_in_words(found) | _short(study.user_attrs),
         best=frozenset(one.number for one in front(found.records, largest)),
     )
 
@@ -86,6 +86,15 @@ def readable(trial: FrozenTrial) -> Attributes:
     except (KeyError, TypeError, ValueError):  # of a study that is not ours
         return raw
     return {name: said for record in records for name, said in notes.in_words(record)} | raw
+
+
+def _short(kept: Mapping[str, Any]) -> Attributes:
+    """What a study keeps, without what is JSON inside."""
+    return {
+        name: value
+        for name, value in kept.items()
+        if not isinstance(value, dict) and not str(value).startswith(("{", "[{"))
+    }
 
 
 class _Noted(optuna.Trial):
@@ -133,6 +142,12 @@ def _figures(found: Answer) -> Iterator[tuple[str, go.Figure]]:
             height=_HEIGHT,
             title={"text": title, "x": 0.02, "y": 0.97},
             margin={"l": 70, "r": 20, "t": 50, "b": 110},
-            legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"},
+            legend={
+                "orientation": "h",
+                "x": 0,
+                "y": -0.22,
+                "yanchor": "top",
+                "font": {"size": 11},
+            },
         )
         yield name, figure

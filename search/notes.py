@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import optuna
 import optuna_dashboard
@@ -19,6 +21,8 @@ from .tables import points, short
 from .winners import Verdict, times_smaller
 
 _WRITTEN = "note_digest"
+_WIDTH = 80
+"""Characters of a line of code; the dashboard's pages get as wide as the longest."""
 
 _HOW_TO_READ = "\n## How to read it\n"
 _BUYS = "\n## What the budgets buy\n"
@@ -178,9 +182,17 @@ def _as_json(record: Record) -> Iterator[str]:
 
 
 def _wrapped(plan: Plan) -> str:
-    """A plan as JSON, a line for each kind of choice."""
+    """A plan as JSON, in lines that are not wider than the dashboard's notes."""
     kinds = (f'  "{kind}": {json.dumps(said)}' for kind, said in plan.to_dict().items())
-    return "{\n" + ",\n".join(kinds) + "\n}"
+    lines = ",\n".join(kinds).splitlines()
+    wrap = partial(
+        textwrap.fill,
+        width=_WIDTH,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(["{", *map(wrap, lines), "}"])
 
 
 def _ended(record: Record) -> Iterator[str]:
