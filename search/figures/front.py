@@ -11,9 +11,9 @@ from .style import (
     BASELINE_COLOUR,
     INK,
     PAPER,
-    budget_colour,
     drop_colours,
     figures,
+    layered_line,
     log_axis,
     styled,
 )
@@ -31,8 +31,9 @@ def front_figure(answer: Answer) -> go.Figure:
     figure = go.Figure()
     if beyond:
         figure.add_trace(_plans(beyond, f"over {largest.text}" if largest else "", "circle-open"))
-    for place, verdict in enumerate(answer.verdicts):
-        figure.add_trace(_line(answer, verdict, budget_colour(place)))
+    for place, verdict in reversed(list(enumerate(answer.verdicts))):
+        line = layered_line(place)
+        figure.add_trace(_line(answer, verdict, line).update(legendrank=900 + place))
     if within:
         figure.add_trace(_plans(within, "plans", "circle"))
     if winners := marked(answer):
@@ -67,7 +68,7 @@ def _plans(shown: Sequence[Point], name: str, symbol: str) -> go.Scatter:
     )
 
 
-def _line(answer: Answer, verdict: Verdict, colour: str) -> go.Scatter:
+def _line(answer: Answer, verdict: Verdict, line: dict[str, object]) -> go.Scatter:
     """A budget's front as a stair: everything above and to the right of it is beaten."""
     members = [one.cost.objectives for one in front(answer.records, verdict.budget) if one.cost]
     base_params, base_flops = answer.baseline.cost.objectives
@@ -79,8 +80,8 @@ def _line(answer: Answer, verdict: Verdict, colour: str) -> go.Scatter:
         mode="lines",
         x=[params for params, _ in members],
         y=[flops for _, flops in members],
-        line={"shape": "hv", "width": 1.6, "color": colour},
-        opacity=0.6,
+        line=line,
+        opacity=0.7,
         hoverinfo="skip",
     )
 

@@ -14,6 +14,7 @@ from ... import __version__
 from ...objectives.budget import Budget
 from ..answers import answer
 from ..attribution import read_attribution
+from ..storage import shown_url
 from ..tables import points, short
 from .asked import asked_of, facts
 from .cells import budget_cards, winner_rows
@@ -50,7 +51,7 @@ def make_report(
     """
     path = Path(path)
     check_place(path, force=force)
-    found = answer(study, budgets, storage)
+    found = answer(study, budgets, shown_url(storage) if storage else None)
     asked, attributions = asked_of(study), read_attribution(study)
     page = _template().render(
         mark=MARK,
