@@ -17,6 +17,7 @@ from .commands.dashboard import dashboard
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.listings import models, studies, techniques
+from .commands.report import report
 from .commands.search import search
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ for command in (
     search,
     best,
     ablate,
+    report,
     export,
     evaluate,
     count,

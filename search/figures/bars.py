@@ -43,7 +43,7 @@ def bars_figure(answer: Answer) -> go.Figure:
         bargroupgap=0.08,
         xaxis={
             "title": {"text": "% of the baseline's"},
-            "range": [0, 100 * 1.22],
+            "range": [0, 125],
             "tickvals": [0, 20, 40, 60, 80, 100],
         },
         yaxis={"autorange": "reversed", "showgrid": False},

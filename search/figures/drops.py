@@ -42,7 +42,8 @@ def drops_figure(answer: Answer) -> go.Figure:
         )
     lowest = min((one.drop for one in found), default=0.0)
     cheaper = [_cheaper(answer, one) for one in found] or [1.0]
-    ticks = round_numbers(min(cheaper) / 2, max(cheaper) * 2)
+    low, high = min(cheaper), max(cheaper)
+    ticks = round_numbers(low / 3, high * 3, (1, 2, 5) if high < 30 * low else (1, 3))
     figure.update_layout(
         xaxis={
             "type": "log",
@@ -115,7 +116,7 @@ def _add_winners(figure: go.Figure, answer: Answer) -> None:
         cheaper = _cheaper(answer, point)
         figure.add_trace(
             go.Scatter(
-                name=f"winner at {winner.budgets}",
+                name=f"winner, {winner.budgets}",
                 mode="markers",
                 x=[cheaper],
                 y=[point.drop],

@@ -22,6 +22,9 @@ def progress_figure(answer: Answer) -> go.Figure:
     figure = go.Figure()
     for place, verdict in enumerate(answer.verdicts):
         steps = list(_volumes(answer, verdict.budget))
+        said = [f"{after} trained: {volume:.2f}" for after, volume in steps]
+        last, volume = steps[-1]
+        steps.append((last + 1, volume))  # it holds until the next one is trained
         figure.add_trace(
             go.Scatter(
                 name=f"within {verdict.budget.text}",
@@ -29,8 +32,8 @@ def progress_figure(answer: Answer) -> go.Figure:
                 x=[trainings for trainings, _ in steps],
                 y=[volume for _, volume in steps],
                 line={"shape": "hv", "width": 2.2, "color": budget_colour(place)},
-                hovertemplate=f"%{{x}} trainings: %{{y:.2f}} within {verdict.budget.text}"
-                "<extra></extra>",
+                text=[*said, said[-1]],
+                hovertemplate=f"%{{text}} within {verdict.budget.text}<extra></extra>",
             )
         )
     figure.update_layout(

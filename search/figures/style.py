@@ -1,6 +1,7 @@
 """How all figures look, and the words of their tooltips."""
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from html import escape
@@ -83,7 +84,7 @@ def log_axis(title: str, values: Sequence[float]) -> dict[str, object]:
         "type": "log",
         "title": {"text": title},
         "tickvals": ticks,
-        "ticktext": [short(tick) for tick in ticks],
+        "ticktext": [re.sub(r"\.0+(?= |$)", "", short(tick)) for tick in ticks],
         "minor": {"dtick": "D1", "gridcolor": "rgba(128, 136, 148, 0.10)", "showgrid": True},
     }
 

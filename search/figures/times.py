@@ -22,9 +22,9 @@ def times_figure(seconds: Mapping[str, float]) -> go.Figure:
     figure = go.Figure(
         go.Bar(
             orientation="h",
-            y=[part for part, _ in parts],
+            y=[f"{part}, {took / whole:.0%}" for part, took in parts],
             x=[took for _, took in parts],
-            text=[f"{in_time(took)}, {took / whole:.0%}" for _, took in parts],
+            text=[in_time(took) for _, took in parts],
             textposition="outside",
             cliponaxis=False,
             marker={"color": budget_colour(0)},
@@ -33,7 +33,7 @@ def times_figure(seconds: Mapping[str, float]) -> go.Figure:
     )
     longest = max((took for _, took in parts), default=1.0)
     figure.update_layout(
-        xaxis={"title": {"text": "seconds"}, "range": [0, 1.3 * longest]},
+        xaxis={"title": {"text": "seconds"}, "range": [0, 1.45 * longest]},
         yaxis={"autorange": "reversed", "showgrid": False},
         bargap=0.35,
     )
