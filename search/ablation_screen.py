@@ -19,13 +19,13 @@ class AblationScreen(Watch):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.status = Status("", console=console)
+        self.status = Status("making the study's networks again", console=console)
+        self.status.start()
         self.what, self.stage_name, self.epochs = "", "", 0
 
     def begins(self, technique: str | None, number: int, of: int) -> None:
         self.what = f"{number} of {of}: {_named(technique)}"
-        self.status.update(f"{self.what}")
-        self.status.start()
+        self.status.update(self.what)
 
     def stage(self, name: str, epochs: int = 0) -> None:
         self.stage_name, self.epochs = name, epochs
@@ -54,9 +54,9 @@ def ablation_table(ablation: Ablation, answer: Answer) -> Table:
     table = plain_table(
         "technique",
         "in the plan",
-        ">params",
-        ">FLOPs",
-        ">drop without it",
+        ">effective\nparams",
+        ">effective\nFLOPs",
+        ">drop\nwithout it",
         ">costs",
         title=f"What the winner of {answer.study} for {answer.verdicts[0].budget.text} is made of",
     )
@@ -94,8 +94,8 @@ def how_to_read(ablation: Ablation) -> str:
     if ablation.epochs:
         epochs = f"{ablation.epochs} epoch{'s' if ablation.epochs > 1 else ''}"
         said.append(
-            f"All were trained again alike, the winner for {epochs}, with one seed: differences of "
-            "an image or two are chance."
+            f"All were trained again alike, the winner for {epochs}, with one seed: small costs of "
+            "either sign may be chance."
         )
     said.append("Savings multiply only roughly and costs do not add up: techniques interact.")
     if ablation.left_out:

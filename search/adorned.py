@@ -47,7 +47,7 @@ class AdornedStorage(RDBStorage):
     def __init__(self, url: str, plain: BaseStorage, store: Artifacts) -> None:
         super().__init__(url)
         self._plain, self._store = plain, store
-        self._made = dict[int, _Made]()
+        self._made, self._ended = dict[int, _Made](), dict[int, FrozenTrial]()
         self._lock, self._thread = threading.RLock(), threading.local()
 
     def looking_at(self, study_id: int | None) -> None:
@@ -76,12 +76,18 @@ class AdornedStorage(RDBStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
-        found = list[FrozenTrial]()
-        for trial in self._plain.get_all_trials(study_id, deepcopy=False, states=states):
-            shown = copy.copy(trial)
-            shown.user_attrs = readable(trial)
-            found.append(shown)
-        return found
+        trials = self._plain.get_all_trials(study_id, deepcopy=False, states=states)
+        return [self._readable(trial) for trial in trials]
+
+    def _readable(self, trial: FrozenTrial) -> FrozenTrial:
+        known = self._ended.get(trial._trial_id)
+        if known is not None:
+            return known
+        shown = copy.copy(trial)
+        shown.user_attrs = readable(trial)
+        if trial.state.is_finished():  # and so stays as it is
+            self._ended[trial._trial_id] = shown
+        return shown
 
     def _adorned(self, study: FrozenStudy) -> FrozenStudy:
         shown = self._adornments(study._study_id, study.system_attrs)
@@ -107,8 +113,9 @@ class AdornedStorage(RDBStorage):
     def _state(self, study_id: int) -> object:
         """Changes when there is something new to be said."""
         trials = self._plain.get_all_trials(study_id, deepcopy=False)
-        ended = sum(trial.state.is_finished() for trial in trials)
-        return ended, self._plain.get_study_user_attrs(study_id)
+        running = [trial for trial in trials if not trial.state.is_finished()]
+        said = [(trial.number, len(trial.user_attrs)) for trial in running]
+        return len(trials), said, self._plain.get_study_user_attrs(study_id)
 
     def _make(self, study_id: int, kept: Attributes) -> _Made:
         state: Any = None

@@ -32,8 +32,8 @@ app = typer.Typer(
 for command in (
     search,
     best,
-    report,
     ablate,
+    report,
     export,
     evaluate,
     count,
