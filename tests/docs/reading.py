@@ -8,7 +8,8 @@ How pages are read, which is all that whoever writes one has to know:
 - A block of `python` is run, all of a page in one namespace. A block of `toml` is a study file; one
   without `model` is laid over the study `digits`; one with `project` is a pyproject.toml.
 - A block whose first line is a comment with the name of a file, as in `# nets.py`, is written to
-  that file and not run; so is one behind `<!-- file: plan.json -->`.
+  that file and not run. So is one behind `<!-- file: plan.json -->`, and one of `python` or `toml`
+  behind a paragraph that begins with a file in code marks.
 - A block behind `<!-- not run: WHY -->` is not run. Its commands are still looked up.
 - In a table, a cell that begins with a command in code marks holds commands. Words in capitals
   stand for something (`STANDS_FOR`), and what is in square brackets is left out.
@@ -35,10 +36,11 @@ STANDS_FOR = {
 }
 """What the words in capitals of commands in tables are when they are run."""
 
-_FENCE = re.compile(r"^```(\w*)\s*$")
+_FENCE = re.compile(r"^( *)```(\w*)\s*$")
 _NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
 _FILE = re.compile(r"<!-- file: (\S+) -->")
 _NAMED = re.compile(r"^# ([\w./-]+\.\w+)$")
+_TOLD = re.compile(r"^`([\w./-]+\.\w+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`([^`]+)`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -92,24 +94,29 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page, and the commands in its tables as blocks of `sh`."""
     found, lines = list[Block](), page.read_text(encoding="utf-8").splitlines()
-    number, before = 0, ""
+    number, paragraph = 0, list[str]()
     while number < len(lines):
         line = lines[number]
         if fence := _FENCE.match(line):
-            end = lines.index("```", number + 1)
-            found.append(_block(fence[1], lines[number + 1 : end], number + 2, before))
-            number = end
+            end = lines.index(f"{fence[1]}```", number + 1)
+            inside = [one.removeprefix(fence[1]) for one in lines[number + 1 : end]]
+            found.append(_block(fence[2], inside, number + 2, paragraph))
+            number, line, paragraph = end, "", []
         elif line.startswith("| `paredown"):
             found.append(Block("sh", _row(line), number + 1))
-        before = line if line.strip() else before
+        if line.strip():
+            paragraph = [line] if not lines[number - 1].strip() else [*paragraph, line]
         number += 1
     return found
 
 
-def _block(language: str, lines: list[str], line: int, before: str) -> Block:
-    not_run, file = _NOT_RUN.search(before), _FILE.search(before)
-    named = _NAMED.match(lines[0]) if lines and language in ("python", "toml") else None
-    name = file[1] if file else named[1] if named else ""
+def _block(language: str, lines: list[str], line: int, paragraph: list[str]) -> Block:
+    """A block with these lines, behind the paragraph that was read last."""
+    first, last = (paragraph[0], paragraph[-1]) if paragraph else ("", "")
+    not_run, file = _NOT_RUN.search(last), _FILE.search(last)
+    if not file and lines and language in ("python", "toml"):
+        file = _NAMED.match(lines[0]) or _TOLD.match(first)
+    name = file[1] if file else ""
     return Block(language, "\n".join(lines) + "\n", line, not_run[1] if not_run else "", name)
 
 
@@ -139,9 +146,14 @@ def _split(line: str, number: int) -> Iterator[Command]:
 
 def mentioned(page: Path) -> set[str]:
     """Commands in the running text of a page, as they stand there."""
-    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    spans = (re.sub(r"\s+", " ", code) for code in _CODE.findall(prose))
+    spans = (re.sub(r"\s+", " ", code) for code in _CODE.findall(_prose(page)))
     return {code for code in spans if code.startswith(("paredown ", "python "))}
+
+
+def _prose(page: Path) -> str:
+    """A page without its blocks."""
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S)
 
 
 def links(page: Path) -> set[str]:
@@ -159,6 +171,5 @@ def anchors(page: Path) -> set[str]:
 
 def named(page: Path) -> set[str]:
     """Everything that stands in code marks in a page, whole and word by word."""
-    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
-    spans = _CODE.findall(prose)
+    spans = _CODE.findall(_prose(page))
     return set(spans) | {word for span in spans for word in re.split(r"[\s,=]+", span)}
