@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paredown.objectives.data import SOURCES
 from paredown.objectives.training import Recipe
 from paredown.search import cli, driver
 from paredown.search.config import StudyConfig, load_config
 from paredown.search.export import formats
+from paredown.spaces.blocks.family import FAMILIES
+from paredown.spaces.criteria import CRITERIA
+from paredown.spaces.registry import Registry
 from paredown.tests.docs.reading import ROOT, Block, Command
 from paredown.tests.search.conftest import fit_quickly
 from PIL import Image
@@ -50,7 +54,8 @@ def small(config: StudyConfig) -> StudyConfig:
 
 @pytest.fixture
 def everything_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Searches have next to nothing to do, and a dashboard ends when it has begun."""
+    """Searches have next to nothing to do, a dashboard ends when it has begun, and what a page
+    registers is gone when it is over."""
     search = driver._search
     monkeypatch.setattr(driver, "_search", lambda config, *rest: search(small(config), *rest))
     quickest = formats.parse_formats("safetensors")
@@ -58,6 +63,11 @@ def everything_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "first_designs", lambda *_: [])
     monkeypatch.setattr(socketserver.BaseServer, "serve_forever", _interrupt)
     fit_quickly(monkeypatch)
+    registries: tuple[Registry[Any], ...] = (FAMILIES, CRITERIA, SOURCES)
+    for registry in registries:
+        for name, kept in vars(registry).items():
+            if isinstance(kept, dict):
+                monkeypatch.setattr(registry, name, dict(kept))
 
 
 def _interrupt(*_: object) -> None:
