@@ -152,7 +152,8 @@ def _proposed(record: Record) -> Iterator[str]:
     if record.plan is not None:
         yield "\n".join(f"- {said}" for said in record.plan.describe().split("; "))
     if record.removed is not None:
-        yield f"{record.removed.text}."
+        said = record.removed.text
+        yield f"{said[:1].upper()}{said[1:]}."
 
 
 def _did(record: Record, answer: Answer) -> Iterator[str]:
