@@ -132,6 +132,16 @@ def call(function: Function, name: str, offered: Mapping[str, object], called_wi
         raise _failed(name, error, _file_of(function)) from error
 
 
+def failed(what: str, error: BaseException) -> UserCodeError:
+    """A failure of the user's own code as one error; it says where.
+
+    Args:
+        what: failed, for the message.
+        error: that it ended in.
+    """
+    return _failed(what, error, None)
+
+
 def _file_of(function: Function) -> str | None:
     try:
         return inspect.getsourcefile(inspect.unwrap(function))

@@ -166,12 +166,24 @@ def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
     said.setdefault("name", Path(study).stem)
     if isinstance(said.get("data"), dict) and isinstance(given.get("data"), str):
         given["data"] = {"source": given["data"]}
+    return check_config(source, said | given)
+
+
+def check_config(source: str, said: Mapping[str, Any]) -> StudyConfig:
+    """A study from all that is said of it.
+
+    Args:
+        source: where it is said, for errors.
+        said: key -> value, as in a study file.
+
+    Raises:
+        StudyFileError: it has faults; all are told.
+    """
     try:
-        config = StudyConfig.model_validate(said | given)
+        return StudyConfig.model_validate(said)
     except ValidationError as error:
         faults = [fault for detail in error.errors() for fault in _sentences(detail)]
         raise StudyFileError(source, list(dict.fromkeys(faults))) from None
-    return config
 
 
 def ready_studies() -> dict[str, str]:
@@ -265,6 +277,7 @@ __all__ = [
     "DEFAULT_STUDY",
     "DataConfig",
     "StudyConfig",
+    "check_config",
     "load_config",
     "ready_studies",
 ]

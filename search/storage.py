@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 import sqlalchemy.engine
 import sqlalchemy.exc
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -25,6 +25,8 @@ from ..spaces.space import Space
 from .record import WORKER, write_stopped
 
 DEFAULT_FILE = "paredown.db"
+MEMORY = "memory"
+"""In place of a URL: the study lasts as long as the process."""
 
 IDENTITY = "paredown"
 BASELINE = "baseline"
@@ -67,12 +69,14 @@ def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
     """The storage at a URL.
 
     Args:
-        url: as SQLAlchemy writes it, as in sqlite:///paredown.db.
+        url: as SQLAlchemy writes it, as in sqlite:///paredown.db, or `MEMORY` for a new storage.
         must_exist: do not make a new SQLite file.
 
     Raises:
         StorageError: it cannot be opened.
     """
+    if url == MEMORY:
+        return InMemoryStorage()
     path = _sqlite_path(url)
     if path and must_exist and not path.exists():
         raise StorageError(f"no studies at {url}: there is no file {path}; run `paredown search`")

@@ -5,6 +5,7 @@
 import here.
 """
 
+from .given import give_data
 from .images import ImageSet, ImageSource, MemoryImages, StreamedImages
 from .request import DataRequest
 from .resized import ResizedImages
@@ -30,6 +31,7 @@ __all__ = [
     "StreamedImages",
     "digits",
     "find_data",
+    "give_data",
     "load_data",
     "split_three",
     "split_two",

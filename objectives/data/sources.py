@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError
+from ...spaces.given import Given
 from ...spaces.registry import Registry
 from .folder import load_folder
 from .request import DataRequest
 from .splits import Splits
 
-__all__ = ["SOURCES", "DataRequest", "DataSource", "find_data", "load_data"]
+__all__ = ["GIVEN", "SOURCES", "DataRequest", "DataSource", "find_data", "load_data"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class DataSource:
 
 
 SOURCES: Registry[DataSource] = Registry("data set")
+
+GIVEN: Given[DataSource] = Given("data set")
+"""Data sets that were given as objects."""
 
 
 def load_data(request: DataRequest) -> Splits:
@@ -53,6 +57,8 @@ def find_data(name: str) -> DataSource | Path:
     Raises:
         UnknownName, DataError: as `load_data`.
     """
+    if given := GIVEN.find(name):
+        return given
     if name in SOURCES or not name:
         return SOURCES.get(name)
     path = _expanded(name)
