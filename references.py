@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -77,24 +78,45 @@ class Reference:
             near = nearest_names(self.function, _functions(module))
             raise InputError(f"{self.place} has no {self.function!r}; {near}")
         if not callable(found):
-            raise InputError(
-                f"{self.name} is a {type(found).__name__}; expected a function that returns it"
-            )
+            raise InputError(f"{self.name} is of type {type(found).__name__}; expected a function")
         function: Function = found
         return function
 
 
 def is_reference(text: str) -> bool:
     """Whether a name is meant as a reference to code."""
-    return ":" in text
+    return ":" in text or text.endswith(".py")
 
 
 def source_digest(function: Function) -> str:
-    """12 hexadecimal digits over the file that a function is from; empty if it is from none."""
+    """12 hexadecimal digits over the file that a function is from; empty if it is from none.
+
+    What the file imports from beside it counts too, as far as its names lead there.
+    """
+    module = sys.modules.get(getattr(inspect.unwrap(function), "__module__", None) or "")
+    own = _file_of(function)
+    files = sorted({own, *_files_beside(module, Path(own).parent)}) if own and module else [own]
+    total = hashlib.sha256()
     try:
-        return hashlib.sha256(Path(_file_of(function) or "").read_bytes()).hexdigest()[:12]
+        for file in files:
+            total.update(Path(file or "").read_bytes())
     except OSError:
         return ""
+    return total.hexdigest()[:12]
+
+
+def _files_beside(module: ModuleType, folder: Path, seen: frozenset[str] = frozenset()) -> set[str]:
+    """The files in a folder, or below it, that a module's names come from."""
+    found = set[str]()
+    for one in list(vars(module).values()):
+        name = one.__name__ if isinstance(one, ModuleType) else getattr(one, "__module__", None)
+        other = sys.modules.get(name) if isinstance(name, str) and name not in seen else None
+        file = getattr(other, "__file__", None)
+        if other is None or file is None or not Path(file).is_relative_to(folder):
+            continue
+        seen |= {other.__name__}
+        found |= {file} | _files_beside(other, folder, seen)
+    return found
 
 
 def parameters_of(function: Function) -> Mapping[str, inspect.Parameter]:
@@ -119,13 +141,13 @@ def call(function: Function, name: str, offered: Mapping[str, object], called_wi
         UserCodeError: it failed.
     """
     taken = parameters_of(function)
-    unknown = [one.name for one in taken.values() if _is_needed(one) and one.name not in offered]
+    unknown = [one.name for one in taken.values() if _is_needed(one) and not _by_name(one, offered)]
     if unknown:
         raise InputError(
             f"{name} needs {' and '.join(unknown)}, which nobody gives: a function is called with "
             f"{called_with} if it takes them; give the others defaults"
         )
-    given = {key: value for key, value in offered.items() if key in taken}
+    given = {one.name: offered[one.name] for one in taken.values() if _by_name(one, offered)}
     try:
         return function(**given)
     except (Exception, SystemExit) as error:
@@ -152,6 +174,13 @@ def _file_of(function: Function) -> str | None:
 def _is_needed(parameter: inspect.Parameter) -> bool:
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return parameter.default is inspect.Parameter.empty and parameter.kind not in variable
+
+
+def _by_name(parameter: inspect.Parameter, offered: Mapping[str, object]) -> bool:
+    return parameter.name in offered and parameter.kind in (
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.KEYWORD_ONLY,
+    )
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -204,11 +233,17 @@ def _functions(module: ModuleType) -> list[str]:
 
 def _failed(what: str, error: BaseException, file: str | None) -> UserCodeError:
     """The error with the last line of the user's own code that led to it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [one for one in frames if one.filename == file] or [
-        one for one in frames if one.filename != __file__ and "importlib" not in one.filename
-    ]
     if isinstance(error, SyntaxError) and error.filename:
-        return UserCodeError(what, error, f"{error.filename}, line {error.lineno}")
-    where = f"{theirs[-1].filename}, line {theirs[-1].lineno}: {theirs[-1].line}" if theirs else ""
+        text = (error.text or "").strip()
+        return UserCodeError(what, error, f"{error.filename}, line {error.lineno}: {text}")
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
+    theirs = [one for one in frames if one.filename == file or not _is_installed(one.filename)]
+    last = (theirs or frames)[-1:]
+    where = "".join(f"{one.filename}, line {one.lineno}: {one.line}" for one in last)
     return UserCodeError(what, error, where)
+
+
+def _is_installed(file: str) -> bool:
+    """Whether a file is Python's own, or one of a package that was installed."""
+    places = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    return file.startswith("<") or any(Path(file).is_relative_to(place) for place in places)

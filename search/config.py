@@ -227,7 +227,8 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _code_beside(path: Path, name: str) -> str:
     """A file of code that a study file names is looked for beside it."""
     file = Path(name.rpartition(":")[0])
-    return str(path.parent / name) if file.suffix == ".py" else name
+    is_relative = file.suffix == ".py" and not name.startswith("~")
+    return str(path.parent / name) if is_relative else name
 
 
 def _beside(path: Path, start: object) -> object:
@@ -257,6 +258,8 @@ def _sentences(detail: ErrorDetails) -> list[str]:
     message = message[:1].lower() + message[1:]
     if message.startswith("space."):
         return message.splitlines()
+    if detail["type"] == "value_error":  # of Paredown's own errors, which say what came
+        return [f"{key}: {message}".replace("\n", "\n  ")]
     got = detail["input"]
     if detail["type"] in ("dataclass_type", "model_type", "dict_type"):
         message = "expected a table"

@@ -13,12 +13,16 @@ def evaluate(
     file: Annotated[Path, typer.Argument(help="A file of an exported folder, or the folder.")],
     data: Annotated[str, typer.Option(help="A data set by name, or a folder of images.")],
     split: Annotated[str, typer.Option(help="test, search or train.")] = "test",
+    model: Annotated[
+        str | None,
+        typer.Option(help="What built a safetensors file's network, if it is yours: file.py:make."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score an exported file on a data set or a folder of images."""
     from ..export.evaluating import evaluate as run
 
-    found = run(file, data, split)
+    found = run(file, data, split, model)
     if as_json:
         print_json(found.to_dict())
     else:

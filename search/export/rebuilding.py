@@ -99,7 +99,7 @@ def _model(manifest: Manifest) -> Model:
     if own_code(name):
         raise InputError(
             f"the network was made by code of its owner, {name}, which no file makes run: "
-            "paredown.load(FOLDER, model=...) takes the function or the network; the other formats "
-            "run without it"
+            "paredown.load(FOLDER, model=...) takes the function or the network, and evaluate has "
+            "--model; the other formats run without it"
         )
     return find_model(name)

@@ -7,7 +7,7 @@ from ...errors import ModelError
 from ...references import Reference, is_reference
 from ..given import is_given
 from . import timm_models
-from .brought import brought_model
+from .brought import brought_model, is_lazy
 from .given import GIVEN
 from .model import MODELS, Model
 
@@ -79,7 +79,7 @@ def _check(name: str, network: object) -> None:
     tensors = [*network.parameters(), *network.buffers()]
     if not any(True for _ in network.parameters()):
         raise ModelError(f"{name} returned a network without parameters: nothing can be pared down")
-    if any(isinstance(one, torch.nn.parameter.UninitializedParameter) for one in tensors):
+    if any(is_lazy(one) for one in tensors):
         raise ModelError(
             f"{name} returned a network with lazy layers; run it once on an image before you "
             "return it, so that they know their shapes"

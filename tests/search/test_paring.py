@@ -277,7 +277,8 @@ def test_a_budget_that_nothing_fits_says_what_would(pared: Pared) -> None:
         result.best()
     with pytest.raises(NothingFits, match="max_drop="):
         result.export("nowhere")
-    assert result.front().empty
+    assert list(result.front().plan) == ["the untouched baseline"]
+    assert not result.front().is_winner.any()
 
 
 def test_it_shows_as_a_table(pared: Pared) -> None:
