@@ -1,5 +1,7 @@
 """The user's own code, by name: `package.module:function` or `path/to/file.py:function`.
 
+Code that is run for what it registers is named without a function.
+
 Nothing else that a user gives makes code run: the reference is typed, on a command line or in a
 study file, and says by its colon that it is one.
 """
@@ -12,6 +14,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +23,9 @@ from typing import Any
 from .errors import InputError, UserCodeError, nearest_names
 
 Function = Callable[..., Any]
+
+RUNNING: ContextVar[str] = ContextVar("running", default="")
+"""The user's file that is being run, absolute; empty if none is."""
 
 _FORM = "package.module:function or path/to/file.py:function"
 
@@ -86,6 +92,23 @@ class Reference:
 def is_reference(text: str) -> bool:
     """Whether a name is meant as a reference to code."""
     return ":" in text or text.endswith(".py")
+
+
+def load_code(place: str) -> ModuleType:
+    """Run a file or module, unless it was before, for what it registers.
+
+    Args:
+        place: the path of a file that ends in .py, or a module's dotted name.
+
+    Raises:
+        InputError: there is none.
+        UserCodeError: running it failed.
+    """
+    if place.endswith(".py"):
+        return _module_of_file(Path(place).expanduser())
+    if not all(part.isidentifier() for part in place.split(".")):
+        raise InputError(f"expected path/to/file.py or package.module, got {place!r}")
+    return _module(place)
 
 
 def source_digest(function: Function) -> str:
@@ -198,11 +221,14 @@ def _module_of_file(path: Path) -> ModuleType:
         raise InputError(f"{path} cannot be loaded as Python code")
     _find_also_in(path.absolute().parent)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    running = RUNNING.set(str(path.absolute()))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _failed(str(path), error, str(path.absolute())) from error
+    finally:
+        RUNNING.reset(running)
     return module
 
 

@@ -5,6 +5,7 @@
 import here.
 """
 
+from .fitting import Preset, fit, fitted_splits
 from .given import give_data
 from .images import ImageSet, ImageSource, MemoryImages, StreamedImages
 from .request import DataRequest
@@ -26,11 +27,14 @@ __all__ = [
     "ImageSource",
     "MemoryImages",
     "Normalisation",
+    "Preset",
     "ResizedImages",
     "Splits",
     "StreamedImages",
     "digits",
     "find_data",
+    "fit",
+    "fitted_splits",
     "give_data",
     "load_data",
     "split_three",

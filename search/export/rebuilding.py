@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ...errors import InputError
+from ...extensions import load_extensions
 from ...objectives.training import seeded
 from ...spaces.apply import apply_phase
 from ...spaces.grouping import trace_with_groups
@@ -65,6 +66,7 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
     Raises:
         ParedownError: the model is unknown here, or plan or weights do not fit it.
     """
+    load_extensions()
     images = example_images(manifest.channels, manifest.size, "cpu")
     with seeded(0):  # blocks draw weights, which are replaced
         network = build_model(_model(manifest), len(manifest.classes), manifest.channels)
