@@ -6,6 +6,7 @@ import optuna
 from pydantic import ValidationError
 
 from ..errors import StorageError
+from ..objectives.data import own_data
 from ..spaces.models import own_code
 from .config import StudyConfig
 
@@ -20,6 +21,8 @@ def write_asked(study: optuna.Study, config: StudyConfig) -> None:
         said["weights"] = str(config.weights.absolute())
     if code := own_code(config.model):
         said["model"] = code.absolute
+    if code := own_data(config.data.source):
+        said["data"]["source"] = code.absolute
     if study.user_attrs.get(_KEY) != said:
         study.set_user_attr(_KEY, said)
 

@@ -207,6 +207,10 @@ def _read_file(path: Path) -> dict[str, Any]:
         said["weights"] = path.parent / said["weights"]
     if isinstance(said.get("model"), str):
         said["model"] = _code_beside(path, said["model"])
+    if isinstance(said.get("data"), str):
+        said["data"] = _code_beside(path, said["data"])
+    elif isinstance(said.get("data"), dict) and isinstance(said["data"].get("source"), str):
+        said["data"]["source"] = _code_beside(path, said["data"]["source"])
     if isinstance(said.get("start"), list):
         said["start"] = [_beside(path, text) for text in said["start"]]
     return said

@@ -8,7 +8,7 @@ import here.
 from .images import ImageSet, ImageSource, MemoryImages, StreamedImages
 from .request import DataRequest
 from .resized import ResizedImages
-from .sources import SOURCES, DataSource, find_data, load_data
+from .sources import SOURCES, DataSource, find_data, load_data, own_data
 from .splits import Splits, split_three, split_two
 from .transforms import IMAGENET, Augmentation, Normalisation
 
@@ -31,6 +31,7 @@ __all__ = [
     "digits",
     "find_data",
     "load_data",
+    "own_data",
     "split_three",
     "split_two",
     "torchvision_sets",
