@@ -39,14 +39,35 @@ def load_own(reference: Reference, request: DataRequest) -> Splits:
         DataError: what it returned cannot be used; the message says what to do.
     """
     made = call(reference.load(), reference.name, {}, "")
-    parts = {name: _Part(name, data, request) for name, data in _named(reference, made).items()}
+    parts, classes = fitted_parts(_named(reference, made), request)
+    channels, size, _ = parts[0].shape
+    return Splits(
+        *parts,
+        classes=classes,
+        name=reference.name,
+        normalisation=request.normalisation(GREY if channels == 1 else IMAGENET, channels),
+        augmentation=Augmentation(crop=max(1, size // 8), flip=True),
+    )
+
+
+def fitted_parts(
+    data: Mapping[str, Any], request: DataRequest
+) -> tuple[tuple[ImageSet, ImageSet, ImageSet], tuple[str, ...]]:
+    """Train, search and test at one size, and the names of the classes.
+
+    Args:
+        data: "train", "test" and perhaps "search": sets of (image, label).
+        request: how the images are to come.
+
+    Raises:
+        UserCodeError, DataError: as `load_own`.
+    """
+    parts = {name: _Part(name, one, request) for name, one in data.items()}
     read = {name: part.read() for name, part in parts.items()}
     classes = _classes(parts, read)
     size, channels = _shape(read, request)
-    fits = all(one.pixels is not None for one in read.values()) and (
-        sum(len(one.labels) for one in read.values()) * channels * size**2
-        <= request.max_memory_bytes
-    )
+    count = sum(len(one.labels) for one in read.values())
+    fits = count * channels * size**2 <= request.max_memory_bytes
     images = {
         name: one.in_memory(channels) if fits else one.streamed(parts[name], channels, size)
         for name, one in read.items()
@@ -54,15 +75,7 @@ def load_own(reference: Reference, request: DataRequest) -> Splits:
     train, search = images["train"], images.get("search")
     if search is None:
         train, search = split_two(train, request.seed, classes=classes)
-    return Splits(
-        train=train,
-        search=search,
-        test=images["test"],
-        classes=classes,
-        name=reference.name,
-        normalisation=request.normalisation(GREY if channels == 1 else IMAGENET, channels),
-        augmentation=Augmentation(crop=max(1, size // 8), flip=True),
-    )
+    return (train, search, images["test"]), classes
 
 
 def _named(reference: Reference, made: object) -> dict[str, Any]:
@@ -92,16 +105,16 @@ class _Read:
         labels: of each item.
         shapes: (C, H, W) -> the first item that has it.
         digests: of each image's pixels.
-        pixels: of each image; None where they are too many for memory.
+        pixels: of each image; empty where they are too many for memory.
     """
 
     labels: list[int]
     shapes: dict[tuple[int, ...], int]
     digests: list[str]
-    pixels: list[Pixels] | None
+    pixels: list[Pixels]
 
     def in_memory(self, channels: int) -> ImageSet:
-        images = np.stack([to_channels_of_one(one, channels) for one in self.pixels or ()])
+        images = np.stack([to_channels_of_one(one, channels) for one in self.pixels])
         return MemoryImages(torch.from_numpy(images), torch.tensor(self.labels))
 
     def streamed(self, part: "_Part", channels: int, size: int) -> ImageSet:
@@ -155,18 +168,17 @@ class _Part:
         self._check_steady()
         wanted = self.request
         labels, digests, shapes = list[int](), list[str](), dict[tuple[int, ...], int]()
-        pixels: list[Pixels] | None = []
-        held = 0
+        pixels, held = list[Pixels](), 0
         for index in range(self.length):
             image, label = self.item(index, wanted.channels, wanted.size)
             labels.append(label)
             shapes.setdefault(image.shape, index)
             digests.append(hashlib.sha256(np.ascontiguousarray(image)).hexdigest()[:32])
             held += image.size
-            if held > wanted.max_memory_bytes:
-                pixels = None
-            if pixels is not None:
+            if held <= wanted.max_memory_bytes:
                 pixels.append(image.copy())  # some data sets hand out views of what they change
+            else:
+                pixels.clear()
         return _Read(labels, shapes, digests, pixels)
 
     def _check_steady(self) -> None:

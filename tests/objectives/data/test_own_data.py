@@ -115,15 +115,13 @@ def arrays(change: Callable[[np.ndarray[Any, Any]], Any]) -> list[tuple[Any, Any
         arrays(lambda image: image),
         arrays(lambda image: image.transpose(2, 0, 1)),
         arrays(lambda image: (image / 255).astype(np.float32)),
-        [{"image": image, "label": int(label)} for image, label in zip(Named(), LABELS)],
-        [{"img": image[0], "target": label} for image, label in zip(Named(), LABELS)],
+        [{"image": image, "label": label} for image, label in (Named()[n] for n in range(60))],
+        [{"img": PIXELS[n], "target": label} for n, label in enumerate(LABELS)],
         Subset(Named(), range(60)),
     ],
     ids=str,
 )
 def test_forms_of_images_and_labels(data: Any, load: Load) -> None:
-    if isinstance(data, list) and isinstance(data[0], dict):
-        data = [{**one, **({"image": one["image"][0]} if "image" in one else {})} for one in data]
     splits = load((data, data))
     pixels, labels = next(splits.test.batches(60))
     assert torch.equal(pixels, PIXELS)
@@ -212,7 +210,10 @@ def one_odd(image: Any = None, label: Any = None) -> list[tuple[Any, Any]]:
         ((one_odd(PIXELS[0, 0, 0]), Named()), r"item 7 of train has an image of shape \[8\]"),
         ((one_odd(PIXELS[0].permute(1, 2, 0)), Named()), r"shape \[8, 8, 3\]; expected \[1 or 3"),
         ((one_odd(PIXELS[0].long()), Named()), "an image of int64; expected uint8 or floats"),
-        ((one_odd(PIXELS[0] / 64 - 2), Named()), "values from -2 to 1.9.*normalised already, leave"),
+        (
+            (one_odd(PIXELS[0] / 64 - 2), Named()),
+            "values from -2 to 1.9.*normalised already, leave",
+        ),
         ((one_odd(torch.full((3, 8, 8), torch.nan)), Named()), "values from nan to nan"),
         ((Named(), one_odd(PIXELS[0, :, :6])), "in size: item 0 of test has 8x8 pixels, item 7"),
         ((one_odd(PIXELS[0, :, :6]), Named()), "item 7 of train 8x6; set size = N in"),
@@ -247,7 +248,9 @@ def test_functions_that_fail_or_are_not_there_are_told(tmp_path: Path) -> None:
     (tmp_path / "sets.py").write_text("def make():\n    return 1 / 0\ndef needs(root): ...\n")
     with pytest.raises(UserCodeError, match=r"ZeroDivisionError.*\n  in .*sets.py, line 2: return"):
         load_data(DataRequest(f"{tmp_path}/sets.py:make"))
-    with pytest.raises(InputError, match="needs root, which nobody gives.* as it is; give defaults"):
+    with pytest.raises(
+        InputError, match=r"needs root, which nobody gives.* as it is; give defaults"
+    ):
         load_data(DataRequest(f"{tmp_path}/sets.py:needs"))
     with pytest.raises(InputError, match=r"has no 'mak'; did you mean make"):
         load_data(DataRequest(f"{tmp_path}/sets.py:mak"))
