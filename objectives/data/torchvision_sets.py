@@ -5,9 +5,9 @@ https://www.cs.toronto.edu/~kriz/cifar.html; Y. LeCun et al., "Gradient-based le
 document recognition", 1998; H. Xiao et al., arXiv 1708.07747; T. Clanuwat et al. (KMNIST), arXiv
 1812.01718; Y. Netzer et al., "Reading Digits in Natural Images with Unsupervised Feature Learning",
 2011 (SVHN); A. Coates et al., "An Analysis of Single-Layer Networks in Unsupervised Feature
-Learning", 2011 (STL-10); J. Stallkamp et al., "Man vs. computer", 2012 (GTSRB); M.-E. Nilsback and
-A. Zisserman, "Automated Flower Classification over a Large Number of Classes", 2008; O. M. Parkhi et
-al., "Cats and Dogs", 2012.
+Learning", 2011 (STL-10); J. Stallkamp et al., "Man vs. computer", 2012 (GTSRB); M.-E. Nilsback
+and A. Zisserman, "Automated Flower Classification over a Large Number of Classes", 2008; O. M.
+Parkhi et al., "Cats and Dogs", 2012.
 """
 
 import tarfile
