@@ -8,8 +8,7 @@ name; nothing else does.
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from .errors import UserCodeError
-from .references import failed
+from .references import user_code
 
 GROUP = "paredown.extensions"
 
@@ -23,13 +22,11 @@ def load_extensions() -> tuple[str, ...]:
     """
     found = sorted(entry_points(group=GROUP), key=lambda one: one.name)
     for one in found:
-        try:
+        with user_code(_named(one)):
             one.load()
-        except (Exception, SystemExit) as error:
-            raise _broken(one, error) from error
     return tuple(one.name for one in found)
 
 
-def _broken(one: EntryPoint, error: BaseException) -> UserCodeError:
+def _named(one: EntryPoint) -> str:
     package = f" of the package {one.dist.name} {one.dist.version}" if one.dist else ""
-    return failed(f"the installed extension {one.name!r}{package}", error)
+    return f"the installed extension {one.name!r}{package}"

@@ -13,7 +13,8 @@ import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,7 @@ def call(function: Function, name: str, offered: Mapping[str, object], called_wi
         function: to call.
         name: of it, for messages.
         offered: parameter -> value.
-        called_with: the same in words.
+        called_with: the same in words; empty if nothing is offered.
 
     Raises:
         InputError: it needs something that is not offered.
@@ -166,25 +167,33 @@ def call(function: Function, name: str, offered: Mapping[str, object], called_wi
     taken = parameters_of(function)
     unknown = [one.name for one in taken.values() if _is_needed(one) and not _by_name(one, offered)]
     if unknown:
+        how = (
+            f"with {called_with} if it takes them; give the others" if offered else "as it is; give"
+        )
         raise InputError(
-            f"{name} needs {' and '.join(unknown)}, which nobody gives: a function is called with "
-            f"{called_with} if it takes them; give the others defaults"
+            f"{name} needs {' and '.join(unknown)}, which nobody gives: a function is called {how} "
+            "defaults"
         )
     given = {one.name: offered[one.name] for one in taken.values() if _by_name(one, offered)}
-    try:
+    with user_code(name, _file_of(function)):
         return function(**given)
-    except (Exception, SystemExit) as error:
-        raise _failed(name, error, _file_of(function)) from error
 
 
-def failed(what: str, error: BaseException) -> UserCodeError:
-    """A failure of the user's own code as one error; it says where.
+@contextmanager
+def user_code(what: str, file: str | None = None) -> Iterator[None]:
+    """Runs code of the user's inside.
 
     Args:
-        what: failed, for the message.
-        error: that it ended in.
+        what: is done, for the message.
+        file: that it is from, if that is known.
+
+    Raises:
+        UserCodeError: it failed.
     """
-    return _failed(what, error, None)
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise _failed(what, error, file) from error
 
 
 def _file_of(function: Function) -> str | None:
@@ -223,10 +232,11 @@ def _module_of_file(path: Path) -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     running = RUNNING.set(str(path.absolute()))
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        with user_code(str(path), str(path.absolute())):
+            spec.loader.exec_module(module)
+    except UserCodeError:
         del sys.modules[name]
-        raise _failed(str(path), error, str(path.absolute())) from error
+        raise
     finally:
         RUNNING.reset(running)
     return module

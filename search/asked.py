@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from ..errors import StorageError
 from ..extensions import load_extensions
+from ..objectives.data import own_data
 from ..references import load_code
 from ..spaces.models import own_code
 from .config import StudyConfig
@@ -27,6 +28,8 @@ def write_asked(study: optuna.Study, config: StudyConfig) -> None:
         str(Path(one).expanduser().absolute()) if one.endswith(".py") else one
         for one in config.imports
     ]
+    if code := own_data(config.data.source):
+        said["data"]["source"] = code.absolute
     if study.user_attrs.get(_KEY) != said:
         study.set_user_attr(_KEY, said)
 

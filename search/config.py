@@ -233,6 +233,10 @@ def _read_file(path: Path) -> dict[str, Any]:
         said["model"] = _code_beside(path, said["model"])
     if isinstance(said.get("imports"), list):
         said["imports"] = [_file_beside(path, place) for place in said["imports"]]
+    if isinstance(said.get("data"), str):
+        said["data"] = _code_beside(path, said["data"])
+    elif isinstance(said.get("data"), dict) and isinstance(said["data"].get("source"), str):
+        said["data"]["source"] = _code_beside(path, said["data"]["source"])
     if isinstance(said.get("start"), list):
         said["start"] = [_beside(path, text) for text in said["start"]]
     return said

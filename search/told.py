@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import InputError
 from ..objectives.budget import Budget
 from ..objectives.evaluator import Evaluator
-from ..references import failed
+from ..references import user_code
 from ..spaces.plan import Plan
 from .config import StudyConfig
 from .finals import Final
@@ -63,8 +63,6 @@ class Watchers(Watcher):
 
     def _tell(self, call: Callable[[Watcher], Any]) -> None:
         for one in self.watchers:
-            try:
+            # A search takes a RuntimeError for a plan that failed: this is none.
+            with user_code(f"the callback {type(one).__name__}"):
                 call(one)
-            except Exception as error:
-                # A search takes a RuntimeError for a plan that failed: this is none.
-                raise failed(f"the callback {type(one).__name__}", error) from error

@@ -10,7 +10,7 @@ from .given import give_data
 from .images import ImageSet, ImageSource, MemoryImages, StreamedImages
 from .request import DataRequest
 from .resized import ResizedImages
-from .sources import SOURCES, DataSource, find_data, load_data
+from .sources import SOURCES, DataSource, find_data, load_data, own_data
 from .splits import Splits, split_three, split_two
 from .transforms import IMAGENET, Augmentation, Normalisation
 
@@ -37,6 +37,7 @@ __all__ = [
     "fitted_splits",
     "give_data",
     "load_data",
+    "own_data",
     "split_three",
     "split_two",
     "torchvision_sets",

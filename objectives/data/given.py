@@ -1,10 +1,9 @@
 """Datasets that were given as objects, where a study wants a data set's name."""
 
-from collections.abc import Sized
 from typing import Any
 
 from ...errors import DataError
-from .datasets import splits_of
+from .own import own_splits
 from .request import DataRequest
 from .sources import GIVEN, DataSource
 from .splits import Splits
@@ -14,27 +13,33 @@ def give_data(train: Any, test: Any = None, search: Any = None) -> tuple[str, Da
     """Name datasets of (image, label).
 
     Args:
-        train, test, search: torch Datasets; without the last two, they are parts of the first.
+        train, test, search: torch Datasets, or whatever has a length and items; what is None is a
+            part of the first.
 
     Returns:
         The name, and the source that it stands for as long as somebody keeps it.
 
     Raises:
-        DataError: one of them is no such dataset.
+        DataError: one of them is a name.
     """
-    for part, one in (("train", train), ("test", test), ("search", search)):
-        if (one is not None or part == "train") and not _is_dataset(one):
+    data = {"train": train, "test": test, "search": search}
+    data = {part: one for part, one in data.items() if one is not None or part == "train"}
+    for part, one in data.items():
+        if isinstance(one, str):
             raise DataError(
-                f"{part}: expected a torch Dataset of (image, label) with a length, got {one!r}"
+                f"{part} is {one!r}; a data set by name, as train alone, brings its other parts"
             )
+    title = _title(train)
 
     def load(request: DataRequest) -> Splits:
-        return splits_of(train, test, search, request)
+        return own_splits(title, data, request)
 
-    title = type(train).__name__
     source = DataSource(title, "datasets of your own", load)
     return GIVEN.add(title, source), source
 
 
-def _is_dataset(one: object) -> bool:
-    return hasattr(one, "__getitem__") and isinstance(one, Sized) and not isinstance(one, str)
+def _title(data: Any) -> str:
+    """What a dataset is called: its class, or that of what it is a part of."""
+    while (whole := getattr(data, "dataset", None)) is not None:
+        data = whole
+    return type(data).__name__

@@ -11,7 +11,7 @@ from .common import Json, print_json, stdout
 
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A file of an exported folder, or the folder.")],
-    data: Annotated[str, typer.Option(help="A data set by name, or a folder of images.")],
+    data: Annotated[str, typer.Option(help="A data set by name, a folder, or file.py:function.")],
     split: Annotated[str, typer.Option(help="test, search or train.")] = "test",
     model: Annotated[
         str | None,
