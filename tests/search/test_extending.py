@@ -98,7 +98,7 @@ def test_best_and_export_find_the_imports_of_a_study_again(
     where = ("--storage", f"sqlite:///{written / 'paredown.db'}")
     ran = run("best", "thin", *where, "--json")
     (budget,) = json.loads(ran.out)["budgets"]
-    assert budget["plan"]["block"] == {"stage3": "thin"}
+    assert "thin" in budget["plan"]["block"].values()
     ran = run("export", "thin", *where, "--format", "safetensors", "--json")
     assert ran.code == 0, ran.err
     network = paredown.load(written.parent / "thin-100pp")

@@ -323,8 +323,8 @@ def test_every_fault_is_told_at_once_by_its_argument() -> None:
     [
         (3, "digits", "model: expected a network, a function that returns one"),
         (lambda: 1 / 0, "digits", "model: .*ZeroDivisionError"),
-        ("resnet8", [1, 2], "item 0 is not"),
-        ("resnet8", 7, "train: expected a torch Dataset"),
+        ("resnet8", [1, 2], "item 0 of train is a int"),
+        ("resnet8", 7, "train, a int, has no length"),
     ],
 )
 def test_objects_that_are_none_are_named(model: Any, train: Any, said: str) -> None:
