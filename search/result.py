@@ -25,6 +25,7 @@ from .answers import Answer, answer
 from .config import StudyConfig
 from .driver import Finished
 from .frames import front_frame, trials_frame
+from .storage import MEMORY, default_storage
 from .tables import print_answer
 from .winners import Verdict, times_smaller
 
@@ -193,6 +194,24 @@ class Result:
         )
         return done.folder
 
+    def report(self, path: str | Path = "report.html", *, force: bool = False) -> Path:
+        """Write the report of `paredown report`: one page with all of it, which needs no network.
+
+        Args:
+            path: of the file.
+            force: write over a file that is no report.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            InputError: there is something else at that place.
+        """
+        from .report.making import make_report
+
+        budgets = self.config.max_drop
+        return make_report(self.study, path, budgets=budgets, storage=self._shown_url, force=force)
+
     def __repr__(self) -> str:
         written = io.StringIO()
         print_answer(Console(file=written, width=_WIDTH), self._answer())
@@ -207,9 +226,14 @@ class Result:
             inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>'
         )
 
+    @property
+    def _shown_url(self) -> str | None:
+        """For commands that find the study: none does where it is kept in memory."""
+        return None if self._url in (MEMORY, default_storage()) else self._url
+
     def _answer(self, *budgets: Budget) -> Answer:
         asked = budgets or self.config.max_drop
-        return answer(self.study, asked, self._url, {} if budgets else self._seconds)
+        return answer(self.study, asked, self._shown_url, {} if budgets else self._seconds)
 
     def _budget(self, max_drop: float | None) -> Budget:
         if max_drop is None:

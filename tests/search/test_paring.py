@@ -281,6 +281,15 @@ def test_a_budget_that_nothing_fits_says_what_would(pared: Pared) -> None:
     assert not result.front().is_winner.any()
 
 
+def test_the_report_is_the_commands(pared: Pared, tmp_path: Path) -> None:
+    page = pared.result.report(tmp_path / "report.html").read_text()
+    assert "Net" in page
+    assert pared.result.best(30).plan.describe() in page
+    (tmp_path / "notes.html").write_text("mine")
+    with pytest.raises(InputError):
+        pared.result.report(tmp_path / "notes.html")
+
+
 def test_it_shows_as_a_table(pared: Pared) -> None:
     said, html = repr(pared.result), pared.result._repr_html_()
     smaller = f"{pared.result.best(30).times_smaller:.1f}x"
