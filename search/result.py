@@ -214,7 +214,8 @@ class Result:
 
     def __repr__(self) -> str:
         written = io.StringIO()
-        print_answer(Console(file=written, width=_WIDTH), self._answer())
+        console = Console(file=written, width=_WIDTH, force_jupyter=False, color_system=None)
+        print_answer(console, self._answer())
         return written.getvalue().rstrip()
 
     def _repr_html_(self) -> str:

@@ -388,6 +388,18 @@ def test_the_screen_shows_lines_where_there_is_no_terminal(
     assert "baseline: " in out
 
 
+def test_notebooks_get_plain_lines(
+    pared: Pared, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result = pare_again(pared, progress=True)
+    assert "baseline: " in capsys.readouterr().out  # rich would display HTML instead
+    assert "30 pp" in repr(result)
+    assert "\x1b" not in repr(result)
+    assert not capsys.readouterr().out
+
+
 def pare_again(pared: Pared, **options: Any) -> paredown.Result:
     """The same search, of which all networks are in the cache."""
     given = TINY | {"trials": 4, "max_drop": [1, 30]} | options
