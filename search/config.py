@@ -21,6 +21,7 @@ from ..errors import InputError, ParedownError, StudyFileError, UnknownName, nea
 from ..extensions import load_extensions
 from ..objectives.budget import Budget, parse_budgets
 from ..objectives.data import DataRequest, find_data
+from ..objectives.objective import DEFAULT_OBJECTIVES, OBJECTIVES
 from ..objectives.task import Recipes
 from ..objectives.training import Recipe
 from ..references import load_code
@@ -80,6 +81,7 @@ class StudyConfig(BaseModel):
     model: str
     data: DataConfig
     max_drop: tuple[Budget, ...]
+    objectives: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = DEFAULT_OBJECTIVES
     trials: Annotated[int, Field(ge=1)] = 100
     finalists: Annotated[int, Field(ge=0, le=100)] = 4
     timeout: Annotated[float, Field(gt=0, le=1e9)] | None = None
@@ -136,6 +138,14 @@ class StudyConfig(BaseModel):
     @classmethod
     def _known_sampler(cls, value: str) -> str:
         return _checked(lambda: SAMPLERS.get(value).name)
+
+    @field_validator("objectives")
+    @classmethod
+    def _known_objectives(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = _checked(lambda: tuple(OBJECTIVES.get(name).name for name in value))
+        if len(set(names)) < len(names):
+            raise ValueError("each objective may be named once")
+        return names
 
     @field_validator("data", mode="before")
     @classmethod

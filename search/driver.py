@@ -80,14 +80,9 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
         UnknownName: a layer to keep that there is not.
         PlanError: a plan to start with is not in the space.
     """
-    task = Task.load(
-        config.model,
-        config.data.request(),
-        config.recipes,
-        config.seed,
-        config.weights,
-        config.trained,
-    )
+    request, weights = config.data.request(), config.weights
+    model, recipes, trained = config.model, config.recipes, config.trained
+    task = Task.load(model, request, recipes, config.seed, weights, trained, config.objectives)
     network, images = task.build(), example_images(task.splits.channels, task.splits.size)
     blueprint = keep(trace_with_groups(network, images), config.keep)
     check_classes(network, images, task.splits.classes)
@@ -286,7 +281,7 @@ class _Run:
             raise
         state = record.state_of(gave)
         failed = state == TrialState.FAIL
-        values = None if failed else [trial.user_attrs[name] for name in record.OBJECTIVES]
+        values = None if failed else record.values_of(trial.user_attrs)
         self.study.tell(trial, values, state=state)
         self._read()
         ended = next(one for one in reversed(self.records) if one.number == trial.number)

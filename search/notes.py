@@ -6,10 +6,11 @@ import optuna
 import optuna_dashboard
 
 from ..objectives.evaluator import Evaluator
+from ..objectives.objective import OBJECTIVES
 from ..objectives.removal import Removal
 from ..spaces.plan import Plan
 from .config import StudyConfig
-from .storage import OBJECTIVES, Baseline
+from .storage import Baseline
 
 _STUDY_NOTE = """\
 # How far can {model} be pared down on {data}?
@@ -23,7 +24,7 @@ _STUDY_NOTE = """\
 | Space | {size:,} plans |
 | Seed | {seed} |
 
-**Objectives** (both minimized): effective params and effective FLOPs. A b-bit parameter counts \
+**Objectives** (minimized): {objectives}. Effective: a b-bit parameter counts \
 b/32, an operation max(weight bits, activation bits)/32.
 
 **Constraint**: the drop in accuracy beyond the largest budget, in percentage points; above 0 is \
@@ -40,7 +41,7 @@ def describe_study(
     splits = evaluator.task.splits
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(OBJECTIVES)
+        study.set_metric_names([OBJECTIVES.get(name).title for name in config.objectives])
     optuna_dashboard.save_note(
         study,
         _STUDY_NOTE.format(
@@ -57,6 +58,7 @@ def describe_study(
             budgets=", ".join(budget.text for budget in config.max_drop),
             size=evaluator.space.size,
             seed=config.seed,
+            objectives=" and ".join(OBJECTIVES.get(name).title for name in config.objectives),
         ),
     )
 

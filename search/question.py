@@ -77,7 +77,7 @@ def question_of(
     def observe(trial: FrozenTrial) -> Observation | None:
         return failure if record.is_failed(trial) else record.observe(trial)
 
-    def objectives(params: Params) -> tuple[float, float]:
+    def objectives(params: Params) -> tuple[float, ...]:
         return cost(space.plan(params)).objectives
 
     return Question(

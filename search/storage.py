@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 
 from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
+from ..objectives.objective import DEFAULT_OBJECTIVES, objective_code
 from ..objectives.task import Task, versions
 from ..spaces.kinds import KINDS
 from ..spaces.space import Dimension, Space
@@ -34,8 +35,8 @@ IDENTITY = "paredown"
 BASELINE = "baseline"
 BUDGETS = "budgets"
 VERSIONS = "versions"
-_DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
-OBJECTIVES = ["effective params", "effective FLOPs"]
+_AT_WILL = ("code", "objectives")
+"""Parts of an identity that only some studies have."""
 
 
 def default_storage() -> str:
@@ -59,12 +60,12 @@ class Baseline:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` reads it back."""
-        return asdict(self)
+        return {"accuracy": self.accuracy, "cost": self.cost.kept(), "digest": self.digest}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Baseline":
         """Reads what `to_dict` wrote."""
-        return cls(float(data["accuracy"]), Cost(**data["cost"]), str(data["digest"]))
+        return cls(float(data["accuracy"]), Cost.from_dict(data["cost"]), str(data["digest"]))
 
 
 def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
@@ -199,7 +200,15 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
         "seed": task.seed,
         "recipes": recipes,
         **({"code": code} if code else {}),
+        **_objectives(task),
     }
+
+
+def _objectives(task: Task) -> dict[str, Any]:
+    """What is minimized, if it is not the default: name -> a digest of its code, if any."""
+    if task.objectives == DEFAULT_OBJECTIVES:
+        return {}
+    return {"objectives": {name: objective_code(name) for name in task.objectives}}
 
 
 def _codes(dimension: Dimension) -> dict[str, str]:
@@ -227,8 +236,9 @@ def continue_or_create(
         check_same(study, url, what)
         _bury_dead_trials(study)
         return study
+    directions = [StudyDirection.MINIMIZE] * len(what.get("objectives", DEFAULT_OBJECTIVES))
     study = optuna.create_study(
-        study_name=name, storage=storage, directions=_DIRECTIONS, load_if_exists=True
+        study_name=name, storage=storage, directions=directions, load_if_exists=True
     )
     study.set_user_attr(IDENTITY, json.dumps(what))
     study.set_user_attr(VERSIONS, json.dumps(versions()))
@@ -262,12 +272,13 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
         raise StorageError(f"{there} was not made by paredown; choose another --name")
     kept: dict[str, Any] = json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(what))
-    differing = [key for key in wanted if kept.get(key) != wanted[key]]
+    keys = [*wanted, *(key for key in _AT_WILL if key not in wanted)]
+    differing = [key for key in keys if kept.get(key) != wanted.get(key)]
     # The signature covers the options too; where these say it, the number says nothing more.
     if len(differing) > 1 and "layers" in differing:
         differing.remove("layers")
     if differing:
-        said = "; ".join(_difference(key, kept.get(key), wanted[key]) for key in differing)
+        said = "; ".join(_difference(key, kept.get(key), wanted.get(key)) for key in differing)
         raise StorageError(
             f"{there} is of something else: {said}. Choose another --name to start afresh"
         )

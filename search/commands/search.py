@@ -128,7 +128,7 @@ def _preview(config: "StudyConfig", as_json: bool) -> None:
     from ..tables import cost_table, left_alone_table, space_table
 
     task, space = prepare(config)
-    preview = Preview(space, config.seed)
+    preview = Preview(space, config.seed, config.objectives)
     if as_json:
         print_json({"study": config.name, "model": task.made_by.name} | preview.to_dict())
         return
