@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from ..errors import InputError, ParedownError, StudyFileError, UnknownName, nearest_names
 from ..objectives.budget import Budget, parse_budgets
 from ..objectives.data import DataRequest, find_data
+from ..objectives.scoring import Metric
 from ..objectives.task import Recipes
 from ..objectives.training import Recipe
 from ..spaces.kind import Value
@@ -85,6 +86,7 @@ class StudyConfig(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     weights: Path | None = None
     trained: bool = False
+    balanced: bool = False
     per: Grain | dict[str, Grain] = Grain.STAGE
     keep: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
@@ -93,6 +95,11 @@ class StudyConfig(BaseModel):
     train: Recipe = Field(default_factory=lambda: Recipes().train)
     fine_tune: Recipe = Field(default_factory=lambda: Recipes().fine_tune)
     quantize: Recipe = Field(default_factory=lambda: Recipes().quantize)
+
+    @property
+    def metric(self) -> Metric:
+        """What is meant by accuracy."""
+        return Metric.BALANCED if self.balanced else Metric.PLAIN
 
     @property
     def recipes(self) -> Recipes:

@@ -18,6 +18,7 @@ from ..objectives.device import threads
 from ..objectives.evaluator import Evaluator
 from ..objectives.removal import removal
 from ..objectives.rungs import Hopeless
+from ..objectives.scoring import accuracy_step
 from ..objectives.task import Task
 from ..spaces.grouping import trace_with_groups
 from ..spaces.keeping import keep
@@ -84,6 +85,7 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
         config.seed,
         config.weights,
         config.trained,
+        config.metric,
     )
     network, images = task.build(), example_images(task.splits.channels, task.splits.size)
     blueprint = keep(trace_with_groups(network, images), config.keep)
@@ -161,7 +163,7 @@ class _Run:
             evaluator.foretold_cost,
             self.budgets,
             self.prices,
-            step=100 / len(evaluator.task.splits.search),
+            step=accuracy_step(evaluator.task.splits.search, evaluator.task.metric),
             trials=len(self.records),
         )
         sampler = make_sampler(config.sampler, config.seed, self.question)

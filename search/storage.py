@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 
 from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
+from ..objectives.scoring import Metric
 from ..objectives.task import Task, versions
 from ..spaces.space import Space
 from .record import WORKER, write_stopped
@@ -171,6 +172,7 @@ def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
     study.set_user_attr(BASELINE, baseline.to_dict())
 
 
+_METRIC = "metric"
 _RECIPES = ("train", "fine_tune", "quantize")
 
 
@@ -188,8 +190,15 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
         "space": {d.name: list(d.options) for d in space.dimensions},
         "layers": space.signature,
         "seed": task.seed,
+        _METRIC: task.metric,
         "recipes": recipes,
     }
+
+
+def metric_of(study: optuna.Study) -> Metric:
+    """What a study means by accuracy; those from before it was kept mean the plain one."""
+    kept = json.loads(study.user_attrs.get(IDENTITY, "{}"))
+    return Metric(kept.get(_METRIC, Metric.PLAIN))
 
 
 def continue_or_create(
@@ -244,7 +253,7 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
     there = f"study {study.study_name!r} in {url}"
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"{there} was not made by paredown; choose another --name")
-    kept: dict[str, Any] = json.loads(study.user_attrs[IDENTITY])
+    kept: dict[str, Any] = {_METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(what))
     differing = [key for key in wanted if kept.get(key) != wanted[key]]
     # The signature covers the options too; where these say it, the number says nothing more.

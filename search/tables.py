@@ -12,6 +12,7 @@ from ..errors import first_names
 from ..objectives.budget import Budget
 from ..objectives.certainty import PairedDrop, Word
 from ..objectives.cost import Cost
+from ..objectives.scoring import Metric
 from ..spaces.blueprint import LeftAlone
 from ..spaces.space import Space
 from .answers import Answer
@@ -45,7 +46,8 @@ def plain_table(*headings: str, title: str = "") -> Table:
 def winners_table(answer: Answer) -> Table:
     """Per budget what it buys, under the baseline."""
     table = plain_table(
-        "budget", ">params", ">MACs", ">bytes", ">drop", ">again", ">test drop", ">smaller"
+        *("budget", ">params", ">MACs", ">bytes", ">drop", ">again", ">test drop", ">smaller"),
+        title=_of_what(answer),
     )
     base = answer.baseline
     name = f"baseline, {base.accuracy:.2f} %"
@@ -53,6 +55,12 @@ def winners_table(answer: Answer) -> Table:
     for verdict in answer.verdicts:
         table.add_row(*_verdict_cells(answer, verdict))
     return table
+
+
+def _of_what(answer: Answer) -> str:
+    """What drops are of, where that is not the plain accuracy."""
+    balanced = answer.metric is Metric.BALANCED
+    return "Balanced accuracy: the mean of the classes' recalls" if balanced else ""
 
 
 def _verdict_cells(answer: Answer, verdict: Verdict) -> Iterable[str | Text]:
@@ -141,7 +149,7 @@ def plans_of(answer: Answer) -> Table:
 def proof_table(answer: Answer) -> Table:
     """How sure it is that each winner keeps within its budget."""
     table = plain_table(
-        "budget", ">test drop", ">95 % interval", ">at most", "", title="On the test split"
+        *("budget", ">test drop", ">95 % interval", ">at most", ""), title="On the test split"
     )
     for verdict in answer.verdicts:
         tested = answer.tested_winner(verdict)
