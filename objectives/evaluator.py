@@ -160,4 +160,5 @@ class Evaluator:
 
     def _score(self, network: nn.Module, images: ImageSet) -> Score:
         with self.clock.stage("score"):
-            return score(network, images, self.task.splits.normalisation)
+            normalisation = self.task.splits.normalisation
+            return score(network, images, normalisation, metric=self.task.metric)

@@ -17,6 +17,7 @@ from .cache import cache_key, tensors_digest
 from .data import DataRequest, Splits, load_data
 from .device import hardware
 from .objective import DEFAULT_OBJECTIVES
+from .scoring import Metric
 from .training import Recipe, seeded
 
 
@@ -44,6 +45,7 @@ class Task:
         seed: of initial weights, order of images and augmentation.
         weights: a file with the baseline's weights.
         trained: whether the model comes with its weights. Without either the baseline is trained.
+        metric: what is meant by accuracy.
         objectives: names of what is minimized.
     """
 
@@ -53,6 +55,7 @@ class Task:
     seed: int = 0
     weights: Path | None = None
     trained: bool = False
+    metric: Metric = Metric.PLAIN
     objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
 
     @classmethod
@@ -64,6 +67,7 @@ class Task:
         seed: int,
         weights: Path | None,
         trained: bool = False,
+        metric: Metric = Metric.PLAIN,
         objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
     ) -> "Task":
         """The task over a data set, with images of as many channels as the model takes.
@@ -85,7 +89,7 @@ class Task:
             )
         if found.channels is not None and data.channels is None:
             data = replace(data, channels=found.channels)
-        return cls(found, load_data(data), recipes, seed, weights, trained, objectives)
+        return cls(found, load_data(data), recipes, seed, weights, trained, metric, objectives)
 
     @cached_property
     def made_by(self) -> Model:

@@ -22,6 +22,7 @@ from ..extensions import load_extensions
 from ..objectives.budget import Budget, parse_budgets
 from ..objectives.data import DataRequest, find_data
 from ..objectives.objective import DEFAULT_OBJECTIVES, OBJECTIVES
+from ..objectives.scoring import Metric
 from ..objectives.task import Recipes
 from ..objectives.training import Recipe
 from ..references import load_code
@@ -90,6 +91,7 @@ class StudyConfig(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     weights: Path | None = None
     trained: bool = False
+    balanced: bool = False
     per: Grain | dict[str, Grain] = Grain.STAGE
     keep: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
@@ -98,6 +100,11 @@ class StudyConfig(BaseModel):
     train: Recipe = Field(default_factory=lambda: Recipes().train)
     fine_tune: Recipe = Field(default_factory=lambda: Recipes().fine_tune)
     quantize: Recipe = Field(default_factory=lambda: Recipes().quantize)
+
+    @property
+    def metric(self) -> Metric:
+        """What is meant by accuracy."""
+        return Metric.BALANCED if self.balanced else Metric.PLAIN
 
     @property
     def recipes(self) -> Recipes:

@@ -18,6 +18,7 @@ from ..objectives.device import threads
 from ..objectives.evaluator import Evaluator
 from ..objectives.removal import removal
 from ..objectives.rungs import Hopeless
+from ..objectives.scoring import accuracy_step
 from ..objectives.task import Task
 from ..spaces.grouping import trace_with_groups
 from ..spaces.keeping import keep
@@ -82,7 +83,9 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
     """
     request, weights = config.data.request(), config.weights
     model, recipes, trained = config.model, config.recipes, config.trained
-    task = Task.load(model, request, recipes, config.seed, weights, trained, config.objectives)
+    task = Task.load(
+        model, request, recipes, config.seed, weights, trained, config.metric, config.objectives
+    )
     network, images = task.build(), example_images(task.splits.channels, task.splits.size)
     blueprint = keep(trace_with_groups(network, images), config.keep)
     check_classes(network, images, task.splits.classes)
@@ -160,7 +163,7 @@ class _Run:
             evaluator.foretold_cost,
             self.budgets,
             self.prices,
-            step=100 / len(evaluator.task.splits.search),
+            step=accuracy_step(evaluator.task.splits.search, evaluator.task.metric),
             trials=len(self.records),
         )
         sampler = make_sampler(config.sampler, config.seed, self.question)

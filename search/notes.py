@@ -19,7 +19,7 @@ _STUDY_NOTE = """\
 |---|---|
 | Model | {model}, {params:,} params, {macs:,} MACs |
 | Data | {data}: {train:,} train, {search:,} search, {test:,} test images, {classes} classes |
-| Baseline | {accuracy:.2f} % on the search split |
+| Baseline | {accuracy:.2f} % {metric} on the search split |
 | Budgets | {budgets} |
 | Space | {size:,} plans |
 | Seed | {seed} |
@@ -55,6 +55,7 @@ def describe_study(
             test=len(splits.test),
             classes=evaluator.task.classes,
             accuracy=baseline.accuracy,
+            metric=evaluator.task.metric,
             budgets=", ".join(budget.text for budget in config.max_drop),
             size=evaluator.space.size,
             seed=config.seed,

@@ -20,11 +20,12 @@ from optuna.trial import TrialState
 
 from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
-from ..objectives.objective import DEFAULT_OBJECTIVES, objective_code
+from ..objectives.objective import DEFAULT_OBJECTIVES
+from ..objectives.scoring import Metric
 from ..objectives.task import Task, versions
-from ..spaces.kinds import KINDS
-from ..spaces.space import Dimension, Space
+from ..spaces.space import Space
 from .asked import run_imports
+from .own_parts import AT_WILL, own_parts
 from .record import WORKER, write_stopped
 
 DEFAULT_FILE = "paredown.db"
@@ -35,8 +36,6 @@ IDENTITY = "paredown"
 BASELINE = "baseline"
 BUDGETS = "budgets"
 VERSIONS = "versions"
-_AT_WILL = ("code", "objectives")
-"""Parts of an identity that only some studies have."""
 
 
 def default_storage() -> str:
@@ -180,6 +179,7 @@ def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
     study.set_user_attr(BASELINE, baseline.to_dict())
 
 
+_METRIC = "metric"
 _RECIPES = ("train", "fine_tune", "quantize")
 
 
@@ -188,7 +188,6 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
     recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
     trained = task.trains_baseline
     recipes["baseline"] = asdict(task.recipes.baseline) if trained else {}
-    code = {d.kind: codes for d in space.dimensions if (codes := _codes(d))}
     return {
         "model": task.made_by.name,
         "data": task.splits.name,
@@ -198,23 +197,16 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
         "space": {d.name: list(d.options) for d in space.dimensions},
         "layers": space.signature,
         "seed": task.seed,
+        _METRIC: task.metric,
         "recipes": recipes,
-        **({"code": code} if code else {}),
-        **_objectives(task),
+        **own_parts(task, space),
     }
 
 
-def _objectives(task: Task) -> dict[str, Any]:
-    """What is minimized, if it is not the default: name -> a digest of its code, if any."""
-    if task.objectives == DEFAULT_OBJECTIVES:
-        return {}
-    return {"objectives": {name: objective_code(name) for name in task.objectives}}
-
-
-def _codes(dimension: Dimension) -> dict[str, str]:
-    """Option -> a digest of its code, of those that are the user's own."""
-    code = KINDS.get(dimension.kind).code
-    return {str(option): digest for option in dimension.options if (digest := code(option))}
+def metric_of(study: optuna.Study) -> Metric:
+    """What a study means by accuracy; those from before it was kept mean the plain one."""
+    kept = json.loads(study.user_attrs.get(IDENTITY, "{}"))
+    return Metric(kept.get(_METRIC, Metric.PLAIN))
 
 
 def continue_or_create(
@@ -270,9 +262,9 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
     there = f"study {study.study_name!r} in {url}"
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"{there} was not made by paredown; choose another --name")
-    kept: dict[str, Any] = json.loads(study.user_attrs[IDENTITY])
+    kept: dict[str, Any] = {_METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(what))
-    keys = [*wanted, *(key for key in _AT_WILL if key not in wanted)]
+    keys = [*wanted, *(key for key in AT_WILL if key not in wanted)]
     differing = [key for key in keys if kept.get(key) != wanted.get(key)]
     # The signature covers the options too; where these say it, the number says nothing more.
     if len(differing) > 1 and "layers" in differing:

@@ -12,6 +12,7 @@ from ..errors import first_names
 from ..objectives.budget import Budget
 from ..objectives.certainty import PairedDrop, Word
 from ..objectives.cost import Cost
+from ..objectives.scoring import Metric
 from ..spaces.blueprint import LeftAlone
 from ..spaces.space import Space
 from .answers import Answer
@@ -47,13 +48,21 @@ def winners_table(answer: Answer) -> Table:
     base = answer.baseline
     own = [f">{name}" for name, _ in _own_objectives([base.cost])]
     table = plain_table(
-        "budget", ">params", ">MACs", ">bytes", *own, ">drop", ">again", ">test drop", ">smaller"
+        *("budget", ">params", ">MACs", ">bytes", *own, ">drop", ">again", ">test drop"),
+        ">smaller",
+        title=_of_what(answer),
     )
     name = f"baseline, {base.accuracy:.2f} %"
     table.add_row(name, *_costs(base.cost), "", "", "", "1.0x")
     for verdict in answer.verdicts:
         table.add_row(*_verdict_cells(answer, verdict))
     return table
+
+
+def _of_what(answer: Answer) -> str:
+    """What drops are of, where that is not the plain accuracy."""
+    balanced = answer.metric is Metric.BALANCED
+    return "Balanced accuracy: the mean of the classes' recalls" if balanced else ""
 
 
 def _verdict_cells(answer: Answer, verdict: Verdict) -> Iterable[str | Text]:
@@ -151,7 +160,7 @@ def plans_of(answer: Answer) -> Table:
 def proof_table(answer: Answer) -> Table:
     """How sure it is that each winner keeps within its budget."""
     table = plain_table(
-        "budget", ">test drop", ">95 % interval", ">at most", "", title="On the test split"
+        *("budget", ">test drop", ">95 % interval", ">at most", ""), title="On the test split"
     )
     for verdict in answer.verdicts:
         tested = answer.tested_winner(verdict)

@@ -90,7 +90,8 @@ def _eight_bits(pixels: npt.NDArray[Any]) -> Pixels:
     if not pixels.size:
         raise DataError(f"has an empty image, of shape {list(pixels.shape)}")
     if pixels.dtype == np.uint8:
-        return pixels
+        plain: Pixels = pixels
+        return plain
     if not np.issubdtype(pixels.dtype, np.floating):
         raise DataError(f"has an image of {pixels.dtype}; expected uint8 or floats from 0 to 1")
     low, high = float(pixels.min()), float(pixels.max())

@@ -65,6 +65,9 @@ def search(
     trained: Annotated[
         bool, typer.Option("--trained", help="Your function returns the network with its weights.")
     ] = False,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Accuracy is the mean over classes, not images.")
+    ] = False,
     as_json: Json = False,
     dry_run: Annotated[bool, typer.Option(help="Show the space and train nothing.")] = False,
 ) -> None:
@@ -87,6 +90,7 @@ def search(
             "data": data,
             "weights": weights,
             "trained": trained or None,
+            "balanced": balanced or None,
         },
     )
     if dry_run:
