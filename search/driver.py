@@ -82,10 +82,8 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
         PlanError: a plan to start with is not in the space.
     """
     request, weights = config.data.request(), config.weights
-    model, recipes, trained = config.model, config.recipes, config.trained
-    task = Task.load(
-        model, request, recipes, config.seed, weights, trained, config.metric, config.objectives
-    )
+    what = (config.trained, config.metric, config.objectives)
+    task = Task.load(config.model, request, config.recipes, config.seed, weights, *what)
     network, images = task.build(), example_images(task.splits.channels, task.splits.size)
     blueprint = keep(trace_with_groups(network, images), config.keep)
     check_classes(network, images, task.splits.classes)

@@ -39,6 +39,7 @@ class Options(TypedDict, total=False):
     threads: int
     weights: str | Path
     trained: bool
+    balanced: bool
     per: str | Mapping[str, str]
     keep: Sequence[str]
     start: Sequence[str]
@@ -101,8 +102,7 @@ def pare(
             ends the search.
         progress: show how far it is: a live picture on a terminal, lines in notebooks and files.
         **options: other keys of a study file: name, seed, timeout, finalists, sampler, threads,
-            weights, trained, per, keep, start, space,
-            objectives and imports.
+            weights, trained, balanced, per, keep, start, space, objectives and imports.
 
     Returns:
         What was found. It is there even if nothing fits a budget: `best` says so.

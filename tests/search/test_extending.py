@@ -135,7 +135,7 @@ def test_an_objective_is_what_is_minimized(written: Path, run: Run) -> None:
     (budget,), base = said["budgets"], said["baseline"]["objectives"]
 
     def relative(figures: dict[str, float]) -> float:
-        return math.prod(figures[name] / base[name] for name in base)
+        return float(math.prod(figures[name] / base[name] for name in base))
 
     within = [t.user_attrs for t in study.trials if t.user_attrs.get("drop_pp", 101) <= 100]
     least = min(relative(one["objectives"]) for one in within)
@@ -151,7 +151,13 @@ def test_an_objective_is_what_is_minimized(written: Path, run: Run) -> None:
 def pared(*objectives: str, **options: Any) -> paredown.Result:
     space = {"width": [1.0], "block": ["original"], "prune": [0.0, 0.5], "bits": ["w32a32", "w8a8"]}
     recipes = {"baseline": {"epochs": 1}, "train": {"epochs": 1}, "fine_tune": {"epochs": 1}}
-    quickly = {"finalists": 0, "trials": 2, "progress": False, "space": space, "recipes": recipes}
+    quickly: dict[str, Any] = {
+        "finalists": 0,
+        "trials": 2,
+        "progress": False,
+        "space": space,
+        "recipes": recipes,
+    }
     return paredown.pare(
         "resnet8", "digits", max_drop=100, objectives=objectives, **quickly | options
     )
