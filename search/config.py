@@ -18,10 +18,14 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from ..errors import InputError, ParedownError, StudyFileError, UnknownName, nearest_names
+from ..extensions import load_extensions
 from ..objectives.budget import Budget, parse_budgets
 from ..objectives.data import DataRequest, find_data
+from ..objectives.objective import DEFAULT_OBJECTIVES, OBJECTIVES
+from ..objectives.scoring import Metric
 from ..objectives.task import Recipes
 from ..objectives.training import Recipe
+from ..references import load_code
 from ..spaces.kind import Value
 from ..spaces.models import find_model
 from ..spaces.plan import Plan
@@ -72,11 +76,13 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    imports: tuple[str, ...] = ()  # first: what they register, the others may name
     title: str = ""
     name: Annotated[str, Field(min_length=1)]
     model: str
     data: DataConfig
     max_drop: tuple[Budget, ...]
+    objectives: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = DEFAULT_OBJECTIVES
     trials: Annotated[int, Field(ge=1)] = 100
     finalists: Annotated[int, Field(ge=0, le=100)] = 4
     timeout: Annotated[float, Field(gt=0, le=1e9)] | None = None
@@ -85,6 +91,7 @@ class StudyConfig(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     weights: Path | None = None
     trained: bool = False
+    balanced: bool = False
     per: Grain | dict[str, Grain] = Grain.STAGE
     keep: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
@@ -95,6 +102,11 @@ class StudyConfig(BaseModel):
     quantize: Recipe = Field(default_factory=lambda: Recipes().quantize)
 
     @property
+    def metric(self) -> Metric:
+        """What is meant by accuracy."""
+        return Metric.BALANCED if self.balanced else Metric.PLAIN
+
+    @property
     def recipes(self) -> Recipes:
         return Recipes(self.baseline, self.train, self.fine_tune, self.quantize)
 
@@ -102,6 +114,13 @@ class StudyConfig(BaseModel):
     def start_plans(self) -> tuple[Plan, ...]:
         """The plans to try before all others."""
         return tuple(start_plan(text, self.model) for text in self.start)
+
+    @field_validator("imports")
+    @classmethod
+    def _importable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for place in value:
+            _checked(partial(load_code, place))
+        return value
 
     @field_validator("start")
     @classmethod
@@ -126,6 +145,14 @@ class StudyConfig(BaseModel):
     @classmethod
     def _known_sampler(cls, value: str) -> str:
         return _checked(lambda: SAMPLERS.get(value).name)
+
+    @field_validator("objectives")
+    @classmethod
+    def _known_objectives(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = _checked(lambda: tuple(OBJECTIVES.get(name).name for name in value))
+        if len(set(names)) < len(names):
+            raise ValueError("each objective may be named once")
+        return names
 
     @field_validator("data", mode="before")
     @classmethod
@@ -166,12 +193,26 @@ def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
     said.setdefault("name", Path(study).stem)
     if isinstance(said.get("data"), dict) and isinstance(given.get("data"), str):
         given["data"] = {"source": given["data"]}
+    return check_config(source, said | given)
+
+
+def check_config(source: str, said: Mapping[str, Any]) -> StudyConfig:
+    """A study from all that is said of it.
+
+    Args:
+        source: where it is said, for errors.
+        said: key -> value, as in a study file.
+
+    Raises:
+        StudyFileError: it has faults; all are told.
+        UserCodeError: an installed extension failed.
+    """
+    load_extensions()
     try:
-        config = StudyConfig.model_validate(said | given)
+        return StudyConfig.model_validate(said)
     except ValidationError as error:
         faults = [fault for detail in error.errors() for fault in _sentences(detail)]
         raise StudyFileError(source, list(dict.fromkeys(faults))) from None
-    return config
 
 
 def ready_studies() -> dict[str, str]:
@@ -207,6 +248,12 @@ def _read_file(path: Path) -> dict[str, Any]:
         said["weights"] = path.parent / said["weights"]
     if isinstance(said.get("model"), str):
         said["model"] = _code_beside(path, said["model"])
+    if isinstance(said.get("imports"), list):
+        said["imports"] = [_file_beside(path, place) for place in said["imports"]]
+    if isinstance(said.get("data"), str):
+        said["data"] = _code_beside(path, said["data"])
+    elif isinstance(said.get("data"), dict) and isinstance(said["data"].get("source"), str):
+        said["data"]["source"] = _code_beside(path, said["data"]["source"])
     if isinstance(said.get("start"), list):
         said["start"] = [_beside(path, text) for text in said["start"]]
     return said
@@ -215,7 +262,14 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _code_beside(path: Path, name: str) -> str:
     """A file of code that a study file names is looked for beside it."""
     file = Path(name.rpartition(":")[0])
-    return str(path.parent / name) if file.suffix == ".py" else name
+    is_relative = file.suffix == ".py" and not name.startswith("~")
+    return str(path.parent / name) if is_relative else name
+
+
+def _file_beside(path: Path, place: object) -> object:
+    """A file that a study file imports is looked for beside it."""
+    is_file = isinstance(place, str) and place.endswith(".py") and not place.startswith("~")
+    return str(path.parent / str(place)) if is_file else place
 
 
 def _beside(path: Path, start: object) -> object:
@@ -245,6 +299,8 @@ def _sentences(detail: ErrorDetails) -> list[str]:
     message = message[:1].lower() + message[1:]
     if message.startswith("space."):
         return message.splitlines()
+    if detail["type"] == "value_error":  # of Paredown's own errors, which say what came
+        return [f"{key}: {message}".replace("\n", "\n  ")]
     got = detail["input"]
     if detail["type"] in ("dataclass_type", "model_type", "dict_type"):
         message = "expected a table"
@@ -265,6 +321,7 @@ __all__ = [
     "DEFAULT_STUDY",
     "DataConfig",
     "StudyConfig",
+    "check_config",
     "load_config",
     "ready_studies",
 ]

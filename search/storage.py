@@ -14,24 +14,28 @@ from typing import Any
 import optuna
 import sqlalchemy.engine
 import sqlalchemy.exc
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
+from ..objectives.objective import DEFAULT_OBJECTIVES
+from ..objectives.scoring import Metric
 from ..objectives.task import Task, versions
 from ..spaces.space import Space
+from .asked import run_imports
+from .own_parts import AT_WILL, own_parts
 from .record import WORKER, write_stopped
 
 DEFAULT_FILE = "paredown.db"
+MEMORY = "memory"
+"""In place of a URL: the study lasts as long as the process."""
 
 IDENTITY = "paredown"
 BASELINE = "baseline"
 BUDGETS = "budgets"
 VERSIONS = "versions"
-_DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
-OBJECTIVES = ["effective params", "effective FLOPs"]
 
 
 def default_storage() -> str:
@@ -55,24 +59,26 @@ class Baseline:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` reads it back."""
-        return asdict(self)
+        return {"accuracy": self.accuracy, "cost": self.cost.kept(), "digest": self.digest}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Baseline":
         """Reads what `to_dict` wrote."""
-        return cls(float(data["accuracy"]), Cost(**data["cost"]), str(data["digest"]))
+        return cls(float(data["accuracy"]), Cost.from_dict(data["cost"]), str(data["digest"]))
 
 
 def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
     """The storage at a URL.
 
     Args:
-        url: as SQLAlchemy writes it, as in sqlite:///paredown.db.
+        url: as SQLAlchemy writes it, as in sqlite:///paredown.db, or `MEMORY` for a new storage.
         must_exist: do not make a new SQLite file.
 
     Raises:
         StorageError: it cannot be opened.
     """
+    if url == MEMORY:
+        return InMemoryStorage()
     path = sqlite_path(url)
     if path and must_exist and not path.exists():
         raise StorageError(f"no studies at {url}: there is no file {path}; run `paredown search`")
@@ -126,11 +132,12 @@ def has_baseline(study: optuna.Study) -> bool:
 
 
 def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
-    """An existing study.
+    """An existing study, with what it imported.
 
     Raises:
         UnknownName: there is none of that name.
-        StorageError: it is not Paredown's, or has no baseline yet.
+        StorageError: it is not Paredown's.
+        InputError, UserCodeError: what it imported cannot be run any more.
     """
     names = optuna.get_all_study_names(storage)
     if name not in names:
@@ -138,6 +145,7 @@ def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
     study = optuna.load_study(study_name=name, storage=storage)
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"study {name!r} in {url} was not made by paredown")
+    run_imports(study)
     return study
 
 
@@ -171,6 +179,7 @@ def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
     study.set_user_attr(BASELINE, baseline.to_dict())
 
 
+_METRIC = "metric"
 _RECIPES = ("train", "fine_tune", "quantize")
 
 
@@ -188,8 +197,16 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
         "space": {d.name: list(d.options) for d in space.dimensions},
         "layers": space.signature,
         "seed": task.seed,
+        _METRIC: task.metric,
         "recipes": recipes,
+        **own_parts(task, space),
     }
+
+
+def metric_of(study: optuna.Study) -> Metric:
+    """What a study means by accuracy; those from before it was kept mean the plain one."""
+    kept = json.loads(study.user_attrs.get(IDENTITY, "{}"))
+    return Metric(kept.get(_METRIC, Metric.PLAIN))
 
 
 def continue_or_create(
@@ -211,8 +228,9 @@ def continue_or_create(
         check_same(study, url, what)
         _bury_dead_trials(study)
         return study
+    directions = [StudyDirection.MINIMIZE] * len(what.get("objectives", DEFAULT_OBJECTIVES))
     study = optuna.create_study(
-        study_name=name, storage=storage, directions=_DIRECTIONS, load_if_exists=True
+        study_name=name, storage=storage, directions=directions, load_if_exists=True
     )
     study.set_user_attr(IDENTITY, json.dumps(what))
     study.set_user_attr(VERSIONS, json.dumps(versions()))
@@ -244,14 +262,15 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
     there = f"study {study.study_name!r} in {url}"
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"{there} was not made by paredown; choose another --name")
-    kept: dict[str, Any] = json.loads(study.user_attrs[IDENTITY])
+    kept: dict[str, Any] = {_METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(what))
-    differing = [key for key in wanted if kept.get(key) != wanted[key]]
+    keys = [*wanted, *(key for key in AT_WILL if key not in wanted)]
+    differing = [key for key in keys if kept.get(key) != wanted.get(key)]
     # The signature covers the options too; where these say it, the number says nothing more.
     if len(differing) > 1 and "layers" in differing:
         differing.remove("layers")
     if differing:
-        said = "; ".join(_difference(key, kept.get(key), wanted[key]) for key in differing)
+        said = "; ".join(_difference(key, kept.get(key), wanted.get(key)) for key in differing)
         raise StorageError(
             f"{there} is of something else: {said}. Choose another --name to start afresh"
         )

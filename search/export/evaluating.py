@@ -1,11 +1,13 @@
 """Exported files scored on any images."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
 from ...objectives.data import DataRequest, ImageSet, load_data
+from ...objectives.scoring import Metric
+from ...spaces.models import find_model
 from .checking import answers
 from .formats import format_of
 from .manifest import read_manifest
@@ -24,6 +26,7 @@ class Evaluated:
         split: the part of them.
         images: how many.
         accuracy: percent.
+        metric: what is meant by it, as in the study.
     """
 
     file: str
@@ -31,19 +34,21 @@ class Evaluated:
     split: str
     images: int
     accuracy: float
+    metric: Metric = Metric.PLAIN
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return asdict(self)
 
 
-def evaluate(file: Path, data: str, split: str) -> Evaluated:
+def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Evaluated:
     """Score an exported file; `manifest.json` beside it says how images are shown to it.
 
     Args:
         file: of an exported folder, or the folder, which stands for its first file.
         data: a registered data set, or a folder of images with the file's classes.
         split: one of `SPLITS`.
+        model: what builds the network of a safetensors file, if that is code of your own.
 
     Raises:
         InputError: the file is not one that was exported, or the images do not fit it.
@@ -54,6 +59,8 @@ def evaluate(file: Path, data: str, split: str) -> Evaluated:
         raise InputError(f"there is no {file}")
     folder = file if file.is_dir() else file.parent
     manifest = read_manifest(folder)
+    if model is not None:
+        manifest = replace(manifest, built_by=find_model(model))
     if file.is_dir():
         file = folder / next(iter(manifest.said["files"]), WEIGHTS)
     kind = format_of(file)
@@ -75,8 +82,9 @@ def evaluate(file: Path, data: str, split: str) -> Evaluated:
             f"{_named(splits.classes)}"
         )
     images: ImageSet = getattr(splits, split)
-    found = answers(kind.read(file, manifest), images, shown)
-    return Evaluated(str(file), splits.name, split, len(found.labels), found.accuracy)
+    found = answers(kind.read(file, manifest), images, shown, manifest.metric)
+    count = len(found.labels)
+    return Evaluated(str(file), splits.name, split, count, found.accuracy, manifest.metric)
 
 
 def _named(classes: tuple[str, ...]) -> str:
