@@ -130,7 +130,7 @@ def _scatter(drops: Array, mean: Array, network: NDArray[numpy.int64]) -> tuple[
 
 
 def _ends(budget: float, step: float) -> float:
-    return (numpy.floor(budget / step + 1e-6) + 0.5) * step
+    return float((numpy.floor(budget / step + 1e-6) + 0.5) * step)
 
 
 def found(known: Known, drops: Array, chances: Array, trainings: int) -> list[float]:
