@@ -16,6 +16,7 @@ from .commands.dashboard import dashboard
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.listings import models, studies, techniques
+from .commands.report import report
 from .commands.search import search
 
 app = typer.Typer(
@@ -27,7 +28,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for command in (search, best, export, evaluate, count, dashboard, techniques, models, studies):
+for command in (
+    search,
+    best,
+    report,
+    export,
+    evaluate,
+    count,
+    dashboard,
+    techniques,
+    models,
+    studies,
+):
     app.command()(command)
 
 

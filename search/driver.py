@@ -34,6 +34,7 @@ from .proving import Prover
 from .question import Prices, question_of
 from .record import Attributes, How, Record, count_trained
 from .samplers import make_sampler
+from .spent import add_spent
 from .stopping import Stopping
 from .storage import (
     BUDGETS,
@@ -106,6 +107,7 @@ def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Fin
     try:
         with profile.on(OTHER), threads(config.threads):
             study, interrupted = _search(config, url, cache, watcher, profile)
+        add_spent(study, profile.seconds)
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         reason = storage_reason(error)
         raise StorageError(f"the storage {shown_url(url)} cannot be used: {reason}") from None

@@ -72,9 +72,18 @@ class Profile(Spent):
     def _share(self, spent: Mapping[str, float], took: float, plan: Plan, rest: str) -> None:
         """Count the stages of an evaluation under their parts."""
         for stage, seconds in spent.items():
-            trains = stage == "quantize" and plan.trains_at_last
-            self.move(TRAINING if trains else _PART_OF.get(stage, stage), seconds)
+            self.move(part_of(stage, trains_at_last=plan.trains_at_last), seconds)
         self.move(rest, took - sum(spent.values()))
+
+
+def part_of(stage: str, *, trains_at_last: bool) -> str:
+    """The part that a stage of an evaluation counts to.
+
+    Args:
+        stage: its name.
+        trains_at_last: whether the plan's last phase trains too.
+    """
+    return TRAINING if stage == "quantize" and trains_at_last else _PART_OF.get(stage, stage)
 
 
 class _Timed:

@@ -151,6 +151,7 @@ def _next_steps(found: "Answer") -> None:
     console.print("Next:", style="bold")
     for command, what in (
         (f"paredown best {found.address} --max-drop 1.5", "another budget, at once"),
+        (f"paredown report {found.address}", "all of it on one page, with pictures"),
         (f"paredown export {found.address}", "the first budget's winner, as files that run"),
         (f"paredown dashboard {found.address}", "browse all trials"),
         (_again(2 * count_trained(found.records)), "go on searching"),

@@ -1,0 +1,44 @@
+"""`paredown report`: a study on one page."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from .common import MaxDrop, Storage, StudyName, stdout
+
+
+def report(
+    name: StudyName,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="To write.", show_default="NAME-report.html"
+        ),
+    ] = None,
+    max_drop: MaxDrop = None,
+    force: Annotated[bool, typer.Option(help="Write over a file that is no report.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Write a study as one HTML page with pictures, which needs no network."""
+    from ...objectives.budget import parse_budgets
+    from ..report.making import make_report
+    from ..storage import default_storage, open_storage, open_study
+
+    url = default_storage() if storage is None else storage
+    budgets = parse_budgets(max_drop) if max_drop else ()
+    study = open_study(open_storage(url, must_exist=True), url, name)
+    plain = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "study"
+    path = Path(f"{plain}-report.html") if output is None else output
+    made = make_report(study, path, budgets=budgets, storage=storage, force=force)
+    console = stdout()
+    size = made.stat().st_size / 1e6
+    console.print(f"[bold]{escape(str(made))}[/]  {size:.1f} MB", highlight=False, soft_wrap=True)
+    console.print("Next:", style="bold")
+    console.print(
+        f"  [cyan]{escape(made.resolve().as_uri())}[/]  open it in a browser",
+        highlight=False,
+        soft_wrap=True,
+    )

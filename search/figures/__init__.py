@@ -1,0 +1,1 @@
+"""Pictures of a study's answer, one file each; whoever imports one waits for plotly."""

@@ -1,0 +1,80 @@
+"""The baseline against the winners, quantity by quantity, as shares of the baseline's."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from ...objectives.cost import Cost
+from ..answers import Answer
+from ..tables import short
+from .points import marked
+from .style import BASELINE_COLOUR, budget_colour, styled
+
+_NAMES = ("accuracy", "params", "MACs", "bytes", "effective params", "effective FLOPs")
+_PIXELS = 21
+"""The height of a bar."""
+
+
+def bars_figure(answer: Answer) -> go.Figure:
+    """Accuracy and costs of the baseline and the winners; the baseline's are 100 %."""
+    base = answer.baseline
+    figure = go.Figure()
+    figure.add_trace(
+        _bars("baseline", [100.0] * len(_NAMES), _texts(base.accuracy, base.cost), BASELINE_COLOUR)
+    )
+    whole = _figures(base.accuracy, base.cost)
+    winners = marked(answer)
+    for winner in winners:
+        point = winner.point
+        accuracy = base.accuracy - point.drop
+        ours = _figures(accuracy, point.cost)
+        shares = [
+            100 * mine / theirs if theirs else 0.0 for mine, theirs in zip(ours, whole, strict=True)
+        ]
+        texts = [
+            f"{text}{_times(share)}"
+            for text, share in zip(_texts(accuracy, point.cost), shares, strict=True)
+        ]
+        colour = budget_colour(winner.place)
+        figure.add_trace(_bars(winner.budgets, shares, texts, colour))
+    figure.update_layout(
+        barmode="group",
+        bargap=0.28,
+        bargroupgap=0.08,
+        xaxis={
+            "title": {"text": "% of the baseline's"},
+            "range": [0, 125],
+            "tickvals": [0, 20, 40, 60, 80, 100],
+        },
+        yaxis={"autorange": "reversed", "showgrid": False},
+    )
+    return styled(figure, height=120 + _PIXELS * len(_NAMES) * (2 + len(winners)))
+
+
+def _bars(name: str, shares: Sequence[float], texts: Sequence[str], colour: str) -> go.Bar:
+    return go.Bar(
+        name=name,
+        orientation="h",
+        y=list(_NAMES),
+        x=list(shares),
+        text=list(texts),
+        textposition="outside",
+        cliponaxis=False,
+        marker={"color": colour},
+        hovertemplate=f"%{{y}}, {name}: %{{text}}, %{{x:.1f}} %<extra></extra>",
+    )
+
+
+def _figures(accuracy: float, cost: Cost) -> list[float]:
+    effective = (cost.params_effective, cost.flops_effective)
+    return [accuracy, cost.params, cost.macs, cost.bytes, *effective]
+
+
+def _texts(accuracy: float, cost: Cost) -> list[str]:
+    _, params, macs, size, *effective = (short(value) for value in _figures(accuracy, cost))
+    return [f"{accuracy:.2f} %", params, macs, f"{size}B", *effective]
+
+
+def _times(share: float) -> str:
+    """How many times less that is, where it is worth a word."""
+    return f" ({100 / share:.1f}x less)" if 0 < share < 90 else ""

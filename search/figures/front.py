@@ -1,0 +1,120 @@
+"""The front as a picture: effective params and FLOPs of all plans, coloured by their drop."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from ..answers import Answer
+from ..winners import Verdict, front
+from .points import Marked, Point, marked, points_of
+from .style import (
+    BASELINE_COLOUR,
+    INK,
+    PAPER,
+    drop_colours,
+    figures,
+    layered_line,
+    log_axis,
+    styled,
+)
+
+
+def front_figure(answer: Answer) -> go.Figure:
+    """Effective params x FLOPs of every scored plan, with fronts and winners.
+
+    Both axes are logarithmic, colour is the drop. Plans beyond the largest budget are hollow.
+    """
+    base, found = answer.baseline.cost, points_of(answer)
+    largest = max((one.budget for one in answer.verdicts), default=None)
+    within = [one for one in found if largest is None or largest.allows(one.drop)]
+    beyond = [one for one in found if one not in within]
+    figure = go.Figure()
+    if beyond:
+        figure.add_trace(_plans(beyond, f"over {largest.text}" if largest else "", "circle-open"))
+    for place, verdict in reversed(list(enumerate(answer.verdicts))):
+        line = layered_line(place)
+        figure.add_trace(_line(answer, verdict, line).update(legendrank=900 + place))
+    if within:
+        figure.add_trace(_plans(within, "plans", "circle"))
+    if winners := marked(answer):
+        figure.add_trace(_winners(winners))
+    figure.add_trace(_baseline(answer))
+    params, flops = zip(base.objectives, *(one.cost.objectives for one in found), strict=True)
+    figure.update_layout(
+        xaxis=log_axis("effective params", params),
+        yaxis=log_axis("effective FLOPs", flops),
+        coloraxis=drop_colours([one.budget for one in answer.verdicts]),
+    )
+    return styled(figure, height=540)
+
+
+def _plans(shown: Sequence[Point], name: str, symbol: str) -> go.Scatter:
+    hollow = symbol.endswith("open")
+    return go.Scatter(
+        name=name,
+        mode="markers",
+        x=[one.cost.params_effective for one in shown],
+        y=[one.cost.flops_effective for one in shown],
+        marker={
+            "symbol": symbol,
+            "size": 7 if hollow else 10,
+            "color": [one.drop for one in shown],
+            "coloraxis": "coloraxis",
+            "opacity": 0.55 if hollow else 0.9,
+            "line": {"width": 1.2 if hollow else 0.8, **({} if hollow else {"color": PAPER})},
+        },
+        text=[one.words for one in shown],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _line(answer: Answer, verdict: Verdict, line: dict[str, object]) -> go.Scatter:
+    """A budget's front as a stair: everything above and to the right of it is beaten."""
+    members = [one.cost.objectives for one in front(answer.records, verdict.budget) if one.cost]
+    base_params, base_flops = answer.baseline.cost.objectives
+    if members:  # the stair goes on to where the baseline is
+        top, bottom = (members[0][0], base_flops), (base_params, members[-1][1])
+        members = [top, *members, bottom]
+    return go.Scatter(
+        name=f"front at {verdict.budget.text}",
+        mode="lines",
+        x=[params for params, _ in members],
+        y=[flops for _, flops in members],
+        line=line,
+        opacity=0.7,
+        hoverinfo="skip",
+    )
+
+
+def _winners(winners: Sequence[Marked]) -> go.Scatter:
+    return go.Scatter(
+        name="winners",
+        mode="markers+text",
+        x=[one.point.cost.params_effective for one in winners],
+        y=[one.point.cost.flops_effective for one in winners],
+        marker={
+            "symbol": "star",
+            "size": 19,
+            "color": [one.point.drop for one in winners],
+            "coloraxis": "coloraxis",
+            "line": {"width": 1.5, "color": INK},
+        },
+        text=[f"<b>{one.budgets}</b>" for one in winners],
+        textposition="top left",
+        cliponaxis=False,
+        customdata=[f"<b>winner at {one.budgets}</b><br>{one.point.words}" for one in winners],
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+
+
+def _baseline(answer: Answer) -> go.Scatter:
+    base = answer.baseline
+    return go.Scatter(
+        name="baseline",
+        mode="markers",
+        x=[base.cost.params_effective],
+        y=[base.cost.flops_effective],
+        marker={"symbol": "diamond", "size": 13, "color": BASELINE_COLOUR},
+        text=[f"<b>baseline</b>, {base.accuracy:.2f} %<br>{figures(base.cost)}"],
+        hovertemplate="%{text}<extra></extra>",
+    )

@@ -1,0 +1,165 @@
+"""Parallel coordinates: which decisions lead to small networks, and which to large drops."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from ...spaces.kind import Value
+from ...spaces.kinds import KINDS
+from ..answers import Answer
+from ..winners import relative_cost
+from .points import Point, points_of
+from .style import FAR, drop_colours, round_numbers, styled
+
+Array = NDArray[numpy.float64]
+
+MOST = 7
+"""Decisions that are shown; more could not be read."""
+
+_SPREAD = 0.34
+"""How far the lines of one option are spread, in options."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was chosen of one kind at one place.
+
+    Attributes:
+        name: as in "block stage1".
+        options: that plans have chosen, the neutral one first.
+        chosen: which of them each plan has, by its number, [plans].
+    """
+
+    name: str
+    options: tuple[Value, ...]
+    chosen: NDArray[numpy.int64]
+
+
+def parallel_figure(answer: Answer, most: int = MOST) -> go.Figure:
+    """Every scored plan as a line through its decisions to its size and drop.
+
+    Args:
+        answer: of the study.
+        most: how many decisions are shown: those that tell the most of drop and size.
+    """
+    found = points_of(answer)
+    drops = numpy.array([one.drop for one in found])
+    cheaper = numpy.array([1 / relative_cost(answer.baseline.cost, one.cost) for one in found])
+    figure = go.Figure()
+    shown = telling(decisions(found), [drops, numpy.log(cheaper)], most) if len(found) > 1 else []
+    top = FAR * max((one.budget.max_drop for one in answer.verdicts), default=1.0) or 1.0
+    colours = drop_colours([one.budget for one in answer.verdicts]) | {"showscale": False}
+    figure.add_trace(
+        go.Parcoords(
+            line={"color": drops, **colours},
+            dimensions=[
+                *(_axis(decision, drops) for decision in shown),
+                _log_axis("times cheaper", cheaper),
+                _drop_axis(drops, top),
+            ],
+            labelfont={"size": 12},
+            tickfont={"size": 11},
+            rangefont={"size": 10, "color": "rgba(0,0,0,0)"},
+            unselected={"line": {"opacity": 0.08}},
+        )
+    )
+    styled(figure, height=440)
+    figure.update_layout(margin={"l": 76, "r": 40, "t": 56, "b": 24})
+    return figure
+
+
+def decisions(found: Sequence[Point]) -> list[Decision]:
+    """The decisions in which the plans differ, in the order of their kinds."""
+    chosen = [{(c.kind, c.place): c.value for c in one.plan.choices} for one in found]
+    names = sorted({name for one in chosen for name in one})
+    order = [kind.name for kind in KINDS]
+    names.sort(key=lambda name: order.index(name[0]))
+    made = (_decision(kind, place, chosen) for kind, place in names)
+    return [decision for decision in made if len(decision.options) > 1]
+
+
+def _decision(kind: str, place: str, chosen: Sequence[Mapping[tuple[str, str], Value]]) -> Decision:
+    neutral = KINDS.get(kind).neutral
+    values = [one.get((kind, place), neutral) for one in chosen]
+    options = tuple(sorted(set(values), key=lambda value: (value != neutral, str(value))))
+    numbers = numpy.array([options.index(value) for value in values])
+    return Decision(f"{kind} {place}", options, numbers)
+
+
+def telling(found: Sequence[Decision], about: Sequence[Array], most: int) -> list[Decision]:
+    """The decisions that explain the most of some figures' variance, in their own order.
+
+    Args:
+        found: to choose from.
+        about: figures of the plans, [plans] each.
+        most: how many.
+    """
+    ranks = [numpy.argsort(numpy.argsort(figures)).astype(float) for figures in about]
+    scores = [max(_explained(one, figures) for figures in ranks) for one in found]
+    best = sorted(range(len(found)), key=lambda place: -scores[place])[:most]
+    return [found[place] for place in sorted(best)]
+
+
+def _explained(decision: Decision, figures: Array) -> float:
+    """The share of a figure's variance between options, less what chance gives: epsilon^2."""
+    count, options = len(figures), len(decision.options)
+    within = sum(
+        ((part - part.mean()) ** 2).sum()
+        for option in range(options)
+        if len(part := figures[decision.chosen == option])
+    )
+    whole = ((figures - figures.mean()) ** 2).sum()
+    if count <= options or not whole:
+        return 0.0
+    return float(1 - within / (count - options) / (whole / (count - 1)))
+
+
+def _axis(decision: Decision, drops: Array) -> dict[str, object]:
+    """An axis of options. Lines of one option are spread by their drop, so that all are seen."""
+    at = decision.chosen.astype(float)
+    for option in range(len(decision.options)):
+        here = numpy.flatnonzero(decision.chosen == option)
+        order = here[numpy.argsort(drops[here], kind="stable")]
+        if len(order) > 1:
+            at[order] += _SPREAD * (numpy.arange(len(order)) / (len(order) - 1) - 0.5)
+    said = (f"{one:g}" if isinstance(one, float) else escape(one) for one in decision.options)
+    return {
+        "label": escape(decision.name),
+        "values": at,
+        "tickvals": list(range(len(decision.options))),
+        "ticktext": list(said),
+        "range": [-0.5, len(decision.options) - 0.5],
+    }
+
+
+def _log_axis(label: str, values: Array) -> dict[str, object]:
+    """An axis of ratios; Plotly has no logarithmic one here, so its ticks are set."""
+    ticks = round_numbers(values.min(), values.max()) if len(values) else []
+    return {
+        "label": label,
+        "values": numpy.log10(values),
+        "tickvals": [math.log10(tick) for tick in ticks],
+        "ticktext": [f"{tick:g}x" for tick in ticks],
+    }
+
+
+def _drop_axis(drops: Array, top: float) -> dict[str, object]:
+    """The axis of drops; all beyond `top` meet there, or they would leave no room for the rest."""
+    highest = min(float(drops.max()), top) if len(drops) else top
+    lowest = min(float(drops.min()), 0.0) if len(drops) else 0.0
+    ticks = [tick for tick in numpy.linspace(0, top, 9) if tick <= highest]
+    said = [f"{tick:+g}" if tick else "0" for tick in ticks]
+    if highest == top:
+        said[-1] += " or more"
+    return {
+        "label": "drop, pp",
+        "values": numpy.minimum(drops, top),
+        "range": [lowest, highest],
+        "tickvals": ticks,
+        "ticktext": said,
+    }

@@ -1,0 +1,77 @@
+"""The trials of an answer that a picture can show: those with a plan, a cost and a drop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...objectives.cost import Cost
+from ...spaces.plan import Plan
+from ..answers import Answer
+from ..record import Record, scored
+from .style import tooltip
+
+
+@dataclass(frozen=True)
+class Point:
+    """One scored plan.
+
+    Attributes:
+        number: of its trial.
+        plan: what was scored.
+        cost: of the plan.
+        drop: in percentage points, on the search split.
+        words: its tooltip.
+    """
+
+    number: int
+    plan: Plan
+    cost: Cost
+    drop: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A plan that won, with all the budgets that it has won.
+
+    Attributes:
+        point: the plan.
+        budgets: their names in one: "0.5 and 1 pp".
+        place: of the smallest of them among the answer's.
+    """
+
+    point: Point
+    budgets: str
+    place: int
+
+
+def points_of(answer: Answer) -> list[Point]:
+    """The scored plans, each once, in the order of their trials."""
+    return [point for record in scored(answer.records) if (point := _point(record, answer))]
+
+
+def marked(answer: Answer) -> list[Marked]:
+    """The winners, each once, that of the smallest budget first."""
+    places, by_plan = dict[Plan, list[int]](), dict[Plan, Point]()
+    for place, verdict in enumerate(answer.verdicts):
+        point = _point(verdict.winner, answer) if verdict.winner else None
+        if point is not None:
+            by_plan[point.plan] = point
+            places.setdefault(point.plan, []).append(place)
+    return [
+        Marked(
+            by_plan[plan], _listed([f"{answer.verdicts[n].budget.max_drop:g}" for n in at]), at[0]
+        )
+        for plan, at in places.items()
+    ]
+
+
+def _point(record: Record, answer: Answer) -> Point | None:
+    if record.plan is None or record.cost is None or record.drop is None:
+        return None
+    words = tooltip(record.number, record.plan, record.cost, answer.baseline.cost, record.drop)
+    return Point(record.number, record.plan, record.cost, record.drop, words)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last} pp" if most else f"{last} pp"

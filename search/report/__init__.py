@@ -1,0 +1,1 @@
+"""The report: a study on one page, with everything that it shows inside the file."""

@@ -1,0 +1,83 @@
+"""Makes a study's report."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import optuna
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from ... import __version__
+from ...objectives.budget import Budget
+from ..answers import answer
+from ..attribution import read_attribution
+from ..storage import shown_url
+from ..tables import points, short
+from .asked import asked_of, facts
+from .cells import budget_cards, winner_rows
+from .embedding import as_json
+from .pictures import pictures
+from .writing import MARK, check_place, write_page
+
+_HERE = files("paredown") / "search" / "report"
+
+
+def make_report(
+    study: optuna.Study,
+    path: str | Path,
+    *,
+    budgets: Sequence[Budget] = (),
+    storage: str | None = None,
+    force: bool = False,
+) -> Path:
+    """Write a study's report: one HTML file that needs no network.
+
+    Args:
+        study: as `open_study` gives it.
+        path: of the file.
+        budgets: to answer; without any, those that the study was started with.
+        storage: its address, if that is not the default one.
+        force: write over a file that is no report.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        StorageError: the study has no baseline yet.
+        InputError: there is something else at that place, or it cannot be written to.
+    """
+    path = Path(path)
+    check_place(path, force=force)
+    found = answer(study, budgets, shown_url(storage) if storage else None)
+    asked, attributions = asked_of(study), read_attribution(study)
+    page = _template().render(
+        mark=MARK,
+        version=__version__,
+        made=f"{datetime.now():%Y-%m-%d}",
+        style=Markup(_text("style.css")),
+        plotly=Markup(get_plotlyjs()),
+        script=Markup(_text("draw.js")),
+        answer=found,
+        answer_json=as_json(found.to_dict()),
+        asked=asked,
+        facts=facts(study, found, asked),
+        cards=budget_cards(found),
+        rows=winner_rows(found),
+        pictures=pictures(study, found, attributions),
+        attributions=attributions,
+    )
+    write_page(path, page)
+    return path
+
+
+def _template() -> jinja2.Template:
+    around = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    around.filters |= {"points": points, "short": short}
+    return around.from_string(_text("page.html"))
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")

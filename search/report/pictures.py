@@ -1,0 +1,131 @@
+"""The pictures of a report, and where one cannot be made, why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import optuna
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from ...errors import ParedownError
+from ...spaces.apply import foretell
+from ...spaces.blueprint import Blueprint
+from ..answers import Answer
+from ..asked import read_asked
+from ..attribution import Attribution
+from ..driver import prepare
+from ..figures.attribution import attribution_figure
+from ..figures.bars import bars_figure
+from ..figures.drops import drops_figure
+from ..figures.front import front_figure
+from ..figures.layers import layers_figure
+from ..figures.parallel import parallel_figure
+from ..figures.points import marked, points_of
+from ..figures.progress import progress_figure
+from ..figures.style import budget_colour
+from ..figures.times import in_time, times_figure
+from ..layers import compare_layers
+from ..spent import read_spent, spent_on_trials
+from ..storage import check_same, identity
+from .embedding import harmless
+
+_NARROW, _WIDE = 0, 640
+"""The least width of a picture in pixels; on a narrower screen its box scrolls."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture.
+
+    Attributes:
+        name: of its element.
+        said: Plotly's JSON; empty if there is no picture.
+        least: its least width in pixels.
+        height: in pixels.
+        note: a line to read with it, or why it is missing.
+    """
+
+    name: str
+    said: Markup
+    least: int
+    height: int
+    note: str = ""
+
+
+def pictures(
+    study: optuna.Study, found: Answer, attributions: Sequence[Attribution]
+) -> dict[str, Picture]:
+    """All pictures by name. Those of ablations are "attribution-0", "attribution-1"..."""
+    made = [
+        _picture("front", front_figure(found)),
+        _picture("bars", bars_figure(found)),
+        _picture("drops", drops_figure(found)),
+        _picture("progress", progress_figure(found)),
+        _parallel(found),
+        _times(study, found),
+        _layers(study, found),
+        *(
+            _picture(f"attribution-{place}", attribution_figure(one), _WIDE)
+            for place, one in enumerate(attributions)
+        ),
+    ]
+    return {one.name: one for one in made}
+
+
+def _picture(name: str, figure: go.Figure, least: int = _NARROW, note: str = "") -> Picture:
+    return Picture(name, harmless(figure.to_json()), least, int(figure.layout.height), note)
+
+
+def _missing(name: str, why: str) -> Picture:
+    return Picture(name, Markup(""), _NARROW, 0, why)
+
+
+def _parallel(found: Answer) -> Picture:
+    if len(points_of(found)) < 2:
+        return _missing("parallel", "It takes two plans to compare decisions.")
+    figure = parallel_figure(found)
+    return _picture("parallel", figure, 116 * len(figure.data[0].dimensions))
+
+
+def _times(study: optuna.Study, found: Answer) -> Picture:
+    spent = read_spent(study)
+    if spent:
+        whole = in_time(sum(spent.values()))
+        return _picture("times", times_figure(spent), note=f"{whole} over all runs of the study.")
+    spent = spent_on_trials(found.records)
+    if not spent:
+        return _missing("times", "The study does not say how long its trials took.")
+    note = (
+        f"{in_time(sum(spent.values()))} on trials; what the baseline, finalists and the sampler "
+        "took is known once a run has ended."
+    )
+    return _picture("times", times_figure(spent), note=note)
+
+
+def _layers(study: optuna.Study, found: Answer) -> Picture:
+    winners = marked(found)
+    if not winners:
+        return _missing("layers", "There is no winner to compare with the baseline.")
+    try:
+        blueprint = _blueprint(study)
+    except (ParedownError, OSError) as error:
+        why = " ".join(str(error).split())
+        return _missing("layers", f"This picture needs the model and its data: {why}")
+    made = [foretell(blueprint, one.point.plan) for one in winners]
+    figure = layers_figure(
+        compare_layers(blueprint, made),
+        ["baseline", *(one.budgets for one in winners)],
+        [budget_colour(one.place) for one in winners],
+    )
+    return _picture("layers", figure, _WIDE)
+
+
+def _blueprint(study: optuna.Study) -> Blueprint:
+    """The model's, as the study knew it.
+
+    Raises:
+        ParedownError: model or data cannot be loaded any more, or are others.
+    """
+    task, space = prepare(read_asked(study))
+    check_same(study, "its storage", identity(task, space))
+    return space.blueprint
