@@ -55,6 +55,7 @@ def test_version_and_help(run: Run) -> None:
         "search",
         "best",
         "report",
+        "ablate",
         "count",
         "dashboard",
         "techniques",

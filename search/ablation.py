@@ -1,0 +1,255 @@
+"""What each technique of a winner saves and costs: the winner without it, trained briefly.
+
+The ablation of A. Sobolewski and K. Szyc, "Architecture Optimization Techniques for Convolutional
+Neural Networks" (2023, https://doi.org/10.1007/978-3-031-37720-4_25), on the user's own network.
+Savings are counted. For what techniques cost, the winner is trained again as briefly as what is
+left of it, so that likes are compared. All of it is scored on the search split.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import optuna
+
+from ..errors import InputError, NothingFits, PredictionMismatch, TrainingDiverged
+from ..objectives.budget import Budget
+from ..objectives.cache import Cache
+from ..objectives.cost import Cost
+from ..objectives.evaluator import Evaluator
+from ..objectives.progress import Progress
+from ..objectives.task import Recipes
+from ..objectives.training import shortened
+from ..spaces.kind import Phase
+from ..spaces.kinds import KINDS
+from ..spaces.plan import Plan
+from .advice import advice
+from .answers import answer
+from .asked import read_asked
+from .blame import without
+from .reopening import check_baseline, reopened
+
+_KEY = "ablation"
+
+HALF = 0.5
+"""The share of a study's epochs that is enough, unless the user says otherwise."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One technique of a plan.
+
+    Attributes:
+        technique: the kind of choice.
+        words: what the plan chooses of it, and where.
+        params_effective_ratio: how many times the effective params the plan would have without it.
+        flops_effective_ratio: the same of effective FLOPs.
+        drop_without: of the plan without it, trained briefly, in percentage points.
+        costs_pp: of the plan's drop, in percentage points; negative where it helps.
+    """
+
+    technique: str
+    words: str
+    params_effective_ratio: float
+    flops_effective_ratio: float
+    drop_without: float
+    costs_pp: float
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A winner taken apart.
+
+    Attributes:
+        plan: the winner.
+        drop: of the winner, trained as briefly as the rest, in percentage points.
+        epochs: that the winner was trained for.
+        rows: one for each of its techniques that it could be trained without.
+    """
+
+    plan: Plan
+    drop: float
+    epochs: int
+    rows: tuple[Part, ...]
+
+    @property
+    def left_out(self) -> list[str]:
+        """The techniques that nothing is known of."""
+        told = {row.technique for row in self.rows}
+        return [kind for kind in techniques_of(self.plan) if kind not in told]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` reads it back."""
+        return {
+            "plan": self.plan.to_json(),
+            "drop": self.drop,
+            "epochs": self.epochs,
+            "rows": [asdict(row) for row in self.rows],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Ablation":
+        """Reads what `to_dict` wrote."""
+        rows = tuple(Part(**row) for row in data["rows"])
+        return cls(Plan.from_json(data["plan"]), float(data["drop"]), int(data["epochs"]), rows)
+
+
+class Watch(Progress):
+    """Is told how an ablation goes on; does nothing, override what you want to see."""
+
+    def begins(self, technique: str | None, number: int, of: int) -> None:
+        """The plan without a technique is about to be trained, or the whole plan: None."""
+
+    def ended(self, technique: str | None, drop: float | None) -> None:
+        """It has been scored; None if its training failed."""
+
+
+def read_ablations(study: optuna.Study) -> dict[Budget, Ablation]:
+    """The winners of a study that were taken apart, by the budget that they had won."""
+    kept = study.user_attrs.get(_KEY, {})
+    return {Budget(float(key)): Ablation.from_dict(said) for key, said in kept.items()}
+
+
+def write_ablation(study: optuna.Study, budget: Budget, found: Ablation) -> None:
+    """Keep with a study what a budget's winner is made of."""
+    kept = study.user_attrs.get(_KEY, {})
+    study.set_user_attr(_KEY, kept | {_name(budget): found.to_dict()})
+
+
+def ablate(
+    study: optuna.Study,
+    url: str,
+    budget: Budget,
+    cache: Cache,
+    watch: Watch,
+    epochs: float = HALF,
+) -> Ablation:
+    """Take a budget's winner apart, and keep what was found with the study.
+
+    Args:
+        study: that was searched.
+        url: its storage, for messages.
+        budget: whose winner is meant.
+        cache: where trained networks are kept.
+        watch: is told how it goes on.
+        epochs: how briefly to train: a float is a share of the study's epochs, an int a count.
+
+    Raises:
+        NothingFits: the budget has no winner.
+        InputError: the epochs are out of range, or data and weights are not those of the study.
+        TrainingDiverged: of the winner.
+    """
+    found = answer(study, (budget,), url)
+    verdict = found.verdicts[0]
+    if verdict.winner is None or verdict.winner.plan is None:
+        raise NothingFits(advice(found))
+    plan, recipes = verdict.winner.plan, read_asked(study).recipes
+    share = _share(epochs, _epochs_of(plan, recipes))
+    brief = _shortened(recipes, share)
+    known = read_ablations(study).get(Budget(float(_name(budget))))
+    if known and (known.plan, known.epochs) == (plan, _epochs_of(plan, brief)):
+        return known
+    with reopened(study, url) as (_, task, space):
+        seed = verdict.final.seed if verdict.final else task.seed
+        short = replace(task, recipes=brief)
+        evaluator = Evaluator(short, space, cache, watch, seed=seed)
+        check_baseline(study, evaluator)
+        taken = _taken_apart(plan, _epochs_of(plan, brief), evaluator, watch)
+    write_ablation(study, budget, taken)
+    return taken
+
+
+def _name(budget: Budget) -> str:
+    return f"{budget.max_drop:g}"
+
+
+def techniques_of(plan: Plan) -> list[str]:
+    """The kinds of choice in a plan that do something; the manner of one belongs to it."""
+    chosen = {choice.kind for choice in plan.choices}
+    return [kind.name for kind in KINDS if kind.name in chosen and not kind.tunes]
+
+
+def _taken_apart(plan: Plan, epochs: int, evaluator: Evaluator, watch: Watch) -> Ablation:
+    rests = {kind: without(plan, kind) for kind in techniques_of(plan)}
+    # A study may insist on a technique; then there is no such plan.
+    rests = {kind: rest for kind, rest in rests.items() if evaluator.space.holds(rest)}
+    watch.begins(None, 1, 1 + len(rests))
+    try:
+        drop = evaluator.evaluate(plan).drop
+    except TrainingDiverged as error:
+        raise TrainingDiverged(f"training the winner again failed: {error}") from None
+    watch.ended(None, drop)
+    cost, rows = evaluator.foretold_cost(plan), list[Part]()
+    for number, (kind, rest) in enumerate(rests.items(), 2):
+        watch.begins(kind, number, 1 + len(rests))
+        left = _drop(evaluator, rest)
+        watch.ended(kind, left)
+        if left is not None:
+            rows.append(
+                Part(
+                    kind,
+                    _words(plan, kind),
+                    *_ratios(evaluator.foretold_cost(rest), cost),
+                    drop_without=left,
+                    costs_pp=drop - left,
+                )
+            )
+    return Ablation(plan, drop, epochs, tuple(rows))
+
+
+def _drop(evaluator: Evaluator, plan: Plan) -> float | None:
+    """The drop of a plan; None if it could not be trained."""
+    try:
+        return evaluator.evaluate(plan).drop
+    except (TrainingDiverged, PredictionMismatch, RuntimeError):
+        return None
+
+
+def _ratios(other: Cost, cost: Cost) -> tuple[float, float]:
+    """How many times the effective params and FLOPs of one cost another is."""
+    params, flops = (a / b for a, b in zip(other.objectives, cost.objectives, strict=True))
+    return params, flops
+
+
+def _words(plan: Plan, kind: str) -> str:
+    """What a plan chooses of a kind, and in which manner."""
+    told = [c for c in plan.choices if c.kind == kind or kind in KINDS.get(c.kind).tunes]
+    manner = Plan(tuple(choice for choice in told if choice.kind != kind))
+    chosen = Plan(tuple(choice for choice in told if choice.kind == kind))
+    said = [chosen.describe().removeprefix(f"{kind} ")]
+    return "; ".join([*said, manner.describe()] if manner.choices else said)
+
+
+def _epochs_of(plan: Plan, recipes: Recipes) -> int:
+    """For how many epochs a plan's network is trained."""
+    structure, pruned = plan.through(Phase.STRUCTURE), plan.through(Phase.PRUNE)
+    epochs = recipes.train.epochs if structure.choices else 0
+    epochs += recipes.fine_tune.epochs if pruned != structure else 0
+    return epochs + (recipes.quantize.epochs if plan.trains_at_last else 0)
+
+
+def _share(epochs: float, whole: int) -> float:
+    """The share of a study's epochs that is meant.
+
+    Raises:
+        InputError: it is out of range.
+    """
+    if isinstance(epochs, int):
+        if whole and not 1 <= epochs <= whole:
+            raise InputError(
+                f"epochs: expected 1 to {whole}, for which the study trains this winner, or a "
+                f"share such as 0.5, got {epochs}"
+            )
+        return epochs / whole if whole else 1.0
+    if not 0 < epochs <= 1:
+        raise InputError(f"epochs: a share is above 0 and at most 1.0, got {epochs:g}")
+    return epochs
+
+
+def _shortened(recipes: Recipes, share: float) -> Recipes:
+    return replace(
+        recipes,
+        train=shortened(recipes.train, share),
+        fine_tune=shortened(recipes.fine_tune, share),
+        quantize=shortened(recipes.quantize, share),
+    )
