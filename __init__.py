@@ -9,20 +9,40 @@ if TYPE_CHECKING:
     from .objectives.cost import Cost
     from .objectives.outcome import Outcome
     from .search.export.rebuilding import load
+    from .search.paring import pare
+    from .search.result import Result, Winner
+    from .search.watcher import Watcher
     from .spaces.plan import Plan
     from .spaces.space import Space
 
 __version__ = "0.4.0"
 
-__all__ = ["Budget", "Cost", "Outcome", "ParedownError", "Plan", "Space", "__version__", "load"]
+__all__ = [
+    "Budget",
+    "Cost",
+    "Outcome",
+    "ParedownError",
+    "Plan",
+    "Result",
+    "Space",
+    "Watcher",
+    "Winner",
+    "__version__",
+    "load",
+    "pare",
+]
 
 _HOMES = {
     "Budget": "objectives.budget",
     "Cost": "objectives.cost",
     "Outcome": "objectives.outcome",
     "Plan": "spaces.plan",
+    "Result": "search.result",
     "Space": "spaces.space",
+    "Watcher": "search.watcher",
+    "Winner": "search.result",
     "load": "search.export.rebuilding",
+    "pare": "search.paring",
 }
 
 

@@ -1,5 +1,7 @@
 """The user's own code, by name: `package.module:function` or `path/to/file.py:function`.
 
+Code that is run for what it registers is named without a function.
+
 Nothing else that a user gives makes code run: the reference is typed, on a command line or in a
 study file, and says by its colon that it is one.
 """
@@ -9,8 +11,11 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import sysconfig
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +24,9 @@ from typing import Any
 from .errors import InputError, UserCodeError, nearest_names
 
 Function = Callable[..., Any]
+
+RUNNING: ContextVar[str] = ContextVar("running", default="")
+"""The user's file that is being run, absolute; empty if none is."""
 
 _FORM = "package.module:function or path/to/file.py:function"
 
@@ -77,24 +85,62 @@ class Reference:
             near = nearest_names(self.function, _functions(module))
             raise InputError(f"{self.place} has no {self.function!r}; {near}")
         if not callable(found):
-            raise InputError(
-                f"{self.name} is a {type(found).__name__}; expected a function that returns it"
-            )
+            raise InputError(f"{self.name} is of type {type(found).__name__}; expected a function")
         function: Function = found
         return function
 
 
 def is_reference(text: str) -> bool:
     """Whether a name is meant as a reference to code."""
-    return ":" in text
+    return ":" in text or text.endswith(".py")
+
+
+def load_code(place: str) -> ModuleType:
+    """Run a file or module, unless it was before, for what it registers.
+
+    Args:
+        place: the path of a file that ends in .py, or a module's dotted name.
+
+    Raises:
+        InputError: there is none.
+        UserCodeError: running it failed.
+    """
+    if place.endswith(".py"):
+        return _module_of_file(Path(place).expanduser())
+    if not all(part.isidentifier() for part in place.split(".")):
+        raise InputError(f"expected path/to/file.py or package.module, got {place!r}")
+    return _module(place)
 
 
 def source_digest(function: Function) -> str:
-    """12 hexadecimal digits over the file that a function is from; empty if it is from none."""
+    """12 hexadecimal digits over the file that a function is from; empty if it is from none.
+
+    What the file imports from beside it counts too, as far as its names lead there.
+    """
+    module = sys.modules.get(getattr(inspect.unwrap(function), "__module__", None) or "")
+    own = _file_of(function)
+    files = sorted({own, *_files_beside(module, Path(own).parent)}) if own and module else [own]
+    total = hashlib.sha256()
     try:
-        return hashlib.sha256(Path(_file_of(function) or "").read_bytes()).hexdigest()[:12]
+        for file in files:
+            total.update(Path(file or "").read_bytes())
     except OSError:
         return ""
+    return total.hexdigest()[:12]
+
+
+def _files_beside(module: ModuleType, folder: Path, seen: frozenset[str] = frozenset()) -> set[str]:
+    """The files in a folder, or below it, that a module's names come from."""
+    found = set[str]()
+    for one in list(vars(module).values()):
+        name = one.__name__ if isinstance(one, ModuleType) else getattr(one, "__module__", None)
+        other = sys.modules.get(name) if isinstance(name, str) and name not in seen else None
+        file = getattr(other, "__file__", None)
+        if other is None or file is None or not Path(file).is_relative_to(folder):
+            continue
+        seen |= {other.__name__}
+        found |= {file} | _files_beside(other, folder, seen)
+    return found
 
 
 def parameters_of(function: Function) -> Mapping[str, inspect.Parameter]:
@@ -112,24 +158,42 @@ def call(function: Function, name: str, offered: Mapping[str, object], called_wi
         function: to call.
         name: of it, for messages.
         offered: parameter -> value.
-        called_with: the same in words.
+        called_with: the same in words; empty if nothing is offered.
 
     Raises:
         InputError: it needs something that is not offered.
         UserCodeError: it failed.
     """
     taken = parameters_of(function)
-    unknown = [one.name for one in taken.values() if _is_needed(one) and one.name not in offered]
+    unknown = [one.name for one in taken.values() if _is_needed(one) and not _by_name(one, offered)]
     if unknown:
-        raise InputError(
-            f"{name} needs {' and '.join(unknown)}, which nobody gives: a function is called with "
-            f"{called_with} if it takes them; give the others defaults"
+        how = (
+            f"with {called_with} if it takes them; give the others" if offered else "as it is; give"
         )
-    given = {key: value for key, value in offered.items() if key in taken}
-    try:
+        raise InputError(
+            f"{name} needs {' and '.join(unknown)}, which nobody gives: a function is called {how} "
+            "defaults"
+        )
+    given = {one.name: offered[one.name] for one in taken.values() if _by_name(one, offered)}
+    with user_code(name, _file_of(function)):
         return function(**given)
+
+
+@contextmanager
+def user_code(what: str, file: str | None = None) -> Iterator[None]:
+    """Runs code of the user's inside.
+
+    Args:
+        what: is done, for the message.
+        file: that it is from, if that is known.
+
+    Raises:
+        UserCodeError: it failed.
+    """
+    try:
+        yield
     except (Exception, SystemExit) as error:
-        raise _failed(name, error, _file_of(function)) from error
+        raise _failed(what, error, file) from error
 
 
 def _file_of(function: Function) -> str | None:
@@ -142,6 +206,13 @@ def _file_of(function: Function) -> str | None:
 def _is_needed(parameter: inspect.Parameter) -> bool:
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return parameter.default is inspect.Parameter.empty and parameter.kind not in variable
+
+
+def _by_name(parameter: inspect.Parameter, offered: Mapping[str, object]) -> bool:
+    return parameter.name in offered and parameter.kind in (
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.KEYWORD_ONLY,
+    )
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -159,11 +230,15 @@ def _module_of_file(path: Path) -> ModuleType:
         raise InputError(f"{path} cannot be loaded as Python code")
     _find_also_in(path.absolute().parent)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    running = RUNNING.set(str(path.absolute()))
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        with user_code(str(path), str(path.absolute())):
+            spec.loader.exec_module(module)
+    except UserCodeError:
         del sys.modules[name]
-        raise _failed(str(path), error, str(path.absolute())) from error
+        raise
+    finally:
+        RUNNING.reset(running)
     return module
 
 
@@ -194,11 +269,17 @@ def _functions(module: ModuleType) -> list[str]:
 
 def _failed(what: str, error: BaseException, file: str | None) -> UserCodeError:
     """The error with the last line of the user's own code that led to it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [one for one in frames if one.filename == file] or [
-        one for one in frames if one.filename != __file__ and "importlib" not in one.filename
-    ]
     if isinstance(error, SyntaxError) and error.filename:
-        return UserCodeError(what, error, f"{error.filename}, line {error.lineno}")
-    where = f"{theirs[-1].filename}, line {theirs[-1].lineno}: {theirs[-1].line}" if theirs else ""
+        text = (error.text or "").strip()
+        return UserCodeError(what, error, f"{error.filename}, line {error.lineno}: {text}")
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
+    theirs = [one for one in frames if one.filename == file or not _is_installed(one.filename)]
+    last = (theirs or frames)[-1:]
+    where = "".join(f"{one.filename}, line {one.lineno}: {one.line}" for one in last)
     return UserCodeError(what, error, where)
+
+
+def _is_installed(file: str) -> bool:
+    """Whether a file is Python's own, or one of a package that was installed."""
+    places = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    return file.startswith("<") or any(Path(file).is_relative_to(place) for place in places)

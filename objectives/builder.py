@@ -16,6 +16,7 @@ from ..errors import TrainingDiverged
 from ..spaces.apply import apply_phase, foretell
 from ..spaces.changed_parts import Part, find_parts
 from ..spaces.kind import Examples, Phase, Surroundings, no_training
+from ..spaces.kinds import KINDS
 from ..spaces.plan import Plan
 from ..spaces.space import Space
 from ..spaces.tracing import example_images, trace
@@ -289,7 +290,14 @@ class Builder:
             train=asdict(recipes.train),
             fine_tune=asdict(recipes.fine_tune) if stage != "train" else None,
             quantize=asdict(recipes.quantize) if stage == "quantize" else None,
+            **_code(part),
         )
+
+
+def _code(part: Plan) -> dict[str, list[str]]:
+    """What tells apart plans with techniques of the user's own, whose code may change."""
+    digests = {KINDS.get(one.kind).code(one.value) for one in part.choices} - {""}
+    return {"code": sorted(digests)} if digests else {}
 
 
 def _fits(network: nn.Module, kept: Mapping[str, torch.Tensor]) -> bool:

@@ -14,6 +14,7 @@ from torch import nn
 
 from ..spaces.changed_parts import Part, shape_of
 from ..spaces.fitting import ALONE, IN_PLACE, fit, makes, seen_at, some_of, wanted_of
+from ..spaces.own_code import own_code_digest
 from .cache import Cache, cache_key, tensors_digest
 
 _ERROR = "error"
@@ -75,6 +76,7 @@ class Library:
             begins=tensors_digest(module.state_dict()),
             reads=_told(part.reads),
             writes=_told(part.writes),
+            **_code(module),
         )
         kept = self.cache.get(key)
         if kept is not None and _is_of(module, kept):
@@ -123,3 +125,11 @@ def _told(numbers: torch.Tensor | None) -> list[int] | None:
 
 
 __all__ = ["Library", "settle"]
+
+
+def _code(module: nn.Module) -> dict[str, list[str]]:
+    """What tells apart parts of the user's own classes, whose code may change."""
+    classes = {type(one) for one in module.modules()}
+    theirs = {one for one in classes if not one.__module__.startswith("torch.")}
+    digests = {own_code_digest(one) for one in theirs} - {""}
+    return {"code": sorted(digests)} if digests else {}

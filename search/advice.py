@@ -8,10 +8,15 @@ from .tables import points
 from .winners import Verdict, times_smaller
 
 
-def advice(found: Answer) -> str:
-    """The closest miss per budget that got no plan, and what to relax."""
+def advice(found: Answer, ask: str = "") -> str:
+    """The closest miss per budget that got no plan, and what to relax.
+
+    Args:
+        found: what a study says.
+        ask: what to type before another budget; the command, if not given.
+    """
     lines = [_miss(found, verdict) for verdict in found.misses]
-    return "\n".join([*lines, *_what_to_relax(found)])
+    return "\n".join([*lines, *_what_to_relax(found, ask)])
 
 
 def _miss(found: Answer, verdict: Verdict) -> str:
@@ -37,13 +42,13 @@ def _blame(most: Blame | None) -> str:
     return f"{said} (by a linear model of {most.trials} trials)" if most.trials else said
 
 
-def _what_to_relax(found: Answer) -> list[str]:
+def _what_to_relax(found: Answer, ask: str) -> list[str]:
     drops = [verdict.missed_by for verdict in found.misses if verdict.missed_by is not None]
     lines = []
     if drops:
         enough = math.ceil(min(drops) * 10) / 10
-        command = f"paredown best {found.address} --max-drop {enough:g}"
-        lines.append(f"a budget of {enough:g} pp would do: {command}")
+        before = ask or f"paredown best {found.address} --max-drop "
+        lines.append(f"a budget of {enough:g} pp would do: {before}{enough:g}")
     lines.append(
         "or search on with more --trials, train longer ([train] epochs), "
         "or offer gentler options in [space]"

@@ -1,11 +1,15 @@
 """What a study was asked, kept with it, so that its networks can be made again from its name."""
 
+from pathlib import Path
 from typing import Any
 
 import optuna
 from pydantic import ValidationError
 
 from ..errors import StorageError
+from ..extensions import load_extensions
+from ..objectives.data import own_data
+from ..references import load_code
 from ..spaces.models import own_code
 from .config import StudyConfig
 
@@ -20,8 +24,25 @@ def write_asked(study: optuna.Study, config: StudyConfig) -> None:
         said["weights"] = str(config.weights.absolute())
     if code := own_code(config.model):
         said["model"] = code.absolute
+    said["imports"] = [
+        str(Path(one).expanduser().absolute()) if one.endswith(".py") else one
+        for one in config.imports
+    ]
+    if code := own_data(config.data.source):
+        said["data"]["source"] = code.absolute
     if study.user_attrs.get(_KEY) != said:
         study.set_user_attr(_KEY, said)
+
+
+def run_imports(study: optuna.Study) -> None:
+    """Run what a study imported, and what is installed: its plans may name techniques of theirs.
+
+    Raises:
+        InputError, UserCodeError: a file is not there any more, or failed.
+    """
+    load_extensions()
+    for place in study.user_attrs.get(_KEY, {}).get("imports", ()):
+        load_code(place)
 
 
 def read_asked(study: optuna.Study) -> StudyConfig:

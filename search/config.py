@@ -18,10 +18,12 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from ..errors import InputError, ParedownError, StudyFileError, UnknownName, nearest_names
+from ..extensions import load_extensions
 from ..objectives.budget import Budget, parse_budgets
 from ..objectives.data import DataRequest, find_data
 from ..objectives.task import Recipes
 from ..objectives.training import Recipe
+from ..references import load_code
 from ..spaces.kind import Value
 from ..spaces.models import find_model
 from ..spaces.plan import Plan
@@ -72,6 +74,7 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    imports: tuple[str, ...] = ()  # first: what they register, the others may name
     title: str = ""
     name: Annotated[str, Field(min_length=1)]
     model: str
@@ -102,6 +105,13 @@ class StudyConfig(BaseModel):
     def start_plans(self) -> tuple[Plan, ...]:
         """The plans to try before all others."""
         return tuple(start_plan(text, self.model) for text in self.start)
+
+    @field_validator("imports")
+    @classmethod
+    def _importable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for place in value:
+            _checked(partial(load_code, place))
+        return value
 
     @field_validator("start")
     @classmethod
@@ -166,12 +176,26 @@ def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
     said.setdefault("name", Path(study).stem)
     if isinstance(said.get("data"), dict) and isinstance(given.get("data"), str):
         given["data"] = {"source": given["data"]}
+    return check_config(source, said | given)
+
+
+def check_config(source: str, said: Mapping[str, Any]) -> StudyConfig:
+    """A study from all that is said of it.
+
+    Args:
+        source: where it is said, for errors.
+        said: key -> value, as in a study file.
+
+    Raises:
+        StudyFileError: it has faults; all are told.
+        UserCodeError: an installed extension failed.
+    """
+    load_extensions()
     try:
-        config = StudyConfig.model_validate(said | given)
+        return StudyConfig.model_validate(said)
     except ValidationError as error:
         faults = [fault for detail in error.errors() for fault in _sentences(detail)]
         raise StudyFileError(source, list(dict.fromkeys(faults))) from None
-    return config
 
 
 def ready_studies() -> dict[str, str]:
@@ -207,6 +231,12 @@ def _read_file(path: Path) -> dict[str, Any]:
         said["weights"] = path.parent / said["weights"]
     if isinstance(said.get("model"), str):
         said["model"] = _code_beside(path, said["model"])
+    if isinstance(said.get("imports"), list):
+        said["imports"] = [_file_beside(path, place) for place in said["imports"]]
+    if isinstance(said.get("data"), str):
+        said["data"] = _code_beside(path, said["data"])
+    elif isinstance(said.get("data"), dict) and isinstance(said["data"].get("source"), str):
+        said["data"]["source"] = _code_beside(path, said["data"]["source"])
     if isinstance(said.get("start"), list):
         said["start"] = [_beside(path, text) for text in said["start"]]
     return said
@@ -215,7 +245,14 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _code_beside(path: Path, name: str) -> str:
     """A file of code that a study file names is looked for beside it."""
     file = Path(name.rpartition(":")[0])
-    return str(path.parent / name) if file.suffix == ".py" else name
+    is_relative = file.suffix == ".py" and not name.startswith("~")
+    return str(path.parent / name) if is_relative else name
+
+
+def _file_beside(path: Path, place: object) -> object:
+    """A file that a study file imports is looked for beside it."""
+    is_file = isinstance(place, str) and place.endswith(".py") and not place.startswith("~")
+    return str(path.parent / str(place)) if is_file else place
 
 
 def _beside(path: Path, start: object) -> object:
@@ -245,6 +282,8 @@ def _sentences(detail: ErrorDetails) -> list[str]:
     message = message[:1].lower() + message[1:]
     if message.startswith("space."):
         return message.splitlines()
+    if detail["type"] == "value_error":  # of Paredown's own errors, which say what came
+        return [f"{key}: {message}".replace("\n", "\n  ")]
     got = detail["input"]
     if detail["type"] in ("dataclass_type", "model_type", "dict_type"):
         message = "expected a table"
@@ -265,6 +304,7 @@ __all__ = [
     "DEFAULT_STUDY",
     "DataConfig",
     "StudyConfig",
+    "check_config",
     "load_config",
     "ready_studies",
 ]

@@ -18,7 +18,7 @@ from ..spaces.kinds import KINDS
 from ..spaces.models import build_model, find_model
 from ..spaces.plan import Plan
 from ..spaces.space import Grain, Space
-from ..spaces.tracing import example_images
+from ..spaces.tracing import classes_of, example_images
 from .plans import read_plan
 from .tables import cost_table
 from .winners import times_smaller
@@ -97,7 +97,9 @@ def count_model(
     built_by = find_model(model)
     channels = built_by.channels or _RGB
     network = build_model(built_by, classes, channels)
-    blueprint = trace_with_groups(network, example_images(channels, size))
+    images = example_images(channels, size)
+    blueprint = trace_with_groups(network, images)
+    classes = classes_of(network, images)
     baseline = cost = count_blueprint(blueprint)
     if plan is not None:
         Space.of(blueprint, _options(plan), Grain.BOTH).check(plan)

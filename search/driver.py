@@ -63,11 +63,13 @@ class Finished:
         study: the Optuna study.
         interrupted: whether the user stopped it.
         seconds: part -> how long it took in this run.
+        evaluator: of its task and space, with its cache.
     """
 
     study: optuna.Study
     interrupted: bool
     seconds: Mapping[str, float]
+    evaluator: Evaluator
 
 
 def prepare(config: StudyConfig) -> tuple[Task, Space]:
@@ -106,18 +108,18 @@ def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Fin
     profile = Profile()
     try:
         with profile.on(OTHER), threads(config.threads):
-            study, interrupted = _search(config, url, cache, watcher, profile)
+            study, interrupted, evaluator = _search(config, url, cache, watcher, profile)
         add_spent(study, profile.seconds)
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         reason = storage_reason(error)
         raise StorageError(f"the storage {shown_url(url)} cannot be used: {reason}") from None
-    return Finished(study, interrupted, profile.seconds)
+    return Finished(study, interrupted, profile.seconds, evaluator)
 
 
 def _search(
     config: StudyConfig, url: str, cache: Cache, watcher: Watcher, profile: Profile
-) -> tuple[optuna.Study, bool]:
-    """The study, and whether the user interrupted."""
+) -> tuple[optuna.Study, bool, Evaluator]:
+    """The study, whether the user interrupted, and what evaluated its plans."""
     task, space = prepare(config)
     what = identity(task, space)
     evaluator = Evaluator(task, space, cache, watcher)
@@ -134,7 +136,7 @@ def _search(
         interrupted = True
     finally:
         watcher.finished()
-    return study, interrupted
+    return study, interrupted, evaluator
 
 
 class _Run:

@@ -14,17 +14,21 @@ from typing import Any
 import optuna
 import sqlalchemy.engine
 import sqlalchemy.exc
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
 from ..objectives.task import Task, versions
-from ..spaces.space import Space
+from ..spaces.kinds import KINDS
+from ..spaces.space import Dimension, Space
+from .asked import run_imports
 from .record import WORKER, write_stopped
 
 DEFAULT_FILE = "paredown.db"
+MEMORY = "memory"
+"""In place of a URL: the study lasts as long as the process."""
 
 IDENTITY = "paredown"
 BASELINE = "baseline"
@@ -67,12 +71,14 @@ def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
     """The storage at a URL.
 
     Args:
-        url: as SQLAlchemy writes it, as in sqlite:///paredown.db.
+        url: as SQLAlchemy writes it, as in sqlite:///paredown.db, or `MEMORY` for a new storage.
         must_exist: do not make a new SQLite file.
 
     Raises:
         StorageError: it cannot be opened.
     """
+    if url == MEMORY:
+        return InMemoryStorage()
     path = sqlite_path(url)
     if path and must_exist and not path.exists():
         raise StorageError(f"no studies at {url}: there is no file {path}; run `paredown search`")
@@ -126,11 +132,12 @@ def has_baseline(study: optuna.Study) -> bool:
 
 
 def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
-    """An existing study.
+    """An existing study, with what it imported.
 
     Raises:
         UnknownName: there is none of that name.
-        StorageError: it is not Paredown's, or has no baseline yet.
+        StorageError: it is not Paredown's.
+        InputError, UserCodeError: what it imported cannot be run any more.
     """
     names = optuna.get_all_study_names(storage)
     if name not in names:
@@ -138,6 +145,7 @@ def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
     study = optuna.load_study(study_name=name, storage=storage)
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"study {name!r} in {url} was not made by paredown")
+    run_imports(study)
     return study
 
 
@@ -179,6 +187,7 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
     recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
     trained = task.trains_baseline
     recipes["baseline"] = asdict(task.recipes.baseline) if trained else {}
+    code = {d.kind: codes for d in space.dimensions if (codes := _codes(d))}
     return {
         "model": task.made_by.name,
         "data": task.splits.name,
@@ -189,7 +198,14 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
         "layers": space.signature,
         "seed": task.seed,
         "recipes": recipes,
+        **({"code": code} if code else {}),
     }
+
+
+def _codes(dimension: Dimension) -> dict[str, str]:
+    """Option -> a digest of its code, of those that are the user's own."""
+    code = KINDS.get(dimension.kind).code
+    return {str(option): digest for option in dimension.options if (digest := code(option))}
 
 
 def continue_or_create(

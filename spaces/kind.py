@@ -109,6 +109,10 @@ class Kind(ABC):
         """The extra of Paredown that must be installed for this option; empty if none."""
         return ""
 
+    def code(self, value: Value) -> str:
+        """A digest of the user's own code behind this option; empty if it is Paredown's."""
+        return ""
+
     @abstractmethod
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         """The places of a network where this option changes something. Called once per space."""

@@ -54,13 +54,19 @@ def check_classes(network: nn.Module, images: torch.Tensor, classes: Sequence[st
     Raises:
         ModelError: it gives more or fewer.
     """
-    with torch.no_grad():
-        given = on_meta(network)(images.to("meta")).shape[1]
+    given = classes_of(network, images)
     if given != len(classes):
         raise ModelError(
             f"the network tells {given} classes apart, and the images have {len(classes)} "
-            f"({first_names(classes, 4)}); build it for {len(classes)}"
+            f"({first_names(classes, 4)}); build it for {len(classes)}: a function of your own is "
+            "called with classes, if it takes them"
         )
+
+
+def classes_of(network: nn.Module, images: torch.Tensor) -> int:
+    """How many scores a network that `trace` has found to run gives each image."""
+    with torch.no_grad():
+        return int(on_meta(network)(images.to("meta")).shape[1])
 
 
 def layer_of(name: str, module: nn.Module) -> Layer:

@@ -14,9 +14,13 @@ def test_public_names() -> None:
         "Outcome",
         "ParedownError",
         "Plan",
+        "Result",
         "Space",
+        "Watcher",
+        "Winner",
         "__version__",
         "load",
+        "pare",
     ]
     for name in paredown.__all__:
         assert getattr(paredown, name) is not None

@@ -5,10 +5,12 @@
 import here.
 """
 
+from .fitting import Preset, fit, fitted_splits
+from .given import give_data
 from .images import ImageSet, ImageSource, MemoryImages, StreamedImages
 from .request import DataRequest
 from .resized import ResizedImages
-from .sources import SOURCES, DataSource, find_data, load_data
+from .sources import SOURCES, DataSource, find_data, load_data, own_data
 from .splits import Splits, split_three, split_two
 from .transforms import IMAGENET, Augmentation, Normalisation
 
@@ -25,12 +27,17 @@ __all__ = [
     "ImageSource",
     "MemoryImages",
     "Normalisation",
+    "Preset",
     "ResizedImages",
     "Splits",
     "StreamedImages",
     "digits",
     "find_data",
+    "fit",
+    "fitted_splits",
+    "give_data",
     "load_data",
+    "own_data",
     "split_three",
     "split_two",
     "torchvision_sets",

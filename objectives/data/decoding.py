@@ -114,10 +114,10 @@ def decode(path: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as opened:
-            image = _eight_bits(opened).convert("L" if channels == 1 else "RGB")
+            image = eight_bits(opened).convert("L" if channels == 1 else "RGB")
     except Exception as error:  # Pillow's plugins raise whatever a damaged file brings about
         raise DataError(f"{path}: {_reason(error)}") from error
-    pixels = np.asarray(_square(image, size), dtype=np.uint8)
+    pixels = np.asarray(square(image, size), dtype=np.uint8)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
@@ -135,7 +135,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey down, which Pillow's own conversion would clip."""
     if image.mode == "F":
         raise DataError("floating point pixels, of unknown range")
@@ -145,7 +145,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((wide >> 8).astype(np.uint8))
 
 
-def _square(image: Image.Image, size: int) -> Image.Image:
+def square(image: Image.Image, size: int) -> Image.Image:
     if image.size == (size, size):
         return image
     width, height = image.size

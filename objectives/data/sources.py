@@ -1,17 +1,21 @@
-"""Where data sets come from: registered sources, and folders of images."""
+"""Where data sets come from: registered sources, folders of images, and functions of the user's."""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...errors import DataError
+from ...references import Reference, is_reference
+from ...spaces.given import Given
 from ...spaces.registry import Registry
 from .folder import load_folder
+from .own import load_own
 from .request import DataRequest
 from .splits import Splits
 
-__all__ = ["SOURCES", "DataRequest", "DataSource", "find_data", "load_data"]
+__all__ = ["GIVEN", "SOURCES", "DataRequest", "DataSource", "find_data", "load_data"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,19 @@ class DataSource:
 
 SOURCES: Registry[DataSource] = Registry("data set")
 
+GIVEN: Given[DataSource] = Given("data set")
+"""Data sets that were given as objects."""
+
 
 def load_data(request: DataRequest) -> Splits:
-    """The data set of that name, else the image folder at that path.
+    """The data set of that name, else the image folder at that path, else what a function gives.
 
-    A registered name wins over a folder of the same name; `./name` means the folder.
+    A registered name wins over a folder of the same name; `./name` means the folder. A function
+    is named as in `package.module:function` or `path/to/file.py:function`.
 
     Raises:
-        UnknownName: neither, and it does not look like a path.
+        UnknownName: none of them, and it does not look like a path.
+        InputError, UserCodeError: the function is not there, or failed.
         DataError: the set cannot be used; the message says why.
     """
     found = find_data(request.name_or_path)
@@ -48,11 +57,13 @@ def load_data(request: DataRequest) -> Splits:
 
 
 def find_data(name: str) -> DataSource | Path:
-    """What a name or path stands for, without reading any image.
+    """What a name or path stands for, without reading any image. A function's file is run.
 
     Raises:
-        UnknownName, DataError: as `load_data`.
+        UnknownName, InputError: as `load_data`.
     """
+    if given := GIVEN.find(name):
+        return given
     if name in SOURCES or not name:
         return SOURCES.get(name)
     path = _expanded(name)
@@ -64,11 +75,25 @@ def find_data(name: str) -> DataSource | Path:
         raise DataError(
             f"cannot read {error.filename or path}: {error.strerror or error}"
         ) from error
+    if own := own_data(name):
+        own.load()
+        return DataSource(own.name, "images of your own", partial(load_own, own))
     if exists:
         raise DataError(f"{path} is a file; expected a folder with a folder of images per class")
     if _looks_like_path(name):
         raise DataError(f"no such folder: {path}")
     return SOURCES.get(name)
+
+
+def own_data(name: str) -> Reference | None:
+    """What a data set's name refers to if it is a function of the user's; nothing is run.
+
+    Raises:
+        InputError: it is meant as a reference and is none.
+    """
+    if name in SOURCES or not is_reference(name) or _expanded(name).is_dir():
+        return None
+    return Reference.parse(name)
 
 
 def _expanded(name: str) -> Path:

@@ -1,14 +1,20 @@
-"""CIFAR-10, CIFAR-100, MNIST and Fashion-MNIST, downloaded on demand through torchvision.
+"""CIFAR, MNIST and other published sets, downloaded on demand through torchvision.
 
 A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
 https://www.cs.toronto.edu/~kriz/cifar.html; Y. LeCun et al., "Gradient-based learning applied to
-document recognition", 1998; H. Xiao et al., arXiv 1708.07747.
+document recognition", 1998; H. Xiao et al., arXiv 1708.07747; T. Clanuwat et al. (KMNIST), arXiv
+1812.01718; Y. Netzer et al., "Reading Digits in Natural Images with Unsupervised Feature Learning",
+2011 (SVHN); A. Coates et al., "An Analysis of Single-Layer Networks in Unsupervised Feature
+Learning", 2011 (STL-10); J. Stallkamp et al., "Man vs. computer", 2012 (GTSRB); M.-E. Nilsback
+and A. Zisserman, "Automated Flower Classification over a Large Number of Classes", 2008; O. M.
+Parkhi et al., "Cats and Dogs", 2012.
 """
 
 import tarfile
 import warnings
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +23,7 @@ import torch
 from ...errors import DataError
 from . import transforms
 from .fitting import Preset, fit, fitted_splits
+from .own import fitted_parts
 from .request import DataRequest
 from .sources import SOURCES, DataSource
 from .splits import Splits, split_two
@@ -60,13 +67,15 @@ class PublishedSet:
         Raises:
             DataError: neither there nor to be downloaded, or damaged.
         """
-        learn, held_out = (self._read(request.download_root, train) for train in (True, False))
+        learn, held_out = (
+            self._read(request.download_root, train=train) for train in (True, False)
+        )
         classes = tuple(str(name) for name in learn.classes)
         images, test = (fit(*_tensors(part), request) for part in (learn, held_out))
         train, search = split_two(images, request.seed, classes=classes)
         return fitted_splits((train, search, test), classes, self.name, self.preset, request)
 
-    def _read(self, root: Path, train: bool) -> Any:
+    def _read(self, root: Path, **which: Any) -> Any:
         from ..._torchvision import torchvision  # here: takes a second to import
 
         dataset = getattr(torchvision.datasets, self.dataset)
@@ -76,7 +85,7 @@ class PublishedSet:
                 warnings.simplefilter("ignore")
                 # CIFAR comes as pickles, which run code when read. torchvision reads one only
                 # after its MD5 has matched the one that torchvision ships with.
-                return dataset(root=root, train=train, download=True)
+                return dataset(root=root, download=True, **which)
         except _FAILURES as error:
             raise DataError(self._advice(root, error)) from error
 
@@ -86,6 +95,31 @@ class PublishedSet:
             f"cannot load {self.name}: {reason}. If there is no network, put {self.files} "
             f"into {root / self.folder}; if a file there is damaged, delete it"
         )
+
+
+@dataclass(frozen=True)
+class SplitSet(PublishedSet):
+    """A set that torchvision has in named parts, and whose images it gives one by one.
+
+    They come at the preset's size, unless another one is asked for.
+
+    Args:
+        parts: "train", "test" and perhaps "search" -> what torchvision calls it.
+    """
+
+    parts: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
+
+    def load(self, request: DataRequest) -> Splits:
+        """The official parts; without one for the search, 10 % of train.
+
+        Raises:
+            DataError: neither there nor to be downloaded, or damaged.
+        """
+        wanted = replace(request, size=request.size or self.preset.size)
+        root = request.download_root
+        read = {name: self._read(root, split=part) for name, part in self.parts.items()}
+        parts, classes = fitted_parts(read, wanted)
+        return fitted_splits(parts, classes, self.name, self.preset, wanted)
 
 
 def _tensors(dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -133,6 +167,56 @@ PUBLISHED = (
         _MNIST_FILES,
         "FashionMNIST/raw",
         Preset(transforms.FASHION_MNIST, Augmentation(crop=2, flip=True), 28),
+    ),
+    PublishedSet(
+        "kmnist",
+        "Kuzushiji-MNIST: 70,000 cursive characters, 28x28 grey, 10 classes (21 MB)",
+        "KMNIST",
+        _MNIST_FILES,
+        "KMNIST/raw",
+        Preset(transforms.GREY, Augmentation(crop=2), 28),
+    ),
+    SplitSet(
+        "svhn",
+        "SVHN: 99,289 house numbers, 32x32 colour, 10 classes (246 MB)",
+        "SVHN",
+        "train_32x32.mat and test_32x32.mat",
+        ".",
+        Preset(transforms.IMAGENET, Augmentation(crop=4), 32),
+    ),
+    SplitSet(
+        "stl10",
+        "STL-10: 13,000 photographs, 96x96 colour, 10 classes (2.6 GB)",
+        "STL10",
+        "stl10_binary.tar.gz",
+        ".",
+        Preset(transforms.IMAGENET, Augmentation(crop=12, flip=True), 96),
+    ),
+    SplitSet(
+        "gtsrb",
+        "GTSRB: 39,270 traffic signs, shown at 32 px, colour, 43 classes (276 MB)",
+        "GTSRB",
+        "GTSRB-Training_fixed.zip, GTSRB_Final_Test_Images.zip and GTSRB_Final_Test_GT.zip",
+        "gtsrb",
+        Preset(transforms.IMAGENET, Augmentation(crop=4), 32),
+    ),
+    SplitSet(
+        "flowers102",
+        "Flowers: 8,189 photographs, shown at 224 px, colour, 102 classes (345 MB)",
+        "Flowers102",
+        "102flowers.tgz, imagelabels.mat and setid.mat",
+        "flowers-102",
+        Preset(transforms.IMAGENET, Augmentation(crop=28, flip=True), 224),
+        {"train": "train", "test": "test", "search": "val"},
+    ),
+    SplitSet(
+        "oxfordiiitpet",
+        "Oxford-IIIT Pet: 7,349 cats and dogs, shown at 224 px, colour, 37 breeds (811 MB)",
+        "OxfordIIITPet",
+        "images.tar.gz and annotations.tar.gz",
+        "oxford-iiit-pet",
+        Preset(transforms.IMAGENET, Augmentation(crop=28, flip=True), 224),
+        {"train": "trainval", "test": "test"},
     ),
 )
 

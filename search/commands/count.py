@@ -24,8 +24,10 @@ def count(
     as_json: Json = False,
 ) -> None:
     """Count what a model costs, and what a plan would make of it. Nothing is trained."""
+    from ...extensions import load_extensions
     from ..counting import count_model
 
+    load_extensions()
     counted = count_model(model, plan, approach, classes, size)
     if as_json:
         print_json(counted.to_dict())

@@ -11,14 +11,18 @@ from .common import Json, print_json, stdout
 
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A file of an exported folder, or the folder.")],
-    data: Annotated[str, typer.Option(help="A data set by name, or a folder of images.")],
+    data: Annotated[str, typer.Option(help="A data set by name, a folder, or file.py:function.")],
     split: Annotated[str, typer.Option(help="test, search or train.")] = "test",
+    model: Annotated[
+        str | None,
+        typer.Option(help="What built a safetensors file's network, if it is yours: file.py:make."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score an exported file on a data set or a folder of images."""
     from ..export.evaluating import evaluate as run
 
-    found = run(file, data, split)
+    found = run(file, data, split, model)
     if as_json:
         print_json(found.to_dict())
     else:

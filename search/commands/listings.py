@@ -7,15 +7,19 @@ from .common import Json, print_json, stdout
 
 def techniques(as_json: Json = False) -> None:
     """List what can be done to a network."""
+    from ...extensions import load_extensions
     from ..listings import techniques as listing
 
+    load_extensions()
     _list(listing(), as_json)
 
 
 def models(as_json: Json = False) -> None:
     """List the models that can be pared down by name."""
+    from ...extensions import load_extensions
     from ..listings import models as listing
 
+    load_extensions()
     _list(listing(), as_json)
 
 

@@ -56,7 +56,8 @@ def search(
         str | None, typer.Option(help="See `paredown models`; timm:NAME; or file.py:function.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="digits, cifar10, cifar100, mnist, fashionmnist or a folder.")
+        str | None,
+        typer.Option(help="digits, cifar10 and other sets; a folder; or file.py:function."),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="The baseline's weights: safetensors or a state dict.")

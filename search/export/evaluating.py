@@ -1,11 +1,12 @@
 """Exported files scored on any images."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
 from ...objectives.data import DataRequest, ImageSet, load_data
+from ...spaces.models import find_model
 from .checking import answers
 from .formats import format_of
 from .manifest import read_manifest
@@ -37,13 +38,14 @@ class Evaluated:
         return asdict(self)
 
 
-def evaluate(file: Path, data: str, split: str) -> Evaluated:
+def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Evaluated:
     """Score an exported file; `manifest.json` beside it says how images are shown to it.
 
     Args:
         file: of an exported folder, or the folder, which stands for its first file.
         data: a registered data set, or a folder of images with the file's classes.
         split: one of `SPLITS`.
+        model: what builds the network of a safetensors file, if that is code of your own.
 
     Raises:
         InputError: the file is not one that was exported, or the images do not fit it.
@@ -54,6 +56,8 @@ def evaluate(file: Path, data: str, split: str) -> Evaluated:
         raise InputError(f"there is no {file}")
     folder = file if file.is_dir() else file.parent
     manifest = read_manifest(folder)
+    if model is not None:
+        manifest = replace(manifest, built_by=find_model(model))
     if file.is_dir():
         file = folder / next(iter(manifest.said["files"]), WEIGHTS)
     kind = format_of(file)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ...errors import InputError
+from ...extensions import load_extensions
 from ...objectives.training import seeded
 from ...spaces.apply import apply_phase
 from ...spaces.grouping import trace_with_groups
@@ -65,6 +66,7 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
     Raises:
         ParedownError: the model is unknown here, or plan or weights do not fit it.
     """
+    load_extensions()
     images = example_images(manifest.channels, manifest.size, "cpu")
     with seeded(0):  # blocks draw weights, which are replaced
         network = build_model(_model(manifest), len(manifest.classes), manifest.channels)
@@ -99,7 +101,7 @@ def _model(manifest: Manifest) -> Model:
     if own_code(name):
         raise InputError(
             f"the network was made by code of its owner, {name}, which no file makes run: "
-            "paredown.load(FOLDER, model=...) takes the function or the network; the other formats "
-            "run without it"
+            "paredown.load(FOLDER, model=...) takes the function or the network, and evaluate has "
+            "--model; the other formats run without it"
         )
     return find_model(name)

@@ -23,8 +23,9 @@ class BlockFamily(ABC):
     """Builds blocks that keep a site's interface: channels in and out, stride, image size.
 
     To add one, write a file in this folder that opens with its paper, subclass `ConvFamily` or
-    `ResidualFamily`, register an instance with `FAMILIES`, and import it in `blocks/__init__.py`.
-    Its cost needs no word: it is read off the block itself.
+    `ResidualFamily`, register an instance with `FAMILIES`, and import it in `blocks/__init__.py`;
+    or write it in a file of your own: see docs/extending.md. Its cost needs no word: it is read off
+    the block itself.
 
     Args:
         added: additions to the plain block, as in "ghost+se".
@@ -158,7 +159,9 @@ class ResidualFamily(BlockFamily):
         return "narrow and early are two answers to one question" if both else ""
 
 
-FAMILIES: Registry[BlockFamily] = Registry("block family", see="paredown techniques")
+FAMILIES: Registry[BlockFamily] = Registry(
+    "block family", see="paredown techniques", on_replaced=lambda: forget_families()
+)
 
 
 @lru_cache(maxsize=1024)
@@ -222,6 +225,12 @@ def forget_pieces() -> None:
     """Forget what was found out about blocks, as when a family changes."""
     piece.cache_clear()
     _likes.cache_clear()
+
+
+def forget_families() -> None:
+    """Forget all that was found out about families, as when another takes one's name."""
+    find_family.cache_clear()
+    forget_pieces()
 
 
 def variants() -> Iterator[str]:

@@ -14,6 +14,7 @@ from ..blueprint import Blueprint, LeftAlone
 from ..grafting import Graft, graft
 from ..kind import Kind, Phase, Surroundings, Value
 from ..landmarks import Shortcut
+from ..own_code import own_code_digest
 from ..replacing import replace_module, take_out
 from ..sites import (
     BlockSite,
@@ -56,6 +57,9 @@ class Blocks(Kind):
         if not isinstance(value, str):
             raise PlanError(f"expected the name of a block family, got {value!r}")
         return value if value == ORIGINAL else find_family(value).name
+
+    def code(self, value: Value) -> str:
+        return "" if value == ORIGINAL else own_code_digest(type(find_family(str(value))))
 
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         fitting = _fitting(blueprint, value)

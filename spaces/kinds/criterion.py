@@ -7,6 +7,7 @@ from ...errors import PlanError
 from ..blueprint import Cutting
 from ..criteria import CRITERIA
 from ..kind import Value
+from ..own_code import own_code_digest
 from ..technique import Technique
 from .manner import Manner
 
@@ -28,6 +29,9 @@ class CriterionKind(Manner):
 
     def extra(self, value: Value) -> str:
         return CRITERIA.get(str(value)).technique.extra
+
+    def code(self, value: Value) -> str:
+        return own_code_digest(type(CRITERIA.get(str(value))))
 
     def noted(self, cutting: Cutting, value: Value) -> Cutting:
         return replace(cutting, criterion=str(value))

@@ -3,6 +3,7 @@
 from . import cifar_resnet, paper_models, torchvision_models
 from .brought import brought_model, given_model
 from .building import build_model, find_model, own_code
+from .given import give
 from .model import MODELS, Model
 from .weights import load_weights, read_weights
 
@@ -13,6 +14,7 @@ __all__ = [
     "build_model",
     "cifar_resnet",
     "find_model",
+    "give",
     "given_model",
     "load_weights",
     "own_code",

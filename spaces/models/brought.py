@@ -1,8 +1,10 @@
 """A user's own function, or network, as a model."""
 
 import copy
+import hashlib
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from ...errors import ModelError
@@ -32,15 +34,21 @@ def brought_model(function: Callable[..., nn.Module], name: str) -> Model:
 
     def build(classes: int, channels: int) -> nn.Module:
         offered = dict.fromkeys(_CLASSES, classes) | dict.fromkeys(_CHANNELS, channels)
-        network: nn.Module = call(function, name, offered, _OFFERED)
-        return network
+        made = call(function, name, offered, _OFFERED)
+        # It may be one that the function keeps: what is trained here is a copy.
+        return _copy(made) if isinstance(made, nn.Module) else made
 
-    either = any(parameter in _CHANNELS for parameter in parameters_of(function))
+    def channels() -> int | None:
+        if any(parameter in _CHANNELS for parameter in parameters_of(function)):
+            return None
+        with torch.random.fork_rng():
+            return _channels_of(build(_ANY_CLASSES, _IMAGES[-1]))
+
     return Model(
         name=name,
         title="a function of your own",
         build=build,
-        channels=None if either else _channels_of(build(_ANY_CLASSES, _IMAGES[-1])),
+        channels=channels(),
         digest=source_digest(function),
         has_weights=True,
     )
@@ -53,20 +61,38 @@ def given_model(network: nn.Module) -> Model:
         ModelError: it cannot be copied.
     """
     kind = type(network)
-
-    def build(classes: int, channels: int) -> nn.Module:
-        try:
-            return copy.deepcopy(network)
-        except Exception as error:  # whatever a module keeps that cannot be copied
-            raise ModelError(f"the network cannot be copied: {error}") from error
-
     return Model(
         name=f"{kind.__module__}:{kind.__qualname__}",
         title="a network of your own",
-        build=build,
+        build=lambda classes, channels: _copy(network),
         channels=_channels_of(network),
+        digest=source_digest(kind) + _digest(network),
         has_weights=True,
     )
+
+
+def is_lazy(tensor: torch.Tensor) -> bool:
+    """Whether a tensor does not know its shape yet."""
+    lazy = (torch.nn.UninitializedParameter, torch.nn.UninitializedBuffer)
+    return isinstance(tensor, lazy)
+
+
+def _copy(network: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:  # whatever a module keeps that cannot be copied
+        raise ModelError(f"the network cannot be copied: {error}") from error
+
+
+def _digest(network: nn.Module) -> str:
+    """12 hexadecimal digits over its layers and its numbers."""
+    total = hashlib.sha256(str(network).encode())
+    for name, tensor in network.state_dict().items():
+        total.update(name.encode())
+        has_numbers = isinstance(tensor, torch.Tensor) and not is_lazy(tensor)
+        if has_numbers and tensor.device.type != "meta":
+            total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return total.hexdigest()[:12]
 
 
 def _channels_of(network: object) -> int | None:

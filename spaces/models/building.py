@@ -5,8 +5,10 @@ from torch import nn
 
 from ...errors import ModelError
 from ...references import Reference, is_reference
+from ..given import is_given
 from . import timm_models
-from .brought import brought_model
+from .brought import brought_model, is_lazy
+from .given import GIVEN
 from .model import MODELS, Model
 
 
@@ -21,6 +23,8 @@ def find_model(name: str) -> Model:
         InputError: timm is missing, or the reference leads nowhere.
         UserCodeError: the user's code failed.
     """
+    if given := GIVEN.find(name):
+        return given
     if name.startswith(timm_models.PREFIX):
         return timm_models.find(name)
     if reference := own_code(name):
@@ -34,7 +38,8 @@ def own_code(name: str) -> Reference | None:
     Raises:
         InputError: it is meant as a reference and is none.
     """
-    if name.startswith(timm_models.PREFIX) or not is_reference(name):
+    known = name.startswith(timm_models.PREFIX) or is_given(name)
+    if known or not is_reference(name):
         return None
     return Reference.parse(name)
 
@@ -74,7 +79,7 @@ def _check(name: str, network: object) -> None:
     tensors = [*network.parameters(), *network.buffers()]
     if not any(True for _ in network.parameters()):
         raise ModelError(f"{name} returned a network without parameters: nothing can be pared down")
-    if any(isinstance(one, torch.nn.parameter.UninitializedParameter) for one in tensors):
+    if any(is_lazy(one) for one in tensors):
         raise ModelError(
             f"{name} returned a network with lazy layers; run it once on an image before you "
             "return it, so that they know their shapes"

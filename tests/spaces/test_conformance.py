@@ -147,6 +147,7 @@ def assert_is_cut_as_foretold(name: str, plan: Plan, network: nn.Module) -> None
     """The same once half of all channels are cut."""
     _, blueprint = known(name)
     images = shown(name, device="meta")
+    foretold = foretell(blueprint, plan, Phase.STRUCTURE)
     stages = dict.fromkeys({group.stage for group in foretold.groups.values()}, 0.5)
     whole = Plan.of({"block": plan.chosen("block"), "prune": stages})
     cut = apply_phase(network, blueprint, whole, Phase.PRUNE, Surroundings(images))

@@ -20,7 +20,10 @@ def pixels_of(splits: Splits) -> torch.Tensor:
 
 
 def test_the_registered_sources() -> None:
-    assert SOURCES.names == ("digits", "cifar10", "cifar100", "mnist", "fashionmnist")
+    assert SOURCES.names == (
+        *("digits", "cifar10", "cifar100", "mnist", "fashionmnist", "kmnist", "svhn", "stl10"),
+        *("gtsrb", "flowers102", "oxfordiiitpet"),
+    )
     assert all(source.title for source in SOURCES)
 
 

@@ -2,11 +2,13 @@
 
 import gzip
 import hashlib
+import inspect
 import io
 import pickle
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import torch
 from paredown._torchvision import torchvision
 from paredown.errors import DataError
 from paredown.objectives.data import DataRequest, MemoryImages, load_data
+from PIL import Image
 
 RANDOM = np.random.default_rng(0)
 
@@ -173,3 +176,55 @@ def test_a_truncated_file_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         file.write_bytes(file.read_bytes()[:length])
         with pytest.raises(DataError, match="if a file there is damaged, delete it"):
             load_data(DataRequest("mnist", download_root=tmp_path))
+
+
+class Parts:
+    """As torchvision's sets in named parts: images of any size, one by one."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, root: Path, split: str, download: bool) -> None:
+        assert download
+        self.count = {"train": 40, "trainval": 40, "val": 8, "test": 12}[split]
+        self.asked.append(split)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return Image.new("RGB", (40 + index, 50), (index, 0, 0)), index % 4
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "size", "parts"),
+    [
+        ("svhn", "SVHN", 32, ["train", "test"]),
+        ("stl10", "STL10", 96, ["train", "test"]),
+        ("gtsrb", "GTSRB", 32, ["train", "test"]),
+        ("flowers102", "Flowers102", 224, ["train", "test", "val"]),
+        ("oxfordiiitpet", "OxfordIIITPet", 224, ["trainval", "test"]),
+    ],
+)
+def test_sets_in_named_parts(
+    name: str,
+    dataset: str,
+    size: int,
+    parts: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    taken = inspect.signature(getattr(torchvision.datasets, dataset)).parameters
+    assert {"root", "split", "download"} <= taken.keys()
+    monkeypatch.setattr(torchvision.datasets, dataset, Parts)
+    Parts.asked.clear()
+    splits = load_data(DataRequest(name, download_root=tmp_path))
+    assert (splits.name, splits.size, splits.channels) == (name, size, 3)
+    assert Parts.asked == parts
+    searched = 8 if "val" in parts else 4
+    assert [len(part) for part in (splits.train, splits.search, splits.test)] == [
+        *(40 - (0 if "val" in parts else 4), searched),
+        12,
+    ]
+    assert splits.augmentation.crop == size // 8
+    small = load_data(DataRequest(name, size=16, channels=1, download_root=tmp_path))
+    assert (small.size, small.channels, small.augmentation.crop) == (16, 1, 2)

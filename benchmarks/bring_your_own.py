@@ -1,0 +1,157 @@
+"""Networks that are not Paredown's own, from a search to files that were verified.
+
+A ResNet-20 with option A shortcuts in a file of its own, torchvision's densenet121 and
+mobilenet_v2, and one of timm, on a few of CIFAR-10's images as class folders at 32 px: a search of
+few trials with one epoch each, then `paredown export` of its winner. What counts is that each goes
+through; the accuracies are those of a few images and one epoch.
+
+    python benchmarks/bring_your_own.py --data cifar10-jpeg.zip --weights resnet20.safetensors
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paredown.benchmarks.common import keep, surroundings, table
+
+OPTION_A = Path(__file__).parent.parent / "tests" / "search" / "option_a.py"
+STUDY = """
+data = "images"
+max_drop = [90]
+trials = {trials}
+finalists = 0
+seed = 0
+
+[space]
+width = [1.0, 0.5]
+block = ["original", "separable"]
+prune = [0.0, 0.25]
+bits = ["w32a32", "w8a8"]
+
+[baseline]
+epochs = 1
+max_lr = 0.05
+
+[train]
+epochs = 1
+max_lr = 0.02
+
+[fine_tune]
+epochs = 1
+max_lr = 0.01
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network: what follows --model, and whether it has weights."""
+
+    model: str
+    has_weights: bool = False
+
+
+CASES = (
+    Case("option_a.py:resnet20", has_weights=True),
+    Case("mobilenet_v2"),
+    Case("timm:mobilenetv3_small_050"),
+    Case("densenet121"),
+)
+
+
+def unpack(archive: str, folder: Path, train: int, test: int) -> None:
+    """The first so many images of each class."""
+    most, taken = {"train": train, "test": test}, Counter[str]()
+    with zipfile.ZipFile(archive) as images:
+        for name in sorted(images.namelist()):
+            part, label = [*name.split("/"), ""][:2]
+            if name.endswith(".jpg") and taken[f"{part}/{label}"] < most.get(part, 0):
+                taken[f"{part}/{label}"] += 1
+                images.extract(name, folder)
+
+
+def commanded(folder: Path, *words: str) -> tuple[dict[str, Any], float]:
+    """The JSON of a `paredown` command run in a folder, and its seconds; an end if it fails."""
+    command = [str(Path(sys.executable).with_name("paredown")), *words, "--json"]
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout), time.monotonic() - began
+
+
+def through(case: Case, folder: Path, weights: str) -> dict[str, Any]:
+    """A network's way from its name to its files."""
+    name = case.model.replace(":", "-").replace(".", "-")
+    given = ("--weights", weights) if case.has_weights else ()
+    search = ("search", "own.toml", "--name", name, "--model", case.model, *given)
+    found, searching = commanded(folder, *search)
+    manifest, exporting = commanded(folder, "export", name, "--format", "onnx")
+    (won,) = found["budgets"]
+    return {
+        "params": found["baseline"]["params"],
+        "baseline": found["baseline"]["accuracy"],
+        "trials": found["trials"],
+        "times_smaller": won["times_smaller"],
+        "accuracy": won["accuracy"],
+        "agreement": manifest["files"]["model.onnx"]["checked"]["agreement"],
+        "bytes": manifest["files"]["model.onnx"]["checked"]["bytes"],
+        "search_seconds": searching,
+        "export_seconds": exporting,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Networks of others, from a search to files.")
+    parser.add_argument("--data", required=True, help="cifar10-jpeg.zip")
+    parser.add_argument("--weights", required=True, help="of the ResNet-20 on these images")
+    parser.add_argument("--trials", type=int, default=2)
+    parser.add_argument("--images", type=int, default=30, help="of each class, to learn from")
+    parser.add_argument("--models", nargs="*", help="some of them")
+    asked = parser.parse_args()
+    found = dict[str, dict[str, Any]]()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        unpack(asked.data, folder / "images", asked.images, asked.images)
+        shutil.copy(OPTION_A, folder)
+        (folder / "own.toml").write_text(
+            f'model = "resnet20"\n{STUDY.format(trials=asked.trials)}', encoding="utf-8"
+        )
+        for case in CASES:
+            if asked.models and case.model not in asked.models:
+                continue
+            one = found[case.model] = through(case, folder, str(Path(asked.weights).resolve()))
+            print(
+                f"{case.model}: {one['times_smaller']:.1f} times smaller, the file gives the same "
+                f"class to {one['agreement']:.1f} % of images, {one['search_seconds']:.0f} + "
+                f"{one['export_seconds']:.0f} seconds",
+                flush=True,
+            )
+    head = ["network", "params", "baseline %", "winner %", "smaller", "same class %", "seconds"]
+    rows = [
+        [
+            name,
+            f"{one['params']:,}",
+            f"{one['baseline']:.1f}",
+            f"{one['accuracy']:.1f}",
+            f"{one['times_smaller']:.1f}x",
+            f"{one['agreement']:.1f}",
+            f"{one['search_seconds'] + one['export_seconds']:.0f}",
+        ]
+        for name, one in found.items()
+    ]
+    print(table(head, rows))
+    said = {"surroundings": surroundings("timm", "onnxruntime"), "networks": found}
+    print(f"kept in results/{keep('bring_your_own', said).name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What extensions are written with, in one place: see docs/extending.md."""
+
+from .objectives.data import (
+    SOURCES,
+    Augmentation,
+    DataRequest,
+    DataSource,
+    ImageSet,
+    MemoryImages,
+    Normalisation,
+    Preset,
+    Splits,
+    fit,
+    fitted_splits,
+    split_three,
+    split_two,
+)
+from .spaces.blocks import FAMILIES, BlockFamily, ConvFamily, ResidualFamily
+from .spaces.blocks.parts import depthwise, pointwise, shaped
+from .spaces.criteria import CRITERIA, Criterion, Ranking
+from .spaces.kind import Surroundings
+from .spaces.sites import BlockSpec, ConvSpec
+from .spaces.technique import Technique
+
+__all__ = [
+    "CRITERIA",
+    "FAMILIES",
+    "SOURCES",
+    "Augmentation",
+    "BlockFamily",
+    "BlockSpec",
+    "ConvFamily",
+    "ConvSpec",
+    "Criterion",
+    "DataRequest",
+    "DataSource",
+    "ImageSet",
+    "MemoryImages",
+    "Normalisation",
+    "Preset",
+    "Ranking",
+    "ResidualFamily",
+    "Splits",
+    "Surroundings",
+    "Technique",
+    "depthwise",
+    "fit",
+    "fitted_splits",
+    "pointwise",
+    "shaped",
+    "split_three",
+    "split_two",
+]

@@ -1,0 +1,185 @@
+"""docs/extending.md: its files are run as they stand, its studies shortened; errors are told."""
+
+import importlib.metadata
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import paredown
+import pytest
+from paredown import extend, extensions
+from paredown.errors import UserCodeError
+from paredown.search.asked import read_asked
+from paredown.search.record import How, read_records
+from paredown.search.storage import default_storage, open_storage, open_study
+from paredown.spaces.blocks.family import forget_families
+from paredown.spaces.plan import Plan
+
+from .conftest import Run
+
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+STUDIES = {"thin": "my_blocks.py", "spread": "my_criterion.py", "stripes": "my_data.py"}
+
+
+@pytest.fixture(autouse=True)
+def _own_registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test registers is gone after it."""
+    for registry in (extend.FAMILIES, extend.CRITERIA, extend.SOURCES):
+        monkeypatch.setattr(registry, "_records", dict(registry._records))
+        monkeypatch.setattr(registry, "_files", dict(registry._files))
+    yield
+    forget_families()
+    extensions.load_extensions.cache_clear()
+
+
+@pytest.fixture
+def written(folder: Path) -> Path:
+    """The page's examples as files: FILE.py, and NAME.toml for each study."""
+    for name, text in re.findall(
+        r"`(\w+\.py)`: [^`]*```python\n(.*?)```", PAGE.read_text(), re.DOTALL
+    ):
+        (folder / name).write_text(text)
+    for text in re.findall(r"^```toml\n(imports.*?)```", PAGE.read_text(), re.DOTALL | re.M):
+        name = re.search(r'name = "(\w+)"', text)
+        assert name
+        (folder / f"{name[1]}.toml").write_text(text)
+    assert {path.stem for path in folder.glob("*.toml")} >= STUDIES.keys()
+    assert {path.name for path in folder.glob("*.py")} == set(STUDIES.values())
+    return folder
+
+
+def shorten(study: Path) -> None:
+    """Make a study of the page quick: its trainings short, and little else to choose."""
+    text = re.sub(r"epochs = \d+", "epochs = 1", study.read_text())
+    text = text.replace("trials = 4", "trials = 2\nfinalists = 0").replace("[5]", "[100]")
+    text = text if "[space]" in text else text + "\n[space]\n"
+    few = {"width": "[1.0]", "bits": '["w32a32"]', "block": '["original"]', "prune": "[0.0]"}
+    kept = "".join(f"{kind} = {one}\n" for kind, one in few.items() if f"\n{kind} = " not in text)
+    study.write_text(text.replace("[space]\n", f"[space]\n{kept}"))
+
+
+PLANS = {
+    "thin": '{"version": 1, "block": {"stage3": "thin"}}',
+    "spread": '{"version": 1, "criterion": {"network": "spread"}, "prune": {"stage3": 0.5}}',
+    "stripes": '{"version": 1}',
+}
+
+
+def searched(name: str, run: Run) -> optuna.Study:
+    """A study of the page after two trials, one of them with what it imports."""
+    shorten(Path(f"{name}.toml"))
+    Path("plan.json").write_text(PLANS[name])
+    ran = run("search", f"{name}.toml", "--start", "plan.json")
+    assert ran.code in (0, 3), ran.err
+    return open_study(open_storage(default_storage()), default_storage(), name)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_examples_search(name: str, written: Path, run: Run) -> None:
+    study = searched(name, run)
+    records = read_records(study.trials)
+    plan = Plan.from_json(PLANS[name])
+    assert How.EVALUATED in [one.how for one in records if one.plan == plan]
+    assert read_asked(study).imports == (str(written / STUDIES[name]),)
+
+
+def test_best_and_export_find_the_imports_of_a_study_again(
+    written: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched("thin", run)
+    for module in [name for name in sys.modules if name.startswith("my_blocks_")]:
+        monkeypatch.delitem(sys.modules, module)  # as in another process
+    monkeypatch.setattr(extend.FAMILIES, "_records", dict(BUILT_IN))
+    forget_families()
+    monkeypatch.chdir(written.parent)
+    where = ("--storage", f"sqlite:///{written / 'paredown.db'}")
+    ran = run("best", "thin", *where, "--json")
+    (budget,) = json.loads(ran.out)["budgets"]
+    assert "thin" in budget["plan"]["block"].values()
+    ran = run("export", "thin", *where, "--format", "safetensors", "--json")
+    assert ran.code == 0, ran.err
+    network = paredown.load(written.parent / "thin-100pp")
+    assert sum(one.numel() for one in network.parameters()) == json.loads(ran.out)["cost"]["params"]
+    (written / "my_blocks.py").unlink()
+    ran = run("best", "thin", *where)
+    assert ran.code == 2
+    assert "my_blocks.py cannot be read: there is no such file" in ran.err
+
+
+BUILT_IN = dict(extend.FAMILIES._records)
+
+
+def test_a_file_is_run_once_and_again_when_it_changed(written: Path, run: Run) -> None:
+    shorten(written / "thin.toml")
+    for _ in range(2):
+        assert run("search", "thin.toml", "--dry-run").code == 0
+    file = written / "my_blocks.py"
+    file.write_text(file.read_text().replace("// 4", "// 2"))
+    assert run("search", "thin.toml", "--dry-run").code == 0
+    spec_built = extend.FAMILIES.get("thin")
+    assert type(spec_built).__module__.startswith("my_blocks")
+
+
+def test_a_changed_block_is_another_study(written: Path, run: Run) -> None:
+    searched("thin", run)
+    file = written / "my_blocks.py"
+    file.write_text(file.read_text() + "\n# the same block\n")
+    ran = run("search", "thin.toml")
+    assert ran.code == 2
+    assert "code.block.thin" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("imports", "said"),
+    [
+        ('["none.py"]', "none.py cannot be read: there is no such file"),
+        ('["no_such_package"]', "no module 'no_such_package'"),
+        ('["not a name"]', "expected path/to/file.py or package.module"),
+        ('["raises.py"]', "raises.py failed with ZeroDivisionError"),
+        ('["taken.py"]', "pruning criterion 'l1' is registered twice"),
+    ],
+)
+def test_imports_that_fail_are_told(imports: str, said: str, written: Path, run: Run) -> None:
+    (written / "raises.py").write_text("1 / 0\n")
+    taken = (written / "my_criterion.py").read_text().replace('"spread"', '"l1"')
+    (written / "taken.py").write_text(taken)
+    study = (written / "tiny.toml").read_text()
+    (written / "tiny.toml").write_text(f"imports = {imports}\n{study}")
+    ran = run("search", "tiny.toml", "--dry-run")
+    assert ran.code == 2
+    assert "imports: " in ran.err
+    assert said in ran.err
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, name: str, module: str) -> None:
+    """As if a package with that entry point were installed."""
+    point = importlib.metadata.EntryPoint(name, module, extensions.GROUP)
+    monkeypatch.setattr(extensions, "entry_points", lambda group: (point,))
+    extensions.load_extensions.cache_clear()
+
+
+def test_installed_extensions_are_there_by_name(
+    written: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (written / "my_criterion.py").rename(written / "installed_criterion.py")
+    monkeypatch.syspath_prepend(written)
+    installed(monkeypatch, "mine", "installed_criterion")
+    assert "spread" in run("techniques").out
+    shorten(written / "spread.toml")
+    text = (written / "spread.toml").read_text().replace('imports = ["my_criterion.py"]', "")
+    (written / "spread.toml").write_text(text)
+    assert run("search", "spread.toml", "--dry-run").code == 0
+
+
+def test_a_broken_extension_is_named(
+    written: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, "broken", "no_such_module_at_all")
+    ran = run("techniques")
+    assert ran.code == 2
+    assert "the installed extension 'broken' failed with ModuleNotFoundError" in ran.err
+    with pytest.raises(UserCodeError, match="'broken'"):
+        paredown.pare("resnet8", "digits", progress=False)
