@@ -7,10 +7,17 @@ Medicine 17, 1998), which Fagerland, Lydersen and Laake recommend ("Recommended 
 intervals for paired binomial proportions", 2014, https://doi.org/10.1002/sim.6148). Neither scipy
 nor statsmodels has it; the one that statsmodels is about to have (Newcombe's) promises too much or
 too little where few answers differ: see `benchmarks/coverage.py`.
+
+A drop of balanced accuracy is the mean of the classes' drops. Tango's limits of each class are put
+together by the method of variance estimates recovery (Zou, Huang and Zhang, "A note on confidence
+interval estimation for a linear function of binomial proportions", 2009,
+https://doi.org/10.1016/j.csda.2008.09.033; Zou and Donner, "Construction of confidence limits about
+effect measures", 2008, https://doi.org/10.1002/sim.3095). Where few answers differ it promises too
+little rather than too much: it is wider than it would have to be.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -52,9 +59,19 @@ class PairedDrop:
 
     @classmethod
     def between(cls, baseline: Score, plan: Score) -> "PairedDrop":
-        """From the answers of both to the same images, in the same order."""
+        """From the answers of both to the same images, in the same order.
+
+        It is a `BalancedDrop` if the scores say that all classes count alike.
+        """
         if baseline.correct.shape != plan.correct.shape:
             raise ValueError("the answers are to different images")
+        if plan.classes is not None:
+            some = (plan.classes == label for label in sorted(set(plan.classes.tolist())))
+            classes = [
+                PairedDrop.between(Score(baseline.correct[its]), Score(plan.correct[its]))
+                for its in some
+            ]
+            return BalancedDrop.of(classes)
         lost = torch.count_nonzero(baseline.correct & ~plan.correct)
         gained = torch.count_nonzero(~baseline.correct & plan.correct)
         return cls(len(plan.correct), int(lost), int(gained))
@@ -68,12 +85,12 @@ class PairedDrop:
     def interval(self) -> tuple[float, float]:
         """Between what the true drop lies with 95 % confidence, in percentage points."""
         z = float(norm.ppf(0.5 + CONFIDENCE / 2))
-        return 100 * _lower(*self._counts, z), 100 * _upper(*self._counts, z)
+        return 100 * self._lower(z), 100 * self._upper(z)
 
     @cached_property
     def at_most(self) -> float:
         """What the true drop is not above with 95 % confidence, in percentage points."""
-        return 100 * _upper(*self._counts, float(norm.ppf(CONFIDENCE)))
+        return 100 * self._upper(float(norm.ppf(CONFIDENCE)))
 
     def word(self, budget: Budget) -> Word:
         """What is known about the drop and a budget."""
@@ -84,16 +101,17 @@ class PairedDrop:
     def images_needed(self, budget: Budget) -> int | None:
         """How many images would make it `within`, should they be answered as these were.
 
+        Each class would have its share of them.
+
         None if no number would: the drop is not below the budget.
         """
         allowed = budget.max_drop / 100
         if self.drop / 100 >= allowed:
             return None
         z = float(norm.ppf(CONFIDENCE))
-        lost, gained = self.lost / self.images, self.gained / self.images
 
         def is_enough(images: int) -> bool:
-            return _upper(lost * images, gained * images, images, z) <= allowed
+            return self._upper(z, images / self.images) <= allowed
 
         return _least(is_enough, _MOST_IMAGES)
 
@@ -106,11 +124,52 @@ class PairedDrop:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PairedDrop":
         """Reads what `to_dict` wrote."""
-        return cls(int(data["images"]), int(data["lost"]), int(data["gained"]))
+        if "classes" in data:
+            return BalancedDrop.of([PairedDrop(*map(int, one)) for one in data["classes"]])
+        return PairedDrop(int(data["images"]), int(data["lost"]), int(data["gained"]))
+
+    def _upper(self, z: float, times: float = 1.0) -> float:
+        """The upper limit at a normal quantile, had there been so many times the answers."""
+        return _upper(self.lost * times, self.gained * times, self.images * times, z)
+
+    def _lower(self, z: float) -> float:
+        return -_upper(self.gained, self.lost, self.images, z)
+
+
+@dataclass(frozen=True)
+class BalancedDrop(PairedDrop):
+    """The drop of a plan in balanced accuracy.
+
+    Attributes:
+        classes: the drop in each class by itself.
+    """
+
+    classes: tuple[PairedDrop, ...] = ()
+
+    @classmethod
+    def of(cls, classes: Sequence[PairedDrop]) -> "BalancedDrop":
+        """From the drops of the classes."""
+        counts = [(one.images, one.lost, one.gained) for one in classes]
+        images, lost, gained = (sum(some) for some in zip(*counts, strict=True))
+        return cls(images, lost, gained, tuple(classes))
 
     @property
-    def _counts(self) -> tuple[int, int, int]:
-        return self.lost, self.gained, self.images
+    def drop(self) -> float:
+        """In percentage points, as it was seen: the mean of the classes' drops."""
+        return sum(one.drop for one in self.classes) / len(self.classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; for each class its images, and those lost and gained."""
+        classes = [[one.images, one.lost, one.gained] for one in self.classes]
+        return super().to_dict() | {"classes": classes}
+
+    def _upper(self, z: float, times: float = 1.0) -> float:
+        over = (one._upper(z, times) - one.drop / 100 for one in self.classes)
+        return min(1.0, self.drop / 100 + math.hypot(*over) / len(self.classes))
+
+    def _lower(self, z: float) -> float:
+        under = (one.drop / 100 - one._lower(z) for one in self.classes)
+        return max(-1.0, self.drop / 100 - math.hypot(*under) / len(self.classes))
 
 
 def _upper(lost: float, gained: float, images: float, z: float) -> float:
@@ -119,10 +178,6 @@ def _upper(lost: float, gained: float, images: float, z: float) -> float:
     if seen >= 1:
         return 1.0
     return float(brentq(lambda true: _score(lost, gained, images, true) + z, seen, 1.0))
-
-
-def _lower(lost: float, gained: float, images: float, z: float) -> float:
-    return -_upper(gained, lost, images, z)
 
 
 def _score(lost: float, gained: float, images: float, true: float) -> float:

@@ -8,7 +8,9 @@ sparse layers those weights count that are not zero, and a mask of one bit per w
 device computes with the zeros all the same, so operations count in full.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,6 +19,9 @@ from ..errors import PredictionMismatch
 from ..spaces.blueprint import Blueprint, Layer
 from ..spaces.quantization.widths import INTEGER_BITS
 from ..spaces.tracing import trace
+
+OBJECTIVES = "objectives"
+"""The key under which costs keep the figures that a study minimizes."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Cost:
         bops: bit operations, MACs x weight bits x activation bits.
         bytes: what a file takes for the parameters when each is stored in its own width, with the
             scales and zero points of integers.
+        chosen: name and figure of what a study minimizes; empty for the default objectives.
     """
 
     params: int
@@ -39,6 +45,7 @@ class Cost:
     flops_effective: float
     bops: int
     bytes: int
+    chosen: tuple[tuple[str, float], ...] = field(default=(), compare=False)
 
     @property
     def flops(self) -> int:
@@ -46,16 +53,33 @@ class Cost:
         return 2 * self.macs
 
     @property
-    def objectives(self) -> tuple[float, float]:
-        """What a search minimizes: effective params and effective FLOPs."""
+    def objectives(self) -> tuple[float, ...]:
+        """What a search minimizes: effective params and effective FLOPs, unless it says others."""
+        if self.chosen:
+            return tuple(figure for _, figure in self.chosen)
         return self.params_effective, self.flops_effective
 
-    def to_dict(self) -> dict[str, float]:
-        """All figures by name, FLOPs included."""
-        return asdict(self) | {"flops": self.flops}
+    def kept(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` reads it back."""
+        return self.figures() | ({OBJECTIVES: dict(self.chosen)} if self.chosen else {})
+
+    def figures(self) -> dict[str, Any]:
+        """What every cost has, by name."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "chosen"}
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any]) -> "Cost":
+        """Reads what `kept` or `to_dict` wrote; other keys are left alone."""
+        names = [one.name for one in fields(cls) if one.name != "chosen"]
+        chosen = tuple(said.get(OBJECTIVES, {}).items())
+        return cls(**{name: said[name] for name in names}, chosen=chosen)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures by name, FLOPs included, and the study's objectives if they are others."""
+        return self.kept() | {"flops": self.flops}
 
     def beats(self, other: "Cost") -> bool:
-        """Whether this is at most the other in both objectives and less in one."""
+        """Whether this is at most the other in all objectives and less in one."""
         ours, theirs = self.objectives, other.objectives
         return all(a <= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs
 

@@ -14,6 +14,7 @@ from .certainty import PairedDrop
 from .clock import Clock
 from .cost import Cost, check_prediction, count, measure
 from .data import ImageSet
+from .objective import priced
 from .outcome import Outcome
 from .progress import SILENT, Progress
 from .rungs import LENIENT, Hopeless, Judge, Rung
@@ -51,8 +52,13 @@ class Evaluator:
         self._asked = Plan()
 
     def foretold_cost(self, plan: Plan) -> Cost:
-        """What a plan costs, without building it."""
-        return count(foretell(self.space.blueprint, plan))
+        """What a plan costs, without building it.
+
+        Raises:
+            InputError, UserCodeError: an objective of the user's own failed.
+        """
+        blueprint = foretell(self.space.blueprint, plan)
+        return priced(count(blueprint), plan, blueprint, self.task.objectives)
 
     @property
     def baseline(self) -> nn.Module:
@@ -125,11 +131,12 @@ class Evaluator:
         self._rungs, self._asked = [], plan
         network = self._builder.network(plan)
         measured = measure(network, self._builder.images(self._builder.device))
-        check_prediction(self.foretold_cost(plan), measured, f"plan {plan.key}")
+        foretold = self.foretold_cost(plan)
+        check_prediction(foretold, measured, f"plan {plan.key}")
         found = self._score(network, images)
         return Outcome(
             plan,
-            measured,
+            foretold,
             found.accuracy,
             drop_between(baseline.accuracy, found.accuracy),
             self.clock.seconds,
@@ -153,4 +160,5 @@ class Evaluator:
 
     def _score(self, network: nn.Module, images: ImageSet) -> Score:
         with self.clock.stage("score"):
-            return score(network, images, self.task.splits.normalisation)
+            normalisation = self.task.splits.normalisation
+            return score(network, images, normalisation, metric=self.task.metric)

@@ -1,7 +1,9 @@
-"""How many images a network gets right."""
+"""How many images a network gets right: of all of them, or of each class alike."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 from torch import nn
@@ -10,24 +12,58 @@ from ..errors import TrainingDiverged
 from .data import ImageSet, Normalisation
 
 
+class Metric(StrEnum):
+    """What is meant by accuracy."""
+
+    PLAIN = "accuracy"  # the share of all images that are right
+    BALANCED = "balanced accuracy"  # the mean over the classes of the share that is right
+
+
 @dataclass(frozen=True)
 class Score:
     """A network's answers on a set of images.
 
     Attributes:
         correct: bool [images], in the set's order, so that two networks can be compared in pairs.
+        classes: int64 [images], what they show, if all classes are to count alike.
     """
 
     correct: torch.Tensor
+    classes: torch.Tensor | None = None
 
     @property
     def accuracy(self) -> float:
-        """Percent, 0 to 100."""
-        return 100 * float(self.correct.double().mean())
+        """Percent, 0 to 100; balanced if the classes are known.
+
+        The mean of the classes' recalls, over the classes that have images (Brodersen et al.,
+        "The balanced accuracy and its posterior distribution", 2010,
+        https://doi.org/10.1109/ICPR.2010.764).
+        """
+        if self.classes is None:
+            return 100 * float(self.correct.double().mean())
+        counts = torch.bincount(self.classes)
+        right = torch.bincount(self.classes, weights=self.correct.double())
+        return 100 * float((right[counts > 0] / counts[counts > 0]).mean())
+
+
+def accuracy_step(images: ImageSet, metric: Metric) -> float:
+    """The smallest difference that there can be between two accuracies, in percentage points.
+
+    Plain: what one image makes. Balanced: recalls are shares of their own classes, whose steps mix;
+    next to nothing unless the classes are of one size.
+    """
+    if metric is Metric.PLAIN:
+        return 100 / len(images)
+    counts = [count for count in torch.bincount(images.labels).tolist() if count]
+    return 100 / (len(counts) * math.lcm(*counts))
 
 
 def score(
-    network: nn.Module, images: ImageSet, normalisation: Normalisation, batch_size: int = 256
+    network: nn.Module,
+    images: ImageSet,
+    normalisation: Normalisation,
+    batch_size: int = 256,
+    metric: Metric = Metric.PLAIN,
 ) -> Score:
     """Run a network over images, in float32 and in evaluation mode, on the device where it is.
 
@@ -43,17 +79,22 @@ def score(
         return scores
 
     with torch.inference_mode():
-        return score_answers(answer, images, batch_size, "the network")
+        return score_answers(answer, images, batch_size, "the network", metric)
 
 
 def score_answers(
-    answer: Callable[[torch.Tensor], torch.Tensor], images: ImageSet, batch_size: int, whose: str
+    answer: Callable[[torch.Tensor], torch.Tensor],
+    images: ImageSet,
+    batch_size: int,
+    whose: str,
+    metric: Metric = Metric.PLAIN,
 ) -> Score:
     """Compare answers to images with their labels.
 
     Args:
         answer: uint8 pixels, [batch, channels, height, width] -> scores, [batch, classes].
         whose: answers they are, for the error.
+        metric: whether all images count alike, or all classes.
 
     Raises:
         TrainingDiverged: the scores are no finite numbers.
@@ -64,4 +105,4 @@ def score_answers(
         if not bool(scores.isfinite().all()):
             raise TrainingDiverged(f"{whose}'s scores are no finite numbers")
         right.append(scores.argmax(1).cpu() == labels)
-    return Score(torch.cat(right))
+    return Score(torch.cat(right), images.labels if metric is Metric.BALANCED else None)

@@ -16,6 +16,8 @@ from ..spaces.models import Model, build_model, find_model, load_weights
 from .cache import cache_key, tensors_digest
 from .data import DataRequest, Splits, load_data
 from .device import hardware
+from .objective import DEFAULT_OBJECTIVES
+from .scoring import Metric
 from .training import Recipe, seeded
 
 
@@ -43,6 +45,8 @@ class Task:
         seed: of initial weights, order of images and augmentation.
         weights: a file with the baseline's weights.
         trained: whether the model comes with its weights. Without either the baseline is trained.
+        metric: what is meant by accuracy.
+        objectives: names of what is minimized.
     """
 
     model: str | Model
@@ -51,6 +55,8 @@ class Task:
     seed: int = 0
     weights: Path | None = None
     trained: bool = False
+    metric: Metric = Metric.PLAIN
+    objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
 
     @classmethod
     def load(
@@ -61,6 +67,8 @@ class Task:
         seed: int,
         weights: Path | None,
         trained: bool = False,
+        metric: Metric = Metric.PLAIN,
+        objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
     ) -> "Task":
         """The task over a data set, with images of as many channels as the model takes.
 
@@ -81,7 +89,7 @@ class Task:
             )
         if found.channels is not None and data.channels is None:
             data = replace(data, channels=found.channels)
-        return cls(found, load_data(data), recipes, seed, weights, trained)
+        return cls(found, load_data(data), recipes, seed, weights, trained, metric, objectives)
 
     @cached_property
     def made_by(self) -> Model:

@@ -1,6 +1,8 @@
 """What the dashboard shows of a study beyond what the study keeps: all of it follows from that."""
 
 import json
+import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -134,10 +136,16 @@ def _note_trials(board: optuna.Study, found: Answer, trials: Mapping[int, Frozen
 
 
 def _figures(found: Answer) -> Iterator[tuple[str, go.Figure]]:
-    for name, figure, title in (
-        ("front", front_figure(found), "What is within the budgets"),
-        ("progress", progress_figure(found), "How far the search has come"),
+    """The pictures of a study by name; what cannot be drawn is left out."""
+    for name, draw, title in (
+        ("front", front_figure, "What is within the budgets"),
+        ("progress", progress_figure, "How far the search has come"),
     ):
+        try:
+            figure = draw(found)
+        except Exception:  # a page without a picture is better than none
+            traceback.print_exc(file=sys.stderr)
+            continue
         figure.update_layout(
             height=_HEIGHT,
             title={"text": title, "x": 0.02, "y": 0.97},

@@ -9,12 +9,13 @@ from typing import Any
 import optuna
 
 from ..objectives.budget import Budget
+from ..objectives.scoring import Metric
 from .blame import costliest
 from .finalists import proven_verdict
 from .finals import Final, read_finals, read_most
 from .proof import Tested, read_tested, tested_key
 from .record import How, Record, read_records
-from .storage import BUDGETS, Baseline, read_baseline
+from .storage import BUDGETS, Baseline, metric_of, read_baseline
 from .winners import Verdict, times_smaller
 
 
@@ -30,6 +31,7 @@ class Answer:
         tested: `tested_key` -> what the test split said; one entry for each look at it.
         storage: where the study is, if not in the default place.
         seconds: part -> how long it took in the run that asks; empty if none does.
+        metric: what accuracies and drops are of.
     """
 
     study: str
@@ -39,6 +41,7 @@ class Answer:
     tested: Mapping[str, Tested]
     storage: str | None = None
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    metric: Metric = Metric.PLAIN
 
     @property
     def address(self) -> str:
@@ -59,6 +62,7 @@ class Answer:
         """The JSON of `paredown best` and `paredown search`."""
         said = {
             "study": self.study,
+            "metric": self.metric,
             "baseline": _baseline(self.baseline),
             "trials": {str(how): self.count(how) for how in How if self.count(how)},
             "budgets": [self._verdict(verdict) for verdict in self.verdicts],
@@ -172,6 +176,7 @@ def answer(
         tested=read_tested(study),
         storage=storage,
         seconds=seconds,
+        metric=metric_of(study),
     )
 
 

@@ -21,6 +21,8 @@ from ..errors import InputError, ParedownError, StudyFileError, UnknownName, nea
 from ..extensions import load_extensions
 from ..objectives.budget import Budget, parse_budgets
 from ..objectives.data import DataRequest, find_data
+from ..objectives.objective import DEFAULT_OBJECTIVES, OBJECTIVES
+from ..objectives.scoring import Metric
 from ..objectives.task import Recipes
 from ..objectives.training import Recipe
 from ..references import load_code
@@ -80,6 +82,7 @@ class StudyConfig(BaseModel):
     model: str
     data: DataConfig
     max_drop: tuple[Budget, ...]
+    objectives: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = DEFAULT_OBJECTIVES
     trials: Annotated[int, Field(ge=1)] = 100
     finalists: Annotated[int, Field(ge=0, le=100)] = 4
     timeout: Annotated[float, Field(gt=0, le=1e9)] | None = None
@@ -88,6 +91,7 @@ class StudyConfig(BaseModel):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     weights: Path | None = None
     trained: bool = False
+    balanced: bool = False
     per: Grain | dict[str, Grain] = Grain.STAGE
     keep: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
@@ -96,6 +100,11 @@ class StudyConfig(BaseModel):
     train: Recipe = Field(default_factory=lambda: Recipes().train)
     fine_tune: Recipe = Field(default_factory=lambda: Recipes().fine_tune)
     quantize: Recipe = Field(default_factory=lambda: Recipes().quantize)
+
+    @property
+    def metric(self) -> Metric:
+        """What is meant by accuracy."""
+        return Metric.BALANCED if self.balanced else Metric.PLAIN
 
     @property
     def recipes(self) -> Recipes:
@@ -136,6 +145,14 @@ class StudyConfig(BaseModel):
     @classmethod
     def _known_sampler(cls, value: str) -> str:
         return _checked(lambda: SAMPLERS.get(value).name)
+
+    @field_validator("objectives")
+    @classmethod
+    def _known_objectives(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = _checked(lambda: tuple(OBJECTIVES.get(name).name for name in value))
+        if len(set(names)) < len(names):
+            raise ValueError("each objective may be named once")
+        return names
 
     @field_validator("data", mode="before")
     @classmethod

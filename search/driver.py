@@ -18,6 +18,7 @@ from ..objectives.device import threads
 from ..objectives.evaluator import Evaluator
 from ..objectives.removal import removal
 from ..objectives.rungs import Hopeless
+from ..objectives.scoring import accuracy_step
 from ..objectives.task import Task
 from ..spaces.grouping import trace_with_groups
 from ..spaces.keeping import keep
@@ -80,14 +81,9 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
         UnknownName: a layer to keep that there is not.
         PlanError: a plan to start with is not in the space.
     """
-    task = Task.load(
-        config.model,
-        config.data.request(),
-        config.recipes,
-        config.seed,
-        config.weights,
-        config.trained,
-    )
+    request, weights = config.data.request(), config.weights
+    what = (config.trained, config.metric, config.objectives)
+    task = Task.load(config.model, request, config.recipes, config.seed, weights, *what)
     network, images = task.build(), example_images(task.splits.channels, task.splits.size)
     blueprint = keep(trace_with_groups(network, images), config.keep)
     check_classes(network, images, task.splits.classes)
@@ -165,7 +161,7 @@ class _Run:
             evaluator.foretold_cost,
             self.budgets,
             self.prices,
-            step=100 / len(evaluator.task.splits.search),
+            step=accuracy_step(evaluator.task.splits.search, evaluator.task.metric),
             trials=len(self.records),
         )
         sampler = make_sampler(config.sampler, config.seed, self.question)
@@ -285,7 +281,7 @@ class _Run:
             raise
         state = record.state_of(gave)
         failed = state == TrialState.FAIL
-        values = None if failed else [trial.user_attrs[name] for name in record.OBJECTIVES]
+        values = None if failed else record.values_of(trial.user_attrs)
         self.study.tell(trial, values, state=state)
         self._read()
         ended = next(one for one in reversed(self.records) if one.number == trial.number)

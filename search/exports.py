@@ -18,7 +18,7 @@ from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from .export.manifest import digest
-from .storage import sqlite_path
+from .storage import MEMORY, sqlite_path
 
 FOLDER = "paredown-artifacts"
 
@@ -69,6 +69,8 @@ def keep_exported(study: optuna.Study, url: str, trial: int, folder: Path) -> No
         trial: the number of the winner's.
         folder: that was exported.
     """
+    if url == MEMORY:
+        return
     store, kept = Artifacts(url), dict(study.user_attrs.get(_KEY, {}))
     with contextlib.suppress(OSError):
         files = _named(study, trial, folder)

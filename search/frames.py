@@ -21,7 +21,7 @@ FRONT = (
     "drop",
     "is_winner",
 )
-"""The columns of `front_frame`."""
+"""The columns of `front_frame`, before those of the study's own objectives."""
 
 TRIALS = ("trial", "how", "plan", *_COSTS, "times_smaller", "accuracy", "drop", "seconds", "why")
 """The columns of `trials_frame`."""
@@ -42,7 +42,7 @@ def front_frame(answer: Answer) -> pandas.DataFrame:
         for verdict in answer.verdicts
         for record in front(answer.records, verdict.budget)
     ]
-    return _frame(rows, FRONT)
+    return _frame(answer, rows, FRONT)
 
 
 def trials_frame(answer: Answer) -> pandas.DataFrame:
@@ -56,7 +56,7 @@ def trials_frame(answer: Answer) -> pandas.DataFrame:
         }
         for record in answer.records
     ]
-    return _frame(rows, TRIALS)
+    return _frame(answer, rows, TRIALS)
 
 
 def _figures(answer: Answer, record: Record) -> dict[str, Any]:
@@ -69,8 +69,11 @@ def _figures(answer: Answer, record: Record) -> dict[str, Any]:
     if record.cost is None:
         return said
     smaller = times_smaller(answer.baseline.cost, record.cost)
-    return said | record.cost.to_dict() | {"times_smaller": smaller}
+    return said | dict(record.cost.chosen) | record.cost.to_dict() | {"times_smaller": smaller}
 
 
-def _frame(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pandas.DataFrame:
-    return pandas.DataFrame(list(rows), columns=list(columns))
+def _frame(
+    answer: Answer, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]
+) -> pandas.DataFrame:
+    own = [name for name, _ in answer.baseline.cost.chosen if name not in columns]
+    return pandas.DataFrame(list(rows), columns=[*columns, *own])

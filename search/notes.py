@@ -12,11 +12,12 @@ import optuna_dashboard
 
 from ..objectives.cost import Cost
 from ..objectives.evaluator import Evaluator
+from ..objectives.objective import OBJECTIVES
 from ..spaces.plan import Plan
 from .answers import Answer
 from .config import StudyConfig
 from .record import How, Record
-from .storage import OBJECTIVES, Baseline
+from .storage import Baseline
 from .tables import points, short
 from .winners import Verdict, times_smaller
 
@@ -36,23 +37,23 @@ _STUDY_NOTE = (
 | Model | {model}: {baseline} |
 | Images | {train:,} to train, {search:,} to score plans, {test:,} to test winners; \
 {classes} classes |
-| Baseline | {accuracy:.2f} % on the images that score plans |
+| Baseline | {accuracy:.2f} % {metric} on the images that score plans |
 | Budgets | {budgets} of drop |
 | Space | {size:,} plans |
 | Seed | {seed} |
 """
     + _HOW_TO_READ
     + """
-- **Objectives**, both minimized: effective params and effective FLOPs. A b-bit parameter counts \
-b/32, an operation max(weight bits, activation bits)/32.
-- **Drop** is the baseline's accuracy minus the plan's, in percentage points; a trial has it as \
+- **Objectives**, minimized: {objectives}. Effective: a b-bit parameter counts b/32, an operation \
+max(weight bits, activation bits)/32.
+- **Drop** is the baseline's {metric} minus the plan's, in percentage points; a trial has it as \
 `drop_pp`.
 - **Constraint**: the drop beyond the largest budget. A trial above 0 is infeasible.
 - A trial that was not trained says why in its note: a feasible plan costs less, or it had been \
 seen before.
-- **Best trials** are the front within the largest budget: no other trial there costs less in both \
-objectives. `paredown best {name}` answers any budget, `paredown ablate {name}` takes a winner \
-apart.
+- **Best trials** are the front within the largest budget: no other trial there costs less in \
+every objective. `paredown best {name}` answers any budget, `paredown ablate {name}` takes a \
+winner apart.
 """
 )
 
@@ -75,7 +76,8 @@ def describe_study(
     splits = evaluator.task.splits
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(OBJECTIVES)
+        titles = [OBJECTIVES.get(name).title for name in config.objectives]
+        study.set_metric_names(titles)
     note = _STUDY_NOTE.format(
         name=config.name,
         model=evaluator.task.made_by.name,
@@ -86,6 +88,8 @@ def describe_study(
         test=len(splits.test),
         classes=evaluator.task.classes,
         accuracy=baseline.accuracy,
+        metric=evaluator.task.metric,
+        objectives=" and ".join(titles),
         budgets=", ".join(budget.text for budget in config.max_drop),
         size=evaluator.space.size,
         seed=config.seed,
@@ -152,7 +156,8 @@ def _proposed(record: Record) -> Iterator[str]:
     if record.plan is not None:
         yield "\n".join(f"- {said}" for said in record.plan.describe().split("; "))
     if record.removed is not None:
-        yield f"{record.removed.text}."
+        said = record.removed.text
+        yield f"{said[:1].upper()}{said[1:]}."
 
 
 def _did(record: Record, answer: Answer) -> Iterator[str]:
@@ -214,12 +219,20 @@ def _figures(record: Record, base: Cost) -> Iterator[str]:
             _figure("bytes", cost.bytes, base.bytes),
             _figure("effective params", cost.params_effective, base.params_effective),
             _figure("effective FLOPs", cost.flops_effective, base.flops_effective),
+            *_chosen(cost, base),
         ],
     )
 
 
+def _chosen(cost: Cost, base: Cost) -> Iterator[tuple[str, ...]]:
+    """What a study minimizes, if that is something of its own."""
+    for (name, ours), (_, theirs) in zip(cost.chosen, base.chosen, strict=True):
+        if name not in cost.figures():
+            yield _figure(name, ours, theirs)
+
+
 def _figure(name: str, ours: float, theirs: float) -> tuple[str, ...]:
-    return name, short(ours), short(theirs), f"{theirs / ours:.1f}"
+    return name, short(ours), short(theirs), f"{theirs / ours:.1f}" if ours else ""
 
 
 def _winners(answer: Answer) -> str:

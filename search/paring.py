@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
     """The keys of a study file that `pare` takes as they are."""
 
     imports: Sequence[str]
+    objectives: Sequence[str]
     name: str
     seed: int
     timeout: float | str
@@ -38,6 +39,7 @@ class Options(TypedDict, total=False):
     threads: int
     weights: str | Path
     trained: bool
+    balanced: bool
     per: str | Mapping[str, str]
     keep: Sequence[str]
     start: Sequence[str]
@@ -100,7 +102,7 @@ def pare(
             ends the search.
         progress: show how far it is: a live picture on a terminal, lines in notebooks and files.
         **options: other keys of a study file: name, seed, timeout, finalists, sampler, threads,
-            weights, trained, per, keep, start, space and imports.
+            weights, trained, balanced, per, keep, start, space, objectives and imports.
 
     Returns:
         What was found. It is there even if nothing fits a budget: `best` says so.

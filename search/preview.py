@@ -1,10 +1,11 @@
 """A look at a space before anything is trained: its extremes and what is left alone."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..objectives.cost import Cost, count
+from ..objectives.objective import DEFAULT_OBJECTIVES, priced
 from ..spaces.apply import foretell
 from ..spaces.plan import Plan
 from ..spaces.space import Space
@@ -20,9 +21,11 @@ class Preview:
     the median of 201 plans drawn evenly.
     """
 
-    def __init__(self, space: Space, seed: int = 0) -> None:
-        self.space = space
-        self.baseline = count(space.blueprint)
+    def __init__(
+        self, space: Space, seed: int = 0, objectives: Sequence[str] = DEFAULT_OBJECTIVES
+    ) -> None:
+        self.space, self.objectives = space, objectives
+        self.baseline = self.cost(Plan())
         drawn = [space.sample(random.Random(f"{seed}-{n}")) for n in range(_SAMPLES)]
         drawn.sort(key=self._weight)
         self.cheapest = self._best(drawn[0], self._weight)
@@ -31,7 +34,8 @@ class Preview:
 
     def cost(self, plan: Plan) -> Cost:
         """What a plan costs, without building it."""
-        return count(foretell(self.space.blueprint, plan))
+        blueprint = foretell(self.space.blueprint, plan)
+        return priced(count(blueprint), plan, blueprint, self.objectives)
 
     @property
     def plans(self) -> list[tuple[str, Plan]]:

@@ -68,7 +68,7 @@ def question_of(
         cost: what a plan costs; that of the empty plan is the baseline's.
         budgets: the smallest first.
         prices: what plans take to evaluate.
-        step: what one image of the search split changes a drop by, in percentage points.
+        step: the smallest difference between two drops on the search split, in percentage points.
         trials: how many the study has had.
     """
     # What failed has no drop, but is of no use within any budget; nor is what is much like it.
@@ -77,7 +77,7 @@ def question_of(
     def observe(trial: FrozenTrial) -> Observation | None:
         return failure if record.is_failed(trial) else record.observe(trial)
 
-    def objectives(params: Params) -> tuple[float, float]:
+    def objectives(params: Params) -> tuple[float, ...]:
         return cost(space.plan(params)).objectives
 
     return Question(

@@ -31,10 +31,9 @@ AT_LEAST = "drop_at_least_pp"
 Attributes = dict[str, Any]
 """What is kept with a trial: name -> value, ready for JSON."""
 
-OBJECTIVES = ("params_effective", "flops_effective")
 _CONSTRAINTS = "constraints"
 """The name under which Optuna's samplers keep them, and where its dashboard looks."""
-_COST = ("params", "params_effective", "macs", "flops_effective", "bops", "bytes")
+_LAST_OF_COST = "bytes"
 
 
 class How(StrEnum):
@@ -169,6 +168,11 @@ def state_of(attributes: Attributes) -> TrialState:
     return TrialState.FAIL if fails else TrialState.COMPLETE
 
 
+def values_of(attributes: Mapping[str, Any]) -> list[float]:
+    """The values of a trial: what its plan, with these attributes, has in the objectives."""
+    return list(Cost.from_dict(attributes).objectives)
+
+
 def ended_trial(
     attributes: Attributes,
     params: Mapping[str, Any],
@@ -186,7 +190,7 @@ def ended_trial(
     state = state_of(attributes)
     trial = optuna.trial.create_trial(
         state=state,
-        values=None if state == TrialState.FAIL else [attributes[name] for name in OBJECTIVES],
+        values=None if state == TrialState.FAIL else values_of(attributes),
         params=dict(params),
         distributions={name: CategoricalDistribution(options[name]) for name in params},
         user_attrs=attributes,
@@ -265,7 +269,7 @@ def _read(trial: FrozenTrial) -> Record:
         number=trial.number,
         how=_how(trial),
         plan=Plan.from_json(attrs[PLAN]) if PLAN in attrs else None,
-        cost=Cost(**{name: attrs[name] for name in _COST}) if _COST[-1] in attrs else None,
+        cost=Cost.from_dict(attrs) if _LAST_OF_COST in attrs else None,
         accuracy=None if drop is None else float(attrs[ACCURACY]),
         drop=drop,
         why=str(attrs.get(WHY, "")),

@@ -47,6 +47,7 @@ class Screen(Watcher):
         self.began = time.monotonic()
         self.deadline: float | None = None
         self.baseline: Baseline | None = None
+        self.of_what = ""
         self.budgets: Sequence[Budget] = ()
         self.records: Sequence[Record] = ()
         self.live = Live(console=console, get_renderable=self._picture, refresh_per_second=8)
@@ -54,6 +55,7 @@ class Screen(Watcher):
     def prepared(self, config: StudyConfig, storage: str, evaluator: Evaluator) -> None:
         splits = evaluator.task.splits
         self.trials, self.budgets = config.trials, config.max_drop
+        self.of_what = f" {config.metric}" if config.balanced else ""
         self.began = time.monotonic()
         self.deadline = self.began + config.timeout if config.timeout else None
         what = escape(f"{evaluator.task.made_by.name} on {splits.name}")
@@ -83,8 +85,8 @@ class Screen(Watcher):
         self.done = self.done_before = count_trained(records)
         self.began = time.monotonic()
         self.console.print(
-            f"baseline: [bold]{baseline.accuracy:.2f} %[/], {short(baseline.cost.params)} params, "
-            f"{short(baseline.cost.macs)} MACs"
+            f"baseline: [bold]{baseline.accuracy:.2f} %[/]{self.of_what}, "
+            f"{short(baseline.cost.params)} params, {short(baseline.cost.macs)} MACs"
         )
         if self.done:
             self.console.print(f"going on after {self.done} trials")

@@ -20,10 +20,12 @@ from optuna.trial import TrialState
 
 from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
+from ..objectives.objective import DEFAULT_OBJECTIVES
+from ..objectives.scoring import Metric
 from ..objectives.task import Task, versions
-from ..spaces.kinds import KINDS
-from ..spaces.space import Dimension, Space
+from ..spaces.space import Space
 from .asked import run_imports
+from .own_parts import AT_WILL, own_parts
 from .record import WORKER, write_stopped
 
 DEFAULT_FILE = "paredown.db"
@@ -34,8 +36,6 @@ IDENTITY = "paredown"
 BASELINE = "baseline"
 BUDGETS = "budgets"
 VERSIONS = "versions"
-_DIRECTIONS = [StudyDirection.MINIMIZE, StudyDirection.MINIMIZE]
-OBJECTIVES = ["effective params", "effective FLOPs"]
 
 
 def default_storage() -> str:
@@ -59,12 +59,12 @@ class Baseline:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` reads it back."""
-        return asdict(self)
+        return {"accuracy": self.accuracy, "cost": self.cost.kept(), "digest": self.digest}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Baseline":
         """Reads what `to_dict` wrote."""
-        return cls(float(data["accuracy"]), Cost(**data["cost"]), str(data["digest"]))
+        return cls(float(data["accuracy"]), Cost.from_dict(data["cost"]), str(data["digest"]))
 
 
 def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
@@ -179,6 +179,7 @@ def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
     study.set_user_attr(BASELINE, baseline.to_dict())
 
 
+_METRIC = "metric"
 _RECIPES = ("train", "fine_tune", "quantize")
 
 
@@ -187,7 +188,6 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
     recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
     trained = task.trains_baseline
     recipes["baseline"] = asdict(task.recipes.baseline) if trained else {}
-    code = {d.kind: codes for d in space.dimensions if (codes := _codes(d))}
     return {
         "model": task.made_by.name,
         "data": task.splits.name,
@@ -197,15 +197,16 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
         "space": {d.name: list(d.options) for d in space.dimensions},
         "layers": space.signature,
         "seed": task.seed,
+        _METRIC: task.metric,
         "recipes": recipes,
-        **({"code": code} if code else {}),
+        **own_parts(task, space),
     }
 
 
-def _codes(dimension: Dimension) -> dict[str, str]:
-    """Option -> a digest of its code, of those that are the user's own."""
-    code = KINDS.get(dimension.kind).code
-    return {str(option): digest for option in dimension.options if (digest := code(option))}
+def metric_of(study: optuna.Study) -> Metric:
+    """What a study means by accuracy; those from before it was kept mean the plain one."""
+    kept = json.loads(study.user_attrs.get(IDENTITY, "{}"))
+    return Metric(kept.get(_METRIC, Metric.PLAIN))
 
 
 def continue_or_create(
@@ -227,8 +228,9 @@ def continue_or_create(
         check_same(study, url, what)
         _bury_dead_trials(study)
         return study
+    directions = [StudyDirection.MINIMIZE] * len(what.get("objectives", DEFAULT_OBJECTIVES))
     study = optuna.create_study(
-        study_name=name, storage=storage, directions=_DIRECTIONS, load_if_exists=True
+        study_name=name, storage=storage, directions=directions, load_if_exists=True
     )
     study.set_user_attr(IDENTITY, json.dumps(what))
     study.set_user_attr(VERSIONS, json.dumps(versions()))
@@ -260,14 +262,15 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
     there = f"study {study.study_name!r} in {url}"
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"{there} was not made by paredown; choose another --name")
-    kept: dict[str, Any] = json.loads(study.user_attrs[IDENTITY])
+    kept: dict[str, Any] = {_METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(what))
-    differing = [key for key in wanted if kept.get(key) != wanted[key]]
+    keys = [*wanted, *(key for key in AT_WILL if key not in wanted)]
+    differing = [key for key in keys if kept.get(key) != wanted.get(key)]
     # The signature covers the options too; where these say it, the number says nothing more.
     if len(differing) > 1 and "layers" in differing:
         differing.remove("layers")
     if differing:
-        said = "; ".join(_difference(key, kept.get(key), wanted[key]) for key in differing)
+        said = "; ".join(_difference(key, kept.get(key), wanted.get(key)) for key in differing)
         raise StorageError(
             f"{there} is of something else: {said}. Choose another --name to start afresh"
         )

@@ -1,6 +1,6 @@
 """Tables for the terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -12,6 +12,7 @@ from ..errors import first_names
 from ..objectives.budget import Budget
 from ..objectives.certainty import PairedDrop, Word
 from ..objectives.cost import Cost
+from ..objectives.scoring import Metric
 from ..spaces.blueprint import LeftAlone
 from ..spaces.space import Space
 from .answers import Answer
@@ -44,10 +45,13 @@ def plain_table(*headings: str, title: str = "") -> Table:
 
 def winners_table(answer: Answer) -> Table:
     """Per budget what it buys, under the baseline."""
-    table = plain_table(
-        "budget", ">params", ">MACs", ">bytes", ">drop", ">again", ">test drop", ">smaller"
-    )
     base = answer.baseline
+    own = [f">{name}" for name, _ in _own_objectives([base.cost])]
+    table = plain_table(
+        *("budget", ">params", ">MACs", ">bytes", *own, ">drop", ">again", ">test drop"),
+        ">smaller",
+        title=_of_what(answer),
+    )
     name = f"baseline, {base.accuracy:.2f} %"
     table.add_row(name, *_costs(base.cost), "", "", "", "1.0x")
     for verdict in answer.verdicts:
@@ -55,11 +59,18 @@ def winners_table(answer: Answer) -> Table:
     return table
 
 
+def _of_what(answer: Answer) -> str:
+    """What drops are of, where that is not the plain accuracy."""
+    balanced = answer.metric is Metric.BALANCED
+    return "Balanced accuracy: the mean of the classes' recalls" if balanced else ""
+
+
 def _verdict_cells(answer: Answer, verdict: Verdict) -> Iterable[str | Text]:
     record = verdict.winner
     name = f"{verdict.budget.text}"
     if record is None or record.cost is None or record.plan is None:
-        return (name, *[Text("-", style="dim")] * 6, Text("nothing fits", style="red"))
+        empty = 3 + len(_costs(answer.baseline.cost))
+        return (name, *[Text("-", style="dim")] * empty, Text("nothing fits", style="red"))
     tested = answer.tested_winner(verdict)
     return (
         Text(name, style="bold"),
@@ -76,8 +87,9 @@ def points(drop: float | None) -> str:
     return "-" if drop is None else f"{round(drop, 2) + 0.0:+.2f}"  # -0.0 + 0.0 is 0.0
 
 
-def _costs(cost: Cost) -> tuple[str, str, str]:
-    return short(cost.params), short(cost.macs), f"{short(cost.bytes)}B"
+def _costs(cost: Cost) -> tuple[str, ...]:
+    own = (cells[0] for _, cells in _own_objectives([cost]))
+    return short(cost.params), short(cost.macs), f"{short(cost.bytes)}B", *own
 
 
 def cost_table(rows: Sequence[tuple[str, Cost]]) -> Table:
@@ -94,9 +106,16 @@ def cost_table(rows: Sequence[tuple[str, Cost]]) -> Table:
         ("BOPs", [short(cost.bops) for _, cost in rows]),
         ("bytes of parameters", [f"{cost.bytes:,}" for _, cost in rows]),
     ]
-    for name, cells in lines:
+    for name, cells in [*lines, *_own_objectives([cost for _, cost in rows])]:
         table.add_row(name, *cells)
     return table
+
+
+def _own_objectives(costs: Sequence[Cost]) -> Iterator[tuple[str, list[str]]]:
+    """What a study minimizes beside the figures that all costs have: name and figures."""
+    for name, _ in costs[0].chosen:
+        if name not in costs[0].figures():
+            yield name, [f"{dict(cost.chosen)[name]:,.6g}" for cost in costs]
 
 
 def space_table(space: Space) -> Table:
@@ -141,7 +160,7 @@ def plans_of(answer: Answer) -> Table:
 def proof_table(answer: Answer) -> Table:
     """How sure it is that each winner keeps within its budget."""
     table = plain_table(
-        "budget", ">test drop", ">95 % interval", ">at most", "", title="On the test split"
+        *("budget", ">test drop", ">95 % interval", ">at most", ""), title="On the test split"
     )
     for verdict in answer.verdicts:
         tested = answer.tested_winner(verdict)

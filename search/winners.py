@@ -42,18 +42,18 @@ def times_smaller(baseline: Cost, cost: Cost) -> float:
 
 
 def relative_cost(baseline: Cost, cost: Cost) -> float:
-    """Both objectives in one figure: the geometric mean of their ratios to the baseline's.
+    """All objectives in one figure: the geometric mean of their ratios to the baseline's.
 
     A mean of ratios weighs a halving of params like a halving of FLOPs, whatever their sizes.
     """
-    ratios = (
-        ours / theirs for ours, theirs in zip(cost.objectives, baseline.objectives, strict=True)
-    )
-    return math.sqrt(math.prod(ratios))
+    pairs = zip(cost.objectives, baseline.objectives, strict=True)
+    ratios = [ours / theirs for ours, theirs in pairs]
+    product = math.prod(ratios)
+    return math.sqrt(product) if len(ratios) == 2 else product ** (1 / len(ratios))
 
 
 def front(records: Sequence[Record], budget: Budget) -> list[Record]:
-    """The plans within a budget that no other beats in both objectives, smallest first."""
+    """The plans within a budget that no other beats in all objectives, smallest first."""
     feasible = _feasible(records, budget)
     kept = [
         record

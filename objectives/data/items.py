@@ -90,7 +90,8 @@ def _eight_bits(pixels: npt.NDArray[Any]) -> Pixels:
     if not pixels.size:
         raise DataError(f"has an empty image, of shape {list(pixels.shape)}")
     if pixels.dtype == np.uint8:
-        return pixels
+        plain: Pixels = pixels
+        return plain
     if not np.issubdtype(pixels.dtype, np.floating):
         raise DataError(f"has an image of {pixels.dtype}; expected uint8 or floats from 0 to 1")
     low, high = float(pixels.min()), float(pixels.max())
@@ -100,7 +101,9 @@ def _eight_bits(pixels: npt.NDArray[Any]) -> Pixels:
             "or uint8. If they are normalised already, leave that out, and give mean and std in "
             "[data]; if they are of another range, divide by it"
         )
-    return np.rint(pixels * 255).astype(np.uint8)
+    pixels = np.rint(pixels * 255)
+    eight: Pixels = pixels.astype(np.uint8)
+    return eight
 
 
 def _label(label: object) -> int:

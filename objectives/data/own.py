@@ -200,7 +200,7 @@ class _Part:
             image, label = self.item(index, wanted.channels, wanted.size)
             labels.append(label)
             shapes.setdefault(image.shape, index)
-            digests.append(hashlib.sha256(np.ascontiguousarray(image)).hexdigest()[:32])
+            digests.append(hashlib.sha256(image.tobytes()).hexdigest()[:32])
             held += image.size
             if held <= wanted.max_memory_bytes:
                 pixels.append(image.copy())  # some data sets hand out views of what they change

@@ -8,7 +8,7 @@ from rich.text import Text
 from ..answers import Answer
 from ..tables import plain_table, points
 from .kept import Ablation
-from .taking_apart import Watch
+from .taking_apart import Watch, ratios
 
 
 class AblationScreen(Watch):
@@ -73,9 +73,7 @@ def ablation_table(ablation: Ablation, answer: Answer) -> Table:
         )
     winner, base = answer.verdicts[0].winner, answer.baseline.cost
     if winner is not None and winner.cost is not None:
-        params, flops = (
-            a / b for a, b in zip(base.objectives, winner.cost.objectives, strict=True)
-        )
+        params, flops = ratios(base, winner.cost)
         table.add_section()
         whole = (f"{params:.2f}x", f"{flops:.2f}x", points(0.0), points(ablation.drop))
         table.add_row("all of them", "the baseline is left", *whole, style="dim")

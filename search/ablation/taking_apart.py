@@ -105,7 +105,7 @@ def _taken_apart(plan: Plan, epochs: int, evaluator: Evaluator, watch: Watch) ->
                 Part(
                     kind,
                     _words(plan, kind),
-                    *_ratios(evaluator.foretold_cost(rest), cost),
+                    *ratios(evaluator.foretold_cost(rest), cost),
                     drop_without=left,
                     costs_pp=drop - left,
                 )
@@ -121,10 +121,12 @@ def _drop(evaluator: Evaluator, plan: Plan) -> float | None:
         return None
 
 
-def _ratios(other: Cost, cost: Cost) -> tuple[float, float]:
+def ratios(other: Cost, cost: Cost) -> tuple[float, float]:
     """How many times the effective params and FLOPs of one cost another is."""
-    params, flops = (a / b for a, b in zip(other.objectives, cost.objectives, strict=True))
-    return params, flops
+    return (
+        other.params_effective / cost.params_effective,
+        other.flops_effective / cost.flops_effective,
+    )
 
 
 def _words(plan: Plan, kind: str) -> str:

@@ -26,9 +26,10 @@ def evaluate(
     if as_json:
         print_json(found.to_dict())
     else:
+        of = "of" if found.metric == "accuracy" else f"{found.metric} over"
+        accuracy = f"[bold]{found.accuracy:.2f} %[/] {of} {found.images:,} images"
         stdout().print(
-            f"{escape(found.file)}: [bold]{found.accuracy:.2f} %[/] of {found.images:,} images of "
-            f"{escape(found.data)} ({found.split} split)",
+            f"{escape(found.file)}: {accuracy} of {escape(found.data)} ({found.split} split)",
             highlight=False,
             soft_wrap=True,
         )

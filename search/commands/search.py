@@ -65,6 +65,9 @@ def search(
     trained: Annotated[
         bool, typer.Option("--trained", help="Your function returns the network with its weights.")
     ] = False,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Accuracy is the mean over classes, not images.")
+    ] = False,
     as_json: Json = False,
     dry_run: Annotated[bool, typer.Option(help="Show the space and train nothing.")] = False,
 ) -> None:
@@ -87,6 +90,7 @@ def search(
             "data": data,
             "weights": weights,
             "trained": trained or None,
+            "balanced": balanced or None,
         },
     )
     if dry_run:
@@ -128,7 +132,7 @@ def _preview(config: "StudyConfig", as_json: bool) -> None:
     from ..tables import cost_table, left_alone_table, space_table
 
     task, space = prepare(config)
-    preview = Preview(space, config.seed)
+    preview = Preview(space, config.seed, config.objectives)
     if as_json:
         print_json({"study": config.name, "model": task.made_by.name} | preview.to_dict())
         return

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...objectives.onnx.writing import INPUT
+from ...objectives.scoring import Metric
 
 CARD = "MODEL_CARD.md"
 
@@ -39,6 +40,9 @@ _TORCH = {
         "`paredown.load(FOLDER)` turns weights and plan back into the network, to train on."
     ),
 }
+
+
+_MEANING = {Metric.BALANCED: ", the mean of the classes' recalls"}
 
 
 def card(said: Mapping[str, Any], plan_in_words: str) -> str:
@@ -84,7 +88,10 @@ def _task(said: Mapping[str, Any]) -> str:
 
 def _accuracy(said: Mapping[str, Any]) -> str:
     search, test = said["accuracy"]["search"], said["accuracy"]["test"]
+    what = said.get("metric", Metric.PLAIN)
     lines = [
+        f"In percent of {what}{_MEANING.get(what, '')}:",
+        "",
         "| split | baseline | this network | drop | 95 % interval |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]

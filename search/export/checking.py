@@ -8,7 +8,7 @@ import torch
 from ...errors import FileDiffers
 from ...objectives.budget import drop_between
 from ...objectives.data import ImageSet, Normalisation
-from ...objectives.scoring import Score
+from ...objectives.scoring import Metric, Score
 from .latency import Runs, latencies, told_latency
 
 MOST_ACCURACY_APART = 0.5
@@ -71,15 +71,17 @@ class Checked:
 
 @dataclass(frozen=True)
 class Answers:
-    """Scores, [images, classes], and labels, [images]."""
+    """Scores, [images, classes], labels, [images], and what is meant by their accuracy."""
 
     scores: torch.Tensor
     labels: torch.Tensor
+    metric: Metric = Metric.PLAIN
 
     @property
     def score(self) -> Score:
         """Which of them are right."""
-        return Score(self.scores.argmax(1) == self.labels)
+        balanced = self.metric is Metric.BALANCED
+        return Score(self.scores.argmax(1) == self.labels, self.labels if balanced else None)
 
     @property
     def accuracy(self) -> float:
@@ -88,13 +90,15 @@ class Answers:
 
 
 @torch.inference_mode()
-def answers(runs: Runs, images: ImageSet, normalisation: Normalisation) -> Answers:
+def answers(
+    runs: Runs, images: ImageSet, normalisation: Normalisation, metric: Metric = Metric.PLAIN
+) -> Answers:
     """What a network or file says of images."""
     scores, labels = [], []
     for pixels, right in images.batches(256):
         scores.append(runs(normalisation(pixels)).float().cpu())
         labels.append(right)
-    return Answers(torch.cat(scores), torch.cat(labels))
+    return Answers(torch.cat(scores), torch.cat(labels), metric)
 
 
 def check(
@@ -117,7 +121,10 @@ def check(
         baseline: the baseline's file, loaded.
         latency_command: prints the milliseconds of a {file} on the user's device.
     """
-    found = {name: answers(runs, images, normalisation) for name, images in splits.items()}
+    found = {
+        name: answers(runs, images, normalisation, network[name].metric)
+        for name, images in splits.items()
+    }
     ours = torch.cat([found[name].scores for name in splits])
     theirs = torch.cat([network[name].scores for name in splits])
     pixels, _ = next(iter(splits["search"].batches(1)))

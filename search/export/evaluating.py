@@ -6,6 +6,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...objectives.data import DataRequest, ImageSet, load_data
+from ...objectives.scoring import Metric
 from ...spaces.models import find_model
 from .checking import answers
 from .formats import format_of
@@ -25,6 +26,7 @@ class Evaluated:
         split: the part of them.
         images: how many.
         accuracy: percent.
+        metric: what is meant by it, as in the study.
     """
 
     file: str
@@ -32,6 +34,7 @@ class Evaluated:
     split: str
     images: int
     accuracy: float
+    metric: Metric = Metric.PLAIN
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -79,8 +82,9 @@ def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Eva
             f"{_named(splits.classes)}"
         )
     images: ImageSet = getattr(splits, split)
-    found = answers(kind.read(file, manifest), images, shown)
-    return Evaluated(str(file), splits.name, split, len(found.labels), found.accuracy)
+    found = answers(kind.read(file, manifest), images, shown, manifest.metric)
+    count = len(found.labels)
+    return Evaluated(str(file), splits.name, split, count, found.accuracy, manifest.metric)
 
 
 def _named(classes: tuple[str, ...]) -> str:

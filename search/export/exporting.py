@@ -183,6 +183,7 @@ class _Winner:
             "max_drop": budget.max_drop,
             "cost": self.evaluator.foretold_cost(self.plan).to_dict(),
             "baseline_cost": baseline.cost.to_dict(),
+            "metric": self.task.metric,
             "accuracy": {split: self._drop(split, one) for split, one in paired.items()},
             "word": paired["test"].word(budget),
             "test_images_needed": paired["test"].images_needed(budget),
@@ -219,7 +220,7 @@ class _Winner:
 
     def _answers(self, network: nn.Module) -> dict[str, Answers]:
         return {
-            name: answers(network, images, self.task.splits.normalisation)
+            name: answers(network, images, self.task.splits.normalisation, self.task.metric)
             for name, images in self.splits.items()
         }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import InputError, PlanError
 from ...objectives.data import Normalisation
+from ...objectives.scoring import Metric
 from ...spaces.models import Model
 from ...spaces.plan import Plan
 
@@ -42,6 +43,11 @@ class Manifest:
     def size(self) -> int:
         """The side of the images in pixels."""
         return int(self.said["size"])
+
+    @property
+    def metric(self) -> Metric:
+        """What is meant by accuracy."""
+        return Metric(self.said.get("metric", Metric.PLAIN))
 
     @property
     def plan(self) -> Plan:
@@ -104,6 +110,7 @@ def read_manifest(folder: Path) -> Manifest:
     manifest = Manifest(said)
     try:
         _ = manifest.plan, manifest.normalisation, manifest.channels, manifest.size
+        _ = manifest.metric
         _ = [(dict(said["files"][name])["sha256"], str(name)) for name in said["files"]]
     except PlanError as error:
         raise InputError(f"{path}: {error}") from None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from ...objectives.cost import Cost
 from ..answers import Answer
 from ..winners import Verdict, front
 from .points import Marked, Point, marked, points_of
@@ -39,7 +40,8 @@ def front_figure(answer: Answer) -> go.Figure:
     if winners := marked(answer):
         figure.add_trace(_winners(winners))
     figure.add_trace(_baseline(answer))
-    params, flops = zip(base.objectives, *(one.cost.objectives for one in found), strict=True)
+    costs = [base, *(one.cost for one in found)]
+    params, flops = zip(*map(_at, costs), strict=True)
     figure.update_layout(
         xaxis=log_axis("effective params", params),
         yaxis=log_axis("effective FLOPs", flops),
@@ -68,10 +70,15 @@ def _plans(shown: Sequence[Point], name: str, symbol: str) -> go.Scatter:
     )
 
 
+def _at(cost: Cost) -> tuple[float, float]:
+    """Where a cost is in the picture, whatever else a study minimizes."""
+    return cost.params_effective, cost.flops_effective
+
+
 def _line(answer: Answer, verdict: Verdict, line: dict[str, object]) -> go.Scatter:
     """A budget's front as a stair: everything above and to the right of it is beaten."""
-    members = [one.cost.objectives for one in front(answer.records, verdict.budget) if one.cost]
-    base_params, base_flops = answer.baseline.cost.objectives
+    members = sorted(_at(one.cost) for one in front(answer.records, verdict.budget) if one.cost)
+    base_params, base_flops = _at(answer.baseline.cost)
     if members:  # the stair goes on to where the baseline is
         top, bottom = (members[0][0], base_flops), (base_params, members[-1][1])
         members = [top, *members, bottom]

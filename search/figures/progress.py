@@ -46,7 +46,8 @@ def progress_figure(answer: Answer) -> go.Figure:
 
 def _volumes(answer: Answer, budget: Budget) -> Iterator[tuple[int, float]]:
     """After 0, 1, 2... trainings, the hypervolume of the front so far."""
-    base, front, trainings = answer.baseline.cost, numpy.empty((0, 2)), 0
+    base, trainings = answer.baseline.cost, 0
+    front = numpy.empty((0, len(base.objectives)))
     yield 0, 0.0
     for place, record in enumerate(answer.records):
         trainings += record.took_training
@@ -58,6 +59,6 @@ def _volumes(answer: Answer, budget: Budget) -> Iterator[tuple[int, float]]:
 
 
 def _relative(cost: Cost, baseline: Cost) -> Array:
-    """Logarithms of the objectives' shares of the baseline's, [1, 2]."""
+    """Logarithms of the objectives' shares of the baseline's, [1, objectives]."""
     pairs = zip(cost.objectives, baseline.objectives, strict=True)
     return numpy.array([[math.log(ours / theirs) for ours, theirs in pairs]])

@@ -140,10 +140,8 @@ def figures(cost: Cost) -> str:
 
 def tooltip(number: int, plan: Plan, cost: Cost, baseline: Cost, drop: float) -> str:
     """What a plan's point says when it is pointed at."""
-    ratios = (
-        theirs / ours for ours, theirs in zip(cost.objectives, baseline.objectives, strict=True)
-    )
-    params, flops = (f"{ratio:.1f}x less" for ratio in ratios)
+    params = f"{baseline.params_effective / cost.params_effective:.1f}x less"
+    flops = f"{baseline.flops_effective / cost.flops_effective:.1f}x less"
     return (
         f"<b>trial {number}</b>, drop {points(drop)} pp<br>"
         f"{figures(cost)}<br>"

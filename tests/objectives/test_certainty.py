@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from paredown.objectives.budget import Budget
-from paredown.objectives.certainty import PairedDrop, Word
+from paredown.objectives.certainty import BalancedDrop, PairedDrop, Word
 from paredown.objectives.scoring import Score
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
@@ -116,3 +116,87 @@ def test_intervals_cover_the_true_drop(images: int, lost: float, gained: float) 
         low, high = PairedDrop(images, int(a), int(b)).interval
         covered += int(many) * (low <= true <= high)
     assert 0.93 <= covered / 2000 <= 0.97
+
+
+@st.composite
+def classes(draw: st.DrawFn) -> BalancedDrop:
+    return BalancedDrop.of(draw(st.lists(pairs(), min_size=1, max_size=4)))
+
+
+def test_balanced_pairs_are_counted_class_by_class() -> None:
+    labels = torch.tensor([0, 0, 0, 0, 2, 2])
+    baseline = Score(torch.tensor([True, True, True, False, True, False]), labels)
+    plan = Score(torch.tensor([True, False, False, True, False, False]), labels)
+    found = PairedDrop.between(baseline, plan)
+    assert found == BalancedDrop.of([PairedDrop(4, lost=2, gained=1), PairedDrop(2, 1, 0)])
+    assert (found.images, found.lost, found.gained) == (6, 3, 1)
+    assert found.drop == pytest.approx(100 * (1 / 4 + 1 / 2) / 2)
+    assert found.drop == pytest.approx(baseline.accuracy - plan.accuracy)
+
+
+def test_balanced_limits_are_recovered_from_those_of_the_classes() -> None:
+    """Zou, Huang and Zhang: the limits' distances from the estimates, squared, weighted, added."""
+    one, other = PairedDrop(200, 12, 5), PairedDrop(40, 3, 4)
+    found = BalancedDrop.of([one, other])
+    low = math.sqrt(sum((each.drop - each.interval[0]) ** 2 / 4 for each in (one, other)))
+    high = math.sqrt(sum((each.interval[1] - each.drop) ** 2 / 4 for each in (one, other)))
+    assert found.interval == pytest.approx((found.drop - low, found.drop + high))
+    most = math.sqrt(sum((each.at_most - each.drop) ** 2 / 4 for each in (one, other)))
+    assert found.at_most == pytest.approx(found.drop + most)
+    alone = BalancedDrop.of([one])
+    assert (*alone.interval, alone.at_most) == pytest.approx((*one.interval, one.at_most))
+
+
+@given(classes())
+def test_balanced_bounds_are_in_order_and_turn_round(found: BalancedDrop) -> None:
+    low, high = found.interval
+    assert -100 <= low <= found.drop + 1e-9
+    assert found.drop - 1e-9 <= found.at_most <= high + 1e-9 <= 100 + 1e-9
+    turned = BalancedDrop.of(
+        [PairedDrop(one.images, one.gained, one.lost) for one in found.classes]
+    )
+    assert turned.interval == pytest.approx((-high, -low), abs=1e-6)
+    assert PairedDrop.from_dict(found.to_dict()) == found
+
+
+@given(classes(), st.floats(0, 20))
+def test_the_images_needed_of_a_balanced_drop_are_enough(
+    found: BalancedDrop, points: float
+) -> None:
+    budget, needed = Budget(points), found.images_needed(Budget(points))
+    if needed is None:
+        assert found.drop > points - 0.01
+        return
+    times = math.ceil(needed / found.images)
+    more = BalancedDrop.of(
+        [
+            PairedDrop(*(times * n for n in (one.images, one.lost, one.gained)))
+            for one in found.classes
+        ]
+    )
+    assert more.at_most <= points + 1e-6
+    assert needed > found.images or found.word(budget) is Word.WITHIN
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        [(300, 0.03, 0.02), (60, 0.1, 0.02)],
+        [(36, 0.03, 0.02)] * 10,
+        [(400, 0.02, 0.02), (100, 0.05, 0.0), (25, 0.2, 0.1)],
+    ],
+    ids=["two", "ten small ones", "three"],
+)
+def test_balanced_intervals_cover_the_true_drop(shares: list[tuple[int, float, float]]) -> None:
+    """No less than they promise; more where few answers differ."""
+    rng = numpy.random.default_rng(0)
+    times, covered = 400, 0
+    true = 100 * sum(lost - gained for _, lost, gained in shares) / len(shares)
+    for _ in range(times):
+        drawn = [
+            PairedDrop(n, *map(int, rng.multinomial(n, [lost, gained, 1 - lost - gained])[:2]))
+            for n, lost, gained in shares
+        ]
+        low, high = BalancedDrop.of(drawn).interval
+        covered += low <= true <= high
+    assert covered / times >= 0.93

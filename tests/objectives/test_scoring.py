@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from paredown.objectives.data import MemoryImages, Normalisation
-from paredown.objectives.scoring import Score, score
+from paredown.objectives.scoring import Metric, Score, accuracy_step, score
 from paredown.objectives.training import seeded
 from paredown.spaces.models import build_model
+from sklearn.metrics import balanced_accuracy_score
 from torch import nn
 
 MakeImages = Callable[..., MemoryImages]
@@ -72,3 +73,35 @@ def test_accuracy_does_not_lose_single_images() -> None:
     many = torch.ones(10_000_001, dtype=torch.bool)  # more than float32 can count apart
     many[0] = False
     assert Score(many).accuracy == pytest.approx(100 * 10_000_000 / 10_000_001, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_balanced_accuracy_is_scikit_learns(seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.multinomial(torch.tensor([0.7, 0.2, 0.0, 0.1]), 200, True, generator=random)
+    answers = torch.where(torch.rand(200, generator=random) < 0.7, labels, 0)
+    found = Score(answers == labels, labels).accuracy
+    assert found == pytest.approx(100 * balanced_accuracy_score(labels, answers))
+    assert Score(answers == labels).accuracy > found, "the large class is the easy one"
+
+
+def test_networks_are_scored_by_the_metric_asked(
+    make_images: MakeImages, network: nn.Module
+) -> None:
+    images = make_images(60).subset([n for n in range(60) if n % 4 < 2 or n < 20])
+    plain, balanced = (score(network, images, PLAIN, metric=metric) for metric in Metric)
+    assert torch.equal(plain.correct, balanced.correct)
+    recalls = [plain.correct[images.labels == label].double().mean() for label in range(4)]
+    assert balanced.accuracy == pytest.approx(100 * float(sum(recalls)) / 4)
+
+
+def test_the_smallest_step_between_two_accuracies() -> None:
+    def images(*counts: int) -> MemoryImages:
+        labels = torch.cat([torch.full((n,), label) for label, n in enumerate(counts)])
+        return MemoryImages(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), labels)
+
+    assert accuracy_step(images(36, 36), Metric.PLAIN) == 100 / 72
+    assert accuracy_step(images(36, 36), Metric.BALANCED) == pytest.approx(100 / 72)
+    # a right one of 4 is 12.5 points, one of 6 is 8.33: they meet at multiples of 100 / 24.
+    assert accuracy_step(images(4, 6), Metric.BALANCED) == pytest.approx(100 / 24)
+    assert accuracy_step(images(4, 0, 6), Metric.BALANCED) == pytest.approx(100 / 24)

@@ -40,7 +40,8 @@ class OptionA(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         out = F.relu(self.bn1(self.conv1(images)))
         out = self.layer3(self.layer2(self.layer1(out)))
-        return self.linear(F.adaptive_avg_pool2d(out, 1).flatten(1))
+        scores: torch.Tensor = self.linear(F.adaptive_avg_pool2d(out, 1).flatten(1))
+        return scores
 
 
 def resnet20(classes: int = 10) -> nn.Module:

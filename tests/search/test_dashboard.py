@@ -94,6 +94,13 @@ def test_a_search_writes_a_note_on_its_study_alone(study: optuna.Study) -> None:
         assert said in note
 
 
+def test_a_study_that_goes_on_has_the_users_own_note(study: optuna.Study, run: Run) -> None:
+    optuna_dashboard.save_note(study, "# Mine")
+    ran = run("search", "tiny.toml", "--max-drop", "90", "--trials", "2", "--json")
+    assert ran.code == 0, ran.err
+    assert optuna_dashboard.get_note(study) == "# Mine"
+
+
 def test_a_study_is_shown_with_what_its_trials_say(study: optuna.Study, address: str) -> None:
     before = kept(study)
     shown = asked(f"{address}/api/studies/1?after=0")

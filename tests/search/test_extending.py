@@ -2,16 +2,18 @@
 
 import importlib.metadata
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import paredown
 import pytest
 from paredown import extend, extensions
-from paredown.errors import UserCodeError
+from paredown.errors import InputError, StudyFileError, UserCodeError
 from paredown.search.asked import read_asked
 from paredown.search.record import How, read_records
 from paredown.search.storage import default_storage, open_storage, open_study
@@ -21,13 +23,18 @@ from paredown.spaces.plan import Plan
 from .conftest import Run
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
-STUDIES = {"thin": "my_blocks.py", "spread": "my_criterion.py", "stripes": "my_data.py"}
+STUDIES = {
+    "thin": "my_blocks.py",
+    "spread": "my_criterion.py",
+    "stripes": "my_data.py",
+    "milliseconds": "my_latency.py",
+}
 
 
 @pytest.fixture(autouse=True)
 def _own_registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is gone after it."""
-    for registry in (extend.FAMILIES, extend.CRITERIA, extend.SOURCES):
+    for registry in (extend.FAMILIES, extend.CRITERIA, extend.SOURCES, extend.OBJECTIVES):
         monkeypatch.setattr(registry, "_records", dict(registry._records))
         monkeypatch.setattr(registry, "_files", dict(registry._files))
     yield
@@ -56,6 +63,8 @@ def shorten(study: Path) -> None:
     text = re.sub(r"epochs = \d+", "epochs = 1", study.read_text())
     text = text.replace("trials = 4", "trials = 2\nfinalists = 0").replace("[5]", "[100]")
     text = text if "[space]" in text else text + "\n[space]\n"
+    if study.stem == "milliseconds":
+        text = text.replace("[space]\n", '[space]\nbits = ["w32a32", "w8a8"]\n')
     few = {"width": "[1.0]", "bits": '["w32a32"]', "block": '["original"]', "prune": "[0.0]"}
     kept = "".join(f"{kind} = {one}\n" for kind, one in few.items() if f"\n{kind} = " not in text)
     study.write_text(text.replace("[space]\n", f"[space]\n{kept}"))
@@ -65,6 +74,7 @@ PLANS = {
     "thin": '{"version": 1, "block": {"stage3": "thin"}}',
     "spread": '{"version": 1, "criterion": {"network": "spread"}, "prune": {"stage3": 0.5}}',
     "stripes": '{"version": 1}',
+    "milliseconds": '{"version": 1}',
 }
 
 
@@ -107,6 +117,78 @@ def test_best_and_export_find_the_imports_of_a_study_again(
     ran = run("best", "thin", *where)
     assert ran.code == 2
     assert "my_blocks.py cannot be read: there is no such file" in ran.err
+
+
+def test_an_objective_is_what_is_minimized(written: Path, run: Run) -> None:
+    study = searched("milliseconds", run)
+    assert len(study.directions) == 2
+    assert study.metric_names == ["bytes of parameters", "milliseconds on the device"]
+    for trial in study.trials:
+        assert trial.values[0] == trial.user_attrs["bytes"]
+        assert trial.user_attrs["objectives"] == dict(
+            zip(("bytes", "milliseconds"), trial.values, strict=True)
+        )
+    # ResNet-8 has a stem, six convolutions in blocks and a linear layer; shortcuts are slices.
+    untouched = next(t for t in study.trials if t.user_attrs["plan"] == '{"version": 1}')
+    assert untouched.values[1] == pytest.approx(8 * 0.02 + untouched.user_attrs["macs"] * 4e-7)
+    said = json.loads(run("best", "milliseconds", "--json").out)
+    (budget,), base = said["budgets"], said["baseline"]["objectives"]
+
+    def relative(figures: dict[str, float]) -> float:
+        return float(math.prod(figures[name] / base[name] for name in base))
+
+    within = [t.user_attrs for t in study.trials if t.user_attrs.get("drop_pp", 101) <= 100]
+    least = min(relative(one["objectives"]) for one in within)
+    assert relative(budget["objectives"]) == least
+    assert "milliseconds" in run("best", "milliseconds").out
+    text = Path("milliseconds.toml").read_text()
+    Path("milliseconds.toml").write_text(text.replace('["bytes", "milliseconds"]', '["bytes"]'))
+    ran = run("search", "milliseconds.toml")
+    assert ran.code == 2
+    assert "objectives.milliseconds is " in ran.err
+
+
+def pared(*objectives: str, **options: Any) -> paredown.Result:
+    space = {"width": [1.0], "block": ["original"], "prune": [0.0, 0.5], "bits": ["w32a32", "w8a8"]}
+    recipes = {"baseline": {"epochs": 1}, "train": {"epochs": 1}, "fine_tune": {"epochs": 1}}
+    quickly: dict[str, Any] = {
+        "finalists": 0,
+        "trials": 2,
+        "progress": False,
+        "space": space,
+        "recipes": recipes,
+    }
+    return paredown.pare(
+        "resnet8", "digits", max_drop=100, objectives=objectives, **quickly | options
+    )
+
+
+@pytest.mark.parametrize("objectives", [("macs",), ("params", "macs", "bops")])
+def test_any_number_of_objectives_may_be_minimized(
+    objectives: tuple[str, ...], folder: Path
+) -> None:
+    result = pared(*objectives)
+    for trial in result.study.trials:
+        assert trial.values == [trial.user_attrs[name] for name in objectives]
+    least = result.trials()[list(objectives)].prod(axis=1).min()
+    best = result.best()
+    assert math.prod(getattr(best.cost, name) for name in objectives) == least
+    assert "front" in result.report("report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("figure", "said"),
+    [(-1.0, "gave -1 for the plan"), (math.nan, "gave nan"), (None, "failed with TypeError")],
+)
+def test_an_objective_that_is_no_figure_is_told(figure: Any, said: str) -> None:
+    extend.OBJECTIVES.register(extend.Objective("odd", "odd", lambda *_: figure))
+    with pytest.raises(InputError, match=f"the objective 'odd' {said}"):
+        pared("bytes", "odd")
+    extend.OBJECTIVES.register(extend.Objective("odd", "odd", lambda *_: 1.0), replace=True)
+    with pytest.raises(StudyFileError, match="objectives: unknown objective 'ood'; did you"):
+        pared("bytes", "ood")
+    with pytest.raises(StudyFileError, match="objectives: each objective may be named once"):
+        pared("bytes", "bytes")
 
 
 BUILT_IN = dict(extend.FAMILIES._records)

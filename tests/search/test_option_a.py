@@ -27,9 +27,9 @@ max_drop = [60]
 trials = 2
 finalists = 0
 seed = 1
+per = "network"
 
 [space]
-depth = [1.0, 0.5]
 block = ["original", "inverted"]
 prune = [0.0, 0.25]
 bits = ["w32a32", "w8a8"]
@@ -70,7 +70,7 @@ def test_it_is_searched_and_exported_unchanged(
     (won,) = said["budgets"]
     assert won["feasible"]
     assert won["times_smaller"] > 3
-    exported = run("export", "a", "--format", "onnx", "--format", "safetensors", "--json")
+    exported = run("export", "a", "--format", "onnx,safetensors", "--json")
     assert exported.code == 0, exported.err
     manifest = json.loads(exported.out)
     # 88.58 % of all 10,000 images: on 400 of them the standard error is 1.6 points.
