@@ -56,6 +56,8 @@ def test_version_and_help(run: Run) -> None:
         "best",
         "report",
         "ablate",
+        "export",
+        "evaluate",
         "count",
         "dashboard",
         "techniques",
