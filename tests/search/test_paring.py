@@ -138,6 +138,7 @@ class Pared:
     net: Net
     before: dict[str, torch.Tensor]
     random: torch.Tensor
+    verbosity: int
     images: Digits
     result: paredown.Result
     diary: Diary
@@ -149,7 +150,7 @@ def pared() -> Iterator[Pared]:
     train, test = Subset(images, range(1200)), Subset(images, range(1200, 1797))
     net, diary = trained_net(train), Diary()
     before = {name: one.clone() for name, one in net.state_dict().items()}
-    random = torch.get_rng_state()
+    random, verbosity = torch.get_rng_state(), optuna.logging.get_verbosity()
     with pytest.MonkeyPatch.context() as patch:
         fit_quickly(patch)
         result = paredown.pare(
@@ -162,7 +163,7 @@ def pared() -> Iterator[Pared]:
             callbacks=[diary],
             **TINY,
         )
-        yield Pared(net, before, random, images, result, diary)
+        yield Pared(net, before, random, verbosity, images, result, diary)
 
 
 def test_what_the_caller_gave_is_as_it_was(pared: Pared) -> None:
@@ -174,7 +175,7 @@ def test_what_the_caller_gave_is_as_it_was(pared: Pared) -> None:
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
     assert torch.equal(torch.get_rng_state(), pared.random)
-    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    assert optuna.logging.get_verbosity() == pared.verbosity
 
 
 def test_a_given_network_is_the_baseline_untrained(pared: Pared) -> None:
