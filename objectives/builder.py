@@ -6,7 +6,7 @@ that plans with the same beginning share it.
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cached_property
 
 import torch
@@ -25,7 +25,14 @@ from .clock import Clock
 from .device import best_device
 from .library import Library, settle
 from .task import Task
-from .training import Recipe, first_batches, recalibrate_batchnorm, seeded, train
+from .training import (
+    Recipe,
+    first_batches,
+    recalibrate_batchnorm,
+    seeded,
+    shortened,
+    train,
+)
 
 _CALIBRATION_BATCHES = 4
 
@@ -172,7 +179,7 @@ class Builder:
 
         def tune(network: nn.Module, share: float) -> None:
             self._recalibrate(network)
-            self._train(network, _share(recipe, share), teacher=self.baseline)
+            self._train(network, shortened(recipe, share), teacher=self.baseline)
 
         return tune
 
@@ -300,12 +307,6 @@ def _fits(network: nn.Module, kept: Mapping[str, torch.Tensor]) -> bool:
         (tensor.shape, tensor.dtype) == (kept[name].shape, kept[name].dtype)
         for name, tensor in own.items()
     )
-
-
-def _share(recipe: Recipe, share: float) -> Recipe:
-    """A recipe for part of the epochs; one at least, if there are any."""
-    epochs = max(1, round(recipe.epochs * share)) if recipe.epochs else 0
-    return replace(recipe, epochs=epochs)
 
 
 def _settled(network: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ Distillation follows Hinton et al. (2015), https://arxiv.org/abs/1503.02531.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -46,6 +47,12 @@ class Recipe:
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2e-5
     distill: Annotated[float, Field(ge=0, le=1)] = 0.0
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
+
+
+def shortened(recipe: Recipe, share: float) -> Recipe:
+    """A recipe for a share of the epochs; one at least, if there are any."""
+    epochs = max(1, round(recipe.epochs * share)) if recipe.epochs else 0
+    return replace(recipe, epochs=epochs)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def costliest(missed: Record, records: Sequence[Record]) -> Blame | None:
     measured = {plan: (number, drop) for number, plan, drop in trials}
     found = list[Blame]()
     for kind in dict.fromkeys(choice.kind for choice in missed.plan.choices):
-        rest = _without(missed.plan, kind)
+        rest = without(missed.plan, kind)
         if rest in measured:
             number, drop = measured[rest]
             found.append(Blame(kind, missed.drop - drop, number, 0))
@@ -63,7 +63,8 @@ def costliest(missed: Record, records: Sequence[Record]) -> Blame | None:
     return most if most is not None and most.points > 0 else None
 
 
-def _without(plan: Plan, kind: str) -> Plan:
+def without(plan: Plan, kind: str) -> Plan:
+    """The same plan with nothing of a kind anywhere, nor what says the manner of that kind."""
     return Plan.with_meaning(choice for choice in plan.choices if choice.kind != kind)
 
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from .. import __version__
 from ..errors import ParedownError
+from .commands.ablate import ablate
 from .commands.best import best
 from .commands.common import INTERRUPTED, stderr
 from .commands.count import count
@@ -31,6 +32,7 @@ app = typer.Typer(
 for command in (
     search,
     best,
+    ablate,
     report,
     export,
     evaluate,

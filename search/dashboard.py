@@ -1,14 +1,23 @@
 """optuna-dashboard on a study's storage, for this machine alone."""
 
+import re
 import socketserver
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna_dashboard
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, get_storage
 
 from ..errors import InputError
+from .adorned import AdornedStorage
+from .best_trials import Application, with_best
+from .exports import Artifacts
 
 HOST = "127.0.0.1"
+
+_STUDY = re.compile(r"/api/studies/(\d+)")
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -22,11 +31,12 @@ class _Quiet(WSGIRequestHandler):
         """Requests are no news."""
 
 
-def make_dashboard(storage: BaseStorage, port: int) -> WSGIServer:
+def make_dashboard(storage: BaseStorage, url: str, port: int) -> WSGIServer:
     """A server of the dashboard, bound to 127.0.0.1; call its `serve_forever`.
 
     Args:
         storage: whose studies to show.
+        url: where it is.
         port: 0 takes any that is free.
 
     Raises:
@@ -36,7 +46,7 @@ def make_dashboard(storage: BaseStorage, port: int) -> WSGIServer:
         return make_server(
             HOST,
             port,
-            optuna_dashboard.wsgi(storage),
+            _application(storage, url),
             server_class=_Server,
             handler_class=_Quiet,
         )
@@ -44,3 +54,20 @@ def make_dashboard(storage: BaseStorage, port: int) -> WSGIServer:
         raise InputError(
             f"the dashboard cannot listen on port {port}: {error}; choose another with --port"
         ) from None
+
+
+def _application(storage: BaseStorage, url: str) -> Application:
+    store = Artifacts(url)
+    adorned = AdornedStorage(url, get_storage(storage), store)
+    shown: Application = optuna_dashboard.wsgi(adorned, artifact_store=store)
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD")
+        asked = _STUDY.match(path)
+        adorned.looking_at(int(asked[1]) if asked else None)
+        if asked and asked.end() == len(path) and method == "GET":
+            best = partial(adorned.best, int(asked[1]))
+            return with_best(shown, best, environ, start_response)
+        return shown(environ, start_response)
+
+    return application

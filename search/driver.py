@@ -261,7 +261,6 @@ class _Run:
         self.study.add_trial(trial)
         self._read()
         ended = next(one for one in reversed(self.records) if one.plan == plan)
-        notes.describe_trial(self.study, ended.number, plan, removed)
         self.watcher.trial_ended(ended, self.records)
         return ended
 
@@ -309,7 +308,6 @@ class _Run:
         plan = self.space.suggest(trial)
         cost, removed = self.evaluator.foretold_cost(plan), removal(self.space.blueprint, plan)
         record.write(trial, record.proposed(plan, cost, removed))
-        notes.describe_trial(self.study, trial.number, plan, removed)
         if earlier := settled_before(self.records, plan):
             return record.repeated(earlier)
         if beater := self._beaten(cost):

@@ -1,5 +1,6 @@
 """Options of a study as they are written: durations, grains, and the choices of its space."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 
@@ -25,6 +26,18 @@ def parse_duration(text: str) -> float:
     if seconds <= 0:
         raise InputError(f"a duration must be above zero, got {text!r}")
     return seconds
+
+
+def parse_epochs(text: str) -> float:
+    """How briefly to train: "3" is a count of epochs, an int; "0.5" a share, a float.
+
+    Raises:
+        InputError: it is no number.
+    """
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    raise InputError(f"expected a share of the epochs such as 0.5, or a count, got {text!r}")
 
 
 def parse_grain(value: object) -> object:

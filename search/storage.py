@@ -79,7 +79,7 @@ def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
     """
     if url == MEMORY:
         return InMemoryStorage()
-    path = _sqlite_path(url)
+    path = sqlite_path(url)
     if path and must_exist and not path.exists():
         raise StorageError(f"no studies at {url}: there is no file {path}; run `paredown search`")
     if path and not path.parent.is_dir():
@@ -310,6 +310,7 @@ def _is_dead(trial: optuna.trial.FrozenTrial) -> bool:
     return False
 
 
-def _sqlite_path(url: str) -> Path | None:
+def sqlite_path(url: str) -> Path | None:
+    """The file of a storage; None if it is no SQLite file."""
     prefix = "sqlite:///"
     return Path(url.removeprefix(prefix).split("?")[0]) if url.startswith(prefix) else None

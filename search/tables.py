@@ -84,7 +84,7 @@ def _verdict_cells(answer: Answer, verdict: Verdict) -> Iterable[str | Text]:
 
 def points(drop: float | None) -> str:
     """A drop with its sign: +0.28 is lost, -0.28 gained."""
-    return "-" if drop is None else f"{drop:+.2f}"
+    return "-" if drop is None else f"{round(drop, 2) + 0.0:+.2f}"  # -0.0 + 0.0 is 0.0
 
 
 def _costs(cost: Cost) -> tuple[str, ...]:

@@ -14,13 +14,16 @@ def dashboard(
     storage: Storage = None,
 ) -> None:
     """Browse studies with optuna-dashboard, on this machine alone."""
+    import optuna
+
     from ..dashboard import HOST, make_dashboard
     from ..storage import default_storage, open_storage, open_study
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = default_storage() if storage is None else storage
     opened = open_storage(url, must_exist=True)
     page = f"/studies/{open_study(opened, url, name)._study_id}" if name else ""
-    server = make_dashboard(opened, port)
+    server = make_dashboard(opened, url, port)
     address = f"http://{HOST}:{server.server_port}/dashboard{page}"
     stdout().print(f"[bold]{address}[/]  (Ctrl-C ends it)", soft_wrap=True)
     sys.stdout.flush()

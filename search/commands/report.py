@@ -38,7 +38,7 @@ def report(
     console.print(f"[bold]{escape(str(made))}[/]  {size:.1f} MB", highlight=False, soft_wrap=True)
     console.print("Next:", style="bold")
     console.print(
-        f"  [cyan]{escape(made.absolute().as_uri())}[/]  open it in a browser",
+        f"  [cyan]{escape(made.resolve().as_uri())}[/]  open it in a browser",
         highlight=False,
         soft_wrap=True,
     )

@@ -10,13 +10,13 @@ from typing import Any
 import optuna
 from torch import nn
 
-from ...errors import FileDiffers, NothingFits, StorageError
+from ...errors import FileDiffers, NothingFits
 from ...extras import require_extra
 from ...objectives.budget import Budget
 from ...objectives.cache import Cache
 from ...objectives.certainty import PairedDrop
 from ...objectives.data import ImageSet
-from ...objectives.device import hardware, threads
+from ...objectives.device import hardware
 from ...objectives.evaluator import Evaluator
 from ...objectives.progress import Progress
 from ...objectives.task import versions
@@ -24,11 +24,11 @@ from ...spaces.plan import Plan
 from ...spaces.tracing import example_images
 from ..advice import advice
 from ..answers import answer
-from ..asked import read_asked
 from ..config import StudyConfig
-from ..driver import prepare
+from ..exports import keep_exported
 from ..proof import look_once, read_tested
-from ..storage import check_same, identity, read_baseline
+from ..reopening import check_baseline, reopened
+from ..storage import read_baseline
 from ..winners import Verdict
 from .card import CARD, card
 from .checking import Answers, Checked, answers, check
@@ -98,28 +98,17 @@ def export(
     if verdict.winner is None or verdict.winner.plan is None:
         raise NothingFits(advice(found))
     check_place(output, verdict.winner.plan.key, study.study_name, force)
-    config = read_asked(study)
-    with threads(config.threads):
-        task, space = prepare(config)
-        check_same(study, url, identity(task, space))
+    with reopened(study, url) as (config, task, space):
         seed = verdict.final.seed if verdict.final else task.seed
         evaluator = Evaluator(task, space, cache, progress, seed=seed)
-        _check_baseline(study, evaluator)
+        check_baseline(study, evaluator)
         look_once(study, verdict, evaluator.test)
         winner = _Winner(study, verdict, evaluator, verdict.winner.plan, config)
         with appearing(output) as folder:
             checked = {one.file: winner.write(one, folder, latency_command) for one in formats}
             said = winner.describe(folder, formats, checked, licence)
+    keep_exported(study, url, verdict.winner.number, output)
     return Exported(output, said, checked)
-
-
-def _check_baseline(study: optuna.Study, evaluator: Evaluator) -> None:
-    if evaluator.baseline_digest != read_baseline(study).digest:
-        raise StorageError(
-            "the baseline is another than the study's: versions, hardware or the cache have "
-            "changed, and what would be exported is not what was searched; search again under "
-            "another --name"
-        )
 
 
 class _Winner:

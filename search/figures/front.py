@@ -12,9 +12,9 @@ from .style import (
     BASELINE_COLOUR,
     INK,
     PAPER,
-    budget_colour,
     drop_colours,
     figures,
+    layered_line,
     log_axis,
     styled,
 )
@@ -32,8 +32,9 @@ def front_figure(answer: Answer) -> go.Figure:
     figure = go.Figure()
     if beyond:
         figure.add_trace(_plans(beyond, f"over {largest.text}" if largest else "", "circle-open"))
-    for place, verdict in enumerate(answer.verdicts):
-        figure.add_trace(_line(answer, verdict, budget_colour(place)))
+    for place, verdict in reversed(list(enumerate(answer.verdicts))):
+        line = layered_line(place)
+        figure.add_trace(_line(answer, verdict, line).update(legendrank=900 + place))
     if within:
         figure.add_trace(_plans(within, "plans", "circle"))
     if winners := marked(answer):
@@ -74,7 +75,7 @@ def _at(cost: Cost) -> tuple[float, float]:
     return cost.params_effective, cost.flops_effective
 
 
-def _line(answer: Answer, verdict: Verdict, colour: str) -> go.Scatter:
+def _line(answer: Answer, verdict: Verdict, line: dict[str, object]) -> go.Scatter:
     """A budget's front as a stair: everything above and to the right of it is beaten."""
     members = sorted(_at(one.cost) for one in front(answer.records, verdict.budget) if one.cost)
     base_params, base_flops = _at(answer.baseline.cost)
@@ -86,8 +87,8 @@ def _line(answer: Answer, verdict: Verdict, colour: str) -> go.Scatter:
         mode="lines",
         x=[params for params, _ in members],
         y=[flops for _, flops in members],
-        line={"shape": "hv", "width": 1.6, "color": colour},
-        opacity=0.6,
+        line=line,
+        opacity=0.7,
         hoverinfo="skip",
     )
 

@@ -10,7 +10,7 @@ from ...objectives.budget import Budget
 from ...objectives.cost import Cost
 from ..answers import Answer
 from ..samplers.hypervolume import Array, hypervolume, nondominated
-from .style import budget_colour, styled
+from .style import layered_line, styled
 
 
 def progress_figure(answer: Answer) -> go.Figure:
@@ -20,7 +20,7 @@ def progress_figure(answer: Answer) -> go.Figure:
     Plans scored at other bit-widths cost no training and count where they came.
     """
     figure = go.Figure()
-    for place, verdict in enumerate(answer.verdicts):
+    for place, verdict in reversed(list(enumerate(answer.verdicts))):
         steps = list(_volumes(answer, verdict.budget))
         said = [f"{after} trained: {volume:.2f}" for after, volume in steps]
         last, volume = steps[-1]
@@ -31,7 +31,8 @@ def progress_figure(answer: Answer) -> go.Figure:
                 mode="lines",
                 x=[trainings for trainings, _ in steps],
                 y=[volume for _, volume in steps],
-                line={"shape": "hv", "width": 2.2, "color": budget_colour(place)},
+                line=layered_line(place),
+                legendrank=900 + place,
                 text=[*said, said[-1]],
                 hovertemplate=f"%{{text}} within {verdict.budget.text}<extra></extra>",
             )

@@ -31,12 +31,22 @@ _DROP_COLOURS = [
     [1.0, "#b8324a"],
 ]
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_WORDS_PER_LINE = 62
+_WORDS_PER_LINE = 46
 
 
 def budget_colour(place: int) -> str:
     """The colour of a study's budget by its place, the smallest first."""
     return _BUDGET_COLOURS[place % len(_BUDGET_COLOURS)]
+
+
+def layered_line(place: int) -> dict[str, object]:
+    """A stair in a budget's colour. Larger budgets are wider and drawn first, so that of stairs
+    in the same place all are seen.
+
+    Args:
+        place: of the budget, the smallest first.
+    """
+    return {"shape": "hv", "width": 1.5 + 1.4 * min(place, 4), "color": budget_colour(place)}
 
 
 def styled(figure: go.Figure, height: int = 460) -> go.Figure:
@@ -55,7 +65,12 @@ def styled(figure: go.Figure, height: int = 460) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": _FONT, "size": 13, "color": INK},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": {"text": ""}},
-        hoverlabel={"align": "left", "font": {"family": _FONT, "size": 12}},
+        hoverlabel={
+            "align": "left",
+            "bgcolor": PAPER,
+            "bordercolor": QUIET,
+            "font": {"family": _FONT, "size": 12, "color": INK},
+        },
         hovermode="closest",
     )
     axis = {
@@ -130,6 +145,6 @@ def tooltip(number: int, plan: Plan, cost: Cost, baseline: Cost, drop: float) ->
     return (
         f"<b>trial {number}</b>, drop {points(drop)} pp<br>"
         f"{figures(cost)}<br>"
-        f"effective: {short(cost.params_effective)} params ({params}), "
-        f"{short(cost.flops_effective)} FLOPs ({flops})<br>{in_words(plan)}"
+        f"effective params {short(cost.params_effective)}, {params}<br>"
+        f"effective FLOPs {short(cost.flops_effective)}, {flops}<br>{in_words(plan)}"
     )

@@ -51,7 +51,17 @@ def images_in(folder: Path, classes: int = 2, count: int = 12) -> Path:
 
 def test_version_and_help(run: Run) -> None:
     assert run("--version").out.strip() == __version__
-    for command in ("search", "best", "count", "dashboard", "techniques", "models", "studies"):
+    for command in (
+        "search",
+        "best",
+        "report",
+        "ablate",
+        "count",
+        "dashboard",
+        "techniques",
+        "models",
+        "studies",
+    ):
         assert run(command, "--help").code == 0
         assert command in run("--help").out
 

@@ -87,7 +87,7 @@ def test_one_star_stands_for_all_budgets_that_a_plan_wins() -> None:
 
 
 def test_progress_is_the_area_that_fronts_cover_in_logarithms(found: Answer) -> None:
-    one, two = progress_figure(found).data
+    two, one = progress_figure(found).data
     ln = math.log
     half = ln(2) * ln(2)
     # What is scored at other bits counts with the training before it.

@@ -65,7 +65,8 @@ class Page(HTMLParser):
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study that has ended, whose name is as bad as names can be."""
     folder = tmp_path_factory.mktemp("reported")
-    (folder / "tiny.toml").write_text(TINY.format(sampler="random"))
+    study = TINY.format(sampler="random").replace("trials = 4", "trials = 2")
+    (folder / "tiny.toml").write_text(study)
     with pytest.MonkeyPatch.context() as patch:
         fit_quickly(patch)
         patch.chdir(folder)
@@ -145,6 +146,7 @@ def test_the_command_says_where_the_report_is(ran: Run, searched: Path) -> None:
     for said in page.inside:
         if said != "code":
             json.loads(page.inside[said])
+    assert "over all runs of the study" in page.text
 
 
 def test_its_numbers_are_those_of_best(page: Page, ran: Run) -> None:
@@ -230,6 +232,13 @@ def test_only_reports_are_written_over(bare: optuna.Study, ran: Run, tmp_path: P
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]
 
 
+def test_a_password_stays_at_home(bare: optuna.Study, tmp_path: Path) -> None:
+    address = "postgresql://me:secret@there/studies"
+    text = make_report(bare, tmp_path / "r.html", storage=address).read_text()
+    assert "me:***@there" in text
+    assert "secret" not in text
+
+
 def test_an_unknown_study_is_told_with_the_nearest(ran: Run) -> None:
     refused = ran("report", "tinny")
     assert refused.code == 2
@@ -269,6 +278,7 @@ def test_chromium_draws_it(
             assert one["marks"], (width, one)
         assert browser.run(ACROSS) == [width, width]
     assert browser.errors() == []
+    assert browser.run('return performance.getEntriesByType("resource").length') == 0
     assert browser.run("return document.title") != "owned"
     shown = dict(browser.run(CELLS))
     expected = {one["max_drop"]: one for one in best(ran)["budgets"]}

@@ -1,0 +1,53 @@
+"""Which trials the dashboard calls the best.
+
+Its own idea of them leaves the constraint aside, so that the smallest of all ruined networks would
+be the best trial. Here they are those on the front within the largest budget.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+"""As WSGI has it: (environ, start_response) -> parts of the body."""
+
+
+def with_best(
+    shown: Application,
+    best: Callable[[], Collection[int] | None],
+    environ: dict[str, Any],
+    start_response: Any,
+) -> Iterable[bytes]:
+    """The dashboard's answer about a study, with other best trials.
+
+    What is not understood, such as the answer of another version, is passed on as it came.
+
+    Args:
+        shown: the dashboard.
+        best: the numbers of the best trials, or None; called when the dashboard has answered.
+        environ, start_response: of the request, which is a GET of a study.
+    """
+    after = parse_qs(environ.get("QUERY_STRING", "")).get("after", ["0"])[0]
+    if not after.isdecimal():
+        return shown(environ, start_response)
+    began = dict[str, Any]()
+
+    def begin(status: str, headers: list[tuple[str, str]], *rest: object) -> None:
+        began.update(status=status, headers=headers)
+
+    # Best trials may have come before those that the page does not know yet.
+    body = b"".join(shown(environ | {"QUERY_STRING": "after=0"}, begin))
+    if began["status"].startswith("200"):
+        body = _changed(body, best(), int(after))
+    headers = [(name, value) for name, value in began["headers"] if name != "Content-Length"]
+    start_response(began["status"], [*headers, ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _changed(body: bytes, best: Collection[int] | None, after: int) -> bytes:
+    said = json.loads(body)
+    trials = said["trials"]
+    if best is not None:
+        said["best_trials"] = [one for one in trials if one["number"] in best]
+    return json.dumps(said | {"trials": trials[after:]}).encode()

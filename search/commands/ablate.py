@@ -1,0 +1,47 @@
+"""`paredown ablate`: what each technique of a winner saves and costs."""
+
+from typing import Annotated
+
+import typer
+
+from .common import Json, Storage, StudyName, print_json, stderr, stdout
+
+
+def ablate(
+    name: StudyName,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(metavar="PP", help="Whose winner.", show_default="the study's first budget"),
+    ] = None,
+    epochs: Annotated[
+        str,
+        typer.Option(metavar="N", help="A share of the study's epochs, as in 0.5, or a count."),
+    ] = "0.5",
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Train a budget's winner again without each of its techniques: what each saves and costs."""
+    from ...objectives.budget import parse_budgets
+    from ...objectives.cache import Cache
+    from ..ablation.screen import AblationScreen, ablation_table, how_to_read
+    from ..ablation.taking_apart import ablate as run
+    from ..answers import answer
+    from ..options import parse_epochs
+    from ..storage import BUDGETS, default_storage, open_storage, open_study
+
+    wanted = parse_epochs(epochs)
+    url = default_storage() if storage is None else storage
+    study = open_study(open_storage(url, must_exist=True), url, name)
+    (budget,) = parse_budgets([study.user_attrs[BUDGETS][0] if max_drop is None else max_drop])
+    screen = AblationScreen(stderr())
+    try:
+        found = run(study, url, budget, Cache(), screen, wanted)
+    finally:
+        screen.finished()
+    if as_json:
+        said = {"study": name, "max_drop": budget.max_drop} | found.to_dict()
+        print_json(said | {"plan": found.plan.to_dict(), "left_out": found.left_out})
+        return
+    console = stdout()
+    console.print(ablation_table(found, answer(study, (budget,), storage)))
+    console.print(how_to_read(found), highlight=False)

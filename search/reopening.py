@@ -1,0 +1,48 @@
+"""A study's networks from its name alone: its task, space and baseline, made again or refused."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import optuna
+
+from ..errors import StorageError
+from ..objectives.device import threads
+from ..objectives.evaluator import Evaluator
+from ..objectives.task import Task
+from ..spaces.space import Space
+from .asked import read_asked
+from .config import StudyConfig
+from .driver import prepare
+from .storage import check_same, identity, read_baseline
+
+
+@contextmanager
+def reopened(study: optuna.Study, url: str) -> Iterator[tuple[StudyConfig, Task, Space]]:
+    """What a study was asked, its task and its space; inside, torch has the study's threads.
+
+    Args:
+        study: that was searched.
+        url: its storage, for messages.
+
+    Raises:
+        InputError: model, data or weights cannot be used, or are not those of the study.
+    """
+    config = read_asked(study)
+    with threads(config.threads):
+        task, space = prepare(config)
+        check_same(study, url, identity(task, space))
+        yield config, task, space
+
+
+def check_baseline(study: optuna.Study, evaluator: Evaluator) -> None:
+    """See that the baseline is the one that a study measured from.
+
+    Raises:
+        StorageError: it is another.
+    """
+    if evaluator.baseline_digest != read_baseline(study).digest:
+        raise StorageError(
+            "the baseline is another than the study's: versions, hardware or the cache have "
+            "changed, and its plans would not be those that were searched; search again under "
+            "another --name"
+        )
