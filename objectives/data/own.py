@@ -19,7 +19,8 @@ from .transforms import GREY, IMAGENET, any_augmentation
 
 _ORDER = ("train", "test", "search")
 _ALSO_SEARCH = ("val", "valid", "validation")
-_READ_TWICE = 4
+_READ_TWICE = 16
+"""Items: should each be mirrored or not by chance, one in 65,536 sets would not be found out."""
 _SHOWN = 10
 
 
