@@ -42,7 +42,19 @@ _STUDIES = files("paredown") / "studies"
 
 
 class DataConfig(BaseModel):
-    """The images: a registered set or a folder, and how they are shown."""
+    """The images: a set by name, a folder or a function, and how they are shown.
+
+    Attributes:
+        source: a registered name, a folder, `package.module:function` or `file.py:function`.
+        size: the side that images are fitted to, in pixels; by default the set's own.
+        channels: 1 (grey) or 3 (colour); by default the set's own, or what the model takes.
+        mean, std: what is subtracted from pixels of 0 to 1, and what they are divided by then: one
+            value, or one per channel. By default those published with a set, ImageNet's for other
+            photographs, and 0.5 and 0.25 for other grey images.
+        crop: by how many pixels images are moved while a network trains; 0 for not at all.
+        flip: whether every second image is mirrored then.
+        split_seed: decides the split, where the set does not.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,6 +63,8 @@ class DataConfig(BaseModel):
     channels: Literal[1, 3] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    crop: Annotated[int, Field(ge=0, le=4096)] | None = None
+    flip: bool | None = None
     split_seed: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("source")
@@ -68,6 +82,8 @@ class DataConfig(BaseModel):
             channels=self.channels,
             mean=self.mean,
             std=self.std,
+            crop=self.crop,
+            flip=self.flip,
         )
 
 

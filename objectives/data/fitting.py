@@ -42,7 +42,7 @@ def fitted_splits(
         classes=classes,
         name=name,
         normalisation=request.normalisation(preset.normalisation, channels),
-        augmentation=preset.augmentation.at_size(size, preset.size),
+        augmentation=request.augmentation(preset.augmentation.at_size(size, preset.size), size),
     )
 
 

@@ -11,7 +11,7 @@ from .images import MemoryImages, StreamedImages
 from .layout import WHOLE, Listing, find_images
 from .request import DataRequest
 from .splits import Splits, split_three, split_two
-from .transforms import GREY, IMAGENET, Augmentation
+from .transforms import GREY, IMAGENET, any_augmentation
 
 _LARGEST_OWN_SIZE = 128
 _USUAL_SIZE = 224
@@ -50,7 +50,7 @@ def load_folder(root: Path, request: DataRequest) -> Splits:
         normalisation=request.normalisation(
             GREY if source.channels == 1 else IMAGENET, source.channels
         ),
-        augmentation=Augmentation(crop=max(1, source.size // 8), flip=True),
+        augmentation=request.augmentation(any_augmentation(source.size), source.size),
     )
 
 

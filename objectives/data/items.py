@@ -101,9 +101,8 @@ def _eight_bits(pixels: npt.NDArray[Any]) -> Pixels:
             "or uint8. If they are normalised already, leave that out, and give mean and std in "
             "[data]; if they are of another range, divide by it"
         )
-    pixels = np.rint(pixels * 255)
-    eight: Pixels = pixels.astype(np.uint8)
-    return eight
+    rounded: Pixels = np.rint(pixels * 255).astype(np.uint8)
+    return rounded
 
 
 def _label(label: object) -> int:

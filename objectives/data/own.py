@@ -15,12 +15,13 @@ from .images import ImageSet, MemoryImages, StreamedImages
 from .items import Pixels, read_item, to_channels_of_one
 from .request import DataRequest
 from .splits import Splits, split_three, split_two
-from .transforms import GREY, IMAGENET, Augmentation
+from .transforms import GREY, IMAGENET, any_augmentation
 
 _ORDER = ("train", "test", "search")
 _ALSO_SEARCH = ("val", "valid", "validation")
-_READ_TWICE = 4
 _TEST_SHARE = 0.2
+_READ_TWICE = 16
+"""Items: should each be mirrored or not by chance, one in 65,536 sets would not be found out."""
 _SHOWN = 10
 
 
@@ -61,7 +62,7 @@ def own_splits(name: str, data: Mapping[str, Any], request: DataRequest) -> Spli
         classes=classes,
         name=name,
         normalisation=request.normalisation(GREY if channels == 1 else IMAGENET, channels),
-        augmentation=Augmentation(crop=max(1, size // 8), flip=True),
+        augmentation=request.augmentation(any_augmentation(size), size),
     )
 
 
@@ -216,7 +217,7 @@ class _Part:
             if one[1] != again[1] or not np.array_equal(one[0], again[0]):
                 raise DataError(
                     f"item {index} of {self.name} is another one each time it is read: leave "
-                    "random changes out of the data set; [data] has augmentation for them"
+                    "random changes out of the data set; [data] has crop and flip for them"
                 )
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..paths import cache_folder
-from .transforms import Normalisation
+from .transforms import Augmentation, Normalisation
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,11 @@ class DataRequest:
         channels: 1 (grey) or 3 (red, green, blue); by default the set's own.
         download_root: where sets that are downloaded are kept.
         mean, std: replace the set's normalisation; both or neither, one value or one per channel.
-        max_memory_bytes: image folders that would need more are decoded as they are used.
+        max_memory_bytes: images that would need more are decoded, or read, as they are used.
+        crop, flip: replace the set's augmentation, each by itself: pixels that images are moved by
+            at most, on either side and up and down, and whether every second one is mirrored. By
+            default a published set has its usual one, and any other images are moved by an eighth
+            of their side and mirrored.
 
     Raises:
         DataError: a value that cannot be.
@@ -33,6 +37,8 @@ class DataRequest:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     max_memory_bytes: int = 2 * 2**30
+    crop: int | None = None
+    flip: bool | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 1:
@@ -41,6 +47,8 @@ class DataRequest:
             raise DataError(f"channels must be 1 (grey) or 3 (colour), got {self.channels}")
         if (self.mean is None) != (self.std is None):
             raise DataError("mean and std go together: give both or neither")
+        if self.crop is not None and self.crop < 0:
+            raise DataError(f"crop must be 0 or more pixels, got {self.crop}")
 
     def normalisation(self, default: Normalisation, channels: int) -> Normalisation:
         """What the request asks for, else the default, for images with that many channels.
@@ -57,3 +65,14 @@ class DataRequest:
                 f"{'' if channels == 1 else 's'}"
             )
         return given.for_channels(channels)
+
+    def augmentation(self, default: Augmentation, size: int) -> Augmentation:
+        """What the request asks for, else the default, for images with a side of so many pixels.
+
+        Raises:
+            DataError: images would be moved out of sight.
+        """
+        crop = default.crop if self.crop is None else self.crop
+        if crop >= size and self.crop is not None:
+            raise DataError(f"crop must be less than the images' {size} pixels, got {crop}")
+        return Augmentation(crop, default.flip if self.flip is None else self.flip)

@@ -113,6 +113,11 @@ class Augmentation:
         return windows[torch.arange(count, device=batch.device), :, top, left]
 
 
+def any_augmentation(size: int) -> Augmentation:
+    """For images of which nothing is known but their side in pixels."""
+    return Augmentation(crop=max(1, size // 8), flip=True)
+
+
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CIFAR10 = Normalisation((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 CIFAR100 = Normalisation((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))

@@ -1,6 +1,6 @@
 """A written file beside the network that it came from: same answers, what size, how fast."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,7 +12,8 @@ from ...objectives.scoring import Metric, Score
 from .latency import Runs, latencies, told_latency
 
 MOST_ACCURACY_APART = 0.5
-"""Percentage points, on each split: above the difference that rounding activations makes."""
+"""Percentage points, on each split: above the difference that rounding activations makes. Where a
+single image makes more, as much as that."""
 LEAST_AGREEMENT = 98.0
 """Percent of images to which the file and the network give the same class."""
 
@@ -32,6 +33,7 @@ class Checked:
         baseline_milliseconds: of the baseline's file, in turns with it.
         device_milliseconds: what the user's command said of the file; None without one.
         baseline_device_milliseconds: and of the baseline's.
+        most_apart: split -> how far its accuracies may be apart, in percentage points.
     """
 
     accuracy: dict[str, float]
@@ -44,6 +46,7 @@ class Checked:
     baseline_milliseconds: float
     device_milliseconds: float | None = None
     baseline_device_milliseconds: float | None = None
+    most_apart: dict[str, float] = field(default_factory=dict)
 
     @property
     def faults(self) -> list[str]:
@@ -51,13 +54,16 @@ class Checked:
         faults = [
             f"{found:.2f} % on the {split} split where the network has {self.network[split]:.2f} %"
             for split, found in self.accuracy.items()
-            if abs(drop_between(self.network[split], found)) > MOST_ACCURACY_APART
+            if abs(drop_between(self.network[split], found)) > self._most_apart(split)
         ]
         if self.agreement < LEAST_AGREEMENT:
             faults.append(
                 f"it gives another class than the network to {100 - self.agreement:.1f} % of images"
             )
         return faults
+
+    def _most_apart(self, split: str) -> float:
+        return self.most_apart.get(split, MOST_ACCURACY_APART) + 1e-9
 
     def require(self, name: str) -> None:
         """See that the file is as good as its network.
@@ -87,6 +93,14 @@ class Answers:
     def accuracy(self) -> float:
         """Percent."""
         return self.score.accuracy
+
+    @property
+    def one_image(self) -> float:
+        """What a single image makes of the accuracy at most, in percentage points."""
+        if self.metric is Metric.PLAIN:
+            return 100 / len(self.labels)
+        counts = [count for count in torch.bincount(self.labels).tolist() if count]
+        return 100 / (len(counts) * int(min(counts)))
 
 
 @torch.inference_mode()
@@ -129,6 +143,7 @@ def check(
     theirs = torch.cat([network[name].scores for name in splits])
     pixels, _ = next(iter(splits["search"].batches(1)))
     ms, baseline_ms = latencies([runs, baseline], normalisation(pixels))
+    told = [told_latency(latency_command, file) if latency_command else None for file in files]
     return Checked(
         {name: one.accuracy for name, one in found.items()},
         {name: network[name].accuracy for name in splits},
@@ -138,5 +153,7 @@ def check(
         files[1].stat().st_size,
         ms,
         baseline_ms,
-        *(told_latency(latency_command, file) if latency_command else None for file in files),
+        told[0],
+        told[1],
+        most_apart={name: max(MOST_ACCURACY_APART, network[name].one_image) for name in splits},
     )

@@ -63,6 +63,19 @@ def test_data_may_be_a_table(tmp_path: Path) -> None:
     assert (request.size, request.mean, request.std, request.seed) == (16, (0.5,), (0.25,), 4)
 
 
+def test_augmentation_and_balance_are_keys(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    top = 'model = "resnet8"\nmax_drop = 1\n{}[data]\nsource = "digits"\n{}'
+    path.write_text(top.format("balanced = true\n", "crop = 2\nflip = true\n"))
+    config = load_config(str(path), {})
+    assert (config.metric, config.data.request().crop) == ("balanced accuracy", 2)
+    assert config.data.request().flip is True
+    path.write_text(top.format("", "crop = -1\nflip = 'maybe'\n"))
+    with pytest.raises(StudyFileError) as caught:
+        load_config(str(path), {})
+    assert {fault.split(":")[0] for fault in caught.value.faults} == {"data.crop", "data.flip"}
+
+
 def test_all_faults_are_told_at_once_with_their_keys(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(EVERY_FAULT)

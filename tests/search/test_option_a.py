@@ -61,7 +61,7 @@ def test_it_is_searched_and_exported_unchanged(
 ) -> None:
     weights = shared("models/resnet20-cifar10jpeg.safetensors")
     shutil.copy(Path(__file__).with_name("option_a.py"), folder)
-    unpack_cifar(folder / "images", train=20, test=40)
+    unpack_cifar(folder / "images", train=30, test=40)
     (folder / "a.toml").write_text(STUDY.format(weights=weights))
     searched = run("search", "a.toml", "--json")
     assert searched.code == 0, searched.err

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from paredown.errors import DataError, UnknownName
-from paredown.objectives.data import SOURCES, DataRequest, Splits, load_data
+from paredown.objectives.data import SOURCES, Augmentation, DataRequest, Splits, load_data
 from paredown.objectives.paths import cache_folder
 from sklearn.datasets import load_digits
 
@@ -71,6 +72,31 @@ def test_mean_and_std_can_be_given() -> None:
     assert torch.allclose(splits.normalisation(pixels), pixels / 255)
 
 
+@pytest.mark.parametrize(
+    ("options", "augmentation"),
+    [
+        ({}, Augmentation(1, flip=False)),
+        ({"crop": 0}, Augmentation(0, flip=False)),
+        ({"flip": True}, Augmentation(1, flip=True)),
+        ({"crop": 3, "size": 16}, Augmentation(3, flip=False)),
+    ],
+)
+def test_augmentation_can_be_given_by_parts(
+    options: dict[str, Any], augmentation: Augmentation, make_folder: MakeFolder
+) -> None:
+    splits = load_data(DataRequest("digits", **options))
+    assert splits.augmentation == augmentation
+    same = splits.fingerprint == load_data(DataRequest("digits")).fingerprint
+    assert same == (not options)
+    folder = load_data(DataRequest(str(make_folder({"cat": 6, "dog": 6})), flip=False))
+    assert folder.augmentation == Augmentation(1, flip=False)
+
+
+def test_images_are_not_moved_out_of_sight() -> None:
+    with pytest.raises(DataError, match="crop must be less than the images' 8 pixels, got 8"):
+        load_data(DataRequest("digits", crop=8))
+
+
 def test_mean_and_std_must_fit_the_channels() -> None:
     with pytest.raises(DataError, match="3 values, the images 1 channel"):
         load_data(DataRequest("digits", mean=(0.5,) * 3, std=(0.2,) * 3))
@@ -82,6 +108,7 @@ def test_mean_and_std_must_fit_the_channels() -> None:
         ({"size": 0}, "at least 1 pixel, got 0"),
         ({"channels": 2}, "1 .grey. or 3 .colour., got 2"),
         ({"mean": (0.5,)}, "both or neither"),
+        ({"crop": -1}, "crop must be 0 or more pixels, got -1"),
     ],
 )
 def test_a_request_that_cannot_be_is_refused(options: dict[str, object], message: str) -> None:
