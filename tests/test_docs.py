@@ -65,9 +65,12 @@ def test_every_command_and_snippet_runs(
     page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = Runner(folder, monkeypatch)
-    for block in blocks(page):
-        if not block.not_run:
-            runner.run(block)
+    try:
+        for block in blocks(page):
+            if not block.not_run:
+                runner.run(block)
+    finally:
+        runner.close()
 
 
 def test_few_blocks_are_not_run_and_all_say_why() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from paredown.objectives.data import SOURCES
+from paredown.objectives.objective import OBJECTIVES
 from paredown.objectives.training import Recipe
 from paredown.search import cli, driver
 from paredown.search.config import StudyConfig, load_config
@@ -63,7 +64,7 @@ def everything_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "first_designs", lambda *_: [])
     monkeypatch.setattr(socketserver.BaseServer, "serve_forever", _interrupt)
     fit_quickly(monkeypatch)
-    registries: tuple[Registry[Any], ...] = (FAMILIES, CRITERIA, SOURCES)
+    registries: tuple[Registry[Any], ...] = (FAMILIES, CRITERIA, SOURCES, OBJECTIVES)
     for registry in registries:
         for name, kept in vars(registry).items():
             if isinstance(kept, dict):
@@ -107,7 +108,8 @@ class Runner:
                 compile(block.text, block.file, "exec")
         elif block.language == "python":
             code = "\n" * (block.line - 1) + block.text
-            exec(compile(code, "the page", "exec"), self.names)
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(code, "the page", "exec"), self.names)
         elif block.language in ("sh", "console"):
             for command in block.commands():
                 self.command(command)
@@ -152,7 +154,16 @@ class Runner:
             signal.signal(signal.SIGTERM, before)
         return int(code or 0), said.getvalue()
 
+    def close(self) -> None:
+        """Forget modules that came from the page's folder: other pages have some of that name."""
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or "/").is_relative_to(self.folder):
+                del sys.modules[name]
+
     def _script(self, words: list[str]) -> None:
+        if words[0] == "-c":
+            exec(words[1], {"__name__": "__main__"})
+            return
         if (ROOT / words[0]).is_relative_to(ROOT / "benchmarks"):
             assert (ROOT / words[0]).exists(), f"there is no {words[0]}"
             return
