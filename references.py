@@ -129,18 +129,28 @@ def source_digest(function: Function) -> str:
     return total.hexdigest()[:12]
 
 
-def _files_beside(module: ModuleType, folder: Path, seen: frozenset[str] = frozenset()) -> set[str]:
+def _files_beside(module: ModuleType, folder: Path) -> set[str]:
     """The files in a folder, or below it, that a module's names come from."""
-    found = set[str]()
-    for one in list(vars(module).values()):
-        name = one.__name__ if isinstance(one, ModuleType) else getattr(one, "__module__", None)
-        other = sys.modules.get(name) if isinstance(name, str) and name not in seen else None
-        file = getattr(other, "__file__", None)
-        if other is None or file is None or not Path(file).is_relative_to(folder):
-            continue
-        seen |= {other.__name__}
-        found |= {file} | _files_beside(other, folder, seen)
+    waiting, found = [module], set[str]()
+    while waiting:
+        names = {_module_name(one) for one in list(vars(waiting.pop()).values())}
+        for other in filter(None, map(sys.modules.get, sorted(names))):
+            file = getattr(other, "__file__", None)
+            if file is None or file in found or _is_installed(file):
+                continue
+            if Path(file).is_relative_to(folder):
+                found.add(file)
+                waiting.append(other)
     return found
+
+
+def _module_name(value: object) -> str:
+    """The module that a value is, or comes from; empty if it does not say."""
+    try:
+        name = value.__name__ if isinstance(value, ModuleType) else value.__module__
+    except Exception:  # whatever a stand-in for a missing module raises
+        return ""
+    return name if isinstance(name, str) else ""
 
 
 def parameters_of(function: Function) -> Mapping[str, inspect.Parameter]:

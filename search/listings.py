@@ -12,7 +12,7 @@ from ..spaces.kind import Kind
 from ..spaces.kinds import KINDS
 from ..spaces.models import MODELS
 from ..spaces.technique import Technique
-from .config import ready_studies
+from .study_file import ready_studies
 from .tables import plain_table
 
 _NAME = 20

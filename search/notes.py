@@ -89,7 +89,7 @@ def describe_study(
         classes=evaluator.task.classes,
         accuracy=baseline.accuracy,
         metric=evaluator.task.metric,
-        objectives=" and ".join(titles),
+        objectives=", ".join(titles),
         budgets=", ".join(budget.text for budget in config.max_drop),
         size=evaluator.space.size,
         seed=config.seed,

@@ -72,6 +72,7 @@ def pare(
         result.front()  # a pandas DataFrame
         network = result.network(1)  # the winner's torch.nn.Module
         result.export("digits-1pp", max_drop=1)  # files that run elsewhere
+        result.report("digits.html")  # all of it on one page
 
     Nothing of the caller's is changed: a network is copied, and random numbers and torch's settings
     are as before. Trained networks are kept in the cache, as the command's are, so that the same

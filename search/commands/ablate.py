@@ -23,8 +23,8 @@ def ablate(
     """Train a budget's winner again without each of its techniques: what each saves and costs."""
     from ...objectives.budget import parse_budgets
     from ...objectives.cache import Cache
-    from ..ablation import ablate as run
-    from ..ablation_screen import AblationScreen, ablation_table, how_to_read
+    from ..ablation.screen import AblationScreen, ablation_table, how_to_read
+    from ..ablation.taking_apart import ablate as run
     from ..answers import answer
     from ..options import parse_epochs
     from ..storage import BUDGETS, default_storage, open_storage, open_study

@@ -5,13 +5,13 @@ from html import escape
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ..attribution import Attribution
+from ..ablation.kept import Ablation
 from .style import BASELINE_COLOUR, budget_colour, styled
 
 
-def attribution_figure(found: Attribution) -> go.Figure:
+def attribution_figure(found: Ablation) -> go.Figure:
     """Per technique how many times cheaper it makes the winner, and the points that it costs."""
-    names = [escape(share.technique) for share in found.shares]
+    names = [escape(row.technique) for row in found.rows]
     figure = make_subplots(
         rows=1,
         cols=2,
@@ -20,8 +20,8 @@ def attribution_figure(found: Attribution) -> go.Figure:
         column_widths=[0.6, 0.4],
     )
     for label, ratios, colour in (
-        ("effective params", [share.params_ratio for share in found.shares], budget_colour(0)),
-        ("effective FLOPs", [share.flops_ratio for share in found.shares], budget_colour(3)),
+        ("effective params", [row.params_effective_ratio for row in found.rows], budget_colour(0)),
+        ("effective FLOPs", [row.flops_effective_ratio for row in found.rows], budget_colour(3)),
     ):
         figure.add_trace(
             go.Bar(
@@ -39,7 +39,7 @@ def attribution_figure(found: Attribution) -> go.Figure:
             row=1,
             col=1,
         )
-    costs = [share.costs for share in found.shares]
+    costs = [row.costs_pp for row in found.rows]
     figure.add_trace(
         go.Bar(
             name="points that it costs",
@@ -57,7 +57,9 @@ def attribution_figure(found: Attribution) -> go.Figure:
         row=1,
         col=2,
     )
-    largest = max((max(s.params_ratio, s.flops_ratio) for s in found.shares), default=2.0)
+    largest = max(
+        (max(s.params_effective_ratio, s.flops_effective_ratio) for s in found.rows), default=2.0
+    )
     low, high = min([0.0, *costs]), max([0.0, *costs])
     room = 0.3 * max(high - low, 0.1)
     figure.update_layout(

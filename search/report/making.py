@@ -12,8 +12,8 @@ from plotly.offline import get_plotlyjs
 
 from ... import __version__
 from ...objectives.budget import Budget
+from ..ablation.kept import read_ablations
 from ..answers import answer
-from ..attribution import read_attribution
 from ..storage import shown_url
 from ..tables import points, short
 from .asked import asked_of, facts
@@ -52,7 +52,7 @@ def make_report(
     path = Path(path)
     check_place(path, force=force)
     found = answer(study, budgets, shown_url(storage) if storage else None)
-    asked, attributions = asked_of(study), read_attribution(study)
+    asked, ablations = asked_of(study), read_ablations(study)
     page = _template().render(
         mark=MARK,
         version=__version__,
@@ -66,8 +66,8 @@ def make_report(
         facts=facts(study, found, asked),
         cards=budget_cards(found),
         rows=winner_rows(found),
-        pictures=pictures(study, found, attributions),
-        attributions=attributions,
+        pictures=pictures(study, found, list(ablations.values())),
+        ablations=ablations,
     )
     write_page(path, page)
     return path

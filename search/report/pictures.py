@@ -10,9 +10,9 @@ from markupsafe import Markup
 from ...errors import ParedownError
 from ...spaces.apply import foretell
 from ...spaces.blueprint import Blueprint
+from ..ablation.kept import Ablation
 from ..answers import Answer
 from ..asked import read_asked
-from ..attribution import Attribution
 from ..driver import prepare
 from ..figures.attribution import attribution_figure
 from ..figures.bars import bars_figure
@@ -53,7 +53,7 @@ class Picture:
 
 
 def pictures(
-    study: optuna.Study, found: Answer, attributions: Sequence[Attribution]
+    study: optuna.Study, found: Answer, ablations: Sequence[Ablation]
 ) -> dict[str, Picture]:
     """All pictures by name. Those of ablations are "attribution-0", "attribution-1"..."""
     made = [
@@ -66,7 +66,7 @@ def pictures(
         _layers(study, found),
         *(
             _picture(f"attribution-{place}", attribution_figure(one), _WIDE)
-            for place, one in enumerate(attributions)
+            for place, one in enumerate(ablations)
         ),
     ]
     return {one.name: one for one in made}

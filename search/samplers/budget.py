@@ -10,6 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import ThreadpoolController
 
 from .axes import Array, Axis
 from .chooser import Chooser
@@ -118,6 +119,8 @@ class BudgetSampler(BaseSampler):
         )
         self._constraints = _constraints_writer(question)
         self._said = set[str]()
+        # Matrices here are small: threads would wait for each other, and for those that train.
+        self._pools = ThreadpoolController()
         self.last_fallback: str | None = None
 
     def infer_relative_search_space(
@@ -135,15 +138,8 @@ class BudgetSampler(BaseSampler):
         """Propose a point."""
         if search_space.keys() <= trial.system_attrs.get("fixed_params", {}).keys():
             return {}  # it was enqueued: there is nothing to propose
-        self.last_fallback = None
-        history = read_history(study, trial.number, self._question, self._coding, self._costs)
-        rng = self._rng(trial.number, "propose")
-        row = self._design(history)
-        if row is None and self._is_past_startup(history):
-            row = self._modelled(history, rng)
-        if row is None:
-            row = self._plain(history, rng)
-        return self._coding.decode(row)
+        with self._pools.limit(limits=1):
+            return self._coding.decode(self._proposal(study, trial))
 
     def sample_independent(
         self,
@@ -165,6 +161,15 @@ class BudgetSampler(BaseSampler):
     ) -> None:
         """Note how far the trial is outside the largest budget, where Optuna's dashboard looks."""
         self._constraints.after_trial(study, trial, state, values)
+
+    def _proposal(self, study: optuna.Study, trial: FrozenTrial) -> Array:
+        self.last_fallback = None
+        history = read_history(study, trial.number, self._question, self._coding, self._costs)
+        rng = self._rng(trial.number, "propose")
+        row = self._design(history)
+        if row is None and self._is_past_startup(history):
+            row = self._modelled(history, rng)
+        return self._plain(history, rng) if row is None else row
 
     def _rng(self, number: int, purpose: str) -> np.random.Generator:
         return np.random.default_rng([self._seed, number, zlib.crc32(purpose.encode())])

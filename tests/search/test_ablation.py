@@ -16,7 +16,8 @@ from paredown.objectives.cache import Cache
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.outcome import Outcome
 from paredown.search import cli
-from paredown.search.ablation import Watch, ablate, read_ablations, techniques_of
+from paredown.search.ablation.kept import read_ablations, techniques_of
+from paredown.search.ablation.taking_apart import Watch, ablate
 from paredown.search.proof import read_tested
 from paredown.search.reopening import reopened
 from paredown.search.storage import open_storage, open_study

@@ -54,8 +54,10 @@ def test_version_and_help(run: Run) -> None:
     for command in (
         "search",
         "best",
-        "ablate",
         "report",
+        "ablate",
+        "export",
+        "evaluate",
         "count",
         "dashboard",
         "techniques",

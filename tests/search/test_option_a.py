@@ -28,6 +28,8 @@ trials = 2
 finalists = 0
 seed = 1
 per = "network"
+# What is left are the blocks whose shortcuts are sliced and padded, and the ends.
+keep = ["layer1*", "layer2.1*", "layer2.2*", "layer3.1*", "layer3.2*"]
 
 [space]
 block = ["original", "inverted"]
@@ -69,7 +71,7 @@ def test_it_is_searched_and_exported_unchanged(
     assert said["baseline"]["params"] == 269_722
     (won,) = said["budgets"]
     assert won["feasible"]
-    assert won["times_smaller"] > 3
+    assert won["times_smaller"] > 1.5
     exported = run("export", "a", "--format", "onnx,safetensors", "--json")
     assert exported.code == 0, exported.err
     manifest = json.loads(exported.out)

@@ -1,10 +1,11 @@
 """`paredown.pare`: networks and datasets given as objects, and what comes back."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import dedent
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,11 @@ from torch.utils.data import Dataset, Subset
 from .conftest import Run, fit_quickly
 
 TINY: dict[str, Any] = {
-    "space": {"block": ["original", "separable"], "prune": [0.0, 0.5], "bits": ["w32a32", "w8a8"]},
+    "space": {
+        "block": ["original", "separable"],
+        "prune": [0.0, 0.5],
+        "bits": ["w32a32", "w16a16", "w8a8"],
+    },
     "recipes": {"train": {"epochs": 1, "max_lr": 0.05}, "fine_tune": {"epochs": 1}},
     "finalists": 1,
     "seed": 3,
@@ -133,6 +138,7 @@ class Pared:
     net: Net
     before: dict[str, torch.Tensor]
     random: torch.Tensor
+    verbosity: int
     images: Digits
     result: paredown.Result
     diary: Diary
@@ -144,7 +150,7 @@ def pared() -> Iterator[Pared]:
     train, test = Subset(images, range(1200)), Subset(images, range(1200, 1797))
     net, diary = trained_net(train), Diary()
     before = {name: one.clone() for name, one in net.state_dict().items()}
-    random = torch.get_rng_state()
+    random, verbosity = torch.get_rng_state(), optuna.logging.get_verbosity()
     with pytest.MonkeyPatch.context() as patch:
         fit_quickly(patch)
         result = paredown.pare(
@@ -157,7 +163,7 @@ def pared() -> Iterator[Pared]:
             callbacks=[diary],
             **TINY,
         )
-        yield Pared(net, before, random, images, result, diary)
+        yield Pared(net, before, random, verbosity, images, result, diary)
 
 
 def test_what_the_caller_gave_is_as_it_was(pared: Pared) -> None:
@@ -169,7 +175,7 @@ def test_what_the_caller_gave_is_as_it_was(pared: Pared) -> None:
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
     assert torch.equal(torch.get_rng_state(), pared.random)
-    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    assert optuna.logging.get_verbosity() == pared.verbosity
 
 
 def test_a_given_network_is_the_baseline_untrained(pared: Pared) -> None:
@@ -425,11 +431,10 @@ def test_a_stored_study_goes_on_and_the_command_reads_it(
 
 
 def test_the_ten_lines_of_the_docs_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    docs = paredown.pare.__doc__ or ""
-    code = dedent(docs.split("\n\n", 1)[1].split("\n\n    Nothing")[0])
-    lines = [line for line in code.splitlines() if line.strip()]
-    assert len(lines) <= 10
-    scope: dict[str, Any] = {}
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+    lines, _, watching = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert indent(lines.split("\n\n")[1], " " * 8) in (paredown.pare.__doc__ or "")
+    assert len([line for line in lines.splitlines() if line]) <= 10
     real = paredown.pare
 
     def quickly(*args: Any, **options: Any) -> paredown.Result:
@@ -438,6 +443,10 @@ def test_the_ten_lines_of_the_docs_run(folder: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(paredown, "pare", quickly)
     monkeypatch.setattr(formats, "installed_formats", lambda: formats.parse_formats("safetensors"))
-    exec(code, scope)
+    scope: dict[str, Any] = {}
+    exec(lines, scope)
     assert scope["winner"].plan == scope["result"].best(1).plan
     assert (folder / "digits-1pp" / "model.safetensors").is_file()
+    assert (folder / "digits.html").is_file()
+    exec(watching, scope)
+    assert scope["result"].best().cost.bytes

@@ -9,10 +9,11 @@ import pytest
 import torch
 from paredown.errors import PlanError, StudyFileError
 from paredown.objectives.cache import Cache
-from paredown.search.config import load_config, ready_studies
+from paredown.search.config import load_config
 from paredown.search.driver import prepare, search
 from paredown.search.plans import read_plan, start_plan
 from paredown.search.record import read_records
+from paredown.search.study_file import ready_studies
 from paredown.search.watcher import Watcher
 from paredown.spaces.approaches import approaches
 from paredown.spaces.models import MODELS, Model, build_model

@@ -5,9 +5,10 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from .ablation import Ablation, Watch, ratios
-from .answers import Answer
-from .tables import plain_table, points
+from ..answers import Answer
+from ..tables import plain_table, points
+from .kept import Ablation
+from .taking_apart import Watch, ratios
 
 
 class AblationScreen(Watch):

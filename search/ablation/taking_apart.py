@@ -6,92 +6,30 @@ Savings are counted. For what techniques cost, the winner is trained again as br
 left of it, so that likes are compared. All of it is scored on the search split.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import optuna
 
-from ..errors import InputError, NothingFits, PredictionMismatch, TrainingDiverged
-from ..objectives.budget import Budget
-from ..objectives.cache import Cache
-from ..objectives.cost import Cost
-from ..objectives.evaluator import Evaluator
-from ..objectives.progress import Progress
-from ..objectives.task import Recipes
-from ..objectives.training import shortened
-from ..spaces.kind import Phase
-from ..spaces.kinds import KINDS
-from ..spaces.plan import Plan
-from .advice import advice
-from .answers import answer
-from .asked import read_asked
-from .blame import without
-from .reopening import check_baseline, reopened
-
-_KEY = "ablation"
+from ...errors import InputError, NothingFits, PredictionMismatch, TrainingDiverged
+from ...objectives.budget import Budget
+from ...objectives.cache import Cache
+from ...objectives.cost import Cost
+from ...objectives.evaluator import Evaluator
+from ...objectives.progress import Progress
+from ...objectives.task import Recipes
+from ...objectives.training import shortened
+from ...spaces.kind import Phase
+from ...spaces.kinds import KINDS
+from ...spaces.plan import Plan
+from ..advice import advice
+from ..answers import answer
+from ..asked import read_asked
+from ..blame import without
+from ..reopening import check_baseline, reopened
+from .kept import Ablation, Part, named, read_ablations, techniques_of, write_ablation
 
 HALF = 0.5
 """The share of a study's epochs that is enough, unless the user says otherwise."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One technique of a plan.
-
-    Attributes:
-        technique: the kind of choice.
-        words: what the plan chooses of it, and where.
-        params_effective_ratio: how many times the effective params the plan would have without it.
-        flops_effective_ratio: the same of effective FLOPs.
-        drop_without: of the plan without it, trained briefly, in percentage points.
-        costs_pp: of the plan's drop, in percentage points; negative where it helps.
-    """
-
-    technique: str
-    words: str
-    params_effective_ratio: float
-    flops_effective_ratio: float
-    drop_without: float
-    costs_pp: float
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """A winner taken apart.
-
-    Attributes:
-        plan: the winner.
-        drop: of the winner, trained as briefly as the rest, in percentage points.
-        epochs: that the winner was trained for.
-        rows: one for each of its techniques that it could be trained without.
-    """
-
-    plan: Plan
-    drop: float
-    epochs: int
-    rows: tuple[Part, ...]
-
-    @property
-    def left_out(self) -> list[str]:
-        """The techniques that nothing is known of."""
-        told = {row.technique for row in self.rows}
-        return [kind for kind in techniques_of(self.plan) if kind not in told]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `from_dict` reads it back."""
-        return {
-            "plan": self.plan.to_json(),
-            "drop": self.drop,
-            "epochs": self.epochs,
-            "rows": [asdict(row) for row in self.rows],
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Ablation":
-        """Reads what `to_dict` wrote."""
-        rows = tuple(Part(**row) for row in data["rows"])
-        return cls(Plan.from_json(data["plan"]), float(data["drop"]), int(data["epochs"]), rows)
 
 
 class Watch(Progress):
@@ -102,18 +40,6 @@ class Watch(Progress):
 
     def ended(self, technique: str | None, drop: float | None) -> None:
         """It has been scored; None if its training failed."""
-
-
-def read_ablations(study: optuna.Study) -> dict[Budget, Ablation]:
-    """The winners of a study that were taken apart, by the budget that they had won."""
-    kept = study.user_attrs.get(_KEY, {})
-    return {Budget(float(key)): Ablation.from_dict(said) for key, said in kept.items()}
-
-
-def write_ablation(study: optuna.Study, budget: Budget, found: Ablation) -> None:
-    """Keep with a study what a budget's winner is made of."""
-    kept = study.user_attrs.get(_KEY, {})
-    study.set_user_attr(_KEY, kept | {_name(budget): found.to_dict()})
 
 
 def ablate(
@@ -146,7 +72,7 @@ def ablate(
     plan, recipes = verdict.winner.plan, read_asked(study).recipes
     share = _share(epochs, _epochs_of(plan, recipes))
     brief = _shortened(recipes, share)
-    known = read_ablations(study).get(Budget(float(_name(budget))))
+    known = read_ablations(study).get(Budget(float(named(budget))))
     if known and (known.plan, known.epochs) == (plan, _epochs_of(plan, brief)):
         return known
     with reopened(study, url) as (_, task, space):
@@ -157,16 +83,6 @@ def ablate(
         taken = _taken_apart(plan, _epochs_of(plan, brief), evaluator, watch)
     write_ablation(study, budget, taken)
     return taken
-
-
-def _name(budget: Budget) -> str:
-    return f"{budget.max_drop:g}"
-
-
-def techniques_of(plan: Plan) -> list[str]:
-    """The kinds of choice in a plan that do something; the manner of one belongs to it."""
-    chosen = {choice.kind for choice in plan.choices}
-    return [kind.name for kind in KINDS if kind.name in chosen and not kind.tunes]
 
 
 def _taken_apart(plan: Plan, epochs: int, evaluator: Evaluator, watch: Watch) -> Ablation:

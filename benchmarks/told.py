@@ -1,0 +1,232 @@
+"""How much of what samplers miss on the recorded table is luck.
+
+A searcher that is told, before it trains anything, the mean and the scatter of every plan's drop
+has nothing left to learn: no model of the drop can do better, but for luck. It trains the network
+that promises most, sum over budgets of gain in hypervolume times the probability of being within,
+by the rules of samplers.py and from the same first plans. Means are those of the table's two
+trainings, smoothed (every option and every pair of options has an effect of its own, by ridge
+regression); scatter is that of the two trainings about each other. New drops are drawn from them.
+
+Beside it, on the table's own drops: who is told each plan's drop in the *other* training. Run it as
+`python benchmarks/told.py`; see README.md beside it.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import median
+
+import numpy
+from numpy.typing import NDArray
+from paredown.benchmarks.common import keep, surroundings
+from paredown.benchmarks.common import table as markdown
+from paredown.benchmarks.samplers import BUDGETS, designs, reach
+from paredown.benchmarks.trained_plans import SEEDS, Table
+from paredown.benchmarks.volumes import relative
+from paredown.search.samplers.hypervolume import gains, hypervolume
+from paredown.spaces.kind import Phase
+from paredown.spaces.plan import Plan
+from scipy.special import ndtr
+
+Array = NDArray[numpy.float64]
+
+AFTER = (10, 25, 50)
+TARGET = 0.95
+"""About what TPE and NSGA-II have after 200 trainings."""
+_UNIT = max(budget.max_drop for budget in BUDGETS)
+_RIDGE = 3.0
+_EDGES = (-numpy.inf, 1.0, 2.0, 4.0, 8.0, numpy.inf)
+"""Mean drops between which the scatter is taken to be the same."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The table as arrays, a row per plan.
+
+    Attributes:
+        costs: (plans, objectives) logarithms of relative costs.
+        network: which network a plan rounds.
+        drops: (seeds, plans) percentage points.
+        first: the networks that every search begins with, in order.
+        mean, scatter: of a plan's drop.
+        shared: how much of the scatter the plans of one network have in common, 0 to 1.
+    """
+
+    costs: Array
+    network: NDArray[numpy.int64]
+    drops: Array
+    first: tuple[int, ...]
+    mean: Array
+    scatter: Array
+    shared: float
+    step: float
+
+    @classmethod
+    def of(cls, table: Table) -> "Known":
+        """What the table knows."""
+        plans, baseline = table.plans, table.cost(Plan())
+        names = dict.fromkeys(plan.through(Phase.PRUNE) for plan in plans)
+        numbers = {plan: number for number, plan in enumerate(names)}
+        network = numpy.array([numbers[plan.through(Phase.PRUNE)] for plan in plans])
+        drops = numpy.array([[table.trained(plan, s).drop for plan in plans] for s in SEEDS])
+        mean = smoothed(table, drops.mean(axis=0))
+        scatter, shared = _scatter(drops, mean, network)
+        starts = dict.fromkeys(numbers[plan.through(Phase.PRUNE)] for plan in designs(table))
+        return cls(
+            numpy.array([relative(table.cost(plan), baseline) for plan in plans]),
+            network,
+            drops,
+            tuple(starts),
+            mean,
+            scatter,
+            shared,
+            table.step,
+        )
+
+    def draw(self, rng: numpy.random.Generator) -> Array:
+        """The drops of another training of every plan, in whole images."""
+        common = rng.normal(size=self.network.max() + 1)[self.network]
+        own = rng.normal(size=len(self.network))
+        noise = numpy.sqrt(self.shared) * common + numpy.sqrt(1 - self.shared) * own
+        return numpy.asarray(
+            numpy.round((self.mean + self.scatter * noise) / self.step) * self.step
+        )
+
+    def chances(self) -> Array:
+        """(plans, budgets) how likely each plan keeps within each budget."""
+        limits = numpy.array([_ends(budget.max_drop, self.step) for budget in BUDGETS])
+        room = limits[None, :] - self.mean[:, None]
+        return numpy.asarray(ndtr(room / self.scatter[:, None]))
+
+
+def smoothed(table: Table, drops: Array) -> Array:
+    """Drops as far as options and pairs of options tell them."""
+    chosen = [table.space.params(plan) for plan in table.plans]
+    ones = [
+        numpy.array([params[one.name] == option for params in chosen], dtype=numpy.float64)
+        for one in table.space.dimensions
+        for option in one.options
+    ]
+    pairs = [left * right for left, right in combinations(ones, 2)]
+    columns = numpy.stack([numpy.ones(len(drops)), *ones, *pairs], axis=1)
+    wanted = numpy.arcsinh(drops / _UNIT)
+    square = columns.T @ columns + _RIDGE * numpy.eye(columns.shape[1])
+    return numpy.asarray(
+        _UNIT * numpy.sinh(columns @ numpy.linalg.solve(square, columns.T @ wanted))
+    )
+
+
+def _scatter(drops: Array, mean: Array, network: NDArray[numpy.int64]) -> tuple[Array, float]:
+    """Each plan's standard deviation, and how much of it the plans of a network share."""
+    apart = (drops[0] - drops[1]) / numpy.sqrt(2)
+    level = numpy.digitize(mean, _EDGES[1:-1])
+    deviations = numpy.array([apart[level == one].std() for one in range(len(_EDGES) - 1)])
+    scatter = deviations[level]
+    order = numpy.argsort(network, kind="stable")
+    rows = (apart / scatter)[order].reshape(network.max() + 1, -1)
+    alike = numpy.corrcoef(rows.T)
+    return scatter, float(alike[numpy.triu_indices(len(alike), 1)].mean())
+
+
+def _ends(budget: float, step: float) -> float:
+    return float((numpy.floor(budget / step + 1e-6) + 0.5) * step)
+
+
+def found(known: Known, drops: Array, chances: Array, trainings: int) -> list[float]:
+    """Share of the best hypervolume after each training, of who trains by these chances.
+
+    Args:
+        known: the table.
+        drops: that trainings turn out to have.
+        chances: (plans, budgets) what the searcher takes them for.
+        trainings: how many.
+    """
+    done, shares = numpy.zeros(len(drops), dtype=bool), list[float]()
+    best = _volume(known, drops, ~done)
+    queue = list(known.first)
+    for _ in range(trainings):
+        chosen = queue.pop(0) if queue else _most_promising(known, drops, chances, done)
+        done |= known.network == chosen
+        shares.append(_volume(known, drops, done) / best)
+    return shares
+
+
+def _most_promising(known: Known, drops: Array, chances: Array, done: NDArray[numpy.bool_]) -> int:
+    promise = numpy.zeros(len(drops))
+    for place, budget in enumerate(BUDGETS):
+        front = known.costs[done & (drops <= budget.max_drop + 1e-9)]
+        promise += gains(known.costs, front) * chances[:, place]
+    promise[done] = -1
+    return int(known.network[promise.argmax()])
+
+
+def _volume(known: Known, drops: Array, done: NDArray[numpy.bool_]) -> float:
+    within = (known.costs[done & (drops <= budget.max_drop + 1e-9)] for budget in BUDGETS)
+    return float(numpy.mean([hypervolume(members.reshape(-1, 2)) for members in within]))
+
+
+def _summary(runs: Sequence[Sequence[float]]) -> dict[str, object]:
+    return {
+        "runs": len(runs),
+        "share_after": {many: median(run[many - 1] for run in runs) for many in AFTER},
+        "mean_share_after": {
+            many: float(numpy.mean([r[many - 1] for r in runs])) for many in AFTER
+        },
+        "trainings_to_95": median(reach(run, TARGET) for run in runs),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What of a search on the table is luck.")
+    parser.add_argument("--draws", type=int, default=100, help="Tables that are drawn.")
+    parser.add_argument("--trainings", type=int, default=200)
+    parser.add_argument("--name", default="told", help="Of the result.")
+    asked = parser.parse_args()
+    known = Known.of(Table())
+    chances = known.chances()
+
+    def certain(drops: Array) -> Array:
+        return numpy.stack([drops <= one.max_drop + 1e-9 for one in BUDGETS], axis=1).astype(float)
+
+    rng: Callable[[int], numpy.random.Generator] = numpy.random.default_rng
+    said = {
+        "told mean and scatter, drawn tables": _summary(
+            [found(known, known.draw(rng(n)), chances, asked.trainings) for n in range(asked.draws)]
+        ),
+        "told mean and scatter, the table": _summary(
+            [found(known, drops, chances, asked.trainings) for drops in known.drops]
+        ),
+        "told the other training's drops, the table": _summary(
+            [
+                found(known, known.drops[s], certain(known.drops[1 - s]), asked.trainings)
+                for s in SEEDS
+            ]
+        ),
+    }
+    head = ["who", "runs", *(f"% after {many}" for many in AFTER), "trainings to 95 %"]
+    rows = [
+        [
+            who,
+            str(one["runs"]),
+            *(f"{100 * share:.1f}" for share in one["share_after"].values()),  # type: ignore[attr-defined]
+            f"{one['trainings_to_95']:g}",
+        ]
+        for who, one in said.items()
+    ]
+    print(markdown(head, rows))
+    path = keep(
+        asked.name,
+        {
+            "surroundings": surroundings("scipy"),
+            "rules": __doc__,
+            "seeds": {"draws": [0, asked.draws - 1], "table": list(SEEDS)},
+            "trainings": asked.trainings,
+            "searchers": said,
+        },
+    )
+    print(f"kept in results/{path.name}")
+
+
+if __name__ == "__main__":
+    main()

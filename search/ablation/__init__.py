@@ -1,0 +1,1 @@
+"""Winners taken apart: which technique saves what, and costs what."""
