@@ -5,8 +5,10 @@ How pages are read, which is all that whoever writes one has to know:
 - A block of `sh` holds commands; of `console`, commands behind `$ ` and what they print, which is
   compared line by line, white space and rules apart, `...` standing for what was left out. A block
   of no language holds what a longer search printed, and is not compared.
-- A block of `python` is run, all of a page in one namespace. A block of `toml` is a study file; one
-  without `model` is laid over the study `digits`; one with `project` is a pyproject.toml.
+- A block of `python` is run, all of a page in one namespace, in which `net`, `train` and `test` are
+  a network and datasets.
+- A block of `toml` is a study file; one without `model` is laid over the study `digits`; one with
+  `project` is a pyproject.toml.
 - A block whose first line is a comment with the name of a file, as in `# nets.py`, is written to
   that file and not run. So is one behind `<!-- file: plan.json -->`, and one of `python` or `toml`
   behind a paragraph that begins with a file in code marks.

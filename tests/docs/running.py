@@ -25,10 +25,12 @@ from paredown.search.config import StudyConfig, load_config
 from paredown.search.export import formats
 from paredown.spaces.blocks.family import FAMILIES
 from paredown.spaces.criteria import CRITERIA
+from paredown.spaces.models import build_model
 from paredown.spaces.registry import Registry
 from paredown.tests.docs.reading import ROOT, Block, Command
 from paredown.tests.search.conftest import fit_quickly
 from PIL import Image
+from sklearn.datasets import load_digits
 
 _TINY = Recipe(epochs=1, max_lr=0.05)
 # One network, whose half precision answers as the baseline does: every budget has a winner.
@@ -87,7 +89,7 @@ class Runner:
 
     folder: Path
     patch: pytest.MonkeyPatch
-    names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
+    names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"} | of_the_reader())
 
     def __post_init__(self) -> None:
         self.patch.chdir(self.folder)
@@ -170,6 +172,13 @@ class Runner:
         self.patch.setattr(sys, "argv", words)
         with contextlib.redirect_stdout(io.StringIO()):
             runpy.run_path(words[0], run_name="__main__")
+
+
+def of_the_reader() -> dict[str, Any]:
+    """What snippets mean by `net`, `train` and `test`, if they do not say: a network and images."""
+    digits = load_digits()
+    items = list(zip((digits.images / 16).astype("float32"), digits.target, strict=True))
+    return {"net": build_model("resnet8", 10, 1), "train": items[:300], "test": items[300:400]}
 
 
 def write(block: Block, folder: Path) -> Path:
