@@ -1,9 +1,7 @@
-"""Study files: what to search, on what, and for how long. All faults are told at once."""
+"""What a study is asked: what to search, on what, for how long. All faults are told at once."""
 
-import tomllib
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from ..errors import InputError, ParedownError, StudyFileError, UnknownName, nearest_names
+from ..errors import ParedownError, StudyFileError, nearest_names
 from ..extensions import load_extensions
 from ..objectives.budget import Budget, parse_budgets
 from ..objectives.data import DataRequest, find_data
@@ -33,12 +31,11 @@ from ..spaces.space import Grain
 from .options import parse_duration, parse_grain, parse_space
 from .plans import start_plan
 from .samplers import SAMPLERS
+from .study_files import read_study, ready_studies
 
 DEFAULT_STUDY = "digits"
 
 Parsed = TypeVar("Parsed")
-
-_STUDIES = files("paredown") / "studies"
 
 
 class DataConfig(BaseModel):
@@ -205,7 +202,7 @@ def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     study = DEFAULT_STUDY if study is None else study
-    source, said = _read(study)
+    source, said = read_study(study)
     said.setdefault("name", Path(study).stem)
     if isinstance(said.get("data"), dict) and isinstance(given.get("data"), str):
         given["data"] = {"source": given["data"]}
@@ -229,70 +226,6 @@ def check_config(source: str, said: Mapping[str, Any]) -> StudyConfig:
     except ValidationError as error:
         faults = [fault for detail in error.errors() for fault in _sentences(detail)]
         raise StudyFileError(source, list(dict.fromkeys(faults))) from None
-
-
-def ready_studies() -> dict[str, str]:
-    """The studies that come with Paredown, name -> title."""
-    entries = sorted(_STUDIES.iterdir(), key=lambda entry: entry.name)
-    return {
-        Path(entry.name).stem: str(tomllib.loads(entry.read_text()).get("title", ""))
-        for entry in entries
-        if entry.name.endswith(".toml")
-    }
-
-
-def _read(study: str) -> tuple[str, dict[str, Any]]:
-    path = Path(study)
-    if path.suffix == ".toml" or path.parent != Path():
-        return str(path), _read_file(path)
-    ready = _STUDIES / f"{study}.toml"
-    if not ready.is_file():
-        raise UnknownName("study", study, ready_studies(), see="paredown studies")
-    return f"study {study}", tomllib.loads(ready.read_text())
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no study file at {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the study file {path} cannot be read: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise StudyFileError(str(path), [f"it is no TOML: {error}"]) from None
-    if isinstance(said.get("weights"), str):
-        said["weights"] = path.parent / said["weights"]
-    if isinstance(said.get("model"), str):
-        said["model"] = _code_beside(path, said["model"])
-    if isinstance(said.get("imports"), list):
-        said["imports"] = [_file_beside(path, place) for place in said["imports"]]
-    if isinstance(said.get("data"), str):
-        said["data"] = _code_beside(path, said["data"])
-    elif isinstance(said.get("data"), dict) and isinstance(said["data"].get("source"), str):
-        said["data"]["source"] = _code_beside(path, said["data"]["source"])
-    if isinstance(said.get("start"), list):
-        said["start"] = [_beside(path, text) for text in said["start"]]
-    return said
-
-
-def _code_beside(path: Path, name: str) -> str:
-    """A file of code that a study file names is looked for beside it."""
-    file = Path(name.rpartition(":")[0])
-    is_relative = file.suffix == ".py" and not name.startswith("~")
-    return str(path.parent / name) if is_relative else name
-
-
-def _file_beside(path: Path, place: object) -> object:
-    """A file that a study file imports is looked for beside it."""
-    is_file = isinstance(place, str) and place.endswith(".py") and not place.startswith("~")
-    return str(path.parent / str(place)) if is_file else place
-
-
-def _beside(path: Path, start: object) -> object:
-    """A plan that a study file names is looked for beside it."""
-    if isinstance(start, str) and start.endswith(".json"):
-        return str(path.parent / start)
-    return start
 
 
 def _checked(parse: Callable[[], Parsed]) -> Parsed:
