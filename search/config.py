@@ -1,4 +1,4 @@
-"""Study files: what to search, on what, and for how long. All faults are told at once."""
+"""What a study is asked: what to search, on what, for how long. All faults are told at once."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial

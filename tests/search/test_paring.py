@@ -1,5 +1,6 @@
 """`paredown.pare`: networks and datasets given as objects, and what comes back."""
 
+import copy
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ import pandas
 import paredown
 import pytest
 import torch
-from paredown.errors import InputError, NothingFits, StudyFileError, UserCodeError
+from paredown.errors import InputError, ModelError, NothingFits, StudyFileError, UserCodeError
 from paredown.objectives.budget import Budget
 from paredown.objectives.evaluator import Evaluator
 from paredown.search.answers import answer
@@ -191,6 +192,24 @@ def test_a_given_network_is_the_baseline_untrained(pared: Pared) -> None:
     assert said.test_drop is not None
     assert said.test_accuracy + said.test_drop == pytest.approx(100 * right / 597)
     assert "stage baseline" not in pared.diary.said
+
+
+@pytest.mark.parametrize("model", [Net(), Net], ids=["network", "function"])
+def test_what_is_not_trained_is_trained_first(model: Any, pared: Pared) -> None:
+    diary = Diary()
+    recipes = TINY["recipes"] | {"baseline": {"epochs": 1, "max_lr": 0.1}}
+    options = TINY | {"recipes": recipes, "trials": 1, "finalists": 0, "callbacks": [diary]}
+    options |= {"trained": False} if isinstance(model, Net) else {}
+    before = copy.deepcopy(model)
+    paredown.pare(model, Subset(pared.images, range(300)), **options)
+    assert "stage baseline" in diary.said
+    if isinstance(model, Net):
+        assert all(map(torch.equal, before.parameters(), model.parameters()))
+
+
+def test_a_network_without_numbers_is_refused(pared: Pared) -> None:
+    with pytest.raises(ModelError, match="meta device: it has no numbers"):
+        paredown.pare(Net().to("meta"), pared.images, progress=False)
 
 
 def test_callbacks_are_told_in_order(pared: Pared) -> None:
