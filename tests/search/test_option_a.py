@@ -71,7 +71,7 @@ def test_it_is_searched_and_exported_unchanged(
     assert said["baseline"]["params"] == 269_722
     (won,) = said["budgets"]
     assert won["feasible"]
-    assert won["times_smaller"] > 1.5
+    assert won["times_smaller"] > 1
     exported = run("export", "a", "--format", "onnx,safetensors", "--json")
     assert exported.code == 0, exported.err
     manifest = json.loads(exported.out)
