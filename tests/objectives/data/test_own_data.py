@@ -119,7 +119,17 @@ def arrays(change: Callable[[np.ndarray[Any, Any]], Any]) -> list[tuple[Any, Any
         [{"img": PIXELS[n], "target": label} for n, label in enumerate(LABELS)],
         Subset(Named(), range(60)),  # type: ignore[arg-type]
     ],
-    ids=str,
+    ids=[
+        "bytes",
+        "floats",
+        "doubles",
+        "arrays",
+        "channels first",
+        "float arrays",
+        "named",
+        "otherwise named",
+        "subset",
+    ],
 )
 def test_forms_of_images_and_labels(data: Any, load: Load) -> None:
     splits = load((data, data))
