@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from .objectives.cost import Cost
     from .objectives.outcome import Outcome
     from .search.export.rebuilding import load
-    from .search.paring import pare
-    from .search.result import Result, Winner
+    from .search.paring.pare import pare
+    from .search.paring.result import Result, Winner
     from .search.watcher import Watcher
     from .spaces.plan import Plan
     from .spaces.space import Space
@@ -37,12 +37,12 @@ _HOMES = {
     "Cost": "objectives.cost",
     "Outcome": "objectives.outcome",
     "Plan": "spaces.plan",
-    "Result": "search.result",
+    "Result": "search.paring.result",
     "Space": "spaces.space",
     "Watcher": "search.watcher",
-    "Winner": "search.result",
+    "Winner": "search.paring.result",
     "load": "search.export.rebuilding",
-    "pare": "search.paring",
+    "pare": "search.paring.pare",
 }
 
 

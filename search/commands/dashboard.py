@@ -16,7 +16,7 @@ def dashboard(
     """Browse studies with optuna-dashboard, on this machine alone."""
     import optuna
 
-    from ..dashboard import HOST, make_dashboard
+    from ..dashboard.server import HOST, make_dashboard
     from ..storage import default_storage, open_storage, open_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -14,9 +14,10 @@ import optuna
 import optuna_dashboard
 import pytest
 from paredown.objectives.budget import Budget
-from paredown.search import adorned, cli
+from paredown.search import cli
 from paredown.search.answers import answer
-from paredown.search.dashboard import make_dashboard
+from paredown.search.dashboard import adorned
+from paredown.search.dashboard.server import make_dashboard
 from paredown.search.exports import Artifacts
 from paredown.search.record import read_records
 from paredown.search.storage import open_storage, open_study

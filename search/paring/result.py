@@ -11,23 +11,23 @@ import pandas
 from rich.console import Console
 from torch import nn
 
-from ..errors import NothingFits
-from ..objectives.budget import Budget, parse_budgets
-from ..objectives.cache import Cache
-from ..objectives.certainty import Word
-from ..objectives.cost import Cost
-from ..objectives.device import threads
-from ..objectives.evaluator import Evaluator
-from ..objectives.progress import SILENT
-from ..spaces.plan import Plan
-from .advice import advice
-from .answers import Answer, answer
-from .config import StudyConfig
-from .driver import Finished
+from ...errors import NothingFits
+from ...objectives.budget import Budget, parse_budgets
+from ...objectives.cache import Cache
+from ...objectives.certainty import Word
+from ...objectives.cost import Cost
+from ...objectives.device import threads
+from ...objectives.evaluator import Evaluator
+from ...objectives.progress import SILENT
+from ...spaces.plan import Plan
+from ..advice import advice
+from ..answers import Answer, answer
+from ..config import StudyConfig
+from ..driver import Finished
+from ..storage import MEMORY, default_storage
+from ..tables import print_answer
+from ..winners import Verdict, times_smaller
 from .frames import front_frame, trials_frame
-from .storage import MEMORY, default_storage
-from .tables import print_answer
-from .winners import Verdict, times_smaller
 
 _WIDTH = 120
 """Of a table in characters, where there is no terminal to ask."""
@@ -177,8 +177,8 @@ class Result:
             InputError: the folder is taken, or a format is unknown or not installed.
             FileDiffers: a file does not answer like the network; no folder is left.
         """
-        from .export.exporting import export
-        from .export.formats import installed_formats, parse_formats
+        from ..export.exporting import export
+        from ..export.formats import installed_formats, parse_formats
 
         self.best(max_drop)  # if there is none, it says so in terms of this call
         done = export(
@@ -207,7 +207,7 @@ class Result:
         Raises:
             InputError: there is something else at that place.
         """
-        from .report.making import make_report
+        from ..report.making import make_report
 
         budgets = self.config.max_drop
         return make_report(self.study, path, budgets=budgets, storage=self._shown_url, force=force)

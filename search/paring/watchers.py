@@ -3,16 +3,16 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..errors import InputError
-from ..objectives.budget import Budget
-from ..objectives.evaluator import Evaluator
-from ..references import user_code
-from ..spaces.plan import Plan
-from .config import StudyConfig
-from .finals import Final
-from .record import Record
-from .storage import Baseline
-from .watcher import Watcher
+from ...errors import InputError
+from ...objectives.budget import Budget
+from ...objectives.evaluator import Evaluator
+from ...references import user_code
+from ...spaces.plan import Plan
+from ..config import StudyConfig
+from ..finals import Final
+from ..record import Record
+from ..storage import Baseline
+from ..watcher import Watcher
 
 
 class Watchers(Watcher):

@@ -9,18 +9,18 @@ import optuna
 from rich.console import Console
 from torch import nn
 
-from ..errors import ParedownError, StudyFileError, nearest_names
-from ..objectives.cache import Cache
-from ..objectives.data import give_data
-from ..objectives.training import Recipe
-from ..spaces.models import give
-from .config import StudyConfig, check_config
-from .driver import search as run_search
+from ...errors import ParedownError, StudyFileError, nearest_names
+from ...objectives.cache import Cache
+from ...objectives.data import give_data
+from ...objectives.training import Recipe
+from ...spaces.models import give
+from ..config import StudyConfig, check_config
+from ..driver import search as run_search
+from ..screen import Screen
+from ..storage import MEMORY, has_baseline
+from ..watcher import Watcher
 from .result import Result
-from .screen import Screen
-from .storage import MEMORY, has_baseline
-from .told import Watchers
-from .watcher import Watcher
+from .watchers import Watchers
 
 _CALL = "paredown.pare(...)"
 _RECIPES = ("baseline", "train", "fine_tune", "quantize")

@@ -18,8 +18,8 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from ..exports import Artifacts
 from .adornments import Adornments, Attributes, adorn, readable
-from .exports import Artifacts
 
 _EVERY_SECONDS = 5.0
 """What changes all the time is made again no more often."""

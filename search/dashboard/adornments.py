@@ -13,14 +13,14 @@ import plotly.graph_objects as go
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 
-from . import notes
-from .answers import Answer, answer
-from .exports import Artifacts, read_exported
-from .figures.front import front_figure
-from .figures.progress import progress_figure
-from .record import PLAN, REMOVED, RUNGS, SECONDS, WORKER, read_records
-from .storage import has_baseline
-from .winners import front
+from .. import notes
+from ..answers import Answer, answer
+from ..exports import Artifacts, read_exported
+from ..figures.front import front_figure
+from ..figures.progress import progress_figure
+from ..record import PLAN, REMOVED, RUNGS, SECONDS, WORKER, read_records
+from ..storage import has_baseline
+from ..winners import front
 
 _OF_TRIALS = "dashboard:artifacts:"
 """Where the dashboard looks for the files of trials that have ended."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas
 
-from .answers import Answer
-from .record import Record
-from .winners import front, times_smaller
+from ..answers import Answer
+from ..record import Record
+from ..winners import front, times_smaller
 
 _COSTS = ("params", "params_effective", "macs", "flops", "flops_effective", "bops", "bytes")
 

@@ -10,10 +10,10 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna_dashboard
 from optuna.storages import BaseStorage, get_storage
 
-from ..errors import InputError
+from ...errors import InputError
+from ..exports import Artifacts
 from .adorned import AdornedStorage
 from .best_trials import Application, with_best
-from .exports import Artifacts
 
 HOST = "127.0.0.1"
 

@@ -1,0 +1,1 @@
+"""optuna-dashboard on a study, with what Paredown knows of it."""

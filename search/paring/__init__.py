@@ -1,0 +1,1 @@
+"""From Python: `paredown.pare`, and the result that it returns."""
