@@ -54,6 +54,7 @@ def name_of(page: Path) -> str:
 def folder(tmp_path: Path) -> Path:
     """Where a page runs: with the images, the weights and the plan that pages speak of."""
     make_images(tmp_path / "flowers")
+    torch.manual_seed(0)
     save_file(build_model("resnet20", 2, 3).state_dict(), tmp_path / "resnet20.safetensors")
     (tmp_path / "plan.json").write_text('{"version": 1, "block": {"stage3": "separable"}}')
     return tmp_path

@@ -57,10 +57,10 @@ def shown(records: Sequence[Record]) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("sampler", SAMPLERS.names)
 def test_every_sampler_completes_a_study(sampler: str, folder: Path) -> None:
-    study = go(folder, sampler=sampler, trials=8).study
+    study = go(folder, sampler=sampler, trials=6).study
     records = read_records(study.trials)
     scored = [record for record in records if record.how is How.EVALUATED]
-    assert len(scored) == 8
+    assert len(scored) == 6
     assert len(records) > 10, "enough for samplers to begin with their own"
     assert records[0].plan == Plan()
     assert records[0].drop == 0
@@ -76,7 +76,7 @@ def test_every_sampler_completes_a_study(sampler: str, folder: Path) -> None:
 def test_the_same_seed_gives_the_same_plans_and_winners(folder: Path) -> None:
     runs = []
     for name in ("one", "two"):
-        config = load_config("tiny.toml", {"name": name, "sampler": "tpe", "trials": 9})
+        config = load_config("tiny.toml", {"name": name, "sampler": "tpe", "trials": 6})
         study = search(config, URL, Cache(folder / name), Recorder()).study
         winners = [v.winner.plan if v.winner else None for v in found_by(study, 1, 30).verdicts]
         runs.append((shown(read_records(study.trials)), winners, answer(study).tested))
