@@ -2,8 +2,9 @@
 
 A ResNet-20 with option A shortcuts in a file of its own, torchvision's densenet121 and
 mobilenet_v2, and one of timm, on a few of CIFAR-10's images as class folders at 32 px: a search of
-two trials with one epoch each, then `paredown export` of its winner. What counts is that each goes
-through; the accuracies are those of a few images and one epoch.
+two trials with one epoch each, then its `paredown report` and `paredown export` of its winner. What
+counts is that each goes through; the accuracies are those of a few images and one epoch. DenseNet's
+blocks stay as they are, since fitting its hundred and twenty convolutions takes long.
 
     python benchmarks/bring_your_own.py --data cifar10-jpeg.zip --weights resnet20.safetensors
 """
@@ -54,28 +55,30 @@ max_lr = 0.01
 
 @dataclass(frozen=True)
 class Case:
-    """A network: what follows --model, and whether it has weights."""
+    """A network: what follows --model, whether it has weights, and whether blocks are replaced."""
 
     model: str
     has_weights: bool = False
+    blocks: bool = True
+
+    @property
+    def study(self) -> str:
+        """Its study file."""
+        return "own.toml" if self.blocks else "as-they-are.toml"
 
 
 CASES = (
     Case("option_a.py:resnet20", has_weights=True),
     Case("mobilenet_v2"),
     Case("timm:resnet10t"),
-    Case("densenet121"),
+    Case("densenet121", blocks=False),
 )
 
 
-def study(trials: int, no_blocks: bool) -> str:
+def study(trials: int, blocks: bool) -> str:
     """The study, but for its model."""
     said = STUDY.format(trials=trials)
-    return (
-        said.replace('block = ["original", "separable"]', 'block = ["original"]')
-        if no_blocks
-        else said
-    )
+    return said if blocks else said.replace('["original", "separable"]', '["original"]')
 
 
 def unpack(archive: str, folder: Path, train: int, test: int) -> None:
@@ -91,20 +94,27 @@ def unpack(archive: str, folder: Path, train: int, test: int) -> None:
 
 def commanded(folder: Path, *words: str) -> tuple[dict[str, Any], float]:
     """The JSON of a `paredown` command run in a folder, and its seconds; an end if it fails."""
-    command = [str(Path(sys.executable).with_name("paredown")), *words, "--json"]
     began = time.monotonic()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
-    return json.loads(done.stdout), time.monotonic() - began
+    said = done(*words, "--json", folder=folder)
+    return json.loads(said), time.monotonic() - began
+
+
+def done(*words: str, folder: Path) -> str:
+    """What a `paredown` command run in a folder printed; an end if it fails."""
+    command = [str(Path(sys.executable).with_name("paredown")), *words]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise SystemExit(f"{' '.join(words)} ended with {ran.returncode}: {ran.stderr[-2000:]}")
+    return ran.stdout
 
 
 def through(case: Case, folder: Path, weights: str) -> dict[str, Any]:
     """A network's way from its name to its files."""
     name = case.model.replace(":", "-").replace(".", "-")
     given = ("--weights", weights) if case.has_weights else ()
-    search = ("search", "own.toml", "--name", name, "--model", case.model, *given)
+    search = ("search", case.study, "--name", name, "--model", case.model, *given)
     found, searching = commanded(folder, *search)
+    done("report", name, folder=folder)
     manifest, exporting = commanded(folder, "export", name, "--format", "onnx")
     (won,) = found["budgets"]
     return {
@@ -126,7 +136,6 @@ def main() -> None:
     parser.add_argument("--weights", required=True, help="of the ResNet-20 on these images")
     parser.add_argument("--trials", type=int, default=2)
     parser.add_argument("--images", type=int, default=30, help="of each class, to learn from")
-    parser.add_argument("--no-blocks", action="store_true", help="replace none: fitting takes long")
     parser.add_argument("--models", nargs="*", help="some of them")
     asked = parser.parse_args()
     found = dict[str, dict[str, Any]]()
@@ -134,9 +143,9 @@ def main() -> None:
         folder = Path(place)
         unpack(asked.data, folder / "images", asked.images, asked.images)
         shutil.copy(OPTION_A, folder)
-        (folder / "own.toml").write_text(
-            f'model = "resnet20"\n{study(asked.trials, asked.no_blocks)}', encoding="utf-8"
-        )
+        for file, blocks in (("own.toml", True), ("as-they-are.toml", False)):
+            said = f'model = "resnet20"\n{study(asked.trials, blocks)}'
+            (folder / file).write_text(said, encoding="utf-8")
         for case in CASES:
             if asked.models and case.model not in asked.models:
                 continue

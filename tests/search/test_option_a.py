@@ -58,7 +58,7 @@ def test_channels_behind_slices_and_pads_are_left_alone() -> None:
     )
 
 
-def test_it_is_searched_and_exported_unchanged(
+def test_it_is_searched_reported_and_exported_unchanged(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = shared("models/resnet20-cifar10jpeg.safetensors")
@@ -72,6 +72,10 @@ def test_it_is_searched_and_exported_unchanged(
     (won,) = said["budgets"]
     assert won["feasible"]
     assert won["times_smaller"] > 1
+    reported = run("report", "a", "-o", "a.html")
+    assert reported.code == 0, reported.err
+    page = (folder / "a.html").read_text(encoding="utf-8")
+    assert "layer2.0" in page, "layer by layer, its own names"
     exported = run("export", "a", "--format", "onnx,safetensors", "--json")
     assert exported.code == 0, exported.err
     manifest = json.loads(exported.out)
