@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
-"""As WSGI has it: (environ, start_response) -> parts of the body."""
+from .wsgi import Application, changed
 
 
 def with_best(
@@ -31,21 +30,15 @@ def with_best(
     after = parse_qs(environ.get("QUERY_STRING", "")).get("after", ["0"])[0]
     if not after.isdecimal():
         return shown(environ, start_response)
-    began = dict[str, Any]()
 
-    def begin(status: str, headers: list[tuple[str, str]], *rest: object) -> None:
-        began.update(status=status, headers=headers)
+    def with_others(body: bytes) -> bytes:
+        return _with_others(body, best(), int(after))
 
     # Best trials may have come before those that the page does not know yet.
-    body = b"".join(shown(environ | {"QUERY_STRING": "after=0"}, begin))
-    if began["status"].startswith("200"):
-        body = _changed(body, best(), int(after))
-    headers = [(name, value) for name, value in began["headers"] if name != "Content-Length"]
-    start_response(began["status"], [*headers, ("Content-Length", str(len(body)))])
-    return [body]
+    return changed(shown, environ | {"QUERY_STRING": "after=0"}, start_response, with_others)
 
 
-def _changed(body: bytes, best: Collection[int] | None, after: int) -> bytes:
+def _with_others(body: bytes, best: Collection[int] | None, after: int) -> bytes:
     said = json.loads(body)
     trials = said["trials"]
     if best is not None:

@@ -13,7 +13,9 @@ from optuna.storages import BaseStorage, get_storage
 from ...errors import InputError
 from ..exports import Artifacts
 from .adorned import AdornedStorage
-from .best_trials import Application, with_best
+from .best_trials import with_best
+from .narrow import with_rules
+from .wsgi import Application
 
 HOST = "127.0.0.1"
 
@@ -68,6 +70,8 @@ def _application(storage: BaseStorage, url: str) -> Application:
         if asked and asked.end() == len(path) and method == "GET":
             best = partial(adorned.best, int(asked[1]))
             return with_best(shown, best, environ, start_response)
+        if path.startswith("/dashboard") and method == "GET":
+            return with_rules(shown, environ, start_response)
         return shown(environ, start_response)
 
     return application

@@ -249,6 +249,10 @@ def test_a_browser_shows_it_all(study: optuna.Study, address: str, browser: Any)
     shows("effective params", "effective FLOPs", "What is within the budgets")
     shows("How far the search has come", "log-hypervolume", "within 90 pp", "Best Trial")
     assert browser.run(WIDTH) <= 1280
+    browser.open(f"{address}/dashboard/studies/1", width=400, height=3200)
+    shows("What is within the budgets", "How far the search has come")
+    assert browser.run(WIDTH) <= 400
+    assert min(browser.run(PICTURES)) >= 200, "a telephone shows pictures one below the other"
     browser.open(f"{address}/dashboard/studies/1/note")
     shows("How far can resnet8 be pared down on digits?", "What the budgets buy", "How to read it")
     browser.open(f"{address}/dashboard/studies/1/trials?numbers={winner.number}", height=1800)
@@ -258,4 +262,5 @@ def test_a_browser_shows_it_all(study: optuna.Study, address: str, browser: Any)
 
 
 TEXT = "return document.body.textContent"
+PICTURES = "return [...document.querySelectorAll('.js-plotly-plot')].map(one => one.clientWidth)"
 WIDTH = "return document.documentElement.scrollWidth"
