@@ -4,15 +4,22 @@ from typing import Annotated
 
 import typer
 
-from .common import Json, Storage, StudyName, print_json, stderr, stdout
+from .common import (
+    Json,
+    OneBudget,
+    Storage,
+    StudyName,
+    one_budget,
+    opened,
+    print_json,
+    stderr,
+    stdout,
+)
 
 
 def ablate(
     name: StudyName,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(metavar="PP", help="Whose winner.", show_default="the study's first budget"),
-    ] = None,
+    max_drop: OneBudget = None,
     epochs: Annotated[
         str,
         typer.Option(metavar="N", help="A share of the study's epochs, as in 0.5, or a count."),
@@ -21,18 +28,15 @@ def ablate(
     as_json: Json = False,
 ) -> None:
     """Train a budget's winner again without each of its techniques: what each saves and costs."""
-    from ...objectives.budget import parse_budgets
     from ...objectives.cache import Cache
     from ..ablation.screen import AblationScreen, ablation_table, how_to_read
     from ..ablation.taking_apart import ablate as run
     from ..answers import answer
     from ..options import parse_epochs
-    from ..storage import BUDGETS, default_storage, open_storage, open_study
 
     wanted = parse_epochs(epochs)
-    url = default_storage() if storage is None else storage
-    study = open_study(open_storage(url, must_exist=True), url, name)
-    (budget,) = parse_budgets([study.user_attrs[BUDGETS][0] if max_drop is None else max_drop])
+    study, url = opened(name, storage)
+    budget = one_budget(study, max_drop)
     screen = AblationScreen(stderr())
     try:
         found = run(study, url, budget, Cache(), screen, wanted)

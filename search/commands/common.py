@@ -10,6 +10,9 @@ from rich.console import Console
 from ...errors import NothingFits
 
 if TYPE_CHECKING:
+    import optuna
+
+    from ...objectives.budget import Budget
     from ..answers import Answer
 
 INTERRUPTED = 130
@@ -26,7 +29,37 @@ Storage = Annotated[
         metavar="URL", help="Where studies are kept.", show_default="sqlite:///paredown.db"
     ),
 ]
+OneBudget = Annotated[
+    float | None,
+    typer.Option(metavar="PP", help="Whose winner.", show_default="the study's first budget"),
+]
 StudyName = Annotated[str, typer.Argument(help="Of the study.")]
+
+
+def opened(name: str, storage: str | None) -> tuple["optuna.Study", str]:
+    """A study that is there, and the URL of its storage.
+
+    Raises:
+        StorageError: the storage cannot be opened.
+        UnknownName: it has no such study.
+    """
+    from ..storage import default_storage, open_storage, open_study
+
+    url = default_storage() if storage is None else storage
+    return open_study(open_storage(url, must_exist=True), url, name), url
+
+
+def one_budget(study: "optuna.Study", max_drop: float | None) -> "Budget":
+    """The budget that is meant: the study's first, if none is said.
+
+    Raises:
+        InputError: it is no budget.
+    """
+    from ...objectives.budget import parse_budgets
+    from ..storage import BUDGETS
+
+    (budget,) = parse_budgets([study.user_attrs[BUDGETS][0] if max_drop is None else max_drop])
+    return budget
 
 
 def say(found: "Answer", as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from .common import Storage, StudyName, print_json, stderr, stdout
+from .common import OneBudget, Storage, StudyName, one_budget, opened, print_json, stderr, stdout
 
 if TYPE_CHECKING:
     from ..export.exporting import Exported
@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 def export(
     name: StudyName,
-    max_drop: Annotated[
-        float | None,
-        typer.Option(metavar="PP", help="Whose winner.", show_default="the study's first budget"),
-    ] = None,
+    max_drop: OneBudget = None,
     formats: Annotated[
         str | None,
         typer.Option(
@@ -42,17 +39,14 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest alone.")] = False,
 ) -> None:
     """Write a budget's winner as files that run, and check that each answers like the network."""
-    from ...objectives.budget import parse_budgets
     from ...objectives.cache import Cache
     from ..export.exporting import export as run
     from ..export.formats import installed_formats, parse_formats
     from ..screen import Screen
-    from ..storage import BUDGETS, default_storage, open_storage, open_study
 
     wanted = installed_formats() if formats is None else parse_formats(formats)
-    url = default_storage() if storage is None else storage
-    study = open_study(open_storage(url, must_exist=True), url, name)
-    (budget,) = parse_budgets([study.user_attrs[BUDGETS][0] if max_drop is None else max_drop])
+    study, url = opened(name, storage)
+    budget = one_budget(study, max_drop)
     folder = Path(f"{name}-{budget.max_drop:g}pp") if output is None else output
     screen = Screen(stderr())
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from .common import MaxDrop, Storage, StudyName, stdout
+from .common import MaxDrop, Storage, StudyName, opened, stdout
 
 
 def report(
@@ -25,11 +25,9 @@ def report(
     """Write a study as one HTML page with pictures, which needs no network."""
     from ...objectives.budget import parse_budgets
     from ..report.making import make_report
-    from ..storage import default_storage, open_storage, open_study
 
-    url = default_storage() if storage is None else storage
     budgets = parse_budgets(max_drop) if max_drop else ()
-    study = open_study(open_storage(url, must_exist=True), url, name)
+    study, _ = opened(name, storage)
     plain = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "study"
     path = Path(f"{plain}-report.html") if output is None else output
     made = make_report(study, path, budgets=budgets, storage=storage, force=force)

@@ -9,7 +9,6 @@ import contextlib
 import io
 import re
 import runpy
-import signal
 import socketserver
 import sys
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import pytest
 from paredown.objectives.data import SOURCES
 from paredown.objectives.objective import OBJECTIVES
 from paredown.objectives.training import Recipe
-from paredown.search import cli, driver
+from paredown.search import driver
 from paredown.search.config import StudyConfig, load_config
 from paredown.search.export import formats
 from paredown.spaces.blocks.family import FAMILIES
@@ -28,7 +27,7 @@ from paredown.spaces.criteria import CRITERIA
 from paredown.spaces.models import build_model
 from paredown.spaces.registry import Registry
 from paredown.tests.docs.reading import ROOT, Block, Command
-from paredown.tests.search.conftest import fit_quickly
+from paredown.tests.search.conftest import exit_code, fit_quickly
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -146,17 +145,10 @@ class Runner:
 
     def _paredown(self, *words: str) -> tuple[int, str]:
         chosen = [*words, "--port", "0"] if words[0] == "dashboard" else [*words]
-        self.patch.setattr(sys, "argv", ["paredown", *chosen])
-        said, before = io.StringIO(), signal.getsignal(signal.SIGTERM)
-        try:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                cli.main()
-            code: int | str | None = 0
-        except SystemExit as stop:
-            code = stop.code
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        return int(code or 0), said.getvalue()
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = exit_code(self.patch, *chosen)
+        return code, said.getvalue()
 
     def close(self) -> None:
         """Forget modules that came from the page's folder: other pages have some of that name."""

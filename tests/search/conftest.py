@@ -73,21 +73,36 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def exit_code(patch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run the command in this process, which spares its seconds of imports."""
+    patch.setattr(sys, "argv", ["paredown", *words])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        cli.main()
+        code: int | str | None = 0
+    except SystemExit as stop:
+        code = stop.code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return int(code or 0)
+
+
+def run_all(folder: Path, *commands: str) -> None:
+    """Run commands in a folder, one after the other; each has to succeed."""
+    with pytest.MonkeyPatch.context() as patch:
+        fit_quickly(patch)
+        patch.chdir(folder)
+        for command in commands:
+            assert exit_code(patch, *command.split()) == 0, command
+
+
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process, which spares its seconds of imports."""
+    """Run a command, and keep what it says."""
 
     def call(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["paredown", *arguments])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            cli.main()
-            code: int | str | None = 0
-        except SystemExit as stop:
-            code = stop.code
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        code = exit_code(monkeypatch, *arguments)
         captured = capsys.readouterr()
-        return Ran(int(code or 0), captured.out, captured.err)
+        return Ran(code, captured.out, captured.err)
 
     return call

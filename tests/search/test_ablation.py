@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from paredown.objectives.budget import Budget
 from paredown.objectives.cache import Cache
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.outcome import Outcome
-from paredown.search import cli
 from paredown.search.ablation.kept import read_ablations, techniques_of
 from paredown.search.ablation.taking_apart import Watch, ablate
 from paredown.search.proof import read_tested
@@ -24,7 +22,7 @@ from paredown.search.storage import open_storage, open_study
 from paredown.spaces.plan import Plan
 from torch.utils.flop_counter import FlopCounterMode
 
-from .conftest import TINY, fit_quickly
+from .conftest import TINY, run_all
 
 Run = Callable[..., Any]
 URL = "sqlite:///paredown.db"
@@ -50,14 +48,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     before, after = tiny.split("[space]")[0], tiny.split("[baseline]")[1]
     (folder / "bits.toml").write_text(f"{before}{only}[baseline]{after}")
     (folder / "plan.json").write_text(PLAN.to_json())
-    with pytest.MonkeyPatch.context() as patch:
-        fit_quickly(patch)
-        patch.chdir(folder)
-        for typed in ("tiny.toml --start plan.json", "bits.toml"):
-            patch.setattr(sys, "argv", ["paredown", "search", *typed.split(), "--trials", "1"])
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-            assert not ended.value.code
+    searches = ("tiny.toml --start plan.json", "bits.toml")
+    run_all(folder, *(f"search {typed} --trials 1" for typed in searches))
     return folder
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import threading
 import time
 import urllib.request
@@ -14,7 +13,6 @@ import optuna
 import optuna_dashboard
 import pytest
 from paredown.objectives.budget import Budget
-from paredown.search import cli
 from paredown.search.answers import answer
 from paredown.search.dashboard import adorned
 from paredown.search.dashboard.server import make_dashboard
@@ -25,7 +23,7 @@ from paredown.search.tables import points, short
 from paredown.search.winners import front
 from paredown.spaces.plan import Plan
 
-from .conftest import TINY, fit_quickly
+from .conftest import TINY, run_all
 
 Run = Callable[..., Any]
 URL = "sqlite:///paredown.db"
@@ -38,17 +36,11 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shown")
     (folder / "tiny.toml").write_text(TINY.format(sampler="random"))
     (folder / "plan.json").write_text(Plan.of(PLAN).to_json())
-    with pytest.MonkeyPatch.context() as patch:
-        fit_quickly(patch)
-        patch.chdir(folder)
-        for typed in (
-            "search tiny.toml --start plan.json --max-drop 90 --trials 2",
-            "export tiny --format safetensors --output there",
-        ):
-            patch.setattr(sys, "argv", ["paredown", *typed.split()])
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-            assert not ended.value.code
+    run_all(
+        folder,
+        "search tiny.toml --start plan.json --max-drop 90 --trials 2",
+        "export tiny --format safetensors --output there",
+    )
     return folder
 
 

@@ -21,10 +21,9 @@ import pytest
 import torch
 from paredown.errors import InputError, WeightsError
 from paredown.objectives.data import DataRequest, load_data
-from paredown.search import cli
 from paredown.search.export import checking, formats
 
-from .conftest import Run, fit_quickly
+from .conftest import Run, run_all
 
 STUDY = """
 model = "resnet8"
@@ -62,14 +61,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study that has ended."""
     folder = tmp_path_factory.mktemp("searched")
     (folder / "tiny.toml").write_text(STUDY)
-    with pytest.MonkeyPatch.context() as patch:
-        fit_quickly(patch)
-        patch.chdir(folder)
-        for typed in ("search tiny.toml", "export tiny --output there"):
-            patch.setattr(sys, "argv", ["paredown", *typed.split()])
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-            assert not ended.value.code
+    run_all(folder, "search tiny.toml", "export tiny --output there")
     return folder
 
 
