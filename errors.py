@@ -13,17 +13,24 @@ ParedownError                 exit code 1: something went wrong
  ├─ NothingFits               exit code 3: no plan keeps within the budget
  ├─ FileDiffers               exit code 4: an exported file is not as good as its network
  ├─ TrainingDiverged          the loss is no longer a finite number
+ ├─ OutOfTime                 the time limit was reached before there was anything to show
  └─ PredictionMismatch        a network does not cost what its plan foretold: a bug
 """
 
+import copyreg
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class ParedownError(Exception):
     """The root of Paredown's errors. `exit_code` is what the command ends with."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, without its constructor: these take other arguments than the message."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class InputError(ParedownError):
@@ -114,6 +121,10 @@ class FileDiffers(ParedownError):
 
 class TrainingDiverged(ParedownError):
     """The training loss became NaN or infinite."""
+
+
+class OutOfTime(ParedownError):
+    """A time limit was reached before there was anything to show."""
 
 
 class PredictionMismatch(ParedownError):

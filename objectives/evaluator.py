@@ -1,10 +1,7 @@
 """Evaluates plans: what they cost, and how well their networks do."""
 
-from functools import cached_property
-
 from torch import nn
 
-from ..spaces.apply import foretell
 from ..spaces.plan import Plan
 from ..spaces.space import Space
 from .budget import drop_between
@@ -12,9 +9,9 @@ from .builder import Builder
 from .cache import Cache, tensors_digest
 from .certainty import PairedDrop
 from .clock import Clock
-from .cost import Cost, check_prediction, count, measure
+from .cost import Cost, check_prediction, measure
 from .data import ImageSet
-from .objective import priced
+from .objective import predicted_cost
 from .outcome import Outcome
 from .progress import SILENT, Progress
 from .rungs import LENIENT, Hopeless, Judge, Rung
@@ -50,6 +47,18 @@ class Evaluator:
         self._builder = Builder(task, space, cache, self.clock, self._look, self.seed)
         self._rungs = list[Rung]()
         self._asked = Plan()
+        self._baseline_scores = dict[str, Score]()
+
+    def reseeded(self, seed: int) -> "Evaluator":
+        """An evaluator whose plans draw from another seed; it shares the baseline and its scores.
+
+        Args:
+            seed: of what plans draw while they are built and trained.
+        """
+        other = Evaluator(self.task, self.space, self.cache, self.clock.progress, seed=seed)
+        other._builder.baseline = self.baseline
+        other._baseline_scores = self._baseline_scores
+        return other
 
     def foretold_cost(self, plan: Plan) -> Cost:
         """What a plan costs, without building it.
@@ -57,8 +66,7 @@ class Evaluator:
         Raises:
             InputError, UserCodeError: an objective of the user's own failed.
         """
-        blueprint = foretell(self.space.blueprint, plan)
-        return priced(count(blueprint), plan, blueprint, self.task.objectives)
+        return predicted_cost(self.space.blueprint, plan, self.task.objectives)
 
     @property
     def baseline(self) -> nn.Module:
@@ -70,10 +78,10 @@ class Evaluator:
         """
         return self._builder.baseline
 
-    @cached_property
+    @property
     def baseline_score(self) -> Score:
         """The baseline's answers on the search split."""
-        return self._score(self.baseline, self.task.splits.search)
+        return self._baseline_score("search")
 
     @property
     def baseline_digest(self) -> str:
@@ -91,7 +99,7 @@ class Evaluator:
         """
         self.space.check(plan)
         try:
-            return self._outcome(plan, self.task.splits.search, self.baseline_score)
+            return self._outcome(plan, "search")
         except Hopeless as stopped:
             stopped.seconds = self.clock.seconds
             raise
@@ -101,7 +109,7 @@ class Evaluator:
         self.space.check(plan)
         judge, self.judge = self.judge, LENIENT  # it has won, whatever it is at some rung
         try:
-            return self._outcome(plan, self.task.splits.test, self._baseline_test_score)
+            return self._outcome(plan, "test")
         finally:
             self.judge = judge
 
@@ -122,18 +130,22 @@ class Evaluator:
         """
         return self._builder.missed(plan)
 
-    @cached_property
-    def _baseline_test_score(self) -> Score:
-        return self._score(self.baseline, self.task.splits.test)
+    def _baseline_score(self, split: str) -> Score:
+        if split not in self._baseline_scores:
+            images: ImageSet = getattr(self.task.splits, split)
+            self._baseline_scores[split] = self._score(self.baseline, images)
+        return self._baseline_scores[split]
 
-    def _outcome(self, plan: Plan, images: ImageSet, baseline: Score) -> Outcome:
+    def _outcome(self, plan: Plan, split: str) -> Outcome:
         self.clock.reset()
         self._rungs, self._asked = [], plan
         network = self._builder.network(plan)
         measured = measure(network, self._builder.images(self._builder.device))
         foretold = self.foretold_cost(plan)
         check_prediction(foretold, measured, f"plan {plan.key}")
-        found = self._score(network, images)
+        baseline = self._baseline_score(split)
+        # The empty plan is the baseline, whose answers are known.
+        found = self._score(network, getattr(self.task.splits, split)) if plan.choices else baseline
         return Outcome(
             plan,
             foretold,

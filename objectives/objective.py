@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from ..errors import InputError
 from ..references import user_code
+from ..spaces.apply import foretell
 from ..spaces.blueprint import Blueprint
 from ..spaces.own_code import own_code_digest
 from ..spaces.plan import Plan
 from ..spaces.registry import Registry
-from .cost import Cost
+from .cost import Cost, count
 
 DEFAULT_OBJECTIVES = ("params_effective", "flops_effective")
 
@@ -52,6 +53,21 @@ def priced(cost: Cost, plan: Plan, blueprint: Blueprint, objectives: Sequence[st
     return replace(
         cost, chosen=tuple((name, _figure(name, cost, plan, blueprint)) for name in objectives)
     )
+
+
+def predicted_cost(blueprint: Blueprint, plan: Plan, objectives: Sequence[str]) -> Cost:
+    """What a plan costs, with the figures that a study minimizes, without building it.
+
+    Args:
+        blueprint: of the untouched network.
+        plan: what is done to it.
+        objectives: names of registered objectives.
+
+    Raises:
+        InputError, UserCodeError: as `priced`.
+    """
+    changed = foretell(blueprint, plan)
+    return priced(count(changed), plan, changed, objectives)
 
 
 def objective_code(name: str) -> str:

@@ -5,6 +5,7 @@ Successive halving (Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.0794
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..spaces.plan import Plan
 
@@ -56,3 +57,6 @@ class Hopeless(Exception):
         super().__init__(f"stopped at {rung.name} with a drop of {rung.drop:+.2f} points")
         self.rung = rung
         self.seconds: Mapping[str, float] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Hopeless, (self.rung,), {"seconds": dict(self.seconds)}

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import TrainingDiverged
+from ..heartbeat import beat
 from .data import ImageSet, Normalisation
 
 
@@ -101,6 +102,7 @@ def score_answers(
     """
     right = []
     for pixels, labels in images.batches(batch_size):
+        beat()
         scores = answer(pixels)
         if not bool(scores.isfinite().all()):
             raise TrainingDiverged(f"{whose}'s scores are no finite numbers")

@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..errors import TrainingDiverged
+from ..heartbeat import beat
 from ..spaces.fresh_statistics import fresh_statistics
 from ..spaces.held_zeros import held_zeros
 from .data import Augmentation, ImageSet, Normalisation
@@ -125,6 +126,7 @@ def train(
                 schedule.step()
                 total += loss.detach()
                 batches += 1
+                beat()
             mean = total.item() / max(batches, 1)
             if not math.isfinite(mean):
                 raise TrainingDiverged(f"the training loss is {mean} in epoch {epoch + 1}")
@@ -146,6 +148,7 @@ def recalibrate_batchnorm(
     with fresh_statistics(network), torch.no_grad():
         for batch, _ in first_batches(network, images, normalisation, batches):
             network(batch)
+            beat()
 
 
 def first_batches(

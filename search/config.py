@@ -22,6 +22,7 @@ from ..objectives.data import DataRequest, find_data
 from ..objectives.objective import DEFAULT_OBJECTIVES, OBJECTIVES
 from ..objectives.scoring import Metric
 from ..objectives.task import Recipes
+from ..objectives.task_spec import TaskSpec
 from ..objectives.training import Recipe
 from ..references import load_code
 from ..spaces.kind import Value
@@ -99,6 +100,7 @@ class StudyConfig(BaseModel):
     trials: Annotated[int, Field(ge=1)] = 100
     finalists: Annotated[int, Field(ge=0, le=100)] = 4
     timeout: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    stall: Annotated[float, Field(gt=0, le=1e9)] = 600.0
     sampler: str = "budget"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -122,6 +124,25 @@ class StudyConfig(BaseModel):
     @property
     def recipes(self) -> Recipes:
         return Recipes(self.baseline, self.train, self.fine_tune, self.quantize)
+
+    @property
+    def task_spec(self) -> TaskSpec:
+        """What the study's task and space are made from."""
+        return TaskSpec(
+            model=self.model,
+            data=self.data.request(),
+            recipes=self.recipes,
+            seed=self.seed,
+            weights=self.weights,
+            trained=self.trained,
+            metric=self.metric,
+            objectives=self.objectives,
+            keep=self.keep,
+            options=self.space,
+            per=self.per,
+            start_plans=self.start_plans,
+            imports=self.imports,
+        )
 
     @cached_property
     def start_plans(self) -> tuple[Plan, ...]:
@@ -178,7 +199,7 @@ class StudyConfig(BaseModel):
         values = value if isinstance(value, list | tuple) else [value]
         return _checked(lambda: parse_budgets(values))
 
-    @field_validator("timeout", mode="before")
+    @field_validator("timeout", "stall", mode="before")
     @classmethod
     def _seconds(cls, value: object) -> object:
         return _checked(lambda: parse_duration(value)) if isinstance(value, str) else value

@@ -39,6 +39,12 @@ class Offer:
     missed: float
 
 
+def untrained_designs(space: Space) -> list[Plan]:
+    """The baseline, and all that can be had without training; for a start, nothing is fitted."""
+    plans = (Plan(), space.without_training())
+    return [plan for plan in dict.fromkeys(plans) if space.holds(plan)]
+
+
 def first_designs(
     space: Space,
     cost: Callable[[Plan], Cost],
@@ -54,6 +60,8 @@ def first_designs(
         cost: of a plan, as `Evaluator.foretold_cost` tells it.
         missed: what a plan's parts miss, as `Evaluator.missed` tells it.
         count: of plans, besides the baseline.
+
+    What cannot be fitted misses infinitely much, and is never taken.
     """
     steps = list(bargains(list(_offers(space, cost, missed))))
     base = space.params(space.without_training())
@@ -102,5 +110,5 @@ def _offers(
             plan = space.only(dimension, option)
             pairs = zip(whole, cost(plan).objectives, strict=True)
             saved = sum(math.log(old / new) for old, new in pairs)
-            if plan.choices and saved > 0:
-                yield Offer(dimension, option, saved, missed(plan))
+            if plan.choices and saved > 0 and math.isfinite(error := missed(plan)):
+                yield Offer(dimension, option, saved, error)

@@ -1,9 +1,10 @@
 """Runs a study: asks Optuna for plans, evaluates those worth it, and tells Optuna the rest."""
 
-import time
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import optuna
@@ -11,25 +12,34 @@ import sqlalchemy.exc
 from optuna.storages import get_storage
 from optuna.trial import TrialState
 
-from ..errors import InputError, PredictionMismatch, StorageError, TrainingDiverged
+from ..errors import (
+    InputError,
+    OutOfTime,
+    PredictionMismatch,
+    StorageError,
+    TrainingDiverged,
+)
 from ..objectives.cache import Cache
 from ..objectives.cost import Cost
-from ..objectives.device import threads
-from ..objectives.evaluator import Evaluator
 from ..objectives.removal import removal
 from ..objectives.rungs import Hopeless
-from ..objectives.scoring import accuracy_step
 from ..objectives.task import Task
-from ..spaces.grouping import trace_with_groups
-from ..spaces.keeping import keep
+from ..objectives.task_spec import TaskSpec
 from ..spaces.plan import Plan
 from ..spaces.space import Space
-from ..spaces.tracing import check_classes, example_images
 from . import notes, record
 from .asked import write_asked
 from .config import StudyConfig
-from .designs import DESIGNS, first_designs
+from .designs import DESIGNS, first_designs, untrained_designs
 from .earlier import settled_before, trained_before
+from .isolation.backend import (
+    EvaluationBackend,
+    EvaluationFailed,
+    TaskSummary,
+    TimeLimitReached,
+)
+from .isolation.starting import make_backend
+from .options import duration_text
 from .profile import ASSEMBLING, OTHER, SAMPLING, SCORING, STORAGE, TRAINING, Profile
 from .proving import Prover
 from .question import Prices, question_of
@@ -41,7 +51,6 @@ from .storage import (
     BUDGETS,
     Baseline,
     continue_or_create,
-    identity,
     open_storage,
     shown_url,
     stop_trial,
@@ -49,8 +58,9 @@ from .storage import (
     worker_mark,
     write_baseline,
 )
+from .time_limit import TimeLimit, proving_seconds
 from .watcher import Watcher
-from .winners import beaten_by
+from .winners import beaten_by, verdicts
 
 _MOST_FREE_IN_A_ROW = 200
 """Proposals without training after which a search counts as finished: the space is used up."""
@@ -64,13 +74,17 @@ class Finished:
         study: the Optuna study.
         interrupted: whether the user stopped it.
         seconds: part -> how long it took in this run.
-        evaluator: of its task and space, with its cache.
+        summary: of its task and space.
+        spec: what its task is made from.
+        out_of_time: whether its time limit ended it.
     """
 
     study: optuna.Study
     interrupted: bool
     seconds: Mapping[str, float]
-    evaluator: Evaluator
+    summary: TaskSummary
+    spec: TaskSpec
+    out_of_time: bool = False
 
 
 def prepare(config: StudyConfig) -> tuple[Task, Space]:
@@ -81,58 +95,87 @@ def prepare(config: StudyConfig) -> tuple[Task, Space]:
         UnknownName: a layer to keep that there is not.
         PlanError: a plan to start with is not in the space.
     """
-    request, weights = config.data.request(), config.weights
-    what = (config.trained, config.metric, config.objectives)
-    task = Task.load(config.model, request, config.recipes, config.seed, weights, *what)
-    network, images = task.build(), example_images(task.splits.channels, task.splits.size)
-    blueprint = keep(trace_with_groups(network, images), config.keep)
-    check_classes(network, images, task.splits.classes)
-    space = Space.of(blueprint, config.space, config.per)
-    space.require()
-    for plan in config.start_plans:
-        space.check(plan)
+    task, space = config.task_spec.load()
     return task, space.look_ahead()
 
 
-def search(config: StudyConfig, url: str, cache: Cache, watcher: Watcher) -> Finished:
+def search(
+    config: StudyConfig,
+    url: str,
+    cache: Cache,
+    watcher: Watcher,
+    *,
+    began: float | None = None,
+    retry_failed: bool = False,
+) -> Finished:
     """Run a study, or go on with it, until it has its trials or its time is over.
+
+    Args:
+        config: the study.
+        url: of its storage.
+        cache: where trained networks are kept.
+        watcher: is told what happens.
+        began: when the time limit began, by `time.monotonic`; now, if not given.
+        retry_failed: try plans again whose trials failed in earlier runs.
 
     Raises:
         InputError: model, data, weights or storage cannot be used; nothing was written.
         TrainingDiverged: of the baseline.
+        EvaluatorDied: while the task was loaded, or the baseline trained.
+        OutOfTime: the time limit was reached before there was a baseline.
     """
     profile = Profile()
+    limit = TimeLimit(config.timeout, began)
     try:
-        with profile.on(OTHER), threads(config.threads):
-            study, interrupted, evaluator = _search(config, url, cache, watcher, profile)
-        add_spent(study, profile.seconds)
+        with profile.on(OTHER):
+            finished = _search(config, url, cache, watcher, profile, limit, retry_failed)
+        add_spent(finished.study, profile.seconds)
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         reason = storage_reason(error)
         raise StorageError(f"the storage {shown_url(url)} cannot be used: {reason}") from None
-    return Finished(study, interrupted, profile.seconds, evaluator)
+    return replace(finished, seconds=profile.seconds)
 
 
 def _search(
-    config: StudyConfig, url: str, cache: Cache, watcher: Watcher, profile: Profile
-) -> tuple[optuna.Study, bool, Evaluator]:
-    """The study, whether the user interrupted, and what evaluated its plans."""
-    task, space = prepare(config)
-    what = identity(task, space)
-    evaluator = Evaluator(task, space, cache, watcher)
-    with profile.on(STORAGE):
-        storage = profile.timed(get_storage(open_storage(url)), STORAGE)
-    study = continue_or_create(storage, url, config.name, what)
-    watcher.prepared(config, url, evaluator)
-    try:
-        run = _Run(config, url, study, evaluator, watcher, profile)
-        interrupted = run.until_done()
-        if not interrupted:
-            run.prove()
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        watcher.finished()
-    return study, interrupted, evaluator
+    config: StudyConfig,
+    url: str,
+    cache: Cache,
+    watcher: Watcher,
+    profile: Profile,
+    limit: TimeLimit,
+    retry_failed: bool,
+) -> Finished:
+    """The search itself; what it returns has no seconds yet."""
+    spec = config.task_spec
+    with closing(make_backend(spec, cache, watcher, config.threads, config.stall)) as backend:
+        backend.deadline = limit.end
+        try:
+            summary = backend.open()
+        except TimeLimitReached:
+            raise _out_of_time(config, "the images were loaded") from None
+        with profile.on(STORAGE):
+            storage = profile.timed(get_storage(open_storage(url)), STORAGE)
+        study = continue_or_create(storage, url, config.name, summary.identity)
+        watcher.prepared(config, url, summary)
+        interrupted = out_of_time = False
+        try:
+            run = _Run(config, url, study, backend, summary, watcher, profile, limit, retry_failed)
+            interrupted = run.until_done()
+            out_of_time = run.out_of_time
+            if not interrupted:
+                out_of_time = not run.prove() or out_of_time
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            watcher.finished()
+    return Finished(study, interrupted, {}, summary, spec, out_of_time)
+
+
+def _out_of_time(config: StudyConfig, before: str) -> OutOfTime:
+    return OutOfTime(
+        f"the time limit of {duration_text(config.timeout or 0)} was reached before {before}; give "
+        "it more time (--timeout)"
+    )
 
 
 class _Run:
@@ -143,82 +186,135 @@ class _Run:
         config: StudyConfig,
         url: str,
         study: optuna.Study,
-        evaluator: Evaluator,
+        backend: EvaluationBackend,
+        summary: TaskSummary,
         watcher: Watcher,
         profile: Profile,
+        limit: TimeLimit,
+        retry_failed: bool,
     ) -> None:
         self.config, self.url, self.study = config, url, study
-        self.evaluator, self.watcher, self.profile = evaluator, watcher, profile
-        self.space, self.budgets = evaluator.space, config.max_drop
-        self.deadline = time.monotonic() + (config.timeout or float("inf"))
+        self.backend, self.summary, self.limit = backend, summary, limit
+        self.watcher, self.profile = watcher, profile
+        self.space, self.budgets = summary.space, config.max_drop
+        self.out_of_time = False
         self.reader = record.Reader(study)
         self.baseline = self._baseline()
-        self.prices = Prices(evaluator.task.recipes)
-        self.stopping = Stopping(self.budgets, evaluator.task.recipes)
-        evaluator.judge = self.stopping
+        self.space.look_ahead()
+        self.prices = Prices(summary.recipes)
+        self.stopping = Stopping(self.budgets, summary.recipes)
         self.question = question_of(
             self.space,
-            evaluator.foretold_cost,
+            summary.predicted_cost,
             self.budgets,
             self.prices,
-            step=accuracy_step(evaluator.task.splits.search, evaluator.task.metric),
+            step=summary.accuracy_step,
             trials=len(self.records),
         )
         sampler = make_sampler(config.sampler, config.seed, self.question)
         study.sampler = profile.timed(sampler, SAMPLING)
-        self.planned = deque([*config.start_plans, *self._designs()])
+        self.retried = self._failed_plans() if retry_failed else set()
+        self.planned = deque([*self.retried, *config.start_plans])
+        self.wants_designs = self._is_at_its_beginning()
+        if self.wants_designs:
+            self.planned.extend(untrained_designs(self.space))
         # What an earlier run left undone comes first.
         self.for_free = deque(plan for one in self.records for plan in self._at_other_bits(one))
+        self._learn()
 
     def until_done(self) -> bool:
         """Evaluate plans until there are enough. Returns whether the user interrupted."""
         free = 0
-        while time.monotonic() < self.deadline:
-            plan = self._next_of(self.for_free)
-            if plan is not None:
-                ended = self._free_trial(plan)
-            elif count_trained(self.records) >= self.config.trials:
-                break
-            elif (trained := self._one_trial(self._next_of(self.planned))) is not None:
-                ended = trained
-            else:
-                return True
-            self.for_free.extend(self._at_other_bits(ended))
-            free = 0 if ended.took_training else free + 1
-            if free >= min(_MOST_FREE_IN_A_ROW, self.space.size):
-                break
+        try:
+            while self.limit.trials_may_go_on():
+                self.backend.deadline = self.limit.end_before_reserve
+                plan = self._next_of(self.for_free)
+                if plan is not None:
+                    ended = self._free_trial(plan)
+                elif count_trained(self.records) >= self.config.trials and not self.retried:
+                    return False
+                elif (trained := self._one_trial(self._next_planned())) is not None:
+                    ended = trained
+                else:
+                    return True
+                self.for_free.extend(self._at_other_bits(ended))
+                free = 0 if ended.took_training else free + 1
+                if free >= min(_MOST_FREE_IN_A_ROW, self.space.size):
+                    return False
+        except TimeLimitReached:
+            pass
+        self.out_of_time = True
         return False
 
-    def prove(self) -> None:
-        """Train finalists again, and score each winner on the test split, once and for all."""
-        config, watcher = self.config, self.watcher
-        Prover(self.study, self.evaluator, config, watcher, self.profile).prove(
-            self.records, self.baseline
+    def prove(self) -> bool:
+        """Train finalists again, and score each winner on the test split, once and for all.
+
+        Returns whether the time limit left enough time for all of it.
+        """
+        prover = Prover(
+            self.study, self.backend, self.summary, self.config, self.watcher, self.profile
         )
+        in_time = True
+        self._reserve(retrains=False)  # for the test scores, which matter more
+        for deadline, step in (
+            (self.limit.end_before_reserve, prover.retrain),
+            (self.limit.end, prover.test),
+        ):
+            self.backend.deadline = deadline
+            try:
+                step(self.records, self.baseline)
+            except TimeLimitReached:
+                in_time = False
+        return in_time
 
     def _baseline(self) -> Baseline:
         """The baseline, trained if it must be, and the study told what it is about."""
-        cost = self.evaluator.foretold_cost(Plan())
+        cost = self.summary.predicted_cost(Plan())
         with self.profile.on(TRAINING):
-            _ = self.evaluator.baseline  # which trains it
-        with self.profile.on(SCORING):
-            accuracy = self.evaluator.baseline_score.accuracy
-        baseline = Baseline(accuracy, cost, self.evaluator.baseline_digest)
+            try:
+                found = self.backend.baseline()
+            except TimeLimitReached:
+                raise _out_of_time(self.config, "the baseline was trained") from None
+            self.seconds_per_image = found.seconds.get("score", 0.0) / self.summary.search
+            self.profile.move(SCORING, found.seconds.get("score", 0.0))
+        baseline = Baseline(found.accuracy, cost, found.digest)
         write_baseline(self.study, self.url, baseline)
         self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
         write_asked(self.study, self.config)
-        notes.describe_study(self.study, self.config, self.evaluator, baseline)
+        notes.describe_study(self.study, self.config, self.summary, baseline)
         self.records = self.reader.records()
         self.watcher.baseline_ready(baseline, self.records)
         return baseline
 
+    def _failed_plans(self) -> set[Plan]:
+        """The plans that failed, and were not scored in another trial."""
+        scored = {one.plan for one in self.records if one.is_scored}
+        failed = {one.plan for one in self.records if one.how is How.FAILED}
+        return {plan for plan in failed - scored if plan is not None}
+
+    def _is_at_its_beginning(self) -> bool:
+        return count_trained(self.records) < min(DESIGNS, self.config.trials)
+
+    def _next_planned(self) -> Plan | None:
+        """The next plan that the sampler is not asked for; None if there is none."""
+        plan = self._next_of(self.planned)
+        if plan is None and self.wants_designs:
+            self.wants_designs = False
+            self.planned.extend(self._designs())
+            plan = self._next_of(self.planned)
+        return plan
+
     def _designs(self) -> list[Plan]:
-        """The plans to begin with, unless the search is past its beginning."""
-        if count_trained(self.records) >= min(DESIGNS, self.config.trials):
-            return []
+        """The plans to begin with: what options miss has to be fitted for them."""
         with self.profile.on(ASSEMBLING):
-            evaluator = self.evaluator
-            return first_designs(self.space, evaluator.foretold_cost, evaluator.missed)
+            return first_designs(self.space, self.summary.predicted_cost, self._fitting_error)
+
+    def _fitting_error(self, plan: Plan) -> float:
+        """What a plan's parts miss; infinite if they cannot be fitted."""
+        try:
+            return self.backend.fitting_error(plan)
+        except (EvaluationFailed, TrainingDiverged):
+            return math.inf
 
     def _next_of(self, queue: deque[Plan]) -> Plan | None:
         """The next plan of a queue that is neither known nor, if it is for free, beaten."""
@@ -227,8 +323,8 @@ class _Run:
         known = {record.plan for record in self.records}
         while queue:
             plan = queue.popleft()
-            beaten = queue is self.for_free and self._beaten(self.evaluator.foretold_cost(plan))
-            if plan not in known and not beaten:
+            beaten = queue is self.for_free and self._beaten(self.summary.predicted_cost(plan))
+            if plan in self.retried or (plan not in known and not beaten):
                 return plan
         return None
 
@@ -237,7 +333,7 @@ class _Run:
         if ended.plan is None or ended.how is not How.EVALUATED:
             return []
         plans = self.space.at_other_bits(ended.plan)
-        return sorted(plans, key=lambda plan: self.evaluator.foretold_cost(plan).objectives)
+        return sorted(plans, key=lambda plan: self.summary.predicted_cost(plan).objectives)
 
     def _beaten(self, cost: Cost) -> Record | None:
         return beaten_by(self.records, cost, self.budgets[0])
@@ -248,7 +344,7 @@ class _Run:
         The trial is kept when it is over, and at once: nobody has to see it run, and one write
         takes a fraction of the time that the many of a running trial take.
         """
-        cost, removed = self.evaluator.foretold_cost(plan), removal(self.space.blueprint, plan)
+        cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
         began = datetime.now()
         gave = self._attempt(lambda: self._evaluate(plan))
         trial = record.ended_trial(
@@ -276,6 +372,10 @@ class _Run:
         except KeyboardInterrupt:
             stop_trial(self.study, trial, "interrupted")
             return None
+        except TimeLimitReached:
+            stop_trial(self.study, trial, "the time limit was reached")
+            self._read()
+            raise
         except InputError as error:
             stop_trial(self.study, trial, f"stopped: {error}")
             raise
@@ -291,8 +391,25 @@ class _Run:
     def _read(self) -> None:
         """Read the study's trials, and let what depends on them learn."""
         self.records = self.reader.records()
+        self._learn()
+
+    def _learn(self) -> None:
         self.prices.learn(self.records)
         self.stopping.learn(self.records)
+        self._reserve(retrains=self.config.finalists > 0)
+
+    def _reserve(self, *, retrains: bool) -> None:
+        """Set time aside for proving the winners that there are by now."""
+        winners = [one.winner for one in verdicts(self.records, self.baseline, self.budgets)]
+        self.limit.reserve(
+            proving_seconds(
+                [one for one in winners if one is not None],
+                self.records,
+                self.seconds_per_image,
+                self.summary.test,
+                retrains=retrains,
+            )
+        )
 
     def _attempt(self, settle: Callable[[], Attributes]) -> Attributes:
         """What settling a trial gives, or why it fails."""
@@ -300,15 +417,17 @@ class _Run:
             return settle()
         except (TrainingDiverged, PredictionMismatch) as error:
             return record.failed(str(error))
-        except RuntimeError as error:  # one plan too large for the memory is no end of a search
-            return record.failed(f"{type(error).__name__}: {error}")
+        except EvaluationFailed as error:  # be it a crash: the search goes on with other plans
+            return record.failed(str(error), error.details)
 
     def _settle(self, trial: optuna.Trial) -> Attributes:
         """Train the trial's plan, unless something known already settles it."""
         plan = self.space.suggest(trial)
-        cost, removed = self.evaluator.foretold_cost(plan), removal(self.space.blueprint, plan)
+        cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
         record.write(trial, record.proposed(plan, cost, removed))
-        if earlier := settled_before(self.records, plan):
+        if plan in self.retried:
+            self.retried.remove(plan)
+        elif earlier := settled_before(self.records, plan):
             return record.repeated(earlier)
         if beater := self._beaten(cost):
             return record.beaten(beater)
@@ -317,7 +436,9 @@ class _Run:
     def _evaluate(self, plan: Plan, number: int | None = None) -> Attributes:
         self.watcher.trial_begins(number, plan)
         try:
-            outcome = self.profile.evaluation(self.evaluator.evaluate, plan)
+            outcome = self.profile.evaluation(
+                lambda asked: self.backend.evaluate(asked, self.stopping), plan
+            )
         except Hopeless as stopped:
             return record.hopeless(stopped, self.stopping.at_least(plan, stopped.rung))
         earlier = trained_before(self.records, plan)

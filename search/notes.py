@@ -11,11 +11,11 @@ import optuna
 import optuna_dashboard
 
 from ..objectives.cost import Cost
-from ..objectives.evaluator import Evaluator
 from ..objectives.objective import OBJECTIVES
 from ..spaces.plan import Plan
 from .answers import Answer
 from .config import StudyConfig
+from .isolation.backend import TaskSummary
 from .record import How, Record
 from .storage import Baseline
 from .tables import points, short
@@ -70,28 +70,27 @@ _ENDED = {
 
 
 def describe_study(
-    study: optuna.Study, config: StudyConfig, evaluator: Evaluator, baseline: Baseline
+    study: optuna.Study, config: StudyConfig, task: TaskSummary, baseline: Baseline
 ) -> None:
     """Name a study's objectives and say what it is about; what the user wrote there stays."""
-    splits = evaluator.task.splits
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         titles = [OBJECTIVES.get(name).title for name in config.objectives]
         study.set_metric_names(titles)
     note = _STUDY_NOTE.format(
         name=config.name,
-        model=evaluator.task.made_by.name,
-        data=splits.name,
+        model=task.model,
+        data=task.data,
         baseline=costs(baseline.cost),
-        train=len(splits.train),
-        search=len(splits.search),
-        test=len(splits.test),
-        classes=evaluator.task.classes,
+        train=task.train,
+        search=task.search,
+        test=task.test,
+        classes=task.classes,
         accuracy=baseline.accuracy,
-        metric=evaluator.task.metric,
+        metric=task.metric,
         objectives=", ".join(titles),
         budgets=", ".join(budget.text for budget in config.max_drop),
-        size=evaluator.space.size,
+        size=task.space.size,
         seed=config.seed,
     )
     there = optuna_dashboard.get_note(study)

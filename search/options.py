@@ -28,6 +28,16 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def duration_text(seconds: float) -> str:
+    """A duration in words: 95 -> "1 min 35 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def parse_epochs(text: str) -> float:
     """How briefly to train: "3" is a count of epochs, an int; "0.5" a share, a float.
 

@@ -1,17 +1,20 @@
 """After a search: finalists are trained again, and each winner is scored on the test split once."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import optuna
 
 from ..errors import PredictionMismatch, TrainingDiverged
-from ..objectives.evaluator import Evaluator
 from ..objectives.outcome import Outcome
 from ..spaces.plan import Plan
 from .config import StudyConfig
 from .finalists import next_finalist, proven_verdict
 from .finals import FRESH, Final, add_final, read_finals, write_most
+from .isolation.backend import (
+    EvaluationBackend,
+    EvaluationFailed,
+    TaskSummary,
+)
 from .profile import SCORING, Profile
 from .proof import look_once
 from .record import Record
@@ -25,7 +28,8 @@ class Prover:
 
     Args:
         study: that has ended.
-        evaluator: of the study.
+        backend: evaluates plans.
+        summary: of the task.
         config: says how many finalists there may be.
         watcher: is told of them.
         profile: counts the time.
@@ -34,16 +38,22 @@ class Prover:
     def __init__(
         self,
         study: optuna.Study,
-        evaluator: Evaluator,
+        backend: EvaluationBackend,
+        summary: TaskSummary,
         config: StudyConfig,
         watcher: Watcher,
         profile: Profile,
     ) -> None:
-        self.study, self.evaluator, self.config = study, evaluator, config
+        self.study, self.backend, self.config = study, backend, config
         self.watcher, self.profile = watcher, profile
+        self.seed = summary.seed + FRESH
 
-    def prove(self, records: Sequence[Record], baseline: Baseline) -> None:
-        """Settle every budget, the smallest first, and look at the test split for its winner."""
+    def retrain(self, records: Sequence[Record], baseline: Baseline) -> None:
+        """Train finalists again, until every budget is settled, the smallest first.
+
+        Raises:
+            TimeLimitReached: some are left; a later run goes on with them.
+        """
         write_most(self.study, self.config.finalists)
         for budget in self.config.max_drop if self.config.finalists else ():
             while found := next_finalist(
@@ -52,6 +62,13 @@ class Prover:
                 final = self._trained_again(found)
                 add_final(self.study, final)
                 self.watcher.final_ended(final, budget)
+
+    def test(self, records: Sequence[Record], baseline: Baseline) -> None:
+        """Score the winner of every budget on the test split, if that was not done before.
+
+        Raises:
+            TimeLimitReached: some are left; a later run goes on with them.
+        """
         for budget in self.config.max_drop:
             finals = read_finals(self.study)
             self._test(proven_verdict(records, finals, baseline, budget, self.config.finalists))
@@ -60,24 +77,23 @@ class Prover:
         if record.plan is None or record.drop is None:
             raise ValueError(f"trial {record.number} was not scored")
         self.watcher.final_begins(record)
-        seed = self._again.seed
         try:
-            outcome = self.profile.evaluation(self._again.evaluate, record.plan)
-        except (TrainingDiverged, PredictionMismatch, RuntimeError):
-            return Final(record.plan, seed, None, None, record.drop)
-        return Final(record.plan, seed, outcome.accuracy, outcome.drop, record.drop)
+            outcome = self.profile.evaluation(
+                lambda plan: self.backend.evaluate(plan, seed=self.seed), record.plan
+            )
+        except (TrainingDiverged, PredictionMismatch, EvaluationFailed):
+            return Final(record.plan, self.seed, None, None, record.drop)
+        return Final(record.plan, self.seed, outcome.accuracy, outcome.drop, record.drop)
 
     def _test(self, found: Verdict) -> None:
-        evaluator = self._again if found.final else self.evaluator
+        seed = self.seed if found.final else None
 
         def test(winner: Plan) -> Outcome:
-            # The baseline's score on this split belongs to no stage.
-            return self.profile.evaluation(evaluator.test, winner, SCORING)
+            return self.profile.evaluation(
+                lambda plan: self.backend.test(plan, seed), winner, SCORING
+            )
 
-        look_once(self.study, found, test)
-
-    @cached_property
-    def _again(self) -> Evaluator:
-        """Evaluates plans with fresh random numbers."""
-        one = self.evaluator
-        return Evaluator(one.task, one.space, one.cache, self.watcher, seed=one.seed + FRESH)
+        try:
+            look_once(self.study, found, test)
+        except (EvaluationFailed, TrainingDiverged) as error:
+            self.watcher.test_failed(found.budget, str(error))

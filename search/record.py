@@ -21,6 +21,7 @@ from .samplers import Observation
 PLAN = "plan"
 HOW = "how"
 WHY = "why"
+DETAILS = "details"
 WORKER = "worker"
 ACCURACY = "accuracy_percent"
 DROP = "drop_pp"
@@ -34,6 +35,9 @@ Attributes = dict[str, Any]
 _CONSTRAINTS = "constraints"
 """The name under which Optuna's samplers keep them, and where its dashboard looks."""
 _LAST_OF_COST = "bytes"
+
+LEFT_RUNNING = "its process is gone"
+"""Why a trial was stopped whose run died."""
 
 
 class How(StrEnum):
@@ -155,9 +159,9 @@ def beaten(by: Record) -> Attributes:
     return {HOW: How.BEATEN, WHY: why}
 
 
-def failed(why: str) -> Attributes:
-    """Why a trial failed."""
-    return {HOW: How.FAILED, WHY: why}
+def failed(why: str, details: str = "") -> Attributes:
+    """Why a trial failed, and a traceback or crash dump, if there is one."""
+    return {HOW: How.FAILED, WHY: why} | ({DETAILS: details} if details else {})
 
 
 def state_of(attributes: Attributes) -> TrialState:
@@ -248,6 +252,17 @@ def is_retried(trial: FrozenTrial) -> bool:
     return trial.user_attrs.get(HOW) == How.STOPPED
 
 
+def is_left_running(trial: FrozenTrial) -> bool:
+    """Whether a trial was stopped because its run had died."""
+    return is_retried(trial) and trial.user_attrs.get(WHY) == LEFT_RUNNING
+
+
+def plan_of(trial: FrozenTrial) -> Plan | None:
+    """The plan that a trial proposes; None if it ended before that was known."""
+    attrs = trial.user_attrs
+    return Plan.from_json(attrs[PLAN]) if PLAN in attrs else None
+
+
 def _number(trial: FrozenTrial, name: str) -> float | None:
     value = trial.user_attrs.get(name)
     return None if value is None else float(value)
@@ -268,7 +283,7 @@ def _read(trial: FrozenTrial) -> Record:
     return Record(
         number=trial.number,
         how=_how(trial),
-        plan=Plan.from_json(attrs[PLAN]) if PLAN in attrs else None,
+        plan=plan_of(trial),
         cost=Cost.from_dict(attrs) if _LAST_OF_COST in attrs else None,
         accuracy=None if drop is None else float(attrs[ACCURACY]),
         drop=drop,

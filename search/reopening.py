@@ -13,7 +13,8 @@ from ..spaces.space import Space
 from .asked import read_asked
 from .config import StudyConfig
 from .driver import prepare
-from .storage import check_same, identity, read_baseline
+from .identity import identity
+from .storage import check_same, read_baseline
 
 
 @contextmanager
@@ -40,7 +41,16 @@ def check_baseline(study: optuna.Study, evaluator: Evaluator) -> None:
     Raises:
         StorageError: it is another.
     """
-    if evaluator.baseline_digest != read_baseline(study).digest:
+    check_digest(study, evaluator.baseline_digest)
+
+
+def check_digest(study: optuna.Study, digest: str) -> None:
+    """See that a digest over a baseline's weights is that of the study's.
+
+    Raises:
+        StorageError: it is another.
+    """
+    if digest != read_baseline(study).digest:
         raise StorageError(
             "the baseline is another than the study's: versions, hardware or the cache have "
             "changed, and its plans would not be those that were searched; search again under "

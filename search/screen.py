@@ -12,12 +12,13 @@ from rich.text import Text
 
 from ..errors import first_names
 from ..objectives.budget import Budget
-from ..objectives.evaluator import Evaluator
 from ..spaces.blueprint import ALL_GROUPS
 from ..spaces.plan import Plan
 from ..spaces.space import Space
 from .config import StudyConfig
 from .finals import Final
+from .isolation.backend import TaskSummary
+from .options import duration_text
 from .record import How, Record, count_trained
 from .storage import Baseline, shown_url
 from .tables import plain_table, points, short
@@ -52,25 +53,29 @@ class Screen(Watcher):
         self.records: Sequence[Record] = ()
         self.live = Live(console=console, get_renderable=self._picture, refresh_per_second=8)
 
-    def prepared(self, config: StudyConfig, storage: str, evaluator: Evaluator) -> None:
-        splits = evaluator.task.splits
+    def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
         self.trials, self.budgets = config.trials, config.max_drop
         self.of_what = f" {config.metric}" if config.balanced else ""
         self.began = time.monotonic()
         self.deadline = self.began + config.timeout if config.timeout else None
-        what = escape(f"{evaluator.task.made_by.name} on {splits.name}")
+        what = escape(f"{task.model} on {task.data}")
         self.console.print(
             f"[bold]{escape(config.name)}[/]: {what}, "
-            f"{len(splits.train):,} train, {len(splits.search):,} search and "
-            f"{len(splits.test):,} test images"
+            f"{task.train:,} train, {task.search:,} search and {task.test:,} test images"
         )
         self.console.print(
-            f"{evaluator.space.size:,} plans, {config.trials} to try; "
+            f"{task.space.size:,} plans, {config.trials} to try; "
             f"kept in [cyan]{escape(shown_url(storage))}[/]",
             highlight=False,
         )
-        for what, said in _limits(evaluator.space):
+        for what, said in _limits(task.space):
             self.console.print(f"[yellow]{what}[/] {escape(said)}", highlight=False, soft_wrap=True)
+        if task.in_this_process:
+            self.console.print(
+                f"[yellow]a crash would end this search:[/] {escape(task.in_this_process)}",
+                highlight=False,
+                soft_wrap=True,
+            )
         if self.console.is_terminal:
             self.live.start()
 
@@ -110,6 +115,13 @@ class Screen(Watcher):
         self.console.print(
             f"{budget.text}, trained again: {again} after {points(final.searched)} "
             f"in the search, {holds}  {escape(final.plan.describe())}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+    def test_failed(self, budget: Budget, reason: str) -> None:
+        self.console.print(
+            f"[yellow]{budget.text}, not scored on the test split[/]: {escape(reason)}",
             soft_wrap=True,
             highlight=False,
         )
@@ -176,17 +188,7 @@ class Screen(Watcher):
             guesses.append(per_trial * (self.trials - self.done))
         if self.deadline is not None:
             guesses.append(max(0.0, self.deadline - now))
-        return f"about {duration(min(guesses))} left" if guesses else ""
-
-
-def duration(seconds: float) -> str:
-    """A duration in words: 95 -> "1 min 35 s"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"about {duration_text(min(guesses))} left" if guesses else ""
 
 
 def _limits(space: Space) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import os
 import platform
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,17 @@ import sqlalchemy.engine
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
 from ..objectives.objective import DEFAULT_OBJECTIVES
 from ..objectives.scoring import Metric
-from ..objectives.task import Task, versions
-from ..spaces.space import Space
+from ..objectives.task import versions
 from .asked import run_imports
-from .own_parts import AT_WILL, own_parts
-from .record import WORKER, write_stopped
+from .identity import METRIC
+from .own_parts import AT_WILL
+from .record import LEFT_RUNNING, WORKER, failed, is_left_running, plan_of, write, write_stopped
 
 DEFAULT_FILE = "paredown.db"
 MEMORY = "memory"
@@ -179,34 +179,10 @@ def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
     study.set_user_attr(BASELINE, baseline.to_dict())
 
 
-_METRIC = "metric"
-_RECIPES = ("train", "fine_tune", "quantize")
-
-
-def identity(task: Task, space: Space) -> dict[str, Any]:
-    """What must be the same for a study to go on: other results could not be compared."""
-    recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
-    trained = task.trains_baseline
-    recipes["baseline"] = asdict(task.recipes.baseline) if trained else {}
-    return {
-        "model": task.made_by.name,
-        "data": task.splits.name,
-        "images": task.splits.fingerprint,
-        "classes": task.classes,
-        "weights": None if trained else task.weights_digest,
-        "space": {d.name: list(d.options) for d in space.dimensions},
-        "layers": space.signature,
-        "seed": task.seed,
-        _METRIC: task.metric,
-        "recipes": recipes,
-        **own_parts(task, space),
-    }
-
-
 def metric_of(study: optuna.Study) -> Metric:
     """What a study means by accuracy; those from before it was kept mean the plain one."""
     kept = json.loads(study.user_attrs.get(IDENTITY, "{}"))
-    return Metric(kept.get(_METRIC, Metric.PLAIN))
+    return Metric(kept.get(METRIC, Metric.PLAIN))
 
 
 def continue_or_create(
@@ -262,7 +238,7 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
     there = f"study {study.study_name!r} in {url}"
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"{there} was not made by paredown; choose another --name")
-    kept: dict[str, Any] = {_METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
+    kept: dict[str, Any] = {METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(what))
     keys = [*wanted, *(key for key in AT_WILL if key not in wanted)]
     differing = [key for key in keys if kept.get(key) != wanted.get(key)]
@@ -274,6 +250,12 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
         raise StorageError(
             f"{there} is of something else: {said}. Choose another --name to start afresh"
         )
+
+
+def with_recipes_of(study: optuna.Study, what: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity whose recipes are those of a study, where it is meant to be trained otherwise."""
+    recipes = json.loads(study.user_attrs.get(IDENTITY, "{}")).get("recipes")
+    return {**what, "recipes": recipes}
 
 
 def _difference(key: str, kept: object, wanted: object) -> str:
@@ -288,10 +270,21 @@ def _bury_dead_trials(study: optuna.Study) -> None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if _is_dead(trial):
             with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-                stop_trial(study, optuna.Trial(study, trial._trial_id), "its process is gone")
+                _bury(study, trial)
 
 
-def _is_dead(trial: optuna.trial.FrozenTrial) -> bool:
+def _bury(study: optuna.Study, trial: FrozenTrial) -> None:
+    """End a trial whose run died: its plan is tried once more, and not a third time."""
+    ended, plan = optuna.Trial(study, trial._trial_id), plan_of(trial)
+    others = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    if plan is not None and any(is_left_running(o) and plan_of(o) == plan for o in others):
+        write(ended, failed("two runs died while it was being evaluated; it is not tried again"))
+        study.tell(ended, state=TrialState.FAIL)
+    else:
+        stop_trial(study, ended, LEFT_RUNNING)
+
+
+def _is_dead(trial: FrozenTrial) -> bool:
     mark = trial.user_attrs.get(WORKER)
     if mark is None:  # a worker may be about to leave its mark
         began = trial.datetime_start

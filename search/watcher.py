@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from ..objectives.budget import Budget
-from ..objectives.evaluator import Evaluator
 from ..objectives.progress import Progress
 from ..spaces.plan import Plan
 from .config import StudyConfig
 from .finals import Final
+from .isolation.backend import TaskSummary
 from .record import Record
 from .storage import Baseline
 
@@ -15,7 +15,7 @@ from .storage import Baseline
 class Watcher(Progress):
     """Does nothing; override what you want to see."""
 
-    def prepared(self, config: StudyConfig, storage: str, evaluator: Evaluator) -> None:
+    def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
         """Model, data and space are ready; nothing has been trained in this run."""
 
     def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
@@ -32,6 +32,9 @@ class Watcher(Progress):
 
     def final_ended(self, final: Final, budget: Budget) -> None:
         """A finalist was trained again for a budget."""
+
+    def test_failed(self, budget: Budget, reason: str) -> None:
+        """A budget's winner could not be scored on the test split; the next run tries again."""
 
     def finished(self) -> None:
         """The search is over, or was interrupted."""

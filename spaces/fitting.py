@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..heartbeat import beat
 from .changed_parts import Part
 from .fresh_statistics import fresh_statistics
 from .held_zeros import held_zeros
@@ -140,6 +141,7 @@ def _train(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: 
     _learning(part)
     with held_zeros(part):
         for step in range(effort.steps):
+            beat()
             first = step * effort.batch % len(inputs)
             first = min(first, max(0, len(inputs) - 2))  # batch norm refuses a single image
             batch = slice(first, first + effort.batch)

@@ -30,6 +30,10 @@ class Given(Generic[Thing]):
         self._things[name] = thing
         return name
 
+    def restore(self, name: str, thing: Thing) -> None:
+        """Let a name that was given in another process stand for an object here."""
+        self._things[name] = thing
+
     def find(self, name: str) -> Thing | None:
         """The object of that name; None if the name is not that of an object.
 

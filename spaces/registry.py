@@ -66,6 +66,10 @@ class Registry(Generic[Record]):
         except KeyError:
             raise UnknownName(self.what, name, self._records, self.see) from None
 
+    def not_from_files(self) -> list[Record]:
+        """The records that were not registered by a file of the user's that was named."""
+        return [record for name, record in self._records.items() if not self._files.get(name)]
+
     def __contains__(self, name: object) -> bool:
         return name in self._records
 

@@ -6,6 +6,8 @@ Savings are counted. For what techniques cost, the winner is trained again as br
 left of it, so that likes are compared. All of it is scored on the search split.
 """
 
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import optuna
@@ -14,7 +16,6 @@ from ...errors import InputError, NothingFits, PredictionMismatch, TrainingDiver
 from ...objectives.budget import Budget
 from ...objectives.cache import Cache
 from ...objectives.cost import Cost
-from ...objectives.evaluator import Evaluator
 from ...objectives.progress import Progress
 from ...objectives.task import Recipes
 from ...objectives.training import shortened
@@ -25,7 +26,10 @@ from ..advice import advice
 from ..answers import answer
 from ..asked import read_asked
 from ..blame import without
-from ..reopening import check_baseline, reopened
+from ..isolation.backend import EvaluationFailed, TaskSummary
+from ..isolation.starting import make_backend
+from ..reopening import check_digest
+from ..storage import check_same, with_recipes_of
 from .kept import Ablation, Part, named, read_ablations, techniques_of, write_ablation
 
 HALF = 0.5
@@ -75,37 +79,45 @@ def ablate(
     known = read_ablations(study).get(Budget(float(named(budget))))
     if known and (known.plan, known.epochs) == (plan, _epochs_of(plan, brief)):
         return known
-    with reopened(study, url) as (_, task, space):
-        seed = verdict.final.seed if verdict.final else task.seed
-        short = replace(task, recipes=brief)
-        evaluator = Evaluator(short, space, cache, watch, seed=seed)
-        check_baseline(study, evaluator)
-        taken = _taken_apart(plan, _epochs_of(plan, brief), evaluator, watch)
+    config = read_asked(study)
+    spec = replace(config.task_spec, recipes=brief)
+    seed = verdict.final.seed if verdict.final else None
+    with closing(make_backend(spec, cache, watch, config.threads, config.stall)) as backend:
+        summary = backend.open()
+        check_same(study, url, with_recipes_of(study, summary.identity))
+        check_digest(study, backend.baseline().digest)
+
+        def measured(asked: Plan) -> float:
+            return backend.evaluate(asked, seed=seed).drop
+
+        taken = _taken_apart(plan, _epochs_of(plan, brief), summary, measured, watch)
     write_ablation(study, budget, taken)
     return taken
 
 
-def _taken_apart(plan: Plan, epochs: int, evaluator: Evaluator, watch: Watch) -> Ablation:
+def _taken_apart(
+    plan: Plan, epochs: int, task: TaskSummary, measured: Callable[[Plan], float], watch: Watch
+) -> Ablation:
     rests = {kind: without(plan, kind) for kind in techniques_of(plan)}
     # A study may insist on a technique; then there is no such plan.
-    rests = {kind: rest for kind, rest in rests.items() if evaluator.space.holds(rest)}
+    rests = {kind: rest for kind, rest in rests.items() if task.space.holds(rest)}
     watch.begins(None, 1, 1 + len(rests))
     try:
-        drop = evaluator.evaluate(plan).drop
+        drop = measured(plan)
     except TrainingDiverged as error:
         raise TrainingDiverged(f"training the winner again failed: {error}") from None
     watch.ended(None, drop)
-    cost, rows = evaluator.foretold_cost(plan), list[Part]()
+    cost, rows = task.predicted_cost(plan), list[Part]()
     for number, (kind, rest) in enumerate(rests.items(), 2):
         watch.begins(kind, number, 1 + len(rests))
-        left = _drop(evaluator, rest)
+        left = _drop(measured, rest)
         watch.ended(kind, left)
         if left is not None:
             rows.append(
                 Part(
                     kind,
                     _words(plan, kind),
-                    *ratios(evaluator.foretold_cost(rest), cost),
+                    *ratios(task.predicted_cost(rest), cost),
                     drop_without=left,
                     costs_pp=drop - left,
                 )
@@ -113,11 +125,11 @@ def _taken_apart(plan: Plan, epochs: int, evaluator: Evaluator, watch: Watch) ->
     return Ablation(plan, drop, epochs, tuple(rows))
 
 
-def _drop(evaluator: Evaluator, plan: Plan) -> float | None:
+def _drop(measured: Callable[[Plan], float], plan: Plan) -> float | None:
     """The drop of a plan; None if it could not be trained."""
     try:
-        return evaluator.evaluate(plan).drop
-    except (TrainingDiverged, PredictionMismatch, RuntimeError):
+        return measured(plan)
+    except (TrainingDiverged, PredictionMismatch, EvaluationFailed):
         return None
 
 

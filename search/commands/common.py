@@ -1,6 +1,7 @@
 """What the commands share: options, consoles, and how an answer is said."""
 
 import json
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from ...objectives.budget import Budget
     from ..answers import Answer
+
+STARTED = time.monotonic()
+"""When the command began: a time limit counts from here, imports included."""
 
 INTERRUPTED = 130
 """The exit code when the user ended it."""

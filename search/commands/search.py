@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from .common import (
     INTERRUPTED,
+    STARTED,
     Json,
     MaxDrop,
     Storage,
@@ -32,7 +33,15 @@ def search(
     max_drop: MaxDrop = None,
     trials: Annotated[int | None, typer.Option(help="How many plans to train.")] = None,
     timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Start no plan after 90s, 30m, 2h.")
+        str | None, typer.Option(metavar="TIME", help="End the search after 90s, 30m, 2h.")
+    ] = None,
+    stall: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Give up a plan that makes no step for so long.",
+            show_default="10m",
+        ),
     ] = None,
     start: Annotated[
         list[str] | None,
@@ -68,6 +77,9 @@ def search(
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Accuracy is the mean over classes, not images.")
     ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try plans again that failed in earlier runs.")
+    ] = False,
     as_json: Json = False,
     dry_run: Annotated[bool, typer.Option(help="Show the space and train nothing.")] = False,
 ) -> None:
@@ -80,6 +92,7 @@ def search(
             "max_drop": max_drop or None,
             "trials": trials,
             "timeout": timeout,
+            "stall": stall,
             "start": start or None,
             "per": per,
             "keep": keep or None,
@@ -96,10 +109,10 @@ def search(
     if dry_run:
         _preview(config, as_json)
     else:
-        _run(config, storage, as_json)
+        _run(config, storage, as_json, retry_failed=retry_failed)
 
 
-def _run(config: "StudyConfig", storage: str | None, as_json: bool) -> None:
+def _run(config: "StudyConfig", storage: str | None, as_json: bool, *, retry_failed: bool) -> None:
     import optuna
 
     from ...objectives.cache import Cache
@@ -111,8 +124,15 @@ def _run(config: "StudyConfig", storage: str | None, as_json: bool) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = stderr() if as_json else stdout()
     finished = run(
-        config, default_storage() if storage is None else storage, Cache(), Screen(console)
+        config,
+        default_storage() if storage is None else storage,
+        Cache(),
+        Screen(console),
+        began=STARTED,
+        retry_failed=retry_failed,
     )
+    if finished.out_of_time:
+        stderr().print("The time limit was reached. Run the same command to resume.")
     if finished.interrupted:
         stderr().print("interrupted; the same command goes on from here")
         if not has_baseline(finished.study):

@@ -19,7 +19,9 @@ from ...objectives.cost import Cost
 from ...objectives.device import threads
 from ...objectives.evaluator import Evaluator
 from ...objectives.progress import SILENT
+from ...objectives.task import Task
 from ...spaces.plan import Plan
+from ...spaces.space import Space
 from ..advice import advice
 from ..answers import Answer, answer
 from ..config import StudyConfig
@@ -88,7 +90,7 @@ class Result:
     ) -> None:
         self.study: optuna.Study = finished.study
         self.interrupted, self.config = finished.interrupted, config
-        self._evaluator, self._seconds = finished.evaluator, finished.seconds
+        self._summary, self._spec, self._seconds = finished.summary, finished.spec, finished.seconds
         self._url, self._cache, self._kept = url, cache, kept
 
     def best(self, max_drop: float | None = None) -> Winner:
@@ -119,18 +121,16 @@ class Result:
         """
         verdict = self._answer(self._budget(max_drop)).verdicts[0]
         winner = self.best(max_drop)
-        one = self._evaluator
-        seed = verdict.final.seed if verdict.final else one.seed
+        seed = verdict.final.seed if verdict.final else None
         with threads(self.config.threads):
-            again = Evaluator(one.task, one.space, one.cache, SILENT, seed=seed)
-            network = again.network(winner.plan)
+            task, space = self._task
+            network = Evaluator(task, space, self._cache, SILENT, seed=seed).network(winner.plan)
         return network.cpu().eval()
 
     @cached_property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per channel, of images scaled to [0, 1]."""
-        shown = self._evaluator.task.splits.normalisation
-        return shown.mean, shown.std
+        return self._summary.normalisation
 
     def front(self, max_drop: float | None = None) -> pandas.DataFrame:
         """The plans within a budget that no other beats in both objectives, a row each.
@@ -226,6 +226,11 @@ class Result:
         return console.export_html(
             inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>'
         )
+
+    @cached_property
+    def _task(self) -> tuple[Task, Space]:
+        """Loaded here when a network is first wanted: the search had it in another process."""
+        return self._spec.load()
 
     @property
     def _shown_url(self) -> str | None:

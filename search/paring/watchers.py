@@ -5,11 +5,11 @@ from typing import Any
 
 from ...errors import InputError
 from ...objectives.budget import Budget
-from ...objectives.evaluator import Evaluator
 from ...references import user_code
 from ...spaces.plan import Plan
 from ..config import StudyConfig
 from ..finals import Final
+from ..isolation.backend import TaskSummary
 from ..record import Record
 from ..storage import Baseline
 from ..watcher import Watcher
@@ -40,8 +40,8 @@ class Watchers(Watcher):
     def epoch(self, done: int, loss: float) -> None:
         self._tell(lambda one: one.epoch(done, loss))
 
-    def prepared(self, config: StudyConfig, storage: str, evaluator: Evaluator) -> None:
-        self._tell(lambda one: one.prepared(config, storage, evaluator))
+    def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
+        self._tell(lambda one: one.prepared(config, storage, task))
 
     def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
         self._tell(lambda one: one.baseline_ready(baseline, records))
@@ -57,6 +57,9 @@ class Watchers(Watcher):
 
     def final_ended(self, final: Final, budget: Budget) -> None:
         self._tell(lambda one: one.final_ended(final, budget))
+
+    def test_failed(self, budget: Budget, reason: str) -> None:
+        self._tell(lambda one: one.test_failed(budget, reason))
 
     def finished(self) -> None:
         self._tell(lambda one: one.finished())

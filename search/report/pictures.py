@@ -24,9 +24,10 @@ from ..figures.points import marked, points_of
 from ..figures.progress import progress_figure
 from ..figures.style import budget_colour
 from ..figures.times import in_time, times_figure
+from ..identity import identity
 from ..layers import compare_layers
 from ..spent import read_spent, spent_on_trials
-from ..storage import check_same, identity
+from ..storage import check_same
 from .embedding import harmless
 
 _NARROW, _WIDE = 0, 640

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 import torch_pruning
 from torch import nn
 
+from ...heartbeat import beat
 from ..channels import Importance
 from ..kind import Surroundings
 from ..technique import Technique
@@ -35,6 +36,7 @@ class Hessian(Ranking):
         with frozen_norms(network):
             losses = F.cross_entropy(network(images).float(), labels, reduction="none")
             for loss in losses:
+                beat()
                 network.zero_grad(set_to_none=True)
                 loss.backward(retain_graph=True)
                 for parameter, square in squares.items():

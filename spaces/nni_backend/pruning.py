@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...extras import require_extra
+from ...heartbeat import beat
 from ..blueprint import Blueprint
 from ..channels import remove_channels
 from ..tracing import trace
@@ -169,6 +170,7 @@ def _evaluator(network: nn.Module, examples: Sequence[Example]) -> Any:
 
     def train(model: nn.Module, optimizer: Any, training_step: Any, *_: object) -> None:
         for batch in examples:
+            beat()
             optimizer.zero_grad()
             training_step(batch, model).backward()
             optimizer.step()

@@ -27,7 +27,7 @@ from paredown.spaces.criteria import CRITERIA
 from paredown.spaces.models import build_model
 from paredown.spaces.registry import Registry
 from paredown.tests.docs.reading import ROOT, Block, Command
-from paredown.tests.search.conftest import exit_code, fit_quickly
+from paredown.tests.search.conftest import evaluate_here, exit_code, fit_quickly
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -65,6 +65,7 @@ def everything_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "first_designs", lambda *_: [])
     monkeypatch.setattr(socketserver.BaseServer, "serve_forever", _interrupt)
     fit_quickly(monkeypatch)
+    evaluate_here(monkeypatch)
     registries: tuple[Registry[Any], ...] = (FAMILIES, CRITERIA, SOURCES, OBJECTIVES)
     for registry in registries:
         for name, kept in vars(registry).items():

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from paredown.objectives import library
 from paredown.search import cli
+from paredown.search.isolation import starting
+from paredown.search.isolation.in_process import InProcessBackend
 from paredown.spaces.fitting import Effort
 
 TINY = """
@@ -59,9 +61,16 @@ def fit_quickly(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(library, effort, Effort(steps=2, batch=32, rate=1e-2))
 
 
+def evaluate_here(patch: pytest.MonkeyPatch) -> None:
+    """Plans are evaluated in the test's process: that spares its seconds of imports, and lets tests
+    change what evaluates them. test_isolation.py and test_processes.py have the real thing."""
+    patch.setattr(starting, "ProcessBackend", InProcessBackend)
+
+
 @pytest.fixture(autouse=True)
-def _quick_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     fit_quickly(monkeypatch)
+    evaluate_here(monkeypatch)
 
 
 @pytest.fixture
@@ -91,6 +100,7 @@ def run_all(folder: Path, *commands: str) -> None:
     """Run commands in a folder, one after the other; each has to succeed."""
     with pytest.MonkeyPatch.context() as patch:
         fit_quickly(patch)
+        evaluate_here(patch)
         patch.chdir(folder)
         for command in commands:
             assert exit_code(patch, *command.split()) == 0, command

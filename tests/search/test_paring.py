@@ -18,10 +18,10 @@ import pytest
 import torch
 from paredown.errors import InputError, ModelError, NothingFits, StudyFileError, UserCodeError
 from paredown.objectives.budget import Budget
-from paredown.objectives.evaluator import Evaluator
 from paredown.search.answers import answer
 from paredown.search.config import StudyConfig
 from paredown.search.export import formats
+from paredown.search.isolation.backend import TaskSummary
 from paredown.search.record import Record
 from paredown.search.storage import Baseline
 from paredown.spaces.plan import Plan
@@ -112,7 +112,7 @@ class Diary(paredown.Watcher):
     def stage(self, name: str, epochs: int = 0) -> None:
         self.said.append(f"stage {name}")
 
-    def prepared(self, config: StudyConfig, storage: str, evaluator: Evaluator) -> None:
+    def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
         self.said.append("prepared")
 
     def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
@@ -379,7 +379,7 @@ class Stopping(paredown.Watcher):
         if self.at == "baseline":
             raise KeyboardInterrupt
 
-    def prepared(self, config: StudyConfig, storage: str, evaluator: Evaluator) -> None:
+    def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
         if self.at == "prepared":
             raise KeyboardInterrupt
 

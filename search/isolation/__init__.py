@@ -1,0 +1,2 @@
+"""Evaluation in a process of its own: what builds, trains and scores plans may die, and the search
+goes on. `backend` is what a search asks, `process` and `child` are the two ends of the pipe."""

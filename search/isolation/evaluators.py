@@ -1,0 +1,60 @@
+"""The evaluators of one task: one for each seed, with one baseline between them."""
+
+from ...objectives.cache import Cache
+from ...objectives.evaluator import Evaluator
+from ...objectives.outcome import Outcome
+from ...objectives.progress import Progress
+from ...objectives.rungs import LENIENT, Judge
+from ...objectives.task_spec import TaskSpec
+from ...spaces.plan import Plan
+from .backend import BaselineScore, TaskSummary
+
+
+class Evaluators:
+    """Loads a task and does all that a search may ask of it, in this process.
+
+    Args:
+        spec: of the task.
+        cache: where trained networks are kept.
+        progress: is told of stages and epochs.
+
+    Raises:
+        InputError: the model, data or weights cannot be used.
+    """
+
+    def __init__(self, spec: TaskSpec, cache: Cache, progress: Progress) -> None:
+        task, space = spec.load()
+        self.first = Evaluator(task, space, cache, progress)
+        self._others = dict[int, Evaluator]()
+
+    def summary(self, in_this_process: str = "") -> TaskSummary:
+        """The task without its images and networks."""
+        return TaskSummary.of(self.first.task, self.first.space, in_this_process)
+
+    def baseline(self) -> BaselineScore:
+        """Train or load the baseline, and score it on the search split."""
+        self.first.clock.reset()
+        digest = self.first.baseline_digest
+        accuracy = self.first.baseline_score.accuracy
+        return BaselineScore(accuracy, digest, self.first.clock.seconds)
+
+    def fitting_error(self, plan: Plan) -> float:
+        """What the plan's replaced parts miss of the baseline's features."""
+        return self.first.missed(plan)
+
+    def evaluate(self, plan: Plan, judge: Judge = LENIENT, seed: int | None = None) -> Outcome:
+        """Build, train and score a plan on the search split."""
+        evaluator = self._of(seed)
+        evaluator.judge = judge
+        return evaluator.evaluate(plan)
+
+    def test(self, plan: Plan, seed: int | None = None) -> Outcome:
+        """Score a plan on the test split."""
+        return self._of(seed).test(plan)
+
+    def _of(self, seed: int | None) -> Evaluator:
+        if seed is None or seed == self.first.seed:
+            return self.first
+        if seed not in self._others:
+            self._others[seed] = self.first.reseeded(seed)
+        return self._others[seed]

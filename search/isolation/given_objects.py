@@ -1,0 +1,87 @@
+"""Objects that were given in Python, for the evaluating process: networks, data sets, techniques.
+
+A network or data set that was given to `paredown.pare` has a name that only means something in the
+process where it was given; so has a technique that was registered in a script or a notebook.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from ...objectives.data import SOURCES
+from ...objectives.data.sources import GIVEN as GIVEN_DATA
+from ...objectives.objective import OBJECTIVES
+from ...objectives.task_spec import TaskSpec
+from ...spaces.blocks.family import FAMILIES
+from ...spaces.criteria import CRITERIA
+from ...spaces.given import Given
+from ...spaces.kinds import KINDS
+from ...spaces.models import MODELS
+from ...spaces.models.given import GIVEN as GIVEN_MODELS
+from ...spaces.quantizers import QUANTIZERS
+from ...spaces.registry import Registry
+
+_GIVEN: dict[str, Given[Any]] = {"models": GIVEN_MODELS, "data": GIVEN_DATA}
+_REGISTRIES: dict[str, Registry[Any]] = {
+    "blocks": FAMILIES,
+    "criteria": CRITERIA,
+    "techniques": KINDS,
+    "quantizers": QUANTIZERS,
+    "sources": SOURCES,
+    "objectives": OBJECTIVES,
+    "named models": MODELS,
+}
+_HERE = __name__.partition(".")[0]
+
+
+class CannotBeSent(Exception):
+    """An object cannot be used in another process; the message says which."""
+
+
+def objects_of(spec: TaskSpec) -> dict[str, dict[str, Any]]:
+    """What a task needs that the evaluating process cannot find by its name.
+
+    Raises:
+        CannotBeSent: a technique was registered by code that is no module: its results are cached
+            by a digest over its code, which another process cannot tell.
+    """
+    names = {"models": spec.model, "data": spec.data.name_or_path}
+    objects = dict[str, dict[str, Any]]()
+    for where, name in names.items():
+        thing = _GIVEN[where].find(name)
+        objects[where] = {} if thing is None else {name: thing}
+    for where, registry in _REGISTRIES.items():
+        objects[where] = {}
+        for record in registry.not_from_files():
+            modules = set(_modules_of(record)) - {""}
+            if not modules:
+                continue
+            if "__main__" in modules or not modules <= sys.modules.keys():
+                raise CannotBeSent(
+                    f"the {registry.what} {record.name!r} was registered in a script or notebook; "
+                    "register it in a module of its own"
+                )
+            objects[where][record.name] = record
+    return objects
+
+
+def register_objects(objects: Mapping[str, Mapping[str, Any]]) -> object:
+    """Make objects known here by their names. Returns what must be kept for as long as they are."""
+    for where, given in _GIVEN.items():
+        for name, thing in objects[where].items():
+            given.restore(name, thing)
+    for where, registry in _REGISTRIES.items():
+        for name, record in objects[where].items():
+            if name not in registry:
+                registry.register(record)
+    return objects
+
+
+def _modules_of(record: object) -> Iterator[str]:
+    """The modules outside of Paredown that a record's class and functions are from."""
+    values = [value for value in vars(record).values() if callable(value)]
+    for value in (type(record), *values):
+        function = value.func if isinstance(value, partial) else value
+        module = getattr(function, "__module__", None) or type(function).__module__
+        yield "" if module.partition(".")[0] in (_HERE, "builtins", "torch") else module

@@ -1,0 +1,94 @@
+"""Plans evaluated in the searching process itself, where objects cannot be sent to another one."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from ...errors import ParedownError
+from ...heartbeat import listening
+from ...objectives.cache import Cache
+from ...objectives.device import threads as torch_threads
+from ...objectives.outcome import Outcome
+from ...objectives.progress import Progress
+from ...objectives.rungs import LENIENT, Hopeless, Judge
+from ...objectives.task_spec import TaskSpec
+from ...spaces.plan import Plan
+from .backend import (
+    BaselineScore,
+    EvaluationBackend,
+    EvaluationFailed,
+    TaskSummary,
+    TimeLimitReached,
+)
+from .evaluators import Evaluators
+from .requests import Raised
+
+T = TypeVar("T")
+
+
+class InProcessBackend(EvaluationBackend):
+    """Evaluates plans here. A crash ends the search.
+
+    Args:
+        spec: of the task.
+        cache: where trained networks are kept.
+        progress: is told of stages and epochs.
+        threads: that torch computes with.
+        reason: why no other process does it, for the user.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        cache: Cache,
+        progress: Progress,
+        threads: int,
+        stall: float = 0.0,
+        reason: str = "",
+    ) -> None:
+        self._spec, self._cache, self._progress = spec, cache, progress
+        self._threads, self._reason = threads, reason
+        self._evaluators: Evaluators | None = None
+        self.deadline = None
+
+    def open(self) -> TaskSummary:
+        with self._listening():
+            self._evaluators = Evaluators(self._spec, self._cache, self._progress)
+            return self._evaluators.summary(self._reason)
+
+    def baseline(self) -> BaselineScore:
+        return self._done(lambda here: here.baseline())
+
+    def fitting_error(self, plan: Plan) -> float:
+        return self._done(lambda here: here.fitting_error(plan))
+
+    def evaluate(self, plan: Plan, judge: Judge = LENIENT, seed: int | None = None) -> Outcome:
+        return self._done(lambda here: here.evaluate(plan, judge, seed))
+
+    def test(self, plan: Plan, seed: int | None = None) -> Outcome:
+        return self._done(lambda here: here.test(plan, seed))
+
+    def close(self) -> None:
+        self._evaluators = None
+
+    def _done(self, work: Callable[[Evaluators], T]) -> T:
+        if self._evaluators is None:
+            raise RuntimeError("no task was opened")
+        try:
+            with self._listening():
+                return work(self._evaluators)
+        except (ParedownError, Hopeless, TimeLimitReached):
+            raise
+        except Exception as error:
+            raised = Raised.of(error, ())
+            raise EvaluationFailed(raised.text, raised.details) from error
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        with torch_threads(self._threads), listening(self._beat):
+            yield
+
+    def _beat(self) -> None:
+        left = self.seconds_left()
+        if left is not None and left <= 0:
+            raise TimeLimitReached

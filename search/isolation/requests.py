@@ -1,0 +1,106 @@
+"""What goes over the pipe between a search and its evaluating process."""
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...objectives.rungs import LENIENT, Judge
+from ...objectives.task_spec import TaskSpec
+from ...spaces.plan import Plan
+
+
+@dataclass(frozen=True)
+class Open:
+    """Load a task.
+
+    Attributes:
+        spec: what to load.
+        objects: registry -> name -> an object that was given in Python.
+        threads: that torch computes with.
+        cache: the folder of trained networks, and the bytes that it may take.
+    """
+
+    spec: TaskSpec
+    objects: Mapping[str, Mapping[str, Any]]
+    threads: int
+    cache: tuple[Path, int]
+
+
+@dataclass(frozen=True)
+class GetBaseline:
+    """Train or load the baseline, and score it."""
+
+
+@dataclass(frozen=True)
+class GetFittingError:
+    """Fit a plan's parts."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a plan on the search split, or score it on the test split."""
+
+    plan: Plan
+    seed: int | None = None
+    judge: Judge = field(default=LENIENT)
+    on_test: bool = False
+
+
+@dataclass(frozen=True)
+class StageBegan:
+    """Progress: a stage begins."""
+
+    name: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """Progress: an epoch of the stage has ended, with this mean loss."""
+
+    done: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Progress: steps are being made."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A request was fulfilled."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The work under way was ended at a step, as the search wanted."""
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A request ended in an exception.
+
+    Attributes:
+        error: the exception, if it can be sent; else None.
+        text: what it says, for the user.
+        details: its traceback.
+    """
+
+    error: BaseException | None
+    text: str
+    details: str
+
+    @classmethod
+    def of(cls, error: BaseException, known: tuple[type[BaseException], ...]) -> "Raised":
+        """An exception to be sent: whole, if it is of a known class, else in words."""
+        name, said = type(error).__name__, " ".join(str(error).split())
+        details = "".join(traceback.format_exception(error))
+        whole = error if isinstance(error, known) else None
+        return cls(whole, f"{name}: {said}" if said else name, details)

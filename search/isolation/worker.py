@@ -1,0 +1,103 @@
+"""Answers the requests of a search, in the evaluating process."""
+
+import cloudpickle
+import torch
+
+from ...errors import ParedownError
+from ...extensions import load_extensions
+from ...heartbeat import listening
+from ...objectives.cache import Cache
+from ...objectives.progress import Progress
+from ...objectives.rungs import Hopeless
+from ...references import load_code
+from .child import Inbox
+from .evaluators import Evaluators
+from .given_objects import register_objects
+from .requests import (
+    Alive,
+    Answer,
+    EpochEnded,
+    Evaluate,
+    GetBaseline,
+    GetFittingError,
+    Open,
+    Raised,
+    StageBegan,
+    Stopped,
+)
+
+
+class StopRequested(BaseException):
+    """The search wants the work under way to end. Nothing that handles errors may handle it."""
+
+
+class _Reporter(Progress):
+    """Sends progress to the search."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def stage(self, name: str, epochs: int = 0) -> None:
+        self._inbox.send(StageBegan(name, epochs))
+
+    def epoch(self, done: int, loss: float) -> None:
+        self._inbox.send(EpochEnded(done, loss))
+
+    def beat(self) -> None:
+        """Show that steps are made, and end them if the search wants that."""
+        if self._inbox.stop_requested.is_set():
+            raise StopRequested
+        if self._inbox.is_quiet():
+            self._inbox.send(Alive())
+
+
+class Worker:
+    """Serves one search.
+
+    Args:
+        inbox: where its requests come from, and answers go.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox, self._reporter = inbox, _Reporter(inbox)
+        self._evaluators: Evaluators | None = None
+        self._kept: object = None
+
+    def serve(self) -> None:
+        """Answer requests for ever; the inbox ends the process when the search is gone."""
+        while True:
+            frame = self._inbox.next_frame()
+            try:
+                # Here and not in the inbox: it may import code of the user's, which may fail.
+                with listening(self._reporter.beat):
+                    answer: Answer | Raised | Stopped = Answer(self._do(cloudpickle.loads(frame)))
+            except StopRequested:
+                answer = Stopped()
+            except Exception as error:
+                answer = Raised.of(error, (ParedownError, Hopeless))
+            self._inbox.send(answer)
+
+    def _do(self, request: object) -> object:
+        if isinstance(request, Open):
+            return self._open(request)
+        if self._evaluators is None:
+            raise RuntimeError("no task was opened")
+        if isinstance(request, GetBaseline):
+            return self._evaluators.baseline()
+        if isinstance(request, GetFittingError):
+            return self._evaluators.fitting_error(request.plan)
+        if isinstance(request, Evaluate) and request.on_test:
+            return self._evaluators.test(request.plan, request.seed)
+        if isinstance(request, Evaluate):
+            return self._evaluators.evaluate(request.plan, request.judge, request.seed)
+        raise TypeError(f"not a request: {request!r}")
+
+    def _open(self, request: Open) -> object:
+        torch.set_num_threads(request.threads)
+        load_extensions()
+        for place in request.spec.imports:
+            load_code(place)
+        self._kept = register_objects(request.objects)
+        folder, limit = request.cache
+        self._evaluators = Evaluators(request.spec, Cache(folder, limit), self._reporter)
+        return self._evaluators.summary()
