@@ -1,0 +1,319 @@
+"""The process that evaluates plans may crash, hang, starve or be killed: the search goes on."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from paredown.errors import ModelError, OutOfTime
+from paredown.objectives import library
+from paredown.objectives.cache import Cache
+from paredown.search.config import load_config
+from paredown.search.driver import Finished, search
+from paredown.search.isolation import process, starting
+from paredown.search.isolation.in_process import InProcessBackend
+from paredown.search.record import How, Record, read_records
+from paredown.search.watcher import Watcher
+from paredown.spaces import fitting
+from paredown.spaces.plan import Plan
+
+from .test_processes import COMMAND, URL, Start, records, start, wait_for
+
+__all__ = ["start"]
+
+STUDY = """
+model = "crashing_models.py:{model}"
+trained = true
+data = "digits"
+max_drop = [100]
+trials = 3
+finalists = 0
+sampler = "random"
+seed = 3
+{more}
+
+[space]
+width = [1.0, 0.5]
+block = ["original"]
+prune = [0.0]
+bits = ["w32a32", "w8a8"]
+
+[train]
+epochs = 1
+batch_size = 64
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_another_process(monkeypatch: pytest.MonkeyPatch, _quick_searches: None) -> None:
+    monkeypatch.setattr(starting, "ProcessBackend", process.ProcessBackend)
+
+
+@pytest.fixture
+def models(folder: Path) -> Path:
+    """A working folder with the models in it."""
+    shutil.copy(Path(__file__).parent / "crashing_models.py", folder)
+    return folder
+
+
+def go(folder: Path, model: str, more: str = "", **options: object) -> Finished:
+    (folder / f"{model}.toml").write_text(STUDY.format(model=model, more=more))
+    return search(load_config(f"{model}.toml", options), URL, Cache(folder / "cache"), Watcher())
+
+
+def of(finished: Finished) -> list[Record]:
+    return read_records(finished.study.trials)
+
+
+CAUSES = {
+    "segfault": "the evaluating process was ended by signal 11 (SIGSEGV) while training",
+    "killed": (
+        "the evaluating process was ended by signal 9 (SIGKILL), most likely for lack of memory, "
+        "while training"
+    ),
+    "exits": "the evaluating process was ended by its own code, with exit code 7, while training",
+    "fails": "ValueError: an image was odd",
+    "starves": "can't allocate memory",
+}
+
+
+@pytest.mark.parametrize("model", CAUSES)
+def test_a_model_that_ends_its_process_fails_its_trials_and_not_the_search(
+    model: str, models: Path
+) -> None:
+    finished = go(models, model)
+    every = of(finished)
+    failed = [one for one in every if one.how is How.FAILED]
+    assert failed
+    for one in failed:
+        assert CAUSES[model] in one.why
+        assert one.plan is not None
+        assert one.plan.chosen("width"), "only what is trained crashes"
+    assert len({one.plan for one in failed}) == len(failed), "no plan is tried twice"
+    assert [one for one in every if one.is_scored], "the search went on"
+    states = {trial.number: trial.state for trial in finished.study.trials}
+    assert optuna.trial.TrialState.RUNNING not in states.values()
+    crashed = finished.study.trials[failed[0].number].user_attrs
+    if model == "segfault":
+        assert "Fatal Python error: Segmentation fault" in crashed["details"]
+        assert "crashing_models.py" in crashed["details"]
+    if model == "fails":
+        assert "an image was odd" in crashed["details"].splitlines()[-1]
+
+
+def test_a_plan_that_failed_is_tried_again_only_when_that_is_asked(models: Path) -> None:
+    first = {one.plan for one in of(go(models, "exits")) if one.how is How.FAILED}
+    again = of(go(models, "exits"))
+    assert {one.plan for one in again if one.how is How.FAILED} == first
+    number = len(again)
+    config = load_config("exits.toml", {})
+    finished = search(config, URL, Cache(models / "cache"), Watcher(), retry_failed=True)
+    retried = of(finished)[number:]
+    assert {one.plan for one in retried if one.how is How.FAILED} == first
+
+
+def test_what_hangs_is_ended_and_told(models: Path) -> None:
+    every = of(go(models, "hangs", "stall = 2", trials=2))
+    assert "made no step for 2 s while training, and was ended" in next(
+        one.why for one in every if one.how is How.FAILED
+    )
+
+
+def test_the_time_limit_ends_a_plan_under_way_and_keeps_it_for_the_next_run(models: Path) -> None:
+    go(models, "hangs", trials=1)  # which scores the baseline alone
+    began = time.monotonic()
+    finished = go(models, "hangs", "timeout = 12", trials=4)
+    assert time.monotonic() - began < 17
+    assert finished.out_of_time
+    assert not finished.interrupted
+    stopped = [one for one in of(finished) if one.how is How.STOPPED]
+    assert [one.why for one in stopped] == ["the time limit was reached"]
+    waiting = finished.study.get_trials(states=(optuna.trial.TrialState.WAITING,))
+    params = [trial.system_attrs["fixed_params"] for trial in waiting]
+    plan = stopped[0].plan
+    assert plan is not None
+    assert finished.summary.space.params(plan) in params
+
+
+def test_a_time_limit_that_is_too_short_for_a_baseline_says_so(folder: Path) -> None:
+    config = load_config("tiny.toml", {"timeout": 0.5})
+    with pytest.raises(OutOfTime, match=r"the time limit of 0 s was reached before the images"):
+        search(config, URL, Cache(folder / "cache"), Watcher())
+
+
+def test_prints_of_a_model_stay_out_of_the_json(models: Path) -> None:
+    (models / "talks.toml").write_text(STUDY.format(model="talks", more=""))
+    ran = subprocess.run(
+        [*COMMAND, "search", "talks.toml", "--json"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["study"] == "talks"
+    assert "a line of the model's own" in ran.stderr
+
+
+def test_errors_of_the_task_are_those_of_the_same_classes(folder: Path) -> None:
+    (folder / "wrong.py").write_text("def make():\n    return 3\n")
+    config = load_config("tiny.toml", {"model": "wrong.py:make"})
+    with pytest.raises(ModelError, match=r"wrong\.py:make"):
+        search(config, URL, Cache(folder / "cache"), Watcher())
+    assert not Path("paredown.db").exists(), "nothing was written"
+
+
+def test_another_process_evaluates_as_this_one_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for effort in ("ALONE", "IN_PLACE"):  # conftest makes fits short, which no other process knows
+        monkeypatch.setattr(library, effort, getattr(fitting, effort))
+    shown = []
+    for backend in (process.ProcessBackend, InProcessBackend):
+        monkeypatch.setattr(starting, "ProcessBackend", backend)
+        name = backend.__name__
+        narrow = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": ["w32a32", "w8a8"]}
+        config = load_config("tiny.toml", {"name": name, "space": narrow, "trials": 3})
+        found = search(config, URL, Cache(folder / name), Watcher())
+        shown.append([(r.number, r.how, r.plan, r.cost, r.accuracy, r.drop) for r in of(found)])
+    assert shown[0] == shown[1]
+
+
+def child_of(parent: int) -> int:
+    """The evaluating process of a search."""
+    for _ in range(300):
+        text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        if text.split():
+            return int(text.split()[0])
+        time.sleep(0.1)
+    pytest.fail("the search has no child")
+
+
+def is_gone(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return True
+    # Killed, and nobody has asked how it ended.
+    return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def waits_until_gone(process_id: int) -> bool:
+    for _ in range(100):
+        if is_gone(process_id):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGKILL])
+def test_the_search_goes_on_when_its_child_is_killed(
+    how: signal.Signals, folder: Path, start: Start
+) -> None:
+    running = start("search", "tiny.toml", "--trials", "4")
+    wait_for(running, "1/4")
+    os.kill(child_of(running.pid), how)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode in (0, 3), err
+    every = records()
+    trained = [one for one in every if one.took_training]
+    assert len(trained) == 4
+    assert len({one.plan for one in trained}) == 4, "none was trained twice"
+    assert not [one for one in every if one.how is How.RUNNING]
+
+
+def test_a_child_does_not_outlive_its_search(folder: Path, start: Start) -> None:
+    running = start("search", "tiny.toml", "--trials", "30")
+    wait_for(running, "1/30")
+    child = child_of(running.pid)
+    running.kill()
+    running.wait()
+    assert waits_until_gone(child)
+
+
+def test_a_plan_that_two_runs_died_of_is_not_proposed_a_third_time(
+    models: Path, start: Start
+) -> None:
+    (models / "hangs.toml").write_text(STUDY.format(model="hangs", more=""))
+
+    def left_running(after: int) -> list[Record]:
+        if "hangs" not in optuna.get_all_study_names(URL):
+            return []
+        every = read_records(optuna.load_study(study_name="hangs", storage=URL).trials)
+        trained = [one for one in every if one.plan and one.plan.chosen("width")]
+        return [one for one in trained if one.how is How.RUNNING and one.number > after]
+
+    plans, last = list[Plan | None](), -1
+    for _ in range(2):
+        running = start("search", "hangs.toml")
+        while not (found := left_running(last)):
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.5)
+        running.kill()
+        running.wait()
+        plans.append(found[0].plan)
+        last = found[0].number
+    assert plans[0] == plans[1], "what was left running comes first"
+    go(models, "hangs", "stall = 1", trials=2)
+    every = read_records(optuna.load_study(study_name="hangs", storage=URL).trials)
+    (told,) = [one for one in every if "two runs died" in one.why]
+    assert told.how is How.FAILED
+    assert told.plan == plans[0]
+    assert [one.plan for one in every].count(plans[0]) == 2
+
+
+SCRIPT = """
+import paredown
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+print("the script runs")
+
+
+class Mine(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, padding=1)
+        self.linear = nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.linear(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+class Images(torch.utils.data.Dataset):
+    {images}
+    def __len__(self):
+        return 200
+
+    def __getitem__(self, place):
+        return torch.full((1, 8, 8), place % 4 / 4), place % 4
+
+
+result = paredown.pare(
+    Mine(), Images(), trials=1, finalists=0, max_drop=100, progress={progress},
+    space={{"block": [], "prune": [], "width": [1.0], "bits": ["w32a32", "w8a8"]}},
+)
+print(len(result.trials()), "trials")
+"""
+
+
+def run_script(folder: Path, images: str = "", progress: bool = False) -> str:
+    (folder / "script.py").write_text(SCRIPT.format(images=images, progress=progress))
+    ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("the script runs") == 1, "it is not run again in the child"
+    assert "2 trials" in ran.stdout
+    return ran.stdout
+
+
+def test_a_script_without_a_main_guard_gives_classes_of_its_own(folder: Path) -> None:
+    assert "a crash would end this search" not in run_script(folder, progress=True)
+
+
+def test_what_cannot_be_sent_is_evaluated_here_and_the_user_is_told(folder: Path) -> None:
+    said = run_script(folder, 'lock = __import__("threading").Lock()', progress=True)
+    assert "a crash would end this search" in said
+    assert "cannot be sent to another process" in said
