@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .spaces.plan import Plan
     from .spaces.space import Space
 
-__version__ = "0.4.0"
+__version__ = "0.5.0.dev0"
 
 __all__ = [
     "Budget",

@@ -50,10 +50,6 @@ class TimeLimit:
         """Whether there is time for another trial."""
         return self.end_before_reserve is None or self._now() < self.end_before_reserve
 
-    def is_over(self) -> bool:
-        """Whether all of the time is over."""
-        return self.end is not None and self._now() >= self.end
-
 
 def proving_seconds(
     winners: Sequence[Record],

@@ -9,6 +9,7 @@ import optuna
 import pytest
 import torch
 from paredown.errors import StorageError
+from paredown.heartbeat import beat
 from paredown.objectives import builder as builder_module
 from paredown.objectives import training as training_module
 from paredown.objectives.budget import Budget
@@ -236,11 +237,24 @@ def test_an_interrupted_trial_is_proposed_again(
     assert count_trained(read_records(study.trials)) == 12
 
 
-def test_the_timeout_starts_no_more_plans(folder: Path) -> None:
-    study = go(folder, timeout=1e-3, trials=50).study
-    assert len(study.trials) - 1 <= sum(
-        trial.state == optuna.trial.TrialState.WAITING for trial in study.trials
-    )
+def test_the_time_limit_ends_the_search_and_keeps_what_it_had(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(folder, trials=2)
+    evaluate = Evaluator.evaluate
+
+    def slow(self: Evaluator, plan: Plan) -> object:
+        if plan.chosen("width"):
+            while True:  # as if it trained for hours
+                beat()
+        return evaluate(self, plan)
+
+    monkeypatch.setattr(Evaluator, "evaluate", slow)
+    finished = go(folder, timeout=3, trials=50)
+    assert finished.out_of_time
+    every = read_records(finished.study.trials)
+    assert [one.why for one in every if one.how is How.STOPPED] == ["the time limit was reached"]
+    assert answer(finished.study).tested, "winners have their share of the time"
 
 
 def test_winners_are_tested_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
