@@ -1,0 +1,146 @@
+"""Whether a search survives whatever ends it: 20 searches on digits, each ended once from outside.
+
+By turns the evaluating process is ended by SIGSEGV, by SIGKILL, and the search itself by SIGKILL,
+at a moment drawn evenly from the seconds that the search takes undisturbed. Only where the search
+itself was killed, the same command is run again. Each study must end with all its trials, none of
+them trained twice and none left running. Linux alone. Run it as
+`python benchmarks/interruptions.py`; see README.md beside it.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from paredown.benchmarks.common import keep, surroundings, table
+from paredown.search.record import How, read_records
+
+WAYS = ("child by SIGSEGV", "child by SIGKILL", "search by SIGKILL")
+STUDY = """
+model = "resnet8"
+data = "digits"
+max_drop = [1, 30]
+trials = {trials}
+finalists = 1
+
+[baseline]
+epochs = 6
+max_lr = 0.1
+
+[train]
+epochs = 4
+
+[fine_tune]
+epochs = 2
+"""
+
+
+def run(folder: Path) -> "subprocess.Popen[bytes]":
+    """Start the search."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from paredown.search.cli import main; main()"]
+        + ["search", "study.toml"],
+        cwd=folder,
+        env=os.environ | {"PAREDOWN_CACHE": str(folder / "cache")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def child_of(process: int) -> int | None:
+    """The evaluating process of a search, if it has one."""
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        return int(children[0]) if children else None
+    return None
+
+
+def ended(way: str, moment: float, trials: int) -> Mapping[str, Any]:
+    """One search, ended at a moment: what became of it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "study.toml").write_text(STUDY.format(trials=trials))
+        process, runs = run(folder), 1
+        hit = False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moment)
+        if process.poll() is None:
+            target = process.pid if way.startswith("search") else child_of(process.pid)
+            if target is not None:
+                os.kill(target, signal.SIGSEGV if "SIGSEGV" in way else signal.SIGKILL)
+                hit = True
+        _, err = process.communicate()
+        said = err.decode(errors="replace")
+        if way.startswith("search") and hit:
+            process, runs = run(folder), 2
+            said = process.communicate()[1].decode(errors="replace")
+        url = f"sqlite:///{folder / 'paredown.db'}"
+        names = optuna.get_all_study_names(url)
+        every = read_records(
+            optuna.load_study(study_name="study", storage=url).trials if names else []
+        )
+        trained = [one for one in every if one.took_training]
+        plans = [one.plan for one in trained]
+        return {
+            "way": way,
+            "moment_s": round(moment, 2),
+            "hit": hit,
+            "runs": runs,
+            "code": process.returncode,
+            "trained": len(trained),
+            "trained twice": len(plans) - len(set(plans)),
+            "left running": sum(one.how is How.RUNNING for one in every),
+            "why": [one.why for one in every if one.how is How.FAILED],
+            "error": "" if process.returncode in (0, 3) else said[-500:],
+        }
+
+
+def holds(one: Mapping[str, Any], trials: int) -> bool:
+    """Whether the study has ended as it should."""
+    whole = one["trained"] == trials and not one["trained twice"] and not one["left running"]
+    return bool(whole and one["code"] in (0, 3))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="End searches at random moments.")
+    parser.add_argument("--moments", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    began = time.perf_counter()
+    undisturbed = ended("nothing", 10**6, asked.trials)
+    seconds = time.perf_counter() - began
+    print(f"undisturbed: {seconds:.1f} s, {undisturbed['trained']} trained", flush=True)
+    rng, found = random.Random(asked.seed), list[Mapping[str, Any]]()
+    for number in range(asked.moments):
+        # The first second is imports, in which there is neither study nor child.
+        found.append(ended(WAYS[number % 3], rng.uniform(1, seconds), asked.trials))
+        print(found[-1], flush=True)
+    rows = []
+    for way in WAYS:
+        of_it = [one for one in found if one["way"] == way]
+        good = sum(holds(one, asked.trials) for one in of_it)
+        rows.append([way, str(len(of_it)), str(sum(one["hit"] for one in of_it)), str(good)])
+    print(table(["ended", "searches", "hit", "as it should be"], rows))
+    said = {
+        "surroundings": surroundings("optuna", "cloudpickle"),
+        "seed": asked.seed,
+        "trials": asked.trials,
+        "seconds undisturbed": round(seconds, 1),
+        "searches": found,
+    }
+    print(f"kept in results/{keep('interruptions', said).name}")
+    return 0 if all(holds(one, asked.trials) for one in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""What it costs to evaluate plans in a process of their own: seconds, CPU seconds and memory.
+
+The default search on digits, with a child process and without, by turns, each in an empty folder
+with an empty cache. Memory is the peak of the proportional set size (pages that two processes
+share count half to each) over all processes of the command. Linux alone. Run it as
+`python benchmarks/isolation.py`; see README.md beside it.
+"""
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from paredown.benchmarks.common import keep, surroundings, table
+
+APART, HERE = "in a process of its own", "in the searching process"
+_COMMAND = {
+    APART: "from paredown.search.cli import main; main()",
+    HERE: (
+        "from paredown.search.isolation import starting, in_process; "
+        "starting.ProcessBackend = in_process.InProcessBackend; "
+        "from paredown.search.cli import main; main()"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search: seconds by the clock, CPU seconds, and MiB at the peak."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+
+
+def search(how: str, trials: int) -> Run:
+    """Run the default search and watch it."""
+    with tempfile.TemporaryDirectory() as folder:
+        before = os.times()
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-c", _COMMAND[how], "search", "--trials", str(trials)],
+            cwd=folder,
+            env=os.environ | {"PAREDOWN_CACHE": str(Path(folder) / "cache")},
+            stdout=subprocess.DEVNULL,
+        )
+        peak = 0.0
+        while process.poll() is None:
+            peak = max(peak, sum(map(memory, family(process.pid))))
+            time.sleep(0.25)
+        seconds, after = time.perf_counter() - began, os.times()
+        if process.returncode not in (0, 3):
+            raise RuntimeError(f"the search ended with {process.returncode}")
+    cpu = after.children_user + after.children_system
+    return Run(seconds, cpu - before.children_user - before.children_system, peak)
+
+
+def family(process: int) -> list[int]:
+    """A process and all that it has started."""
+    found = [process]
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{process}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += family(int(child))
+    return found
+
+
+def memory(process: int) -> float:
+    """The proportional set size of a process, in MiB; 0 if it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What a process for evaluation costs.")
+    parser.add_argument("--trials", type=int, default=32)
+    parser.add_argument("--repetitions", type=int, default=3)
+    asked = parser.parse_args()
+    runs: dict[str, list[Run]] = {APART: [], HERE: []}
+    for number in range(asked.repetitions):
+        for how in (APART, HERE) if number % 2 else (HERE, APART):
+            runs[how].append(search(how, asked.trials))
+            print(how, runs[how][-1], flush=True)
+    figures = {
+        name: {how: median(getattr(run, name) for run in ran) for how, ran in runs.items()}
+        for name in ("seconds", "cpu_seconds", "peak_mib")
+    }
+    ratios = {name: by_how[APART] / by_how[HERE] for name, by_how in figures.items()}
+    rows = [
+        [name, *(f"{by_how[how]:.1f}" for how in runs), f"{ratios[name]:.3f}"]
+        for name, by_how in figures.items()
+    ]
+    print(table(["median", *runs, "ratio"], rows))
+    said = {
+        "surroundings": surroundings("optuna", "cloudpickle"),
+        "trials": asked.trials,
+        "repetitions": asked.repetitions,
+        "runs": {how: [asdict(run) for run in ran] for how, ran in runs.items()},
+        "ratios": ratios,
+    }
+    print(f"kept in results/{keep('isolation', said).name}")
+
+
+if __name__ == "__main__":
+    main()
