@@ -25,6 +25,7 @@ from paredown.benchmarks.common import keep, surroundings, table
 from paredown.search.record import How, read_records
 
 WAYS = ("child by SIGSEGV", "child by SIGKILL", "search by SIGKILL")
+_COMMAND = "from paredown.search.cli import main; main()"
 STUDY = """
 model = "resnet8"
 data = "digits"
@@ -47,8 +48,7 @@ epochs = 2
 def run(folder: Path) -> "subprocess.Popen[bytes]":
     """Start the search."""
     return subprocess.Popen(
-        [sys.executable, "-c", "from paredown.search.cli import main; main()"]
-        + ["search", "study.toml"],
+        [sys.executable, "-c", _COMMAND, "search", "study.toml"],
         cwd=folder,
         env=os.environ | {"PAREDOWN_CACHE": str(folder / "cache")},
         stdout=subprocess.DEVNULL,
@@ -84,10 +84,7 @@ def ended(way: str, moment: float, trials: int) -> Mapping[str, Any]:
             process, runs = run(folder), 2
             said = process.communicate()[1].decode(errors="replace")
         url = f"sqlite:///{folder / 'paredown.db'}"
-        names = optuna.get_all_study_names(url)
-        every = read_records(
-            optuna.load_study(study_name="study", storage=url).trials if names else []
-        )
+        every = read_records(optuna.load_study(study_name="study", storage=url).trials)
         trained = [one for one in every if one.took_training]
         plans = [one.plan for one in trained]
         return {

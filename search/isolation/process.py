@@ -101,11 +101,11 @@ class ProcessBackend(EvaluationBackend):
         self.deadline = None
 
     def open(self) -> TaskSummary:
-        summary: TaskSummary = self._started(_Child())
+        summary: TaskSummary = _once_more(lambda: self._started(_Child()))
         return summary
 
     def baseline(self) -> BaselineScore:
-        found: BaselineScore = self._ask(GetBaseline())
+        found: BaselineScore = _once_more(lambda: self._ask(GetBaseline()))
         self._baseline = found
         return found
 
@@ -117,7 +117,7 @@ class ProcessBackend(EvaluationBackend):
         return outcome
 
     def test(self, plan: Plan, seed: int | None = None) -> Outcome:
-        outcome: Outcome = self._ask(Evaluate(plan, seed, on_test=True))
+        outcome: Outcome = _once_more(lambda: self._ask(Evaluate(plan, seed, on_test=True)))
         return outcome
 
     def close(self) -> None:
@@ -305,6 +305,17 @@ class _Child:
         for thread in self._threads:
             thread.join(_TO_END)
         self._crash.unlink(missing_ok=True)
+
+
+def _once_more(work: Callable[[], Any]) -> Any:
+    """Do what a search cannot do without a second time, if the child died the first time.
+
+    It may have been killed from outside. What dies twice would die again.
+    """
+    try:
+        return work()
+    except EvaluatorDied:
+        return work()
 
 
 def _check_sendable(request: Open) -> None:

@@ -224,6 +224,17 @@ def test_the_search_goes_on_when_its_child_is_killed(
     assert not [one for one in every if one.how is How.RUNNING]
 
 
+def test_a_child_that_is_killed_while_the_baseline_trains_is_started_again(
+    folder: Path, start: Start
+) -> None:
+    running = start("search", "tiny.toml", "--trials", "2")
+    wait_for(running, "kept in")
+    os.kill(child_of(running.pid), signal.SIGKILL)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode in (0, 3), err
+    assert sum(one.took_training for one in records()) == 2
+
+
 def test_a_child_does_not_outlive_its_search(folder: Path, start: Start) -> None:
     running = start("search", "tiny.toml", "--trials", "30")
     wait_for(running, "1/30")
