@@ -14,6 +14,7 @@ from .commands.best import best
 from .commands.common import INTERRUPTED, stderr
 from .commands.count import count
 from .commands.dashboard import dashboard
+from .commands.doctor import doctor
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.listings import models, studies, techniques
@@ -38,6 +39,7 @@ for command in (
     evaluate,
     count,
     dashboard,
+    doctor,
     techniques,
     models,
     studies,

@@ -284,7 +284,7 @@ class _Child:
             thread.join(_TO_END)
         said = f"; it said: {self._last_line}" if self._last_line else ""
         dump = self._crash.read_bytes().decode(errors="replace")[:_DUMP_LIMIT]
-        return f"the evaluating process was ended by {_cause(code)}{while_doing}{said}", dump
+        return f"the evaluating process was ended by {cause_of(code)}{while_doing}{said}", dump
 
     def _read_messages(self) -> None:
         with contextlib.suppress(EOFError, OSError, ValueError):
@@ -352,7 +352,7 @@ def _while(doing: str) -> str:
     return f" while {_DOING.get(doing, doing)}" if doing else ""
 
 
-def _cause(code: int) -> str:
+def cause_of(code: int) -> str:
     """What an exit code says: negative ones are signals."""
     if code >= 0:
         return f"its own code, with exit code {code},"
@@ -365,4 +365,4 @@ def _cause(code: int) -> str:
     return f"signal {-code} ({name}){hint}"
 
 
-__all__ = ["ProcessBackend"]
+__all__ = ["ProcessBackend", "cause_of"]

@@ -1,0 +1,73 @@
+"""Runs self-checks, each in a process of its own, so that a crash is a finding and not an end."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..isolation.process import cause_of
+from .self_checks import CHECKS, SKIPPED, Check
+
+_PATIENCE = 300
+"""Seconds that a check may take on a slow machine."""
+
+_COMMAND = (
+    "import sys; sys.path[:] = {path!r}; "
+    "from {package}.search.doctor.self_checks import main; main({name!r}, {url!r})"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a check.
+
+    Attributes:
+        check: that was run.
+        faults: sentences about what is wrong.
+        seconds: that it took.
+        skipped: why it was not run; empty if it was.
+    """
+
+    check: Check
+    faults: tuple[str, ...]
+    seconds: float
+    skipped: str = ""
+
+
+def examine(url: str) -> Iterator[Finding]:
+    """Run all checks, one after the other.
+
+    Args:
+        url: of the storage that studies would be kept in.
+    """
+    for check in CHECKS:
+        began = time.perf_counter()
+        faults = _faults(check, url)
+        seconds = time.perf_counter() - began
+        if faults and faults[0].startswith(SKIPPED):
+            yield Finding(check, (), seconds, faults[0].removeprefix(SKIPPED))
+        else:
+            yield Finding(check, tuple(faults), seconds)
+
+
+def _faults(check: Check, url: str) -> list[str]:
+    package = __name__.partition(".")[0]
+    command = _COMMAND.format(path=sys.path, package=package, name=check.name, url=url)
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return [f"it had not ended after {_PATIENCE} s"]
+    said = ran.stderr.decode(errors="replace").strip().splitlines()
+    if ran.returncode:
+        last = f": {said[-1]}" if said else ""
+        return [f"its process was ended by {cause_of(ran.returncode)}{last}"]
+    faults: list[str] = json.loads(ran.stdout)
+    return faults

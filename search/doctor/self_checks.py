@@ -1,0 +1,177 @@
+"""What is known to go wrong on some machines, tried on this one. Each check runs for some seconds.
+
+A check returns sentences about what is wrong, none if nothing is. What it finds may end its
+process: `examine` runs each in one of its own.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ...extras import missing_packages
+
+_DRAWS = 40
+_SEED = 0
+_LARGEST_ERROR = 1e-3
+"""Of a file's scores, as a share of the largest score: rounding makes a tenth of it."""
+
+SKIPPED = "skipped: "
+"""How the only sentence begins of a check that cannot be run here."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One self-check.
+
+    Attributes:
+        name: as shown.
+        title: what is tried, in words.
+        run: gives what is wrong; may be given the URL of the storage.
+        advice: what to do if it fails.
+    """
+
+    name: str
+    title: str
+    run: Callable[[str], list[str]]
+    advice: str
+
+
+def _convolutions(url: str) -> list[str]:
+    from ...objectives.convolution_checks import check_convolutions
+
+    return check_convolutions(_DRAWS, _SEED)
+
+
+def _training(url: str) -> list[str]:
+    """Train the smallest ResNet on digits for two epochs, at all that can differ by processor."""
+    from ...objectives.cache import Cache
+    from ...objectives.data import DataRequest
+    from ...objectives.evaluator import Evaluator
+    from ...objectives.task import Recipes
+    from ...objectives.task_spec import TaskSpec
+    from ...objectives.training import Recipe
+
+    recipes = Recipes(baseline=Recipe(epochs=6, max_lr=0.1), train=Recipe(epochs=2, max_lr=0.05))
+    options = {"width": (1.0, 0.5), "block": (), "prune": (), "bits": ("w32a32", "w8a8")}
+    spec = TaskSpec("resnet8", DataRequest("digits"), recipes, options=options)
+    with tempfile.TemporaryDirectory() as folder:
+        task, space = spec.load()
+        evaluator = Evaluator(task, space, Cache(Path(folder)))
+        chance = 100 / task.classes
+        baseline = evaluator.baseline_score.accuracy
+        narrow = evaluator.evaluate(space.uniform(1.0)).accuracy
+    return [
+        f"{name} has {accuracy:.1f} % after training, little more than guessing"
+        for name, accuracy in (("the baseline", baseline), ("a narrower network", narrow))
+        if accuracy < 3 * chance
+    ]
+
+
+def _int8_file(url: str) -> list[str]:
+    """Write a network of 8 bits as an ONNX file, and compare its scores with the network's."""
+    if missing := missing_packages("onnx"):
+        return [f"{SKIPPED}{', '.join(missing)} not installed"]
+    from ...objectives.onnx.running import OnnxModel
+    from ...objectives.onnx.saturation import can_saturate
+    from ...objectives.onnx.writing import write_onnx
+    from ...spaces.apply import apply_phase
+    from ...spaces.grouping import trace_with_groups
+    from ...spaces.kind import Phase, Surroundings, no_training
+    from ...spaces.models import build_model, find_model
+    from ...spaces.space import Space
+    from ...spaces.tracing import example_images
+
+    torch.manual_seed(_SEED)
+    network = build_model(find_model("resnet8"), 10, 3).eval()
+    images = torch.rand(64, 3, 32, 32)
+    pair = example_images(3, 32)
+    blueprint = trace_with_groups(network, pair)
+    space = Space.of(blueprint, {"bits": ("w32a32", "w8a8")})
+    examples = [(images, torch.zeros(64, dtype=torch.long))]
+    context = Surroundings(pair, examples, no_training)
+    plan = space.without_training()
+    rounded = apply_phase(network, blueprint, plan, Phase.QUANTIZE, context).eval()
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        path = Path(folder) / "model.onnx"
+        write_onnx(rounded, pair, path)
+        expected, found = rounded(images), OnnxModel(path)(images)
+        saturates = can_saturate(path)
+    error = float((found - expected).abs().max() / expected.abs().max())
+    faults = (
+        [f"an 8-bit file's scores are off by {100 * error:.2g} %"] if error > _LARGEST_ERROR else []
+    )
+    return faults + (
+        ["an 8-bit file holds pairs of weights that can saturate"] if saturates else []
+    )
+
+
+def _storage(url: str) -> list[str]:
+    """Write a trial to a storage beside the user's, and read the user's if there is one."""
+    import optuna
+
+    from ...errors import StorageError
+    from ..storage import open_storage, sqlite_path
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    path = sqlite_path(url)
+    beside = Path.cwd() if path is None else path.absolute().parent
+    faults = list[str]()
+    try:
+        with tempfile.TemporaryDirectory(dir=beside) as folder:
+            study = optuna.create_study(storage=open_storage(f"sqlite:///{folder}/check.db"))
+            study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+            if len(study.trials) != 1:
+                faults.append(f"a trial that was written beside {url} is not there")
+    except (OSError, StorageError) as error:
+        faults.append(f"no study can be written beside {url}: {error}")
+    if path is None or path.exists():
+        try:
+            optuna.get_all_study_names(open_storage(url, must_exist=True))
+        except StorageError as error:
+            faults.append(str(error))
+    return faults
+
+
+CHECKS = (
+    Check(
+        "convolutions",
+        "gradients of convolutions that some processors get wrong",
+        _convolutions,
+        "please report it with this page; until then train on a GPU or another processor",
+    ),
+    Check(
+        "training",
+        "a small network, trained and scored at 8 bits",
+        _training,
+        "please report it with this page",
+    ),
+    Check(
+        "int8 file",
+        "an 8-bit ONNX file beside its network",
+        _int8_file,
+        "files made here may answer otherwise than was scored: please report it with this page",
+    ),
+    Check(
+        "storage",
+        "a study, written and read",
+        _storage,
+        "choose a folder that can be written to, or another --storage",
+    ),
+)
+
+
+def main(name: str, url: str) -> None:
+    """Run a check and print what it found as JSON, for `examine`."""
+    answer = os.dup(1)
+    os.dup2(2, 1)  # what libraries print is no part of the answer
+    (check,) = (one for one in CHECKS if one.name == name)
+    faults = check.run(url)
+    with os.fdopen(answer, "w") as out:
+        json.dump(faults, out)
+    sys.stdout.flush()
