@@ -28,6 +28,7 @@ from ..spaces.tracing import check_classes, example_images
 from . import notes, record
 from .asked import write_asked
 from .config import StudyConfig
+from .data_splits import write_data_splits
 from .designs import DESIGNS, first_designs
 from .earlier import settled_before, trained_before
 from .profile import ASSEMBLING, OTHER, SAMPLING, SCORING, STORAGE, TRAINING, Profile
@@ -207,6 +208,7 @@ class _Run:
         write_baseline(self.study, self.url, baseline)
         self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
         write_asked(self.study, self.config)
+        write_data_splits(self.study, self.evaluator.task, self.evaluator.baseline_score)
         notes.describe_study(self.study, self.config, self.evaluator, baseline)
         self.records = self.reader.records()
         self.watcher.baseline_ready(baseline, self.records)

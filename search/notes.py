@@ -16,6 +16,7 @@ from ..objectives.objective import OBJECTIVES
 from ..spaces.plan import Plan
 from .answers import Answer
 from .config import StudyConfig
+from .data_splits import DataSplits
 from .record import How, Record
 from .storage import Baseline
 from .tables import points, short
@@ -35,8 +36,7 @@ _STUDY_NOTE = (
 | | |
 |---|---|
 | Model | {model}: {baseline} |
-| Images | {train:,} to train, {search:,} to score plans, {test:,} to test winners; \
-{classes} classes |
+| Images | {images}; {classes} classes |
 | Baseline | {accuracy:.2f} % {metric} on the images that score plans |
 | Budgets | {budgets} of drop |
 | Space | {size:,} plans |
@@ -83,9 +83,7 @@ def describe_study(
         model=evaluator.task.made_by.name,
         data=splits.name,
         baseline=costs(baseline.cost),
-        train=len(splits.train),
-        search=len(splits.search),
-        test=len(splits.test),
+        images=DataSplits.of(evaluator.task).text,
         classes=evaluator.task.classes,
         accuracy=baseline.accuracy,
         metric=evaluator.task.metric,

@@ -17,6 +17,7 @@ from ..spaces.blueprint import ALL_GROUPS
 from ..spaces.plan import Plan
 from ..spaces.space import Space
 from .config import StudyConfig
+from .data_splits import DataSplits
 from .finals import Final
 from .record import How, Record, count_trained
 from .storage import Baseline, shown_url
@@ -53,16 +54,14 @@ class Screen(Watcher):
         self.live = Live(console=console, get_renderable=self._picture, refresh_per_second=8)
 
     def prepared(self, config: StudyConfig, storage: str, evaluator: Evaluator) -> None:
-        splits = evaluator.task.splits
         self.trials, self.budgets = config.trials, config.max_drop
         self.of_what = f" {config.metric}" if config.balanced else ""
         self.began = time.monotonic()
         self.deadline = self.began + config.timeout if config.timeout else None
-        what = escape(f"{evaluator.task.made_by.name} on {splits.name}")
+        what = escape(f"{evaluator.task.made_by.name} on {evaluator.task.splits.name}")
         self.console.print(
-            f"[bold]{escape(config.name)}[/]: {what}, "
-            f"{len(splits.train):,} train, {len(splits.search):,} search and "
-            f"{len(splits.test):,} test images"
+            f"[bold]{escape(config.name)}[/]: {what}, {DataSplits.of(evaluator.task).text}",
+            soft_wrap=True,
         )
         self.console.print(
             f"{evaluator.space.size:,} plans, {config.trials} to try; "

@@ -25,6 +25,7 @@ from ..objectives.scoring import Metric
 from ..objectives.task import Task, versions
 from ..spaces.space import Space
 from .asked import run_imports
+from .data_splits import how_to_go_on, in_words, source_before_0_5
 from .own_parts import AT_WILL, own_parts
 from .record import WORKER, write_stopped
 
@@ -180,6 +181,7 @@ def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
 
 
 _METRIC = "metric"
+_SEARCH = "search"
 _RECIPES = ("train", "fine_tune", "quantize")
 
 
@@ -192,6 +194,7 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
         "model": task.made_by.name,
         "data": task.splits.name,
         "images": task.splits.fingerprint,
+        _SEARCH: task.splits.search_from,
         "classes": task.classes,
         "weights": None if trained else task.weights_digest,
         "space": {d.name: list(d.options) for d in space.dimensions},
@@ -264,15 +267,21 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
         raise StorageError(f"{there} was not made by paredown; choose another --name")
     kept: dict[str, Any] = {_METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(what))
+    kept.setdefault(_SEARCH, source_before_0_5(wanted.get(_SEARCH)))
     keys = [*wanted, *(key for key in AT_WILL if key not in wanted)]
     differing = [key for key in keys if kept.get(key) != wanted.get(key)]
     # The signature covers the options too; where these say it, the number says nothing more.
     if len(differing) > 1 and "layers" in differing:
         differing.remove("layers")
+    if _SEARCH in differing and "images" in differing:
+        differing.remove("images")
     if differing:
         said = "; ".join(_difference(key, kept.get(key), wanted.get(key)) for key in differing)
+        advice = "choose another --name to start afresh"
+        if _SEARCH in differing:
+            advice = f"{how_to_go_on(kept[_SEARCH])}{advice}"
         raise StorageError(
-            f"{there} is of something else: {said}. Choose another --name to start afresh"
+            f"{there} is of something else: {said}. {advice[:1].upper()}{advice[1:]}"
         )
 
 
@@ -280,6 +289,8 @@ def _difference(key: str, kept: object, wanted: object) -> str:
     if isinstance(kept, dict) and isinstance(wanted, dict):
         inner = (k for k in sorted({*kept, *wanted}) if kept.get(k) != wanted.get(k))
         return "; ".join(_difference(f"{key}.{k}", kept.get(k), wanted.get(k)) for k in inner)
+    if key == _SEARCH:
+        return f"the search images are {in_words(kept)} there and {in_words(wanted)} here"
     return f"{key} is {kept} there and {wanted} here"
 
 
