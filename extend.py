@@ -13,6 +13,7 @@ from .objectives.data import (
     Splits,
     fit,
     fitted_splits,
+    split_parts,
     split_three,
     split_two,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "fitted_splits",
     "pointwise",
     "shaped",
+    "split_parts",
     "split_three",
     "split_two",
 ]

@@ -14,6 +14,12 @@ interval estimation for a linear function of binomial proportions", 2009,
 https://doi.org/10.1016/j.csda.2008.09.033; Zou and Donner, "Construction of confidence limits about
 effect measures", 2008, https://doi.org/10.1002/sim.3095). Where few answers differ it promises too
 little rather than too much: it is wider than it would have to be.
+
+One network's accuracies on two sets of images are no pairs. The interval of their difference is
+Newcombe's hybrid of two Wilson scores (his method 10 in "Interval estimation for the difference
+between independent proportions: comparison of eleven methods", Statistics in Medicine 17, 1998,
+https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I), which is the
+method of variance estimates recovery for one class, so that classes are put together as above.
 """
 
 import math
@@ -44,6 +50,85 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True)
+class Correct:
+    """How many images a network gets right.
+
+    Attributes:
+        counts: (right, images) of all images together or, where all classes count alike, of each
+            class.
+    """
+
+    counts: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, score: Score) -> "Correct":
+        """From the answers, in the metric of the score."""
+        if score.classes is None:
+            return cls((_count_right(score.correct),))
+        labels = sorted(set(score.classes.tolist()))
+        return cls(tuple(_count_right(score.correct[score.classes == one]) for one in labels))
+
+    @property
+    def accuracy(self) -> float:
+        """Percent: the mean of the shares that are right."""
+        return 100 * sum(right / images for right, images in self.counts) / len(self.counts)
+
+    def margins(self, z: float) -> tuple[float, float]:
+        """How far Wilson's limits lie below and above the accuracy, as shares."""
+        limits = [(right / images, _wilson(right, images, z)) for right, images in self.counts]
+        below = math.hypot(*(share - low for share, (low, _) in limits))
+        above = math.hypot(*(high - share for share, (_, high) in limits))
+        return below / len(self.counts), above / len(self.counts)
+
+    def to_list(self) -> list[list[int]]:
+        """JSON-ready; `from_list` reads it back."""
+        return [list(one) for one in self.counts]
+
+    @classmethod
+    def from_list(cls, data: Sequence[Sequence[int]]) -> "Correct":
+        """Reads what `to_list` wrote."""
+        return cls(tuple((int(right), int(images)) for right, images in data))
+
+
+@dataclass(frozen=True)
+class UnpairedDifference:
+    """A network's accuracy on some images minus that on others, the two drawn independently.
+
+    Attributes:
+        first, second: its answers to the one set and the other.
+    """
+
+    first: Correct
+    second: Correct
+
+    @property
+    def points(self) -> float:
+        """In percentage points, as it was seen."""
+        return self.first.accuracy - self.second.accuracy
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Between what the true difference lies with 95 % confidence, in percentage points."""
+        z = float(norm.ppf(0.5 + CONFIDENCE / 2))
+        (below, above), (under, over) = self.first.margins(z), self.second.margins(z)
+        low = self.points - 100 * math.hypot(below, over)
+        return max(-100.0, low), min(100.0, self.points + 100 * math.hypot(above, under))
+
+
+def _count_right(correct: torch.Tensor) -> tuple[int, int]:
+    return int(torch.count_nonzero(correct)), len(correct)
+
+
+def _wilson(right: int, images: int, z: float) -> tuple[float, float]:
+    """Wilson's limits of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
+    share = right / images
+    middle = share + z**2 / (2 * images)
+    half = z * math.sqrt(share * (1 - share) / images + (z / (2 * images)) ** 2)
+    scale = 1 + z**2 / images
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+@dataclass(frozen=True)
 class PairedDrop:
     """The drop of a plan on images that the baseline has answered too.
 
@@ -51,11 +136,13 @@ class PairedDrop:
         images: how many.
         lost: those that the baseline alone got right.
         gained: those that the plan alone got right.
+        baseline_right: those that the baseline got right; None where that was not kept.
     """
 
     images: int
     lost: int
     gained: int
+    baseline_right: int | None = None
 
     @classmethod
     def between(cls, baseline: Score, plan: Score) -> "PairedDrop":
@@ -74,7 +161,14 @@ class PairedDrop:
             return BalancedDrop.of(classes)
         lost = torch.count_nonzero(baseline.correct & ~plan.correct)
         gained = torch.count_nonzero(~baseline.correct & plan.correct)
-        return cls(len(plan.correct), int(lost), int(gained))
+        right, images = _count_right(baseline.correct)
+        return cls(images, int(lost), int(gained), right)
+
+    @property
+    def baseline(self) -> Correct | None:
+        """What the baseline got right; None where that was not kept."""
+        right = self.baseline_right
+        return None if right is None else Correct(((right, self.images),))
 
     @property
     def drop(self) -> float:
@@ -119,14 +213,20 @@ class PairedDrop:
         """JSON-ready; `from_dict` reads it back."""
         low, high = self.interval
         counts = {"images": self.images, "lost": self.lost, "gained": self.gained}
-        return counts | {"drop": self.drop, "low": low, "high": high, "at_most": self.at_most}
+        said = counts | {"drop": self.drop, "low": low, "high": high, "at_most": self.at_most}
+        baseline = self.baseline
+        return said if baseline is None else said | {"baseline_right": baseline.to_list()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "PairedDrop":
         """Reads what `to_dict` wrote."""
-        if "classes" in data:
-            return BalancedDrop.of([PairedDrop(*map(int, one)) for one in data["classes"]])
-        return PairedDrop(int(data["images"]), int(data["lost"]), int(data["gained"]))
+        classes = data.get("classes") or [[data["images"], data["lost"], data["gained"]]]
+        kept = data.get("baseline_right") or [(None, 0)] * len(classes)
+        drops = [
+            PairedDrop(int(images), int(lost), int(gained), None if right is None else int(right))
+            for (images, lost, gained), (right, _) in zip(classes, kept, strict=True)
+        ]
+        return BalancedDrop.of(drops) if "classes" in data else drops[0]
 
     def _upper(self, z: float, times: float = 1.0) -> float:
         """The upper limit at a normal quantile, had there been so many times the answers."""
@@ -151,7 +251,16 @@ class BalancedDrop(PairedDrop):
         """From the drops of the classes."""
         counts = [(one.images, one.lost, one.gained) for one in classes]
         images, lost, gained = (sum(some) for some in zip(*counts, strict=True))
-        return cls(images, lost, gained, tuple(classes))
+        rights = [one.baseline_right for one in classes if one.baseline_right is not None]
+        right = sum(rights) if len(rights) == len(classes) else None
+        return cls(images, lost, gained, right, tuple(classes))
+
+    @property
+    def baseline(self) -> Correct | None:
+        """What the baseline got right of each class; None where that was not kept."""
+        known = [one.baseline for one in self.classes]
+        counts = [count for one in known if one is not None for count in one.counts]
+        return Correct(tuple(counts)) if len(counts) == len(known) else None
 
     @property
     def drop(self) -> float:

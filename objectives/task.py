@@ -72,6 +72,9 @@ class Task:
     ) -> "Task":
         """The task over a data set, with images of as many channels as the model takes.
 
+        With weights the search images are some that these have not seen, unless the request says
+        otherwise: see `DataRequest.search`.
+
         Raises:
             UnknownName: no such model or data set.
             ModelError: the model brings no weights, and `trained` says that it does.
@@ -89,6 +92,8 @@ class Task:
             )
         if found.channels is not None and data.channels is None:
             data = replace(data, channels=found.channels)
+        if data.weights_given is None:
+            data = replace(data, weights_given=trained or weights is not None)
         return cls(found, load_data(data), recipes, seed, weights, trained, metric, objectives)
 
     @cached_property

@@ -11,6 +11,7 @@ import optuna
 from ..objectives.budget import Budget
 from ..objectives.scoring import Metric
 from .blame import costliest
+from .data_splits import DataSplits, Gap, read_data_splits
 from .finalists import proven_verdict
 from .finals import Final, read_finals, read_most
 from .proof import Tested, read_tested, tested_key
@@ -32,6 +33,7 @@ class Answer:
         storage: where the study is, if not in the default place.
         seconds: part -> how long it took in the run that asks; empty if none does.
         metric: what accuracies and drops are of.
+        images: which images the splits are; None in studies that 0.5 has not run.
     """
 
     study: str
@@ -42,6 +44,7 @@ class Answer:
     storage: str | None = None
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     metric: Metric = Metric.PLAIN
+    images: DataSplits | None = None
 
     @property
     def address(self) -> str:
@@ -54,6 +57,15 @@ class Answer:
         """The budgets that no plan keeps within."""
         return [verdict for verdict in self.verdicts if verdict.winner is None]
 
+    @property
+    def baseline_gap(self) -> Gap | None:
+        """How much better the baseline is on the search split than on the test split.
+
+        None until a winner was looked for there.
+        """
+        known = [one.baseline for one in self.tested.values() if one.baseline]
+        return self.images.gap(known[0]) if self.images and known else None
+
     def count(self, *how: How) -> int:
         """How many trials ended in one of these ways."""
         return sum(record.how in how for record in self.records)
@@ -63,10 +75,12 @@ class Answer:
         said = {
             "study": self.study,
             "metric": self.metric,
+            "images": self.images.counts() if self.images else None,
             "baseline": _baseline(self.baseline),
             "trials": {str(how): self.count(how) for how in How if self.count(how)},
             "budgets": [self._verdict(verdict) for verdict in self.verdicts],
             "test_looks": len(self.tested),
+            "baseline_gap": self.baseline_gap.to_dict() if self.baseline_gap else None,
         }
         rounded = {part: round(took, 3) for part, took in self.seconds.items()}
         seconds = {part: took for part, took in rounded.items() if took}
@@ -177,6 +191,7 @@ def answer(
         storage=storage,
         seconds=seconds,
         metric=metric_of(study),
+        images=read_data_splits(study),
     )
 
 

@@ -57,8 +57,11 @@ def read_asked(study: optuna.Study) -> StudyConfig:
             "0.4; run its `paredown search` once more, which costs no training"
         )
     try:
-        return StudyConfig.model_validate(study.user_attrs[_KEY])
+        config = StudyConfig.model_validate(study.user_attrs[_KEY])
     except ValidationError as error:
         raise StorageError(
             f"what the study {study.study_name!r} was asked cannot be read: {error}"
         ) from None
+    if "search" in study.user_attrs[_KEY]["data"]:
+        return config
+    return config.model_copy(update={"data": config.data.split_before_0_5()})

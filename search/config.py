@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -52,6 +53,8 @@ class DataConfig(BaseModel):
         crop: by how many pixels images are moved while a network trains; 0 for not at all.
         flip: whether every second image is mirrored then.
         split_seed: decides the split, where the set does not.
+        search: which part the search images come from, "train" or "test", where the set has none
+            for it. By default "test" if weights are given, else "train".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,6 +67,8 @@ class DataConfig(BaseModel):
     crop: Annotated[int, Field(ge=0, le=4096)] | None = None
     flip: bool | None = None
     split_seed: Annotated[int, Field(ge=0)] = 0
+    search: Literal["train", "test"] | None = None
+    _weights_given: bool | None = PrivateAttr(default=None)
 
     @field_validator("source")
     @classmethod
@@ -82,7 +87,15 @@ class DataConfig(BaseModel):
             std=self.std,
             crop=self.crop,
             flip=self.flip,
+            search=self.search,
+            weights_given=self._weights_given,
         )
+
+    def split_before_0_5(self) -> "DataConfig":
+        """The same, split as if no weights were given, which is how 0.4 split all images."""
+        earlier = self.model_copy()
+        earlier._weights_given = False
+        return earlier
 
 
 class StudyConfig(BaseModel):

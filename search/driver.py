@@ -30,6 +30,7 @@ from ..spaces.space import Space
 from . import notes, record
 from .asked import write_asked
 from .config import StudyConfig
+from .data_splits import write_data_splits
 from .designs import DESIGNS, first_designs, untrained_designs
 from .earlier import settled_before, trained_before
 from .isolation.backend import (
@@ -275,12 +276,13 @@ class _Run:
                 found = self.backend.baseline()
             except TimeLimitReached:
                 raise _out_of_time(self.config, "the baseline was trained") from None
-            self.seconds_per_image = found.seconds.get("score", 0.0) / self.summary.search
+            self.seconds_per_image = found.seconds.get("score", 0.0) / self.summary.splits.search
             self.profile.move(SCORING, found.seconds.get("score", 0.0))
         baseline = Baseline(found.accuracy, cost, found.digest)
         write_baseline(self.study, self.url, baseline)
         self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
         write_asked(self.study, self.config)
+        write_data_splits(self.study, self.summary.splits, found.correct)
         notes.describe_study(self.study, self.config, self.summary, baseline)
         self.records = self.reader.records()
         self.watcher.baseline_ready(baseline, self.records)
@@ -406,7 +408,7 @@ class _Run:
                 [one for one in winners if one is not None],
                 self.records,
                 self.seconds_per_image,
-                self.summary.test,
+                self.summary.splits.test,
                 retrains=retrains,
             )
         )

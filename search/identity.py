@@ -8,6 +8,7 @@ from ..spaces.space import Space
 from .own_parts import own_parts
 
 METRIC = "metric"
+SEARCH = "search"
 _RECIPES = ("train", "fine_tune", "quantize")
 
 
@@ -20,6 +21,7 @@ def identity(task: Task, space: Space) -> dict[str, Any]:
         "model": task.made_by.name,
         "data": task.splits.name,
         "images": task.splits.fingerprint,
+        SEARCH: task.splits.search_from,
         "classes": task.classes,
         "weights": None if trained else task.weights_digest,
         "space": {d.name: list(d.options) for d in space.dimensions},

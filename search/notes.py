@@ -35,8 +35,7 @@ _STUDY_NOTE = (
 | | |
 |---|---|
 | Model | {model}: {baseline} |
-| Images | {train:,} to train, {search:,} to score plans, {test:,} to test winners; \
-{classes} classes |
+| Images | {images}; {classes} classes |
 | Baseline | {accuracy:.2f} % {metric} on the images that score plans |
 | Budgets | {budgets} of drop |
 | Space | {size:,} plans |
@@ -82,9 +81,7 @@ def describe_study(
         model=task.model,
         data=task.data,
         baseline=costs(baseline.cost),
-        train=task.train,
-        search=task.search,
-        test=task.test,
+        images=task.splits.text,
         classes=task.classes,
         accuracy=baseline.accuracy,
         metric=task.metric,

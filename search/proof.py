@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 
 from ..objectives.budget import Budget
-from ..objectives.certainty import PairedDrop, Word
+from ..objectives.certainty import BalancedDrop, Correct, PairedDrop, Word
 from ..objectives.outcome import Outcome
 from ..spaces.plan import Plan
 from .finals import Final
@@ -37,6 +37,15 @@ class Tested:
     def images_needed(self, budget: Budget) -> int | None:
         """How many test images would make it `within`; None if no number would."""
         return self.paired.images_needed(budget) if self.paired else None
+
+    @property
+    def baseline(self) -> Correct | None:
+        """What the baseline got right on the test split; None if that was not kept."""
+        paired = self.paired
+        if paired is None or paired.baseline or isinstance(paired, BalancedDrop):
+            return paired.baseline if paired else None
+        right = round((self.accuracy + self.drop) / 100 * paired.images)
+        return Correct(((right, paired.images),))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` reads it back."""

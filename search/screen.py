@@ -60,8 +60,8 @@ class Screen(Watcher):
         self.deadline = self.began + config.timeout if config.timeout else None
         what = escape(f"{task.model} on {task.data}")
         self.console.print(
-            f"[bold]{escape(config.name)}[/]: {what}, "
-            f"{task.train:,} train, {task.search:,} search and {task.test:,} test images"
+            f"[bold]{escape(config.name)}[/]: {what}, {task.splits.text}",
+            soft_wrap=True,
         )
         self.console.print(
             f"{task.space.size:,} plans, {config.trials} to try; "

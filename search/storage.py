@@ -24,7 +24,8 @@ from ..objectives.objective import DEFAULT_OBJECTIVES
 from ..objectives.scoring import Metric
 from ..objectives.task import versions
 from .asked import run_imports
-from .identity import METRIC
+from .data_splits import how_to_go_on, in_words, source_before_0_5
+from .identity import METRIC, SEARCH
 from .own_parts import AT_WILL
 from .record import LEFT_RUNNING, WORKER, failed, is_left_running, plan_of, write, write_stopped
 
@@ -240,15 +241,21 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
         raise StorageError(f"{there} was not made by paredown; choose another --name")
     kept: dict[str, Any] = {METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(what))
+    kept.setdefault(SEARCH, source_before_0_5(wanted.get(SEARCH)))
     keys = [*wanted, *(key for key in AT_WILL if key not in wanted)]
     differing = [key for key in keys if kept.get(key) != wanted.get(key)]
     # The signature covers the options too; where these say it, the number says nothing more.
     if len(differing) > 1 and "layers" in differing:
         differing.remove("layers")
+    if SEARCH in differing and "images" in differing:
+        differing.remove("images")
     if differing:
         said = "; ".join(_difference(key, kept.get(key), wanted.get(key)) for key in differing)
+        advice = "choose another --name to start afresh"
+        if SEARCH in differing:
+            advice = f"{how_to_go_on(kept[SEARCH])}{advice}"
         raise StorageError(
-            f"{there} is of something else: {said}. Choose another --name to start afresh"
+            f"{there} is of something else: {said}. {advice[:1].upper()}{advice[1:]}"
         )
 
 
@@ -262,6 +269,8 @@ def _difference(key: str, kept: object, wanted: object) -> str:
     if isinstance(kept, dict) and isinstance(wanted, dict):
         inner = (k for k in sorted({*kept, *wanted}) if kept.get(k) != wanted.get(k))
         return "; ".join(_difference(f"{key}.{k}", kept.get(k), wanted.get(k)) for k in inner)
+    if key == SEARCH:
+        return f"the search images are {in_words(kept)} there and {in_words(wanted)} here"
     return f"{key} is {kept} there and {wanted} here"
 
 

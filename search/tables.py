@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -213,6 +214,10 @@ def print_answer(console: Console, answer: Answer) -> None:
         console.print(plans_of(answer))
     if (proof := proof_table(answer)).row_count:
         console.print(proof)
+    if answer.images:
+        console.print(f"Images: {answer.images.text}", highlight=False, soft_wrap=True)
+    if (gap := answer.baseline_gap) and gap.stands_out:
+        console.print(f"[yellow]Note:[/] {escape(gap.text)}", highlight=False, soft_wrap=True)
     if answer.seconds:
         console.print(time_table(answer.seconds))
         console.print(_trials_line(answer), highlight=False)

@@ -11,7 +11,7 @@ from .images import ImageSet, ImageSource, MemoryImages, StreamedImages
 from .request import DataRequest
 from .resized import ResizedImages
 from .sources import SOURCES, DataSource, find_data, load_data, own_data
-from .splits import Splits, split_three, split_two
+from .splits import SearchSource, Splits, split_parts, split_three, split_two
 from .transforms import IMAGENET, Augmentation, Normalisation
 
 # Imported for what they register.
@@ -29,6 +29,7 @@ __all__ = [
     "Normalisation",
     "Preset",
     "ResizedImages",
+    "SearchSource",
     "Splits",
     "StreamedImages",
     "digits",
@@ -38,6 +39,7 @@ __all__ = [
     "give_data",
     "load_data",
     "own_data",
+    "split_parts",
     "split_three",
     "split_two",
     "torchvision_sets",

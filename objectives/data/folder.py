@@ -10,7 +10,7 @@ from .decoding import Header, ImageFiles, decode_parts, read_headers
 from .images import MemoryImages, StreamedImages
 from .layout import WHOLE, Listing, find_images
 from .request import DataRequest
-from .splits import Splits, split_three, split_two
+from .splits import Splits, search_source, split_parts
 from .transforms import GREY, IMAGENET, any_augmentation
 
 _LARGEST_OWN_SIZE = 128
@@ -20,10 +20,10 @@ _USUAL_SIZE = 224
 def load_folder(root: Path, request: DataRequest) -> Splits:
     """The images of a folder, in three parts.
 
-    train/ and test/ are used as they are, and search/ or val/ too; without it 10 % of train/
-    become the search part. A folder with class folders only is split 60/20/20. Images are
-    resized to the request's size, else keep theirs if all are one square of at most 128 pixels,
-    else become 224 pixels. They are held in memory if the request's limit allows.
+    train/ and test/ are used as they are, and search/ or val/ too; without it the search part is
+    split off from one of the others: see `split_parts`. A folder with class folders only is split
+    60/20/20. Images are resized to the request's size, else keep theirs if all are one square of at
+    most 128 pixels, else become 224 pixels. They are held in memory if the request's limit allows.
 
     Raises:
         DataError: something is missing, broken, or too little; the message names it.
@@ -38,7 +38,7 @@ def load_folder(root: Path, request: DataRequest) -> Splits:
         size=request.size or _own_size(headers),
         channels=request.channels or 3,
     )
-    streamed = _split(listings, source, request.seed)
+    streamed = _split(listings, source, request)
     fits = len(files) * math.prod(source.shape) <= request.max_memory_bytes
     train, search, test = _in_memory(source, streamed) if fits else streamed
     return Splits(
@@ -51,6 +51,7 @@ def load_folder(root: Path, request: DataRequest) -> Splits:
             GREY if source.channels == 1 else IMAGENET, source.channels
         ),
         augmentation=request.augmentation(any_augmentation(source.size), source.size),
+        search_from=search_source(*streamed),
     )
 
 
@@ -62,7 +63,7 @@ def _own_size(headers: Sequence[Header]) -> int:
 
 
 def _split(
-    listings: Mapping[str, Listing], source: ImageFiles, seed: int
+    listings: Mapping[str, Listing], source: ImageFiles, request: DataRequest
 ) -> tuple[StreamedImages, StreamedImages, StreamedImages]:
     labels = torch.tensor([label for each in listings.values() for label in each.labels])
     everything = StreamedImages(source, labels)
@@ -73,11 +74,8 @@ def _split(
     }
     classes = next(iter(listings.values())).classes
     if WHOLE in parts:
-        return split_three(parts[WHOLE], seed, classes=classes)
-    if "search" in parts:
-        return parts["train"], parts["search"], parts["test"]
-    train, search = split_two(parts["train"], seed, classes=classes)
-    return train, search, parts["test"]
+        parts = {"train": parts[WHOLE]}
+    return split_parts(parts, request, classes=classes)
 
 
 def _in_memory(source: ImageFiles, parts: Sequence[StreamedImages]) -> list[MemoryImages]:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
@@ -17,16 +18,31 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 Indices = Sequence[int] | torch.Tensor
 
 
+@dataclass(frozen=True)
+class SplitOff:
+    """What a set was split off from at random.
+
+    Attributes:
+        whole: the set before the split.
+        rest: what was left of it.
+    """
+
+    whole: "ImageSet"
+    rest: "ImageSet"
+
+
 class ImageSet(ABC):
     """A labelled set of images, all of one size.
 
     Attributes:
         labels: int64 [N], the class of each image.
         shape: (C, H, W) of every image.
+        split_off: where the set was split off from another one, which that was.
     """
 
     labels: torch.Tensor
     shape: tuple[int, int, int]
+    split_off: SplitOff | None = None
     _fingerprint: str | None = None
 
     def __len__(self) -> int:

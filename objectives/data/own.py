@@ -14,12 +14,11 @@ from ...references import Reference, call, user_code
 from .images import ImageSet, MemoryImages, StreamedImages
 from .items import Pixels, read_item, to_channels_of_one
 from .request import DataRequest
-from .splits import Splits, split_three, split_two
+from .splits import Splits, split_parts
 from .transforms import GREY, IMAGENET, any_augmentation
 
 _ORDER = ("train", "test", "search")
 _ALSO_SEARCH = ("val", "valid", "validation")
-_TEST_SHARE = 0.2
 _READ_TWICE = 16
 """Items: should each be mirrored or not by chance, one in 65,536 sets would not be found out."""
 _SHOWN = 10
@@ -30,10 +29,10 @@ def load_own(reference: Reference, request: DataRequest) -> Splits:
 
     The function is called without arguments. It returns (train, test) or (train, test, search),
     or a dictionary with these names. Each has a length and gives items by their number: (image,
-    label). Without a search part 10 % of train become it. Images that are all of one square size
-    keep it. Every item is read once at the beginning, for its label and for the fingerprint; the
-    images are held in memory if the request's limit allows, and otherwise read from the data set
-    again as they are used, in this process.
+    label). What is not there is split off: see `split_parts`. Images that are all of one square
+    size keep it. Every item is read once at the beginning, for its label and for the fingerprint;
+    the images are held in memory if the request's limit allows, and otherwise read from the data
+    set again as they are used, in this process.
 
     Raises:
         InputError: the function is not there, or needs arguments.
@@ -72,8 +71,8 @@ def fitted_parts(
     """Train, search and test at one size, and the names of the classes.
 
     Args:
-        data: "train" and perhaps "test" and "search": sets of (image, label). Without a test part
-            20 % of train become it, and 20 % the search part if that is not there either.
+        data: "train" and perhaps "test" and "search": sets of (image, label). What is not there is
+            split off: see `split_parts`.
         request: how the images are to come.
 
     Raises:
@@ -89,21 +88,7 @@ def fitted_parts(
         name: one.in_memory(channels) if fits else one.streamed(parts[name], channels, size)
         for name, one in read.items()
     }
-    return _divided(images, request.seed, classes), classes
-
-
-def _divided(
-    images: Mapping[str, ImageSet], seed: int, classes: tuple[str, ...]
-) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """Train, search and test; what is not there is a part of train."""
-    train, search, test = images["train"], images.get("search"), images.get("test")
-    if search is None and test is None:
-        return split_three(train, seed, classes=classes)
-    if test is None:
-        train, test = split_two(train, seed, _TEST_SHARE, classes=classes)
-    if search is None:
-        train, search = split_two(train, seed, classes=classes)
-    return train, search, test
+    return split_parts(images, request, classes=classes), classes
 
 
 def _named(reference: Reference, made: object) -> dict[str, Any]:

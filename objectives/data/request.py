@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from ...errors import DataError
 from ..paths import cache_folder
@@ -24,6 +25,11 @@ class DataRequest:
             at most, on either side and up and down, and whether every second one is mirrored. By
             default a published set has its usual one, and any other images are moved by an eighth
             of their side and mirrored.
+        search: where the images of the search split come from, where the set has none for it: the
+            "train" part or the "test" part. By default the test part if weights are given, else
+            the training part.
+        weights_given: whether the network comes with weights, which have seen the training images;
+            None if that is not known yet.
 
     Raises:
         DataError: a value that cannot be.
@@ -39,6 +45,8 @@ class DataRequest:
     max_memory_bytes: int = 2 * 2**30
     crop: int | None = None
     flip: bool | None = None
+    search: Literal["train", "test"] | None = None
+    weights_given: bool | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 1:
@@ -49,6 +57,13 @@ class DataRequest:
             raise DataError("mean and std go together: give both or neither")
         if self.crop is not None and self.crop < 0:
             raise DataError(f"crop must be 0 or more pixels, got {self.crop}")
+        if self.search not in (None, "train", "test"):
+            raise DataError(f'search must be "train" or "test", got {self.search!r}')
+
+    @property
+    def searches_test_part(self) -> bool:
+        """Whether the search split is one half of the test part, should the set have one."""
+        return self.search == "test" or (self.search is None and bool(self.weights_given))
 
     def normalisation(self, default: Normalisation, channels: int) -> Normalisation:
         """What the request asks for, else the default, for images with that many channels.

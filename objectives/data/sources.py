@@ -13,7 +13,7 @@ from ...spaces.registry import Registry
 from .folder import load_folder
 from .own import load_own
 from .request import DataRequest
-from .splits import Splits
+from .splits import Splits, as_requested
 
 __all__ = ["GIVEN", "SOURCES", "DataRequest", "DataSource", "find_data", "load_data"]
 
@@ -43,7 +43,8 @@ def load_data(request: DataRequest) -> Splits:
     """The data set of that name, else the image folder at that path, else what a function gives.
 
     A registered name wins over a folder of the same name; `./name` means the folder. A function
-    is named as in `package.module:function` or `path/to/file.py:function`.
+    is named as in `package.module:function` or `path/to/file.py:function`. Whatever it is, the
+    search images come from where the request wants them: see `split_parts`.
 
     Raises:
         UnknownName: none of them, and it does not look like a path.
@@ -52,8 +53,8 @@ def load_data(request: DataRequest) -> Splits:
     """
     found = find_data(request.name_or_path)
     if isinstance(found, DataSource):
-        return found.load(request)
-    return load_folder(found, request)
+        return as_requested(found.load(request), request)
+    return as_requested(load_folder(found, request), request)
 
 
 def find_data(name: str) -> DataSource | Path:

@@ -1,18 +1,33 @@
 """The three parts of a data set, and how a set is split into them."""
 
+import copy
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TypeVar
 
 import torch
 
 from ...errors import DataError, first_names
-from .images import ImageSet, digest
+from .images import ImageSet, SplitOff, digest
+from .request import DataRequest
 from .transforms import Augmentation, Normalisation
 
 Images = TypeVar("Images", bound=ImageSet)
+
+_TEST_SHARE = 0.2
+"""Of a training part that has to give its test part as well."""
+
+
+class SearchSource(StrEnum):
+    """Where the images of a search split come from."""
+
+    OWN = "own"  # the data set brings a search part
+    TRAIN = "train"  # split off from the training part
+    TEST = "test"  # one half of the test part; the other half is the test split
+    WHOLE = "whole"  # the test split, too, was split off from what there is to train on
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class Splits:
         name: of the data set.
         normalisation: what the network expects.
         augmentation: for training only.
+        search_from: where the search images come from; `load_data` finds out what is not said.
     """
 
     train: ImageSet
@@ -36,6 +52,7 @@ class Splits:
     name: str
     normalisation: Normalisation
     augmentation: Augmentation
+    search_from: SearchSource | None = None
 
     def __post_init__(self) -> None:
         shapes = {part.shape for part in (self.train, self.search, self.test)}
@@ -87,8 +104,10 @@ def split_three(
     shares = (test_share, search_share / (1 - test_share))
     _check_counts(images.labels, shares, classes)
     rest, test = _divide(images.labels, torch.arange(len(images)), shares[0], seed)
-    train, search = _divide(images.labels, rest, shares[1], seed)
-    return images.subset(train), images.subset(search), images.subset(test)
+    indices = (*_divide(images.labels, rest, shares[1], seed), test)
+    train, search, test_images = (images.subset(some) for some in indices)
+    search.split_off = test_images.split_off = SplitOff(images, train)
+    return train, search, test_images
 
 
 def split_two(
@@ -105,8 +124,118 @@ def split_two(
     if not 0 < search_share < 1:
         raise ValueError(f"search_share must be in (0, 1), got {search_share}")
     _check_counts(images.labels, (search_share,), classes)
-    train, search = _divide(images.labels, torch.arange(len(images)), search_share, seed)
-    return images.subset(train), images.subset(search)
+    return _split_off(images, search_share, seed)
+
+
+def split_parts(
+    parts: Mapping[str, Images], request: DataRequest, *, classes: Sequence[str] | None = None
+) -> tuple[Images, Images, Images]:
+    """Train, search and test of the parts that a data set has.
+
+    Without a search part it becomes, as the request says, 10 % of train or one half of test;
+    without a test part 20 % of train become it, and 20 % the search part if that is not there
+    either. Each part has every class in its proportion.
+
+    Args:
+        parts: "train", and perhaps "search" and "test".
+        request: its seed decides which image goes where.
+        classes: names by label, for errors.
+
+    Raises:
+        DataError: a class with too few images, or the request wants what the parts do not allow.
+    """
+    train, search, test = parts["train"], parts.get("search"), parts.get("test")
+    seed = request.seed
+    _check_request(request, _expected_source(parts, request))
+    if search is None and test is None:
+        return split_three(train, seed, classes=classes)
+    if test is None:
+        train, test = split_two(train, seed, _TEST_SHARE, classes=classes)
+    elif search is None and request.searches_test_part:
+        return train, *_halves(test, seed, classes)
+    if search is None:
+        train, search = split_two(train, seed, classes=classes)
+    return train, search, test
+
+
+def search_source(train: ImageSet, search: ImageSet, test: ImageSet) -> SearchSource:
+    """Where the search images come from, by how the parts were split off from one another."""
+    if search.split_off is None:
+        return SearchSource.OWN
+    if search.split_off.rest is test:
+        return SearchSource.TEST
+    if search.split_off.rest is not train:
+        return SearchSource.OWN
+    return SearchSource.TRAIN if test.split_off is None else SearchSource.WHOLE
+
+
+def as_requested(splits: Splits, request: DataRequest) -> Splits:
+    """Splits whose search images come from where the request wants them.
+
+    What a source has split off from its training part goes back there, if the test part is wanted.
+
+    Raises:
+        DataError: they cannot come from there.
+    """
+    source = splits.search_from or search_source(splits.train, splits.search, splits.test)
+    off = splits.search.split_off
+    if source is SearchSource.TRAIN and request.searches_test_part and off is not None:
+        search, test = _halves(splits.test, request.seed, splits.classes)
+        splits = replace(splits, train=off.whole, search=search, test=test)
+        source = SearchSource.TEST
+    _check_request(request, source)
+    # Copies, which do not keep the whole sets in memory; a source may keep its own splits.
+    search, test = copy.copy(splits.search), copy.copy(splits.test)
+    search.split_off = test.split_off = None
+    return replace(splits, search=search, test=test, search_from=source)
+
+
+def _expected_source(parts: Mapping[str, ImageSet], request: DataRequest) -> SearchSource:
+    if "search" in parts:
+        return SearchSource.OWN
+    if "test" not in parts:
+        return SearchSource.WHOLE
+    return SearchSource.TEST if request.searches_test_part else SearchSource.TRAIN
+
+
+def _check_request(request: DataRequest, source: SearchSource) -> None:
+    """See that the search images come from where the request says, if it says so."""
+    said = f'search = "{request.search}" in [data]'
+    if request.search is None or request.search == source:
+        return
+    if source is SearchSource.WHOLE and request.search == "test":
+        raise DataError(
+            f"{said}: there is no test part to take images from; leave it out (all three parts "
+            "are then drawn from the images there are), or give a test part"
+        )
+    if source is not SearchSource.WHOLE:
+        raise DataError(f"{said}: the data set has its own images for the search; leave it out")
+
+
+def _halves(test: Images, seed: int, classes: Sequence[str] | None) -> tuple[Images, Images]:
+    """Search and test: each half of the test part; of an odd image out, test has it.
+
+    Raises:
+        DataError: a class has one image, or none.
+    """
+    if short := _classes_below(2, test.labels, classes):
+        raise DataError(
+            f"too few test images: each class needs at least 2, but {short}. One half of them is "
+            "for the search, as it is by default where weights are given, which have seen the "
+            'training images; search = "train" in [data] takes some of these instead'
+        )
+    search, rest = _divide(test.labels, torch.arange(len(test)), 0.5, seed)
+    ours, theirs = test.subset(search), test.subset(rest)
+    ours.split_off = SplitOff(test, theirs)
+    return ours, theirs
+
+
+def _split_off(images: Images, share: float, seed: int) -> tuple[Images, Images]:
+    """The rest, and the share that knows of it."""
+    kept, taken = _divide(images.labels, torch.arange(len(images)), share, seed)
+    rest, part = images.subset(kept), images.subset(taken)
+    part.split_off = SplitOff(images, rest)
+    return rest, part
 
 
 def _divide(
@@ -127,21 +256,27 @@ def _divide(
 def _check_counts(
     labels: torch.Tensor, shares: Sequence[float], classes: Sequence[str] | None
 ) -> None:
+    count = len(torch.bincount(labels, minlength=len(classes or ())))
+    if count < 2:
+        raise DataError(f"a classifier needs two classes or more, got {count}")
+    needed = _needed(shares)
+    if short := _classes_below(needed, labels, classes):
+        raise DataError(
+            f"too few images to split into {len(shares) + 1} parts: each class needs at least "
+            f"{needed}, but {short}"
+        )
+
+
+def _classes_below(needed: int, labels: torch.Tensor, classes: Sequence[str] | None) -> str:
+    """The classes with fewer images, in words; empty if there are none."""
     counts = torch.bincount(labels, minlength=len(classes or ())).tolist()
     names = classes or [str(label) for label in range(len(counts))]
-    if len(counts) < 2:
-        raise DataError(f"a classifier needs two classes or more, got {len(counts)}")
-    needed = _needed(shares)
     short = [
         f"class {name!r} has {count}"
         for name, count in zip(names, counts, strict=True)
         if count < needed
     ]
-    if short:
-        raise DataError(
-            f"too few images to split into {len(shares) + 1} parts: each class needs at least "
-            f"{needed}, but {first_names(short, 10)}"
-        )
+    return first_names(short, 10) if short else ""
 
 
 def _needed(shares: Sequence[float]) -> int:

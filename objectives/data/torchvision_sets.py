@@ -26,7 +26,7 @@ from .fitting import Preset, fit, fitted_splits
 from .own import fitted_parts
 from .request import DataRequest
 from .sources import SOURCES, DataSource
-from .splits import Splits, split_two
+from .splits import Splits, split_parts
 from .transforms import Augmentation
 
 # What torchvision lets out when a download fails or a file is not what it should be.
@@ -62,7 +62,7 @@ class PublishedSet:
     preset: Preset
 
     def load(self, request: DataRequest) -> Splits:
-        """Train and search from the official training part, test from the official test part.
+        """The official parts, from which a search part is split off: see `split_parts`.
 
         Raises:
             DataError: neither there nor to be downloaded, or damaged.
@@ -72,8 +72,8 @@ class PublishedSet:
         )
         classes = tuple(str(name) for name in learn.classes)
         images, test = (fit(*_tensors(part), request) for part in (learn, held_out))
-        train, search = split_two(images, request.seed, classes=classes)
-        return fitted_splits((train, search, test), classes, self.name, self.preset, request)
+        parts = split_parts({"train": images, "test": test}, request, classes=classes)
+        return fitted_splits(parts, classes, self.name, self.preset, request)
 
     def _read(self, root: Path, **which: Any) -> Any:
         from ..._torchvision import torchvision  # here: takes a second to import
@@ -110,7 +110,7 @@ class SplitSet(PublishedSet):
     parts: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
 
     def load(self, request: DataRequest) -> Splits:
-        """The official parts; without one for the search, 10 % of train.
+        """The official parts; without one for the search, it is split off: see `split_parts`.
 
         Raises:
             DataError: neither there nor to be downloaded, or damaged.

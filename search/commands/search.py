@@ -147,18 +147,20 @@ def _run(config: "StudyConfig", storage: str | None, as_json: bool, *, retry_fai
 
 
 def _preview(config: "StudyConfig", as_json: bool) -> None:
+    from ..data_splits import DataSplits
     from ..driver import prepare
     from ..preview import Preview
     from ..tables import cost_table, left_alone_table, space_table
 
     task, space = prepare(config)
-    preview = Preview(space, config.seed, config.objectives)
+    splits, preview = DataSplits.of(task), Preview(space, config.seed, config.objectives)
     if as_json:
-        print_json({"study": config.name, "model": task.made_by.name} | preview.to_dict())
+        said = {"study": config.name, "model": task.made_by.name, "images": splits.counts()}
+        print_json(said | preview.to_dict())
         return
     console = stdout()
     what = escape(f"{task.made_by.name} on {task.splits.name}")
-    console.print(f"[bold]{escape(config.name)}[/]: {what}")
+    console.print(f"[bold]{escape(config.name)}[/]: {what}, {splits.text}", soft_wrap=True)
     console.print(space_table(space))
     console.print(f"{space.size:,} plans", highlight=False)
     plans = [(name, preview.cost(plan)) for name, plan in preview.plans]

@@ -1,16 +1,17 @@
 """Exported files scored on any images."""
 
+import contextlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
-from ...objectives.data import DataRequest, ImageSet, load_data
+from ...errors import DataError, InputError
+from ...objectives.data import DataRequest, ImageSet, SearchSource, Splits, load_data
 from ...objectives.scoring import Metric
 from ...spaces.models import find_model
 from .checking import answers
 from .formats import format_of
-from .manifest import read_manifest
+from .manifest import Manifest, read_manifest
 from .rebuilding import WEIGHTS
 
 SPLITS = ("test", "search", "train")
@@ -66,16 +67,15 @@ def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Eva
     kind = format_of(file)
     manifest.check_file(file)
     shown = manifest.normalisation
-    splits = load_data(
-        DataRequest(
-            data,
-            size=manifest.size,
-            channels=manifest.channels,
-            seed=int(manifest.said["data"].get("split_seed", 0)),
-            mean=shown.mean,
-            std=shown.std,
-        )
+    request = DataRequest(
+        data,
+        size=manifest.size,
+        channels=manifest.channels,
+        seed=int(manifest.said["data"].get("split_seed", 0)),
+        mean=shown.mean,
+        std=shown.std,
     )
+    splits = _splits_of(manifest, request)
     if splits.classes != manifest.classes:
         raise InputError(
             f"{file.name} tells {_named(manifest.classes)} apart, and {data} has "
@@ -85,6 +85,17 @@ def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Eva
     found = answers(kind.read(file, manifest), images, shown, manifest.metric)
     count = len(found.labels)
     return Evaluated(str(file), splits.name, split, count, found.accuracy, manifest.metric)
+
+
+def _splits_of(manifest: Manifest, request: DataRequest) -> Splits:
+    """The images, split as in the study if they are its own; the test part of others is whole."""
+    said = manifest.said["data"]
+    if said.get("search_from") == SearchSource.TEST:
+        with contextlib.suppress(DataError):  # of others there may be too few to halve
+            splits = load_data(replace(request, weights_given=True))
+            if splits.test.fingerprint() == said.get("test_fingerprint"):
+                return splits
+    return load_data(request)
 
 
 def _named(classes: tuple[str, ...]) -> str:

@@ -215,6 +215,8 @@ class _Winner:
                 "name": splits.name,
                 "fingerprint": splits.fingerprint,
                 "split_seed": self.split_seed,
+                "search_from": splits.search_from,
+                "test_fingerprint": splits.test.fingerprint(),
             },
         }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ParedownError
+from ...objectives.certainty import Correct
 from ...objectives.cost import Cost
 from ...objectives.objective import predicted_cost
 from ...objectives.outcome import Outcome
@@ -15,6 +16,7 @@ from ...objectives.scoring import Metric, accuracy_step
 from ...objectives.task import Recipes, Task
 from ...spaces.plan import Plan
 from ...spaces.space import Space
+from ..data_splits import DataSplits
 from ..identity import identity
 
 
@@ -24,7 +26,7 @@ class TaskSummary:
 
     Attributes:
         model, data: names.
-        train, search, test: images in each split.
+        splits: how many images each has, and where those of the search come from.
         classes: how many there are.
         channels, size: of the images; size is the side in pixels.
         metric: what is meant by accuracy.
@@ -40,9 +42,7 @@ class TaskSummary:
 
     model: str
     data: str
-    train: int
-    search: int
-    test: int
+    splits: DataSplits
     classes: int
     channels: int
     size: int
@@ -63,9 +63,7 @@ class TaskSummary:
         return cls(
             model=task.made_by.name,
             data=splits.name,
-            train=len(splits.train),
-            search=len(splits.search),
-            test=len(splits.test),
+            splits=DataSplits.of(task),
             classes=task.classes,
             channels=splits.channels,
             size=splits.size,
@@ -96,11 +94,13 @@ class BaselineScore:
     Attributes:
         accuracy: percent.
         digest: over its weights.
+        correct: how many images it gets right.
         seconds: stage -> duration.
     """
 
     accuracy: float
     digest: str
+    correct: Correct
     seconds: Mapping[str, float]
 
 

@@ -1,6 +1,7 @@
 """The evaluators of one task: one for each seed, with one baseline between them."""
 
 from ...objectives.cache import Cache
+from ...objectives.certainty import Correct
 from ...objectives.evaluator import Evaluator
 from ...objectives.outcome import Outcome
 from ...objectives.progress import Progress
@@ -35,8 +36,9 @@ class Evaluators:
         """Train or load the baseline, and score it on the search split."""
         self.first.clock.reset()
         digest = self.first.baseline_digest
-        accuracy = self.first.baseline_score.accuracy
-        return BaselineScore(accuracy, digest, self.first.clock.seconds)
+        score = self.first.baseline_score
+        seconds = self.first.clock.seconds
+        return BaselineScore(score.accuracy, digest, Correct.of(score), seconds)
 
     def fitting_error(self, plan: Plan) -> float:
         """What the plan's replaced parts miss of the baseline's features."""

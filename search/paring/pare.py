@@ -90,11 +90,13 @@ def pare(
             which bring their own test part.
         test: a Dataset of other images, looked at once for each winner; a part of `train` if it is
             not given.
-        search: a Dataset that plans are scored on; a part of `train` if it is not given.
+        search: a Dataset that plans are scored on. If it is not given it is one half of `test` for
+            a network that counts as trained, which knows the images of `train`, and else a part of
+            `train`.
         max_drop: the budgets, in percentage points.
         trials: how many plans to train.
         images: how they are shown, as the [data] table of a study file says it: size, channels,
-            mean, std, split_seed.
+            mean, std, crop, flip, split_seed, search.
         recipes: "baseline", "train", "fine_tune" or "quantize" -> how it is trained, as in the
             tables of a study file: {"train": {"epochs": 10}}.
         storage: as in sqlite:///paredown.db, where the command finds the study by its name and

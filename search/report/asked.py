@@ -73,6 +73,8 @@ def facts(study: optuna.Study, found: Answer, asked: Asked) -> list[tuple[str, s
 
 
 def _tested_on(found: Answer) -> str:
+    if found.images:
+        return f"; {found.images.text}"
     images = {one.paired.images for one in found.tested.values() if one.paired}
     return f"; {max(images):,} test images" if images else ""
 

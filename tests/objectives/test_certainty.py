@@ -8,10 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from paredown.objectives.budget import Budget
-from paredown.objectives.certainty import BalancedDrop, PairedDrop, Word
+from paredown.objectives.certainty import (
+    BalancedDrop,
+    Correct,
+    PairedDrop,
+    UnpairedDifference,
+    Word,
+)
 from paredown.objectives.scoring import Score
 from scipy.optimize import minimize_scalar
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 
 @st.composite
@@ -99,7 +105,7 @@ def test_pairs_are_counted_from_answers() -> None:
     baseline = Score(torch.tensor([True, True, True, False, False, True]))
     plan = Score(torch.tensor([True, False, False, True, False, True]))
     found = PairedDrop.between(baseline, plan)
-    assert found == PairedDrop(6, lost=2, gained=1)
+    assert found == PairedDrop(6, lost=2, gained=1, baseline_right=4)
     assert found.drop == pytest.approx(baseline.accuracy - plan.accuracy)
     with pytest.raises(ValueError, match="different images"):
         PairedDrop.between(baseline, Score(torch.tensor([True])))
@@ -128,7 +134,8 @@ def test_balanced_pairs_are_counted_class_by_class() -> None:
     baseline = Score(torch.tensor([True, True, True, False, True, False]), labels)
     plan = Score(torch.tensor([True, False, False, True, False, False]), labels)
     found = PairedDrop.between(baseline, plan)
-    assert found == BalancedDrop.of([PairedDrop(4, lost=2, gained=1), PairedDrop(2, 1, 0)])
+    classes = [PairedDrop(4, lost=2, gained=1, baseline_right=3), PairedDrop(2, 1, 0, 1)]
+    assert found == BalancedDrop.of(classes)
     assert (found.images, found.lost, found.gained) == (6, 3, 1)
     assert found.drop == pytest.approx(100 * (1 / 4 + 1 / 2) / 2)
     assert found.drop == pytest.approx(baseline.accuracy - plan.accuracy)
@@ -200,3 +207,73 @@ def test_balanced_intervals_cover_the_true_drop(shares: list[tuple[int, float, f
         low, high = BalancedDrop.of(drawn).interval
         covered += low <= true <= high
     assert covered / times >= 0.93
+
+
+# Newcombe (1998), table II, method 10: both counts and the limits.
+NEWCOMBE = [
+    ((56, 70), (48, 80), (0.0524, 0.3339)),
+    ((9, 10), (3, 10), (0.1705, 0.8090)),
+    ((6, 7), (2, 7), (0.0582, 0.8062)),
+    ((5, 56), (0, 29), (-0.0381, 0.1926)),
+    ((0, 10), (0, 20), (-0.1611, 0.2775)),
+    ((0, 10), (0, 10), (-0.2775, 0.2775)),
+    ((10, 10), (0, 20), (0.6791, 1.0000)),
+    ((10, 10), (0, 10), (0.6075, 1.0000)),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "limits"), NEWCOMBE)
+def test_unpaired_intervals_are_the_published_ones(
+    first: tuple[int, int], second: tuple[int, int], limits: tuple[float, float]
+) -> None:
+    found = UnpairedDifference(Correct((first,)), Correct((second,)))
+    assert found.interval == pytest.approx([100 * limit for limit in limits], abs=0.006)
+    low, high = found.interval
+    turned = UnpairedDifference(found.second, found.first)
+    assert turned.interval == pytest.approx((-high, -low))
+
+
+def test_balanced_unpaired_limits_are_recovered_from_wilsons_of_the_classes() -> None:
+    first, second = Correct(((90, 100), (15, 30))), Correct(((160, 200), (12, 40)))
+    below = above = 0.0
+    for counts, is_first in ((first.counts, True), (second.counts, False)):
+        for right, images in counts:
+            wilson = binomtest(right, images).proportion_ci(0.95, method="wilson")
+            down, up = right / images - wilson.low, wilson.high - right / images
+            below += ((down if is_first else up) / len(counts)) ** 2
+            above += ((up if is_first else down) / len(counts)) ** 2
+    found = UnpairedDifference(first, second)
+    assert found.points == pytest.approx(100 * ((0.9 + 0.5) / 2 - (0.8 + 0.3) / 2))
+    low, high = found.points - 100 * math.sqrt(below), found.points + 100 * math.sqrt(above)
+    assert found.interval == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize("classes", [1, 4])
+def test_unpaired_intervals_cover_the_true_difference(classes: int) -> None:
+    rng, covered = numpy.random.default_rng(0), 0
+    shares = (numpy.linspace(0.95, 0.7, classes), numpy.linspace(0.9, 0.75, classes))
+    true = 100 * float(shares[0].mean() - shares[1].mean())
+    for _ in range(2000):
+        drawn = [
+            Correct(tuple((int(right), images) for right in rng.binomial(images, share)))
+            for share, images in zip(shares, (100, 250), strict=True)
+        ]
+        low, high = UnpairedDifference(*drawn).interval
+        covered += low <= true <= high
+    assert 0.93 <= covered / 2000 <= 0.97
+
+
+def test_what_the_baseline_gets_right_comes_with_the_pairs_and_is_kept() -> None:
+    correct = torch.tensor([True, True, True, False, True, False])
+    for labels in (None, torch.tensor([0, 0, 0, 0, 2, 2])):
+        baseline = Score(correct, labels)
+        found = PairedDrop.between(baseline, Score(~correct, labels))
+        assert found.baseline == Correct.of(baseline)
+        assert found.baseline.accuracy == pytest.approx(baseline.accuracy)
+        read = PairedDrop.from_dict(found.to_dict())
+        assert (read, read.baseline) == (found, found.baseline)
+        assert Correct.from_list(found.baseline.to_list()) == found.baseline
+        older = {name: one for name, one in found.to_dict().items() if name != "baseline_right"}
+        read = PairedDrop.from_dict(older)
+        assert read.baseline is None
+        assert read.interval == found.interval

@@ -66,7 +66,10 @@ def _sets(folder: Path) -> Iterator[None]:
 def test_a_functions_images_are_searched_in_balanced_accuracy(run: Run, folder: Path) -> None:
     ran = run("search", "mine.toml", "--balanced", "--json")
     assert ran.code == 0, ran.err
-    assert "resnet8 on sets.py:make, 144 train, 16 search and 68 test images" in ran.err
+    assert (
+        "resnet8 on sets.py:make, 144 train, 16 search (from the training images) and 68 test"
+        in ran.err
+    )
     found = json.loads(ran.out)
     assert found["metric"] == "balanced accuracy"
     (won,) = found["budgets"]

@@ -190,7 +190,13 @@ def test_a_given_network_is_the_baseline_untrained(pared: Pared) -> None:
     said = pared.result.best(30)
     assert said.test_accuracy is not None
     assert said.test_drop is not None
-    assert said.test_accuracy + said.test_drop == pytest.approx(100 * right / 597)
+    on_test = said.test_accuracy + said.test_drop
+    found = answer(pared.result.study, [Budget(30)])
+    # Half of the 597 images, which the network has not seen, were searched on.
+    assert found.images is not None
+    assert (found.images.train, found.images.search, found.images.test) == (1200, 298, 299)
+    both = (298 * found.baseline.accuracy + 299 * on_test) / 597
+    assert both == pytest.approx(100 * right / 597)
     assert "stage baseline" not in pared.diary.said
 
 
@@ -273,7 +279,10 @@ def test_the_winners_network_scores_as_the_search_said(pared: Pared) -> None:
     with torch.no_grad():
         scores = network((images / 255 - torch.tensor(mean)) / torch.tensor(std))
     right = (scores.argmax(1) == torch.from_numpy(pared.images.labels[1200:])).float().mean()
-    assert float(100 * right) == pytest.approx(best.test_accuracy, abs=0.2)
+    (said,) = answer(pared.result.study, [Budget(30)]).to_dict()["budgets"]
+    assert best.test_accuracy is not None
+    both = (298 * said["final"]["accuracy"] + 299 * best.test_accuracy) / 597
+    assert float(100 * right) == pytest.approx(both, abs=0.2)
     assert not network.training
 
 

@@ -1,0 +1,120 @@
+"""Are the search images as hard for given weights as the test images?
+
+ResNet-20 with given weights on CIFAR-10, or a folder like it. Its accuracy on the search split and
+on the test split, where the search images are some of the training images, as they were up to
+0.4.0, and where they are half of the test images, as they are by default since: for split seed 0 as
+a search loads them, and for more seeds from the answers to the same images. The bar is one point,
+for the default with split seed 0.
+
+    python benchmarks/unseen.py --data path/to/cifar10 --weights resnet20.safetensors
+"""
+
+import argparse
+import statistics
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from paredown.benchmarks.common import keep, surroundings, table
+from paredown.objectives.certainty import Correct, UnpairedDifference
+from paredown.objectives.data import DataRequest, ImageSet, MemoryImages, split_parts
+from paredown.objectives.device import threads
+from paredown.objectives.scoring import score
+from paredown.objectives.task import Recipes, Task
+
+MOST_POINTS = 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The baseline on one pair of splits."""
+
+    search_from: str
+    split_seed: int
+    difference: UnpairedDifference
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready; accuracies in percent, the rest in percentage points."""
+        search, test = self.difference.first, self.difference.second
+        low, high = self.difference.interval
+        return {
+            "search_from": self.search_from,
+            "split_seed": self.split_seed,
+            "search_images": search.counts[0][1],
+            "test_images": test.counts[0][1],
+            "search": round(search.accuracy, 3),
+            "test": round(test.accuracy, 3),
+            "difference": round(self.difference.points, 3),
+            "low": round(low, 3),
+            "high": round(high, 3),
+        }
+
+
+def answers(task: Task, images: ImageSet) -> MemoryImages:
+    """What the baseline gets right: one pixel in place of each image, 1 for right and 0 for wrong.
+
+    So they can be split as the images are.
+    """
+    found = score(task.build(), images, task.splits.normalisation)
+    return MemoryImages(found.correct.to(torch.uint8)[:, None, None, None], images.labels)
+
+
+def seen(search: MemoryImages, test: MemoryImages, source: str, seed: int) -> Seen:
+    """What answers to both splits say."""
+    counts = [(int(one.images.sum()), len(one)) for one in (search, test)]
+    first, second = (Correct((count,)) for count in counts)
+    return Seen(source, seed, UnpairedDifference(first, second))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Are search images as hard as test images?")
+    parser.add_argument("--data", required=True, help="folder with train/ and test/, or a set")
+    parser.add_argument("--weights", required=True, type=Path, help="of the ResNet-20 on that data")
+    parser.add_argument("--seeds", type=int, default=20, help="how many split seeds to look at")
+    asked = parser.parse_args()
+    began, request, found = time.monotonic(), DataRequest(asked.data), list[Seen]()
+    with threads(1):
+        for wanted in (replace(request, search="train"), request):
+            task = Task.load("resnet20", wanted, Recipes(), 0, asked.weights)
+            search, test = (answers(task, part) for part in (task.splits.search, task.splits.test))
+            found.append(seen(search, test, str(task.splits.search_from), 0))
+            if wanted.search == "train":
+                whole = test  # all test images
+    for seed in range(1, asked.seeds):
+        parts, wanted = {"train": whole, "test": whole}, replace(request, search="test", seed=seed)
+        _, search, test = split_parts(parts, wanted)
+        found.append(seen(search, test, "test", seed))
+    halves = [one.difference.points for one in found[1:]]
+    holds = abs(halves[0]) <= MOST_POINTS
+    said = {
+        "surroundings": surroundings(),
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        "baseline": [one.to_dict() for one in found],
+        "halves": {
+            "seeds": len(halves),
+            "mean": statistics.mean(halves),
+            "within_a_point": sum(abs(one) <= MOST_POINTS for one in halves),
+        },
+        "holds": holds,
+    }
+    head = ["search images from", "split seed", "search", "test", "difference", "95 % interval"]
+    rows = [
+        [
+            one.search_from,
+            str(one.split_seed),
+            f"{one.difference.first.accuracy:.2f} %",
+            f"{one.difference.second.accuracy:.2f} %",
+            f"{one.difference.points:+.2f}",
+            "{:+.2f} to {:+.2f}".format(*one.difference.interval),
+        ]
+        for one in found
+    ]
+    print(table(head, rows))
+    print(f"written to {keep('unseen', said)}")
+    if not holds:
+        raise SystemExit(f"the bar is {MOST_POINTS:g} point: it does not hold")
+
+
+if __name__ == "__main__":
+    main()
