@@ -14,10 +14,12 @@ from ..held_zeros import STORED_ZEROS
 from .rounding import (
     SMALLEST_SCALE,
     fitting_scales,
+    paired_scales,
     rounded_half,
     rounded_integers,
     rounded_sums,
     weight_scales,
+    within_pairs,
 )
 from .widths import FLOAT_BITS, INTEGER_BITS, BitWidth
 
@@ -86,10 +88,18 @@ class Rounded(nn.Module):
     inputs: nn.Module
     outputs: nn.Module
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether integer arithmetic may add its products in pairs that need not fit 16 bits."""
+        return self.weight_bits == INTEGER_BITS and self.activation_bits <= INTEGER_BITS
+
     def rounded_weight(self) -> torch.Tensor:
         """The weights at their levels."""
         if self.weight_bits <= INTEGER_BITS:
-            return rounded_integers(self.weight, self.weight_scale, self.weight_bits)
+            weight = self.weight
+            if self.has_pairs:
+                weight = within_pairs(weight, self.weight_scale)
+            return rounded_integers(weight, self.weight_scale, self.weight_bits)
         return rounded_half(self.weight) if self.weight_bits < FLOAT_BITS else self.weight
 
     def rounded_bias(self) -> torch.Tensor | None:
@@ -190,9 +200,9 @@ def _scales(layer: Quantized) -> torch.Tensor:
         return torch.empty(0)
     scales = weight_scales(layer.weight, layer.weight_bits)
     reads = _step(layer.inputs)
-    if layer.bias is None or reads is None:
-        return scales
-    return fitting_scales(scales, layer.bias, reads.to(scales.device))
+    if layer.bias is not None and reads is not None:
+        scales = fitting_scales(scales, layer.bias, reads.to(scales.device))
+    return paired_scales(layer.weight, scales) if layer.has_pairs else scales
 
 
 def _activations(bits: int, seen: Range | None) -> nn.Module:
