@@ -54,10 +54,9 @@ def _integer_weights(model: "onnx_ir.Model") -> Iterator[tuple[str, Any]]:
         reads, weights = (_dequantized(value) for value in node.inputs[:2])
         if reads is None or weights is None or weights.const_value is None:
             continue
-        if reads.dtype is None or weights.dtype is None:
-            continue
-        if reads.dtype.name in _INTEGERS and weights.dtype.name == "INT8":
-            levels = weights.const_value.numpy().astype("int64")
+        numbers = weights.const_value
+        if _type(reads) in _INTEGERS and numbers.dtype.name == "INT8":
+            levels = numbers.numpy().astype("int64")
             yield str(weights.name), levels if _out_comes_first(node) else levels.T
 
 
@@ -67,6 +66,16 @@ def _dequantized(value: "onnx_ir.Value | None") -> "onnx_ir.Value | None":
     if maker is None or maker.op_type != "DequantizeLinear":
         return None
     return maker.inputs[0]
+
+
+def _type(value: "onnx_ir.Value") -> str:
+    """Of the numbers, as the file tells it or as what makes them does; empty if neither does."""
+    if value.dtype is not None:
+        return str(value.dtype.name)
+    maker = value.producer()
+    points = maker.inputs[2:3] if maker is not None and maker.op_type == "QuantizeLinear" else ()
+    known = [point.dtype.name for point in points if point is not None and point.dtype is not None]
+    return known[0] if known else ""
 
 
 def _out_comes_first(node: "onnx_ir.Node") -> bool:

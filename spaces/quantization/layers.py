@@ -102,6 +102,20 @@ class Rounded(nn.Module):
             return rounded_integers(weight, self.weight_scale, self.weight_bits)
         return rounded_half(self.weight) if self.weight_bits < FLOAT_BITS else self.weight
 
+    def settle_pairs(self) -> None:
+        """Cut off for good what each pass cuts off: the weights are kept as they are rounded."""
+        if self.has_pairs:
+            with torch.no_grad():
+                self.weight.copy_(within_pairs(self.weight, self.weight_scale))
+
+    def widen_to_pairs(self) -> None:
+        """Widen the steps where the weights would be cut off.
+
+        So it is with steps from before version 0.5, which knew no pairs. Others stay as they are.
+        """
+        if self.has_pairs:
+            self.weight_scale.copy_(paired_scales(self.weight, self.weight_scale))
+
     def rounded_bias(self) -> torch.Tensor | None:
         """The bias: an integer of 32 bits where weights and what is read are integers."""
         reads = _step(self.inputs)
