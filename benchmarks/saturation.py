@@ -10,7 +10,7 @@ answer otherwise there than where it was made. Compared are four ways to round w
 
 Networks: ResNet-20 on digits as the default study trains it, the same with depthwise blocks, and
 with --data and --weights a ResNet-20 on CIFAR-10 or a folder like it. All are at w8a8 by
-calibration. Accuracy is the network's on the test split, paired with that of "8 bits". Where
+calibration. Accuracy is the file's on the test split, paired with that of "8 bits". Where
 `qemu-x86_64` is on the PATH (Debian: qemu-user), the files answer some of these images once more
 on a Haswell, which has AVX2 and no VNNI. Speed is that of a ResNet-18 at 224 px as well.
 
@@ -39,8 +39,8 @@ from paredown.objectives.certainty import PairedDrop
 from paredown.objectives.data import DataRequest, ImageSet, Normalisation
 from paredown.objectives.device import threads
 from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.onnx import OnnxModel, saturating_channels, write_onnx
-from paredown.objectives.scoring import Score, score
+from paredown.objectives.onnx import OnnxModel, saturating_channels, score_file, write_onnx
+from paredown.objectives.scoring import score
 from paredown.objectives.task import Recipes, Task
 from paredown.search.config import load_config
 from paredown.search.export.latency import latencies
@@ -167,10 +167,6 @@ class Case:
         (plan,) = self.evaluator.space.at_other_bits(self.plan)
         return self.evaluator.network(plan).cpu().eval()
 
-    def score(self, network: torch.nn.Module) -> Score:
-        """Its answers to the test split."""
-        return score(network, self.images, self.normalisation)
-
 
 def _some(images: ImageSet, most: int) -> ImageSet:
     """So many images at most, evenly from all parts of a set."""
@@ -192,7 +188,7 @@ def cases(data: str | None, weights: Path | None, most: int) -> Iterator[Case]:
         yield Case("CIFAR-10", _evaluator(task, {"bits": ("w32a32", WIDTH)}), Plan(), most)
 
 
-def _evaluator(task: Task, options: dict[str, tuple[str, ...]]) -> Evaluator:
+def _evaluator(task: Task, options: Mapping[str, tuple[str, ...]]) -> Evaluator:
     images = example_images(task.splits.channels, task.splits.size)
     blueprint = trace_with_groups(task.build(), images)
     return Evaluator(task, Space.of(blueprint, options), Cache())
@@ -203,21 +199,23 @@ def compared(case: Case, folder: Path, count: int) -> dict[str, Any]:
     folder.mkdir()
     size = case.evaluator.task.splits.size
     images = example_images(case.evaluator.task.splits.channels, size, "cpu")
-    scores, files = dict[str, Score](), dict[str, Path]()
+    files = dict[str, Path]()
     for how in (BEFORE, NOW, SEVEN):
         files[how] = folder / f"{how.replace(' ', '-')}.onnx"
-        with weights_rounded(how):  # networks and files round whenever they are run and written
+        with weights_rounded(how):  # networks round whenever they are made and written
             network = case.quantized()
-            scores[how] = case.score(network)
             write_onnx(network, images, files[how])
-    files[UNSIGNED], scores[UNSIGNED] = folder / f"{UNSIGNED}.onnx", scores[BEFORE]
+    files[UNSIGNED] = folder / f"{UNSIGNED}.onnx"
     with_unsigned_weights(files[BEFORE], files[UNSIGNED])
+    scores = {how: score_file(path, case.images, case.normalisation) for how, path in files.items()}
     shown = case.shown(count)
     models = {how: OnnxModel(path) for how, path in files.items()}
     here = {how: model(shown).numpy() for how, model in models.items()}
     there = elsewhere(files, shown.numpy())
     return {
-        "float32": case.score(case.evaluator.network(case.plan)).accuracy,
+        "float32": score(
+            case.evaluator.network(case.plan), case.images, case.normalisation
+        ).accuracy,
         "images": len(case.images),
         "weight_channels": _channels(network),
         "ways": {
@@ -279,7 +277,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Do 8-bit files answer alike on every processor?")
     parser.add_argument("--data", help="folder with train/ and test/, or a set")
     parser.add_argument("--weights", type=Path, help="of the ResNet-20 on that data")
-    parser.add_argument("--images", type=int, default=3000, help="of the test split, at most")
+    parser.add_argument("--images", type=int, default=10_000, help="of the test split, at most")
     parser.add_argument("--emulated", type=int, default=256, help="images answered by emulation")
     asked = parser.parse_args()
     found = dict[str, dict[str, Any]]()

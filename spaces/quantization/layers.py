@@ -96,7 +96,7 @@ class Rounded(nn.Module):
     def rounded_weight(self) -> torch.Tensor:
         """The weights at their levels."""
         if self.weight_bits <= INTEGER_BITS:
-            weight = self.weight
+            weight: torch.Tensor = self.weight
             if self.has_pairs:
                 weight = within_pairs(weight, self.weight_scale)
             return rounded_integers(weight, self.weight_scale, self.weight_bits)

@@ -151,7 +151,12 @@ def test_weights_may_be_stored_the_other_way_round(tmp_path: Path) -> None:
 
 
 def _matmul(levels: Array) -> onnx.ModelProto:
-    tensors = {"w": levels, "s": numpy.float32([1, 1]), "r": numpy.float32(1), "z": numpy.uint8(0)}
+    tensors = {
+        "w": levels,
+        "s": numpy.ones(2, "float32"),
+        "r": numpy.array(1, "float32"),
+        "z": numpy.array(0, "uint8"),
+    }
     node = onnx.helper.make_node
     nodes = [
         node("QuantizeLinear", ["images", "r", "z"], ["q"]),
@@ -163,7 +168,7 @@ def _matmul(levels: Array) -> onnx.ModelProto:
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2])
         for name in ("images", "scores")
     ]
-    given = [onnx.numpy_helper.from_array(numpy.asarray(a), n) for n, a in tensors.items()]
+    given = [onnx.numpy_helper.from_array(numbers, name) for name, numbers in tensors.items()]
     graph = onnx.helper.make_graph(nodes, "one", sides[:1], sides[1:], given)
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
 
@@ -172,7 +177,8 @@ def _matmul(levels: Array) -> onnx.ModelProto:
 
 
 def exact(x: Array, weight: Array) -> Array:
-    return x @ weight.T
+    sums: Array = x @ weight.T
+    return sums
 
 
 def in_pairs(x: Array, weight: Array) -> Array:
@@ -184,7 +190,8 @@ def in_pairs(x: Array, weight: Array) -> Array:
         x, weight = (numpy.pad(numbers, ((0, 0), (0, 1))) for numbers in (x, weight))
     products = x[:, None, :] * weight[None, :, :]
     pairs = products.reshape(*products.shape[:2], -1, 2).sum(3)
-    return pairs.clip(-(2**15), 2**15 - 1).sum(2)
+    sums: Array = pairs.clip(-(2**15), 2**15 - 1).sum(2)
+    return sums
 
 
 def emulated(path: Path, images: Array, multiply: Multiply, order: str) -> Array:
@@ -196,17 +203,17 @@ def emulated(path: Path, images: Array, multiply: Multiply, order: str) -> Array
     scales = dict[str, Any]()
     numbers["images"] = images
     for node in model.graph.node:
-        read, out = [numbers.get(name) for name in node.input], node.output[0]
+        read: list[Any] = [numbers.get(name) for name in node.input]
+        out = node.output[0]
         if node.op_type == "QuantizeLinear":
-            assert read[0] is not None
             levels = numpy.rint(read[0] / read[1]).astype("int64") + read[2]
             numbers[out] = levels.clip(0, 255)
         elif node.op_type == "DequantizeLinear":
-            point = numpy.int64(read[2]) if len(read) > 2 else numpy.int64(0)
-            numbers[out], scales[out] = read[0], (read[1], point)
+            numbers[out] = read[0].astype("int64")
+            scales[out] = read[1], int(read[2]) if len(read) > 2 else 0
         elif node.op_type == "Gemm":
             (step, point), (steps, _) = (scales[name] for name in node.input[:2])
-            x, weight = (numpy.int64(numbers[name]) for name in node.input[:2])
+            x, weight = read[:2]
             places = _places(x.shape[1], order)
             sums = multiply(x[:, places], weight[:, places]) - point * weight.sum(1)
             numbers[out] = (sums * (step * steps) + read[2]).astype("float32")
