@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from .common import Json, print_json, stdout
+from .common import Json, print_json, stderr, stdout
 
 
 def evaluate(
@@ -33,3 +33,10 @@ def evaluate(
             highlight=False,
             soft_wrap=True,
         )
+        if found.can_saturate:
+            stderr().print(
+                "x86 processors without VNNI may answer otherwise to this file, which an earlier "
+                "version wrote: export it again",
+                highlight=False,
+                soft_wrap=True,
+            )

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import DataError, InputError
 from ...objectives.data import DataRequest, ImageSet, SearchSource, Splits, load_data
+from ...objectives.onnx import can_saturate
 from ...objectives.scoring import Metric
 from ...spaces.models import find_model
 from .checking import answers
@@ -28,6 +29,8 @@ class Evaluated:
         images: how many.
         accuracy: percent.
         metric: what is meant by it, as in the study.
+        can_saturate: x86 processors without VNNI may answer otherwise; never so in files that
+            Paredown wrote since 0.5.
     """
 
     file: str
@@ -36,6 +39,7 @@ class Evaluated:
     images: int
     accuracy: float
     metric: Metric = Metric.PLAIN
+    can_saturate: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -83,8 +87,15 @@ def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Eva
         )
     images: ImageSet = getattr(splits, split)
     found = answers(kind.read(file, manifest), images, shown, manifest.metric)
-    count = len(found.labels)
-    return Evaluated(str(file), splits.name, split, count, found.accuracy, manifest.metric)
+    return Evaluated(
+        str(file),
+        splits.name,
+        split,
+        len(found.labels),
+        found.accuracy,
+        manifest.metric,
+        kind.name == "onnx" and can_saturate(file),
+    )
 
 
 def _splits_of(manifest: Manifest, request: DataRequest) -> Splits:

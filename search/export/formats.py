@@ -10,7 +10,7 @@ from torch import nn
 
 from ...errors import InputError, UnknownName
 from ...extras import missing_packages
-from ...objectives.onnx import OnnxModel, write_onnx
+from ...objectives.onnx import OnnxModel, can_saturate, write_onnx
 from .latency import Runs
 from .manifest import Manifest
 from .pt2 import read_pt2, write_pt2
@@ -45,6 +45,15 @@ class Format:
 def _write_safetensors(network: nn.Module, images: torch.Tensor, path: Path) -> None:
     tensors = {name: one.contiguous() for name, one in network.state_dict().items()}
     path.write_bytes(save(tensors))
+
+
+def _write_onnx(network: nn.Module, images: torch.Tensor, path: Path) -> None:
+    write_onnx(network, images, path)
+    if can_saturate(path):  # which runs right where this processor has VNNI
+        raise RuntimeError(
+            "pairs of its 8-bit weights leave 16 bits, so that x86 processors without VNNI would "
+            "answer otherwise"
+        )
 
 
 def _read_onnx(path: Path, manifest: Manifest) -> Runs:
@@ -88,7 +97,7 @@ def _first_line(error: Exception) -> str:
 FORMATS: Mapping[str, Format] = {
     one.name: one
     for one in (
-        Format("onnx", ".onnx", "onnx", write_onnx, _read_onnx),
+        Format("onnx", ".onnx", "onnx", _write_onnx, _read_onnx),
         Format("pt2", ".pt2", "", write_pt2, _read_pt2),
         Format("executorch", ".pte", "executorch", write_pte, _read_pte),
         Format("safetensors", ".safetensors", "", _write_safetensors, _read_safetensors),

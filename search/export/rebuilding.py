@@ -25,6 +25,7 @@ from ...spaces.models import (
     read_weights,
 )
 from ...spaces.plan import Plan
+from ...spaces.quantization.layers import Rounded
 from ...spaces.quantization.restoring import round_where_stored
 from ...spaces.tracing import example_images
 from .manifest import Manifest, read_manifest
@@ -79,6 +80,9 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
             network = apply_phase(network, blueprint, plan, phase, around)
     round_where_stored(network, read_weights(weights))
     load_weights(network, weights)
+    for module in network.modules():
+        if isinstance(module, Rounded):
+            module.widen_to_pairs()
     return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 

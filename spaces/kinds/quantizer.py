@@ -7,6 +7,7 @@ from torch import nn
 from ...errors import PlanError
 from ..blueprint import WHOLE, Blueprint
 from ..kind import Kind, Phase, Surroundings, Value, no_training
+from ..quantization.layers import Rounded
 from ..quantizers import QUANTIZERS
 from ..technique import Technique
 
@@ -50,4 +51,7 @@ class QuantizerKind(Kind):
     ) -> nn.Module:
         if around.tune is not no_training:
             QUANTIZERS.get(str(chosen[WHOLE])).train(network, around)
+            for module in network.modules():
+                if isinstance(module, Rounded):
+                    module.settle_pairs()
         return network

@@ -14,10 +14,12 @@ from ..held_zeros import STORED_ZEROS
 from .rounding import (
     SMALLEST_SCALE,
     fitting_scales,
+    paired_scales,
     rounded_half,
     rounded_integers,
     rounded_sums,
     weight_scales,
+    within_pairs,
 )
 from .widths import FLOAT_BITS, INTEGER_BITS, BitWidth
 
@@ -86,11 +88,33 @@ class Rounded(nn.Module):
     inputs: nn.Module
     outputs: nn.Module
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether integer arithmetic may add its products in pairs that need not fit 16 bits."""
+        return self.weight_bits == INTEGER_BITS and self.activation_bits <= INTEGER_BITS
+
     def rounded_weight(self) -> torch.Tensor:
         """The weights at their levels."""
         if self.weight_bits <= INTEGER_BITS:
-            return rounded_integers(self.weight, self.weight_scale, self.weight_bits)
+            weight: torch.Tensor = self.weight
+            if self.has_pairs:
+                weight = within_pairs(weight, self.weight_scale)
+            return rounded_integers(weight, self.weight_scale, self.weight_bits)
         return rounded_half(self.weight) if self.weight_bits < FLOAT_BITS else self.weight
+
+    def settle_pairs(self) -> None:
+        """Cut off for good what each pass cuts off: the weights are kept as they are rounded."""
+        if self.has_pairs:
+            with torch.no_grad():
+                self.weight.copy_(within_pairs(self.weight, self.weight_scale))
+
+    def widen_to_pairs(self) -> None:
+        """Widen the steps where the weights would be cut off.
+
+        So it is with steps from before version 0.5, which knew no pairs. Others stay as they are.
+        """
+        if self.has_pairs:
+            self.weight_scale.copy_(paired_scales(self.weight, self.weight_scale))
 
     def rounded_bias(self) -> torch.Tensor | None:
         """The bias: an integer of 32 bits where weights and what is read are integers."""
@@ -190,9 +214,9 @@ def _scales(layer: Quantized) -> torch.Tensor:
         return torch.empty(0)
     scales = weight_scales(layer.weight, layer.weight_bits)
     reads = _step(layer.inputs)
-    if layer.bias is None or reads is None:
-        return scales
-    return fitting_scales(scales, layer.bias, reads.to(scales.device))
+    if layer.bias is not None and reads is not None:
+        scales = fitting_scales(scales, layer.bias, reads.to(scales.device))
+    return paired_scales(layer.weight, scales) if layer.has_pairs else scales
 
 
 def _activations(bits: int, seen: Range | None) -> nn.Module:

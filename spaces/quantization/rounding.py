@@ -10,6 +10,15 @@ Gradients Through Stochastic Neurons (2013), https://arxiv.org/abs/1308.3432.
 import torch
 
 SMALLEST_SCALE = 1e-8
+LARGEST_PAIR = 128
+"""The most that two 8-bit weights of one output channel and one sign add up to.
+
+NOTE: x86 processors without VNNI multiply unsigned activations by signed weights in pairs and add
+the two products in 16 bits, which saturate (vpmaddubsw). Activations reach 255, and 255 * 128 is
+the last multiple that fits: with larger pairs a file answers otherwise there than where it was
+made. Which weights form a pair is the runtime's choice, so that any two must fit. See
+https://uxlfoundation.github.io/oneDNN/dev_guide_int8_computations.html and onnxruntime#14642.
+"""
 _LARGEST_SUM = 2**31 - 128
 """The largest int32 that is a float32 too."""
 _FEWEST_THAT_REACH = 4
@@ -55,6 +64,51 @@ def rounded_integers(weight: torch.Tensor, scales: torch.Tensor, bits: int) -> t
     return torch.fake_quantize_per_channel_affine(
         weight.float(), scales, zeros, 0, -highest, highest
     )
+
+
+def paired_scales(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """Steps of 8-bit weights, [out], widened where two levels would add up to too much.
+
+    A channel whose two largest levels of either sign add up to `LARGEST_PAIR` or less keeps its
+    step; so does one with a single weight.
+
+    Args:
+        weight: [out, ...].
+        scales: [out], positive.
+    """
+    largest = _two_largest(weight.detach().float())
+    if largest is None:
+        return scales
+    levels = (largest / scales.view(-1, 1)).round().sum(-1)
+    needed = (largest.sum(-1) / LARGEST_PAIR).clamp(min=SMALLEST_SCALE)
+    return torch.where(levels > LARGEST_PAIR, torch.maximum(needed, scales), scales).amax(0)
+
+
+def within_pairs(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """8-bit weights, [out, ...], cut off where two levels would add up to too much.
+
+    Whatever moves weights or steps after calibration, the levels keep to `LARGEST_PAIR`: of each
+    sign a channel's largest weight gives way to the second, and both to half of it. Gradients pass
+    through what is not cut off.
+
+    Args:
+        scales: [out], positive.
+    """
+    largest = _two_largest(weight.detach().float())
+    if largest is None:
+        return weight
+    second = (largest[..., 1] / scales).round()
+    most = (LARGEST_PAIR - second).clamp(min=LARGEST_PAIR // 2) * scales  # [2, out]
+    shape = (-1, *[1] * (weight.ndim - 1))
+    return weight.clamp(-most[1].view(shape), most[0].view(shape))
+
+
+def _two_largest(weight: torch.Tensor) -> torch.Tensor | None:
+    """Of each sign the two largest sizes, [2, out, 2], or zeros; None if there are no two."""
+    rows = weight.flatten(1)
+    if rows.shape[1] < 2:
+        return None
+    return torch.stack([rows.topk(2).values, (-rows).topk(2).values]).clamp(min=0)
 
 
 def fitting_scales(scales: torch.Tensor, bias: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """NNI's quantizers: scales that are learned while the weights are trained."""
 
+import torch
 from torch import nn
 
 from ..kind import Surroundings
@@ -12,6 +13,7 @@ from ..quantization.layers import (
     plain,
 )
 from ..quantization.observing import observe
+from ..quantization.rounding import highest_level
 from ..quantization.widths import FLOAT_BITS, INTEGER_BITS
 from ..replacing import replace_module
 from .quantizer import Quantizer
@@ -69,6 +71,7 @@ class NniQuantizer(Quantizer):
 def _take_over(layer: Quantized, learned: LearnedScales) -> None:
     if learned.weight is not None:
         layer.weight_scale.copy_(learned.weight)
+        _cut_off(layer, highest_level(_bits(layer)[0]))
     if learned.inputs is not None:
         layer.inputs = IntegerActivations(layer.activation_bits, 0.0, 1.0)
         scale, zero_point = learned.inputs
@@ -76,9 +79,24 @@ def _take_over(layer: Quantized, learned: LearnedScales) -> None:
         layer.inputs.zero_point.fill_(zero_point)
 
 
+def _cut_off(layer: Quantized, highest: int) -> None:
+    """Hold the weights to the levels that they were trained at, of which the layer may have more.
+
+    They are the network's own, and NNI leaves them as they were before rounding.
+    """
+    most = (layer.weight_scale * highest).view(-1, *[1] * (layer.weight.ndim - 1))
+    with torch.no_grad():
+        layer.weight.clamp_(-most, most)
+
+
 def _bits(layer: Quantized) -> tuple[int, int]:
-    """Bits of weights and inputs that NNI is to learn scales for; float16 has none."""
+    """Bits of weights and inputs that NNI is to learn scales for; float16 has none.
+
+    NNI cannot hold the pairs of a channel's weights to 16 bits, which 7-bit weights never leave.
+    """
     weights, activations = layer.weight_bits, layer.activation_bits
+    if layer.has_pairs:
+        weights = INTEGER_BITS - 1
     return (
         weights if weights <= INTEGER_BITS else FLOAT_BITS,
         activations if activations <= INTEGER_BITS else FLOAT_BITS,

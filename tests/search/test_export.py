@@ -22,6 +22,7 @@ import torch
 from paredown.errors import InputError, WeightsError
 from paredown.objectives.data import DataRequest, load_data
 from paredown.search.export import checking, formats
+from paredown.spaces.quantization import rounding
 
 from .conftest import Run, run_all
 
@@ -314,6 +315,23 @@ def test_a_file_that_answers_otherwise_is_not_kept(
     assert ran.code == 4, ran.err
     assert "model.safetensors was not kept" in ran.err
     assert not (there.parent / "new").exists()
+
+
+def test_a_file_that_would_answer_otherwise_elsewhere_is_not_kept(
+    there: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that was kept by an earlier version, which did not look, is told of."""
+    monkeypatch.setattr(rounding, "LARGEST_PAIR", 2 * rounding.highest_level(8))
+    ran = run("export", "tiny", "--format", "onnx", "--output", "new")
+    assert ran.code == 4, ran.err
+    assert "processors without VNNI would answer otherwise" in ran.err
+    assert not (there.parent / "new").exists()
+    monkeypatch.setattr(formats, "can_saturate", lambda path: False)
+    assert run("export", "tiny", "--format", "onnx", "--output", "new").code == 0
+    for folder, can_saturate in (("new", True), ("there", False)):
+        words = ("evaluate", f"{folder}/model.onnx", "--data", "digits")
+        assert json.loads(run(*words, "--json").out)["can_saturate"] is can_saturate
+        assert ("without VNNI may answer otherwise" in run(*words).err) is can_saturate
 
 
 def test_bad_input_is_told_in_one_sentence(there: Path, run: Run) -> None:

@@ -18,6 +18,7 @@ from paredown.spaces.kind import Kind, Phase, Surroundings, Value
 from paredown.spaces.kinds import KINDS
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.quantization import rounding
 from paredown.spaces.space import Space
 from paredown.spaces.tracing import example_images
 from torch import nn
@@ -77,7 +78,14 @@ def check(model: str, channels: int, size: int, plan: Plan, folder: Path) -> Non
     images = torch.rand(8, channels, size, size)
     made = _made(model, images, plan)
     FORMATS["safetensors"].write(made, images, folder / "model.safetensors")
-    said = {
+    again = rebuilt(Manifest(_said(model, channels, size, plan)), folder / "model.safetensors")
+    with torch.inference_mode():
+        torch.testing.assert_close(again(images), made(images), rtol=0, atol=0)
+
+
+def _said(model: str, channels: int, size: int, plan: Plan) -> dict[str, object]:
+    """What a manifest says of a network."""
+    return {
         "model": model,
         "classes": [str(one) for one in range(10)],
         "channels": channels,
@@ -85,9 +93,6 @@ def check(model: str, channels: int, size: int, plan: Plan, folder: Path) -> Non
         "keep": [],
         "plan": plan.to_dict(),
     }
-    again = rebuilt(Manifest(said), folder / "model.safetensors")
-    with torch.inference_mode():
-        torch.testing.assert_close(again(images), made(images), rtol=0, atol=0)
 
 
 def _made(model: str, images: torch.Tensor, plan: Plan) -> nn.Module:
@@ -116,3 +121,24 @@ def test_of_every_architecture(model: str, tmp_path: Path) -> None:
     plan = Space.of(blueprint).sample(random.Random(0))
     assert len({choice.kind for choice in plan.choices}) > 1
     check(model, 3, SIZES[model], plan, tmp_path)
+
+
+def test_steps_of_before_pairs_were_held_to_16_bits_are_widened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders that version 0.4 wrote: their largest weights are rounded, not cut off."""
+    images = torch.rand(8, 1, 8, 8)
+    blueprint = trace_with_groups(build_model("resnet8", 10, 1), example_images(1, 8))
+    plan = Plan.of({"bits": dict.fromkeys(blueprint.stages, "w8a8")})
+    path = tmp_path / "model.safetensors"
+    with monkeypatch.context() as before, torch.inference_mode():
+        before.setattr(rounding, "LARGEST_PAIR", 2 * rounding.highest_level(8))
+        made = _made("resnet8", images, plan)
+        FORMATS["safetensors"].write(made, images, path)
+        wanted = made(images)
+    said = _said("resnet8", 1, 8, plan)
+    with torch.inference_mode():
+        found = rebuilt(Manifest(said), path)(images)
+        cut_off = made(images)  # by steps that were left as they are
+    error = float((found - wanted).norm() / wanted.norm())
+    assert error < 0.05 < float((cut_off - wanted).norm() / wanted.norm())

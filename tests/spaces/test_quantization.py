@@ -157,7 +157,8 @@ def test_a_stand_in_computes_with_rounded_numbers(layer: nn.Module) -> None:
     assert isinstance(stand_in, type(layer))
     assert torch.equal(stand_in.weight, before["weight"])  # as precise as it was
     rounded = copy.deepcopy(layer)
-    rounded.load_state_dict(before | {"weight": rounded_weight(before["weight"], 8)})
+    levels = rounded_integers(before["weight"], stand_in.weight_scale, 8)
+    rounded.load_state_dict(before | {"weight": levels})
     if layer.bias is not None:
         bias = stand_in.rounded_bias()
         assert bias is not None

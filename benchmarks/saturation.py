@@ -1,0 +1,305 @@
+"""Do 8-bit files answer alike on every processor, and what does that cost?
+
+x86 processors without VNNI add pairs of products in 16 bits that saturate, so that an int8 file may
+answer otherwise there than where it was made. Compared are four ways to round weights to 8 bits:
+
+- "8 bits", as Paredown did until 0.4: levels up to 127, whatever saturates;
+- "pairs", as it does since: a channel's step is widened until any two of its weights fit;
+- "7 bits", as `reduce_range` of onnxruntime and `overflow_fix` of NNCF: levels up to 63;
+- "unsigned", the file of "8 bits" with its weights moved to uint8 and a zero point of 128.
+
+Networks: ResNet-20 on digits as the default study trains it, the same with depthwise blocks, and
+with --data and --weights a ResNet-20 on CIFAR-10 or a folder like it. All are at w8a8 by
+calibration. Accuracy is the file's on the test split, paired with that of "8 bits". Where
+`qemu-x86_64` is on the PATH (Debian: qemu-user), the files answer some of these images once more
+on a Haswell, which has AVX2 and no VNNI. Speed is that of a ResNet-18 at 224 px as well.
+
+    python benchmarks/saturation.py --data path/to/cifar10 --weights resnet20.safetensors
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy
+import torch
+from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.latency import write_files
+from paredown.objectives.cache import Cache
+from paredown.objectives.certainty import PairedDrop
+from paredown.objectives.data import DataRequest, ImageSet, Normalisation
+from paredown.objectives.device import threads
+from paredown.objectives.evaluator import Evaluator
+from paredown.objectives.onnx import OnnxModel, saturating_channels, score_file, write_onnx
+from paredown.objectives.scoring import score
+from paredown.objectives.task import Recipes, Task
+from paredown.search.config import load_config
+from paredown.search.export.latency import latencies
+from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.kinds import KINDS
+from paredown.spaces.plan import Plan
+from paredown.spaces.quantization import layers, rounding
+from paredown.spaces.space import Space
+from paredown.spaces.tracing import example_images
+
+BEFORE, NOW, SEVEN, UNSIGNED = "8 bits", "pairs", "7 bits", "unsigned"
+WIDTH, BLOCK = "w8a8", "inverted"
+EMULATOR, PROCESSOR = "qemu-x86_64", "Haswell"
+_REPEATS = 3
+
+_ANSWER = """\
+import sys
+import numpy
+import onnxruntime
+
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads, options.log_severity_level = 1, 3
+images, answers = numpy.load(sys.argv[1]), {}
+for path in sys.argv[3:]:
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    (answers[path],) = session.run(None, {session.get_inputs()[0].name: images})
+numpy.savez(sys.argv[2], **answers)
+"""
+"""What answers, with onnxruntime and numpy alone: images, where answers go, files."""
+
+
+@contextmanager
+def weights_rounded(how: str) -> Iterator[None]:
+    """Networks that are quantized inside round their weights in one of the ways."""
+    plain, all_levels = rounding.highest_level, 2 * rounding.highest_level(8)
+    with ExitStack() as changed:
+        if how != NOW:
+            changed.enter_context(patch.object(rounding, "LARGEST_PAIR", all_levels))
+        if how == SEVEN:
+            fewer = {8: plain(7)}
+            changed.enter_context(
+                patch.object(rounding, "highest_level", lambda bits: fewer.get(bits, plain(bits)))
+            )
+        yield
+
+
+def with_unsigned_weights(path: Path, written: Path) -> None:
+    """Move the int8 weights of a file to uint8, with a zero point of 128 in each channel."""
+    import onnx
+
+    model = onnx.load(path)
+    graph = model.graph
+    tensors = {one.name: one for one in graph.initializer}
+    for node in graph.node:
+        weight = tensors.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if weight is None or weight.data_type != onnx.TensorProto.INT8:
+            continue
+        levels = onnx.numpy_helper.to_array(weight).astype("int16") + 128
+        weight.CopyFrom(onnx.numpy_helper.from_array(levels.astype("uint8"), weight.name))
+        points = numpy.full(len(levels), 128, "uint8")
+        graph.initializer.append(onnx.numpy_helper.from_array(points, f"{weight.name}.zero_point"))
+        node.input.append(f"{weight.name}.zero_point")
+    onnx.save(model, written)
+
+
+def elsewhere(files: Mapping[str, Path], images: numpy.ndarray[Any, Any]) -> dict[str, Any] | None:
+    """What files answer on a processor without VNNI; None without the emulator."""
+    emulator = shutil.which(EMULATOR)
+    if emulator is None:
+        return None
+    with tempfile.TemporaryDirectory() as place:
+        shown, said = Path(place) / "images.npy", Path(place) / "answers.npz"
+        numpy.save(shown, images)
+        python = str(Path(sys.executable).resolve())
+        words = [emulator, "-cpu", PROCESSOR, python, "-c", _ANSWER, str(shown), str(said)]
+        found = os.pathsep.join(one for one in sys.path if one)  # of a virtual environment
+        subprocess.run(
+            [*words, *map(str, files.values())],
+            check=True,
+            capture_output=True,
+            env=os.environ | {"PYTHONPATH": found},
+        )
+        answers = numpy.load(said)
+        return {name: answers[str(path)] for name, path in files.items()}
+
+
+def apart(here: Any, there: Any) -> dict[str, float]:
+    """How two processors' scores, [images, classes], differ."""
+    return {
+        "same_class": 100 * float((here.argmax(1) == there.argmax(1)).mean()),
+        "difference": float(abs(here - there).max() / abs(here).max()),
+    }
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network that is quantized: the plan of its structure, on a task.
+
+    Attributes:
+        most: test images.
+    """
+
+    name: str
+    evaluator: Evaluator
+    plan: Plan
+    most: int
+
+    @property
+    def images(self) -> ImageSet:
+        """Of the test split."""
+        return _some(self.evaluator.task.splits.test, self.most)
+
+    @property
+    def normalisation(self) -> Normalisation:
+        return self.evaluator.task.splits.normalisation
+
+    def shown(self, count: int) -> torch.Tensor:
+        """Some of them, from all parts of the split, normalised."""
+        (pixels, _), *_ = _some(self.images, count).batches(count)
+        return self.normalisation(pixels).contiguous()
+
+    def quantized(self) -> torch.nn.Module:
+        """The network at w8a8, everywhere."""
+        (plan,) = self.evaluator.space.at_other_bits(self.plan)
+        return self.evaluator.network(plan).cpu().eval()
+
+
+def _some(images: ImageSet, most: int) -> ImageSet:
+    """So many images at most, evenly from all parts of a set."""
+    count = min(most, len(images))
+    return images.subset([number * len(images) // count for number in range(count)])
+
+
+def cases(data: str | None, weights: Path | None, most: int) -> Iterator[Case]:
+    """Digits with the blocks as they are and with depthwise ones, and what the command names."""
+    config = load_config("digits", {})
+    digits = Task.load("resnet20", config.data.request(), config.recipes, 0, None)
+    options = {"bits": ("w32a32", WIDTH), "block": ("original", BLOCK)}
+    one = _evaluator(digits, options)
+    yield Case("digits", one, Plan(), most)
+    stages = KINDS.get("block").places(one.space.blueprint, BLOCK)
+    yield Case("digits, depthwise", one, Plan.of({"block": dict.fromkeys(stages, BLOCK)}), most)
+    if data is not None:
+        task = Task.load("resnet20", DataRequest(data), Recipes(), 0, weights)
+        yield Case("CIFAR-10", _evaluator(task, {"bits": ("w32a32", WIDTH)}), Plan(), most)
+
+
+def _evaluator(task: Task, options: Mapping[str, tuple[str, ...]]) -> Evaluator:
+    images = example_images(task.splits.channels, task.splits.size)
+    blueprint = trace_with_groups(task.build(), images)
+    return Evaluator(task, Space.of(blueprint, options), Cache())
+
+
+def compared(case: Case, folder: Path, count: int) -> dict[str, Any]:
+    """All ways of one network: accuracies, channels that can saturate, answers elsewhere, speed."""
+    folder.mkdir()
+    size = case.evaluator.task.splits.size
+    images = example_images(case.evaluator.task.splits.channels, size, "cpu")
+    files = dict[str, Path]()
+    for how in (BEFORE, NOW, SEVEN):
+        files[how] = folder / f"{how.replace(' ', '-')}.onnx"
+        with weights_rounded(how):  # networks round whenever they are made and written
+            network = case.quantized()
+            write_onnx(network, images, files[how])
+    files[UNSIGNED] = folder / f"{UNSIGNED}.onnx"
+    with_unsigned_weights(files[BEFORE], files[UNSIGNED])
+    scores = {how: score_file(path, case.images, case.normalisation) for how, path in files.items()}
+    shown = case.shown(count)
+    models = {how: OnnxModel(path) for how, path in files.items()}
+    here = {how: model(shown).numpy() for how, model in models.items()}
+    there = elsewhere(files, shown.numpy())
+    return {
+        "float32": score(
+            case.evaluator.network(case.plan), case.images, case.normalisation
+        ).accuracy,
+        "images": len(case.images),
+        "weight_channels": _channels(network),
+        "ways": {
+            how: {
+                "accuracy": scores[how].accuracy,
+                "drop": PairedDrop.between(scores[BEFORE], scores[how]).to_dict(),
+                "saturating_channels": sum(saturating_channels(path).values()),
+                "without_vnni": apart(here[how], there[how]) if there else None,
+            }
+            for how, path in files.items()
+        },
+        "milliseconds": _timed(models, shown[:1]),
+        "emulated_images": len(shown) if there else 0,
+    }
+
+
+def _channels(network: torch.nn.Module) -> int:
+    """The output channels of layers that compute with integers."""
+    integers = (one for one in network.modules() if isinstance(one, layers.Rounded))
+    return sum(len(one.weight) for one in integers if one.has_pairs)
+
+
+def _timed(models: Mapping[str, OnnxModel], image: torch.Tensor) -> dict[str, list[float]]:
+    """Way -> median milliseconds for one image, of each repeat, in turns."""
+    repeats = [latencies(list(models.values()), image) for _ in range(_REPEATS)]
+    return dict(zip(models, map(list, zip(*repeats, strict=True)), strict=True))
+
+
+def speeds(folder: Path) -> dict[str, list[float]]:
+    """The same of a ResNet-18 with random weights, one image of 224 px, and in float32."""
+    folder.mkdir()
+    files = write_files("resnet18", 224, ("w32a32",), folder)
+    for how in (BEFORE, NOW):
+        (folder / how).mkdir()
+        with weights_rounded(how):
+            files[how] = write_files("resnet18", 224, (WIDTH,), folder / how)[WIDTH]
+    files[UNSIGNED] = folder / "unsigned.onnx"
+    with_unsigned_weights(files[BEFORE], files[UNSIGNED])
+    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    return _timed({how: OnnxModel(path) for how, path in files.items()}, image)
+
+
+def lines(name: str, found: Mapping[str, Any]) -> Iterator[list[str]]:
+    """A line per way."""
+    for how, one in found["ways"].items():
+        drop, there = one["drop"], one["without_vnni"]
+        yield [
+            f"{name}, {how}",
+            f"{one['accuracy']:.2f}",
+            f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})",
+            f"{one['saturating_channels']} of {found['weight_channels']}",
+            f"{there['same_class']:.1f}" if there else "",
+            f"{there['difference']:.0e}" if there else "",
+            f"{min(found['milliseconds'][how]):.2f}",
+        ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Do 8-bit files answer alike on every processor?")
+    parser.add_argument("--data", help="folder with train/ and test/, or a set")
+    parser.add_argument("--weights", type=Path, help="of the ResNet-20 on that data")
+    parser.add_argument("--images", type=int, default=10_000, help="of the test split, at most")
+    parser.add_argument("--emulated", type=int, default=256, help="images answered by emulation")
+    asked = parser.parse_args()
+    found = dict[str, dict[str, Any]]()
+    with tempfile.TemporaryDirectory() as folder, threads(1):
+        for number, case in enumerate(cases(asked.data, asked.weights, asked.images)):
+            found[case.name] = compared(case, Path(folder) / str(number), asked.emulated)
+            for line in lines(case.name, found[case.name]):
+                print(" | ".join(line), flush=True)
+        speed = speeds(Path(folder) / "speed")
+    emulator = f"{EMULATOR} -cpu {PROCESSOR}" if shutil.which(EMULATOR) else None
+    said = {
+        "surroundings": surroundings("onnx", "onnxruntime"),
+        "emulator": emulator,
+        "networks": found,
+        "resnet18_milliseconds": speed,
+    }
+    head = ["network", "%", "drop (95 %)", "can saturate", "same class", "apart", "ms"]
+    print(table(head, [line for name, one in found.items() for line in lines(name, one)]))
+    shown = [[how, f"{min(ms):.1f}"] for how, ms in speed.items()]
+    print(table(["resnet18, 224 px", "ms"], shown))
+    print(f"kept in results/{keep('saturation', said).name}")
+
+
+if __name__ == "__main__":
+    main()
