@@ -90,7 +90,7 @@ def _safe(
     dilation = [1 if size == 1 else gap for size, gap in zip(kernel, gaps, strict=True)]
     if max(dilation) > 1 and padding != "valid":
         reaches = [gap * (size - 1) for size, gap in zip(kernel, dilation, strict=True)]
-        input, padding = _padded(input, reaches, padding), 0
+        input, padding = _padded(input, reaches, padding), [0] * len(kernel)
     # With strides, padding by a word is "valid": there is no "same".
     pads = _each(0 if isinstance(padding, str) else padding, len(kernel))
     dtype = _computed_in(input)
@@ -109,7 +109,8 @@ def _safe(
         and not any(pads)
     ):
         seen = input[(..., *(slice(None, None, step) for step in steps))]
-        return convolve(seen, weight, bias, 1, 0, 1, groups)
+        ones = [1] * len(kernel)
+        return convolve(seen, weight, bias, ones, [0] * len(kernel), ones, groups)
     return convolve(input, weight, bias, stride, padding, dilation, groups)
 
 
