@@ -19,6 +19,7 @@ from torch import nn
 
 from ..errors import TrainingDiverged
 from ..heartbeat import beat
+from ..spaces.convolutions import safe_convolutions
 from ..spaces.fresh_statistics import fresh_statistics
 from ..spaces.held_zeros import held_zeros
 from .data import Augmentation, ImageSet, Normalisation
@@ -109,7 +110,7 @@ def train(
     )
     order = torch.Generator().manual_seed(seed)
     changes = torch.Generator(device).manual_seed(seed)
-    with seeded(seed), held_zeros(network):
+    with seeded(seed), held_zeros(network), safe_convolutions(network):
         network.train()
         for epoch in range(recipe.epochs):
             total, batches = torch.zeros((), device=device), 0

@@ -14,6 +14,7 @@ from torch import nn
 
 from ..heartbeat import beat
 from .changed_parts import Part
+from .convolutions import safe_convolutions
 from .fresh_statistics import fresh_statistics
 from .held_zeros import held_zeros
 
@@ -139,7 +140,7 @@ def _train(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: 
     optimizer = torch.optim.Adam(part.parameters(), lr=effort.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, effort.steps)
     _learning(part)
-    with held_zeros(part):
+    with held_zeros(part), safe_convolutions(part):
         for step in range(effort.steps):
             beat()
             first = step * effort.batch % len(inputs)

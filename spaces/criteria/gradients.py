@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from ..convolutions import safe_convolutions
+
 
 @contextmanager
 def frozen_norms(network: nn.Module) -> Iterator[None]:
@@ -13,7 +15,7 @@ def frozen_norms(network: nn.Module) -> Iterator[None]:
     training = network.training
     network.eval()
     network.zero_grad(set_to_none=True)
-    with torch.enable_grad():
+    with torch.enable_grad(), safe_convolutions(network):
         yield
     network.train(training)
 

@@ -21,6 +21,7 @@ from ...extras import require_extra
 from ...heartbeat import beat
 from ..blueprint import Blueprint
 from ..channels import remove_channels
+from ..convolutions import safe_convolutions
 from ..tracing import trace
 from .repairs import own_randomness, quiet_nni, register_types
 from .speedup import speed_up
@@ -134,7 +135,7 @@ def chosen_channels(
     ]
     made: Callable[..., Any] = getattr(nni.compression.pruning, chosen.class_name)
     learning = (_evaluator(scratch, examples), len(examples)) if chosen.trains else ()
-    with torch.enable_grad(), own_randomness(network):
+    with torch.enable_grad(), own_randomness(network), safe_convolutions(network):
         _, masks = made(scratch, config, *learning).compress()
     return {
         group: masks[names[0]]["weight"].reshape(before.sizes[group], -1)[:, 0].cpu()

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..channel_pad import ChannelPad
+from ..convolutions import safe_convolutions
 from .repairs import own_randomness, repair_nni
 
 
@@ -43,14 +44,15 @@ def speed_up(
         masks = {name: _masks(network.get_submodule(name), mask) for name, mask in kept.items()}
         for name, mask in _pad_masks(graph, kept):
             masks[name] = {"_output_0": mask.to(images)}
-        Speedup(
-            network,
-            images,
-            masks,
-            customized_replacers=[_pad_replacer()],
-            graph_module=graph,
-            logger=logging.getLogger("nni"),
-        ).speedup_model()
+        with safe_convolutions(network):  # it goes backward through each layer
+            Speedup(
+                network,
+                images,
+                masks,
+                customized_replacers=[_pad_replacer()],
+                graph_module=graph,
+                logger=logging.getLogger("nni"),
+            ).speedup_model()
     for name, parameter in network.named_parameters():
         parameter.grad = None
         parameter.requires_grad_(learns[name])
