@@ -16,6 +16,8 @@ effect measures", 2008, https://doi.org/10.1002/sim.3095). Where few answers dif
 little rather than too much: it is wider than it would have to be.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +25,15 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-import torch
-from scipy.optimize import brentq
-from scipy.stats import norm
-
+from ..lazy_torch import torch
 from .budget import Budget
+from .root_finding import brentq
 from .scoring import Score
 
-CONFIDENCE = 0.95
+ONE_SIDED = 1.6448536269514722
+TWO_SIDED = 1.959963984540054
+"""Quantiles of the normal distribution, for 95 % confidence: at 0.95 and 0.975, to the last bit as
+scipy has them, whose import would take longer than all else that `paredown best` does."""
 
 _MOST_IMAGES = 10**9
 
@@ -58,7 +61,7 @@ class PairedDrop:
     gained: int
 
     @classmethod
-    def between(cls, baseline: Score, plan: Score) -> "PairedDrop":
+    def between(cls, baseline: Score, plan: Score) -> PairedDrop:
         """From the answers of both to the same images, in the same order.
 
         It is a `BalancedDrop` if the scores say that all classes count alike.
@@ -84,13 +87,12 @@ class PairedDrop:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Between what the true drop lies with 95 % confidence, in percentage points."""
-        z = float(norm.ppf(0.5 + CONFIDENCE / 2))
-        return 100 * self._lower(z), 100 * self._upper(z)
+        return 100 * self._lower(TWO_SIDED), 100 * self._upper(TWO_SIDED)
 
     @cached_property
     def at_most(self) -> float:
         """What the true drop is not above with 95 % confidence, in percentage points."""
-        return 100 * self._upper(float(norm.ppf(CONFIDENCE)))
+        return 100 * self._upper(ONE_SIDED)
 
     def word(self, budget: Budget) -> Word:
         """What is known about the drop and a budget."""
@@ -108,10 +110,9 @@ class PairedDrop:
         allowed = budget.max_drop / 100
         if self.drop / 100 >= allowed:
             return None
-        z = float(norm.ppf(CONFIDENCE))
 
         def is_enough(images: int) -> bool:
-            return self._upper(z, images / self.images) <= allowed
+            return self._upper(ONE_SIDED, images / self.images) <= allowed
 
         return _least(is_enough, _MOST_IMAGES)
 
@@ -122,7 +123,7 @@ class PairedDrop:
         return counts | {"drop": self.drop, "low": low, "high": high, "at_most": self.at_most}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "PairedDrop":
+    def from_dict(cls, data: Mapping[str, Any]) -> PairedDrop:
         """Reads what `to_dict` wrote."""
         if "classes" in data:
             return BalancedDrop.of([PairedDrop(*map(int, one)) for one in data["classes"]])
@@ -147,7 +148,7 @@ class BalancedDrop(PairedDrop):
     classes: tuple[PairedDrop, ...] = ()
 
     @classmethod
-    def of(cls, classes: Sequence[PairedDrop]) -> "BalancedDrop":
+    def of(cls, classes: Sequence[PairedDrop]) -> BalancedDrop:
         """From the drops of the classes."""
         counts = [(one.images, one.lost, one.gained) for one in classes]
         images, lost, gained = (sum(some) for some in zip(*counts, strict=True))
@@ -177,7 +178,7 @@ def _upper(lost: float, gained: float, images: float, z: float) -> float:
     seen = (lost - gained) / images
     if seen >= 1:
         return 1.0
-    return float(brentq(lambda true: _score(lost, gained, images, true) + z, seen, 1.0))
+    return brentq(lambda true: _score(lost, gained, images, true) + z, seen, 1.0)
 
 
 def _score(lost: float, gained: float, images: float, true: float) -> float:

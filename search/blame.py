@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
-from sklearn.linear_model import BayesianRidge
 
 from ..spaces.plan import Choice, Plan
 from .record import Record, scored
@@ -72,6 +71,8 @@ def _modelled(plan: Plan, drop: float, trials: Sequence[tuple[Plan, float]]) -> 
     """Kind -> the points that a linear model puts down to its choices in a plan."""
     if len(trials) < _FEWEST:
         return {}
+    from sklearn.linear_model import BayesianRidge  # here: takes a second to import
+
     choices: list[Choice] = list(dict.fromkeys(c for one, _ in trials for c in one.choices))
     has = numpy.array([[choice in one.choices for choice in choices] for one, _ in trials], float)
     drops = numpy.array([min(seen, _FAR * max(drop, 1.0)) for _, seen in trials])

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 import sqlalchemy.engine
@@ -22,11 +22,13 @@ from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
 from ..objectives.objective import DEFAULT_OBJECTIVES
 from ..objectives.scoring import Metric
-from ..objectives.task import Task, versions
 from ..spaces.space import Space
 from .asked import run_imports
 from .own_parts import AT_WILL, own_parts
 from .record import WORKER, write_stopped
+
+if TYPE_CHECKING:
+    from ..objectives.task import Task
 
 DEFAULT_FILE = "paredown.db"
 MEMORY = "memory"
@@ -183,7 +185,7 @@ _METRIC = "metric"
 _RECIPES = ("train", "fine_tune", "quantize")
 
 
-def identity(task: Task, space: Space) -> dict[str, Any]:
+def identity(task: "Task", space: Space) -> dict[str, Any]:
     """What must be the same for a study to go on: other results could not be compared."""
     recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
     trained = task.trains_baseline
@@ -223,6 +225,8 @@ def continue_or_create(
     Raises:
         StorageError: the study there is of something else; the message says what differs.
     """
+    from ..objectives.task import versions
+
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage)
         check_same(study, url, what)

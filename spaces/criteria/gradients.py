@@ -1,10 +1,11 @@
 """What criteria that look at gradients share."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-from torch import nn
+from ...lazy_torch import nn, torch
 
 
 @contextmanager

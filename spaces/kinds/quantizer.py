@@ -1,10 +1,11 @@
 """How a network comes to its bit-widths, chosen once for the network."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 
-from torch import nn
-
 from ...errors import PlanError
+from ...lazy_torch import nn
 from ..blueprint import WHOLE, Blueprint
 from ..kind import Kind, Phase, Surroundings, Value, no_training
 from ..quantizers import QUANTIZERS

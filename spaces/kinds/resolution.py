@@ -4,14 +4,13 @@ Tan and Le: EfficientNet (2019), https://arxiv.org/abs/1905.11946, which scales 
 with width and depth. The network resizes inside, so that what feeds it need not know.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-
 from ...errors import PlanError
+from ...lazy_torch import F, nn, torch
 from ..blueprint import Blueprint, LeftAlone
 from ..kind import Kind, Phase, Surroundings, Value
 from ..scales import SCALES, scaled_size

@@ -4,7 +4,8 @@ import pytest
 import torch
 from paredown.errors import ModelError, UnknownName
 from paredown.spaces.models import MODELS, build_model
-from paredown.spaces.models.cifar_resnet import DEPTHS, CifarResNet
+from paredown.spaces.models.builtin_models import CIFAR_RESNET_DEPTHS
+from paredown.spaces.models.cifar_resnet import CifarResNet
 from torch import nn
 
 
@@ -20,7 +21,7 @@ def paper_params(depth: int, classes: int, in_channels: int) -> int:
     return count + 64 * classes + classes
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", CIFAR_RESNET_DEPTHS)
 @pytest.mark.parametrize(("classes", "channels"), [(10, 3), (100, 3), (7, 1)])
 def test_cifar_resnets_have_the_papers_parameters(depth: int, classes: int, channels: int) -> None:
     network = build_model(f"resnet{depth}", classes, channels)
