@@ -25,7 +25,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from ..lazy_torch import torch
+from ..lazy_imports import torch
 from .budget import Budget
 from .root_finding import brentq
 from .scoring import Score

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import PredictionMismatch
-from ..lazy_torch import nn, torch
+from ..lazy_imports import nn, torch
 from ..spaces.blueprint import Blueprint, Layer
 from ..spaces.quantization.widths import INTEGER_BITS
 

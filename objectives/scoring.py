@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ..errors import TrainingDiverged
-from ..lazy_torch import nn, torch
+from ..lazy_imports import nn, torch
 
 if TYPE_CHECKING:
     from .data import ImageSet, Normalisation

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from pydantic import ValidationError
 
 from ..errors import StorageError
 from ..extensions import load_extensions
@@ -54,6 +53,8 @@ def read_asked(study: optuna.Study) -> "StudyConfig":
     Raises:
         StorageError: the study is from before this was kept, or it cannot be read any more.
     """
+    from pydantic import ValidationError
+
     from .config import StudyConfig
 
     if _KEY not in study.user_attrs:

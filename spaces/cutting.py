@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..lazy_torch import nn, torch
+from ..lazy_imports import nn, torch
 from .blueprint import Blueprint
 from .rounding import WIDEST_MULTIPLE, kept_channels
 

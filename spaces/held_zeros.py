@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..lazy_torch import nn, torch
+from ..lazy_imports import nn, torch
 
 STORED_ZEROS = "zeros"
 """The attribute of a module that says how many of its weights are zero, and stored as a mask."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, TypeAlias
 
-from ..lazy_torch import nn, torch
+from ..lazy_imports import nn, torch
 from .blueprint import Blueprint, LeftAlone
 from .technique import Technique
 

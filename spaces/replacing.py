@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..lazy_torch import nn
+from ..lazy_imports import nn
 
 
 def replace_module(network: nn.Module, name: str, new: nn.Module) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from ..errors import ModelError
-from ..lazy_torch import nn, torch
+from ..lazy_imports import nn, torch
 from .blueprint import Blueprint, Layer, LeftAlone
 from .landmarks import Landmarks
 

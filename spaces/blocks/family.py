@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from ...errors import PlanError, UnknownName
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ..pieces import Piece
 from ..registry import Registry
 from ..sites import BlockSpec, ConvSpec, Spec

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from math import gcd
 from typing import TypeAlias
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..sites import BlockSpec, ConvSpec
 from ..technique import Technique
 from .dice import dice, why_no_dice

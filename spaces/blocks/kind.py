@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ...errors import PlanError
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ..blueprint import Blueprint, LeftAlone
 from ..grafting import Graft, graft
 from ..kind import Kind, Phase, Surroundings, Value

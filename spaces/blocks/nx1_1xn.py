@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ..sites import ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, convolution, copy_bias

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..blueprint import Geometry
 
 Activation: TypeAlias = "Callable[[], nn.Module]"

@@ -6,7 +6,7 @@ Deep Residual Learning (2016), https://arxiv.org/abs/1512.03385, for networks wi
 
 from __future__ import annotations
 
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ..sites import ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, convolution, copy_bias

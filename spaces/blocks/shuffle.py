@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..sites import BlockSpec, ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, ResidualFamily

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..blueprint import Blueprint
 from ..cutting import cut
 from ..kind import Surroundings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...lazy_torch import nn, torch_pruning
+from ...lazy_imports import nn, torch_pruning
 from ..kind import Surroundings
 from ..technique import Technique
 from .criterion import Ranking

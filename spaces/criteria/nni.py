@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..blueprint import Blueprint
 from ..kind import Surroundings
 from ..nni_backend import PRUNERS, nni_technique

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...errors import PlanError
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ..blueprint import Blueprint, Layer
 from ..kind import Kind, Phase, Surroundings, Value
 from ..quantization.folding import fold, foldable, folded

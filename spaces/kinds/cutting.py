@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..blueprint import Blueprint
 from ..criteria import CRITERIA
 from ..kind import Kind, Surroundings, Value

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..blueprint import Blueprint, LeftAlone
 from ..fraction import parse_fraction
 from ..kind import Kind, Phase, Surroundings, Value

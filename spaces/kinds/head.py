@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ..blueprint import HEAD, Blueprint, Channels, Layer, LeftAlone, Op
 from ..grafting import Graft, graft
 from ..kind import Phase, Surroundings, Value

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..blueprint import WHOLE, Blueprint, Cutting
 from ..kind import Kind, Phase, Surroundings, Value
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ..blocks.inverted import Inverted
 from ..blocks.parts import normalised, pointwise
 from ..blueprint import HEAD, Blueprint, LeftAlone

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ...errors import PlanError
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..blueprint import WHOLE, Blueprint
 from ..kind import Kind, Phase, Surroundings, Value, no_training
 from ..quantizers import QUANTIZERS

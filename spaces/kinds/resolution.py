@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...errors import PlanError
-from ...lazy_torch import F, nn, torch
+from ...lazy_imports import F, nn, torch
 from ..blueprint import Blueprint, LeftAlone
 from ..kind import Kind, Phase, Surroundings, Value
 from ..scales import SCALES, scaled_size

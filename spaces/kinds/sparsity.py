@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ..blueprint import Blueprint, Layer
 from ..fraction import parse_fraction
 from ..held_zeros import STORED_ZEROS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..blueprint import Blueprint, Channels
 from ..keeping import TO_BE_KEPT
 from ..landmarks import Tail

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 
 from ...errors import ModelError
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ...references import call, parameters_of, source_digest
 from .model import Model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import ModelError
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 from ...references import Reference, is_reference
 from ..given import is_given
 from . import timm_models

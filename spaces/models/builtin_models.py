@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from .model import MODELS, Model
 
 CIFAR_RESNET_DEPTHS = (8, 14, 20, 26, 32, 38, 44, 56)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from ...errors import ModelError
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..given import Given
 from .brought import brought_model, given_model
 from .model import Model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..registry import Registry
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import UnknownName
 from ...extras import require_extra
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from .model import Model
 
 PREFIX = "timm:"

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from .model import MODELS, Model
 
 _TITLE = "torchvision's classifier"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ...errors import WeightsError, first_names
-from ...lazy_torch import nn, torch
+from ...lazy_imports import nn, torch
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 _SHOWN = 5

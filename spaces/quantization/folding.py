@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..blueprint import Blueprint, Layer
 from ..held_zeros import STORED_ZEROS
 from ..replacing import replace_module, take_out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...lazy_torch import nn
+from ...lazy_imports import nn
 from ..kind import Surroundings
 from ..technique import Technique
 from .quantizer import Quantizer
