@@ -23,7 +23,8 @@ class BlockFamily(ABC):
     To add one, write a file in this folder that opens with its paper, subclass `ConvFamily` or
     `ResidualFamily`, register an instance with `FAMILIES`, and import it in `blocks/__init__.py`;
     or write it in a file of your own: see docs/extending.md. Its cost needs no word: it is read off
-    the block itself.
+    the block itself. A file in this folder takes `torch` and `nn` from `lazy_imports`, and classes
+    of nn.Module go into a file beside it, so that listing techniques does not wait for torch.
 
     Args:
         added: additions to the plain block, as in "ghost+se".
