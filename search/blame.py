@@ -46,11 +46,14 @@ def costliest(missed: Record, records: Sequence[Record]) -> Blame | None:
         return None
     known = [(one.number, one.plan, one.drop) for one in scored(records)]
     trials = [(number, plan, drop) for number, plan, drop in known if plan and drop is not None]
-    modelled = _modelled(missed.plan, missed.drop, [(plan, drop) for _, plan, drop in trials])
     measured = {plan: (number, drop) for number, plan, drop in trials}
+    kinds = dict.fromkeys(choice.kind for choice in missed.plan.choices)
+    rests = {kind: without(missed.plan, kind) for kind in kinds}
+    modelled = dict[str, float]()
+    if any(rest.choices and rest not in measured for rest in rests.values()):
+        modelled = _modelled(missed.plan, missed.drop, [(plan, drop) for _, plan, drop in trials])
     found = list[Blame]()
-    for kind in dict.fromkeys(choice.kind for choice in missed.plan.choices):
-        rest = without(missed.plan, kind)
+    for kind, rest in rests.items():
         if rest in measured:
             number, drop = measured[rest]
             found.append(Blame(kind, missed.drop - drop, number, 0))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...errors import PlanError
-from ...lazy_imports import F, nn, torch
+from ...lazy_imports import nn, torch
 from ..blueprint import Blueprint, LeftAlone
 from ..kind import Kind, Phase, Surroundings, Value
 from ..scales import SCALES, scaled_size
@@ -85,6 +85,8 @@ def _resizing(network: nn.Module, size: tuple[int, int]) -> nn.Module:
 
     torch's parametrizations give modules a class of their own likewise: names of layers stay.
     """
+    import torch.nn.functional as F  # itself, as torch.export reads what `forward` calls
+
     plain = type(network)
 
     def forward(self: nn.Module, images: torch.Tensor) -> object:
