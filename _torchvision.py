@@ -11,20 +11,23 @@ import sys
 
 import torch
 
+from .lazy_imports import paused_gc
+
 _OPERATORS = ("nms", "qnms")
 _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
-try:
-    import torchvision
-except RuntimeError as error:
-    if "torchvision::" not in str(error):
-        raise
-    for _name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        del sys.modules[_name]
-    # Must stay alive: the declarations end with the object.
-    _LIBRARY = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-    for _operator in _OPERATORS:
-        _LIBRARY.define(_operator + _SIGNATURE)  # type: ignore[no-untyped-call]
-    import torchvision
+with paused_gc():
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        for _name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[_name]
+        # Must stay alive: the declarations end with the object.
+        _LIBRARY = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        for _operator in _OPERATORS:
+            _LIBRARY.define(_operator + _SIGNATURE)  # type: ignore[no-untyped-call]
+        import torchvision
 
 __all__ = ["torchvision"]

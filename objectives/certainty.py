@@ -22,6 +22,8 @@ https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
 method of variance estimates recovery for one class, so that classes are put together as above.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,14 +31,15 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-import torch
-from scipy.optimize import brentq
-from scipy.stats import norm
-
+from ..lazy_imports import torch
 from .budget import Budget
+from .root_finding import brentq
 from .scoring import Score
 
-CONFIDENCE = 0.95
+ONE_SIDED = 1.6448536269514722
+TWO_SIDED = 1.959963984540054
+"""Quantiles of the normal distribution, for 95 % confidence: at 0.95 and 0.975, to the last bit as
+scipy has them, whose import would take longer than all else that `paredown best` does."""
 
 _MOST_IMAGES = 10**9
 
@@ -61,7 +64,7 @@ class Correct:
     counts: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, score: Score) -> "Correct":
+    def of(cls, score: Score) -> Correct:
         """From the answers, in the metric of the score."""
         if score.classes is None:
             return cls((_count_right(score.correct),))
@@ -85,7 +88,7 @@ class Correct:
         return [list(one) for one in self.counts]
 
     @classmethod
-    def from_list(cls, data: Sequence[Sequence[int]]) -> "Correct":
+    def from_list(cls, data: Sequence[Sequence[int]]) -> Correct:
         """Reads what `to_list` wrote."""
         return cls(tuple((int(right), int(images)) for right, images in data))
 
@@ -109,7 +112,7 @@ class UnpairedDifference:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Between what the true difference lies with 95 % confidence, in percentage points."""
-        z = float(norm.ppf(0.5 + CONFIDENCE / 2))
+        z = TWO_SIDED
         (below, above), (under, over) = self.first.margins(z), self.second.margins(z)
         low = self.points - 100 * math.hypot(below, over)
         return max(-100.0, low), min(100.0, self.points + 100 * math.hypot(above, under))
@@ -145,7 +148,7 @@ class PairedDrop:
     baseline_right: int | None = None
 
     @classmethod
-    def between(cls, baseline: Score, plan: Score) -> "PairedDrop":
+    def between(cls, baseline: Score, plan: Score) -> PairedDrop:
         """From the answers of both to the same images, in the same order.
 
         It is a `BalancedDrop` if the scores say that all classes count alike.
@@ -178,13 +181,12 @@ class PairedDrop:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Between what the true drop lies with 95 % confidence, in percentage points."""
-        z = float(norm.ppf(0.5 + CONFIDENCE / 2))
-        return 100 * self._lower(z), 100 * self._upper(z)
+        return 100 * self._lower(TWO_SIDED), 100 * self._upper(TWO_SIDED)
 
     @cached_property
     def at_most(self) -> float:
         """What the true drop is not above with 95 % confidence, in percentage points."""
-        return 100 * self._upper(float(norm.ppf(CONFIDENCE)))
+        return 100 * self._upper(ONE_SIDED)
 
     def word(self, budget: Budget) -> Word:
         """What is known about the drop and a budget."""
@@ -202,10 +204,9 @@ class PairedDrop:
         allowed = budget.max_drop / 100
         if self.drop / 100 >= allowed:
             return None
-        z = float(norm.ppf(CONFIDENCE))
 
         def is_enough(images: int) -> bool:
-            return self._upper(z, images / self.images) <= allowed
+            return self._upper(ONE_SIDED, images / self.images) <= allowed
 
         return _least(is_enough, _MOST_IMAGES)
 
@@ -218,7 +219,7 @@ class PairedDrop:
         return said if baseline is None else said | {"baseline_right": baseline.to_list()}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "PairedDrop":
+    def from_dict(cls, data: Mapping[str, Any]) -> PairedDrop:
         """Reads what `to_dict` wrote."""
         classes = data.get("classes") or [[data["images"], data["lost"], data["gained"]]]
         kept = data.get("baseline_right") or [(None, 0)] * len(classes)
@@ -247,7 +248,7 @@ class BalancedDrop(PairedDrop):
     classes: tuple[PairedDrop, ...] = ()
 
     @classmethod
-    def of(cls, classes: Sequence[PairedDrop]) -> "BalancedDrop":
+    def of(cls, classes: Sequence[PairedDrop]) -> BalancedDrop:
         """From the drops of the classes."""
         counts = [(one.images, one.lost, one.gained) for one in classes]
         images, lost, gained = (sum(some) for some in zip(*counts, strict=True))
@@ -286,7 +287,7 @@ def _upper(lost: float, gained: float, images: float, z: float) -> float:
     seen = (lost - gained) / images
     if seen >= 1:
         return 1.0
-    return float(brentq(lambda true: _score(lost, gained, images, true) + z, seen, 1.0))
+    return brentq(lambda true: _score(lost, gained, images, true) + z, seen, 1.0)
 
 
 def _score(lost: float, gained: float, images: float, true: float) -> float:

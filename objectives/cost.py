@@ -8,17 +8,16 @@ sparse layers those weights count that are not zero, and a mask of one bit per w
 device computes with the zeros all the same, so operations count in full.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import torch
-from torch import nn
-
 from ..errors import PredictionMismatch
+from ..lazy_imports import nn, torch
 from ..spaces.blueprint import Blueprint, Layer
 from ..spaces.quantization.widths import INTEGER_BITS
-from ..spaces.tracing import trace
 
 OBJECTIVES = "objectives"
 """The key under which costs keep the figures that a study minimizes."""
@@ -68,7 +67,7 @@ class Cost:
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "chosen"}
 
     @classmethod
-    def from_dict(cls, said: Mapping[str, Any]) -> "Cost":
+    def from_dict(cls, said: Mapping[str, Any]) -> Cost:
         """Reads what `kept` or `to_dict` wrote; other keys are left alone."""
         names = [one.name for one in fields(cls) if one.name != "chosen"]
         chosen = tuple(said.get(OBJECTIVES, {}).items())
@@ -78,7 +77,7 @@ class Cost:
         """All figures by name, FLOPs included, and the study's objectives if they are others."""
         return self.kept() | {"flops": self.flops}
 
-    def beats(self, other: "Cost") -> bool:
+    def beats(self, other: Cost) -> bool:
         """Whether this is at most the other in all objectives and less in one."""
         ours, theirs = self.objectives, other.objectives
         return all(a <= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs
@@ -118,6 +117,8 @@ def _scale_bits(layer: Layer, channels: int) -> int:
 
 def measure(network: nn.Module, images: torch.Tensor) -> Cost:
     """The cost of a built network, by running it once on `images`, [batch, channels, h, w]."""
+    from ..spaces.tracing import trace
+
     return count(trace(network, images))
 
 

@@ -1,16 +1,19 @@
 """How many images a network gets right: of all of them, or of each class alike."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from ..errors import TrainingDiverged
 from ..heartbeat import beat
-from .data import ImageSet, Normalisation
+from ..lazy_imports import nn, torch
+
+if TYPE_CHECKING:
+    from .data import ImageSet, Normalisation
 
 
 class Metric(StrEnum):

@@ -1,23 +1,25 @@
 """What a study was asked, kept with it, so that its networks can be made again from its name."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
-from pydantic import ValidationError
 
 from ..errors import StorageError
 from ..extensions import load_extensions
-from ..objectives.data import own_data
 from ..references import load_code
 from ..spaces.models import own_code
-from .config import StudyConfig
+
+if TYPE_CHECKING:
+    from .config import StudyConfig
 
 _KEY = "asked"
 
 
-def write_asked(study: optuna.Study, config: StudyConfig) -> None:
+def write_asked(study: optuna.Study, config: "StudyConfig") -> None:
     """Keep what the last run of a study was asked. Paths are kept absolute."""
+    from ..objectives.data import own_data
+
     said: dict[str, Any] = config.model_dump(mode="json", exclude={"start", "max_drop"})
     said["max_drop"] = [budget.max_drop for budget in config.max_drop]
     if config.weights is not None:
@@ -45,12 +47,16 @@ def run_imports(study: optuna.Study) -> None:
         load_code(place)
 
 
-def read_asked(study: optuna.Study) -> StudyConfig:
+def read_asked(study: optuna.Study) -> "StudyConfig":
     """What the last run of a study was asked; the plans that it began with are left out.
 
     Raises:
         StorageError: the study is from before this was kept, or it cannot be read any more.
     """
+    from pydantic import ValidationError
+
+    from .config import StudyConfig
+
     if _KEY not in study.user_attrs:
         raise StorageError(
             f"the study {study.study_name!r} does not say what it was asked: it is from before "

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
-from sklearn.linear_model import BayesianRidge
 
 from ..spaces.plan import Choice, Plan
 from .record import Record, scored
@@ -47,11 +46,14 @@ def costliest(missed: Record, records: Sequence[Record]) -> Blame | None:
         return None
     known = [(one.number, one.plan, one.drop) for one in scored(records)]
     trials = [(number, plan, drop) for number, plan, drop in known if plan and drop is not None]
-    modelled = _modelled(missed.plan, missed.drop, [(plan, drop) for _, plan, drop in trials])
     measured = {plan: (number, drop) for number, plan, drop in trials}
+    kinds = dict.fromkeys(choice.kind for choice in missed.plan.choices)
+    rests = {kind: without(missed.plan, kind) for kind in kinds}
+    modelled = dict[str, float]()
+    if any(rest.choices and rest not in measured for rest in rests.values()):
+        modelled = _modelled(missed.plan, missed.drop, [(plan, drop) for _, plan, drop in trials])
     found = list[Blame]()
-    for kind in dict.fromkeys(choice.kind for choice in missed.plan.choices):
-        rest = without(missed.plan, kind)
+    for kind, rest in rests.items():
         if rest in measured:
             number, drop = measured[rest]
             found.append(Blame(kind, missed.drop - drop, number, 0))
@@ -72,6 +74,8 @@ def _modelled(plan: Plan, drop: float, trials: Sequence[tuple[Plan, float]]) -> 
     """Kind -> the points that a linear model puts down to its choices in a plan."""
     if len(trials) < _FEWEST:
         return {}
+    from sklearn.linear_model import BayesianRidge  # here: takes a second to import
+
     choices: list[Choice] = list(dict.fromkeys(c for one, _ in trials for c in one.choices))
     has = numpy.array([[choice in one.choices for choice in choices] for one, _ in trials], float)
     drops = numpy.array([min(seen, _FAR * max(drop, 1.0)) for _, seen in trials])

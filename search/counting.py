@@ -12,16 +12,15 @@ from ..objectives.cost import Cost
 from ..objectives.cost import count as count_blueprint
 from ..spaces.apply import foretell
 from ..spaces.approaches import find_approach
-from ..spaces.grouping import trace_with_groups
 from ..spaces.kind import Value
 from ..spaces.kinds import KINDS
 from ..spaces.models import build_model, find_model
 from ..spaces.plan import Plan
+from ..spaces.scales import analyse
 from ..spaces.space import Grain, Space
-from ..spaces.tracing import classes_of, example_images
+from ..spaces.tracing import classes_of, example_images, on_meta
 from .plans import read_plan
 from .tables import cost_table
-from .winners import times_smaller
 
 _RGB = 3
 
@@ -51,6 +50,8 @@ class Counted:
         if self.approach is not None:
             said["approach"] = self.approach
         if self.plan is not None:
+            from .winners import times_smaller
+
             said |= {
                 "plan": self.plan.to_dict(),
                 "times_smaller": times_smaller(self.baseline, self.cost),
@@ -98,7 +99,12 @@ def count_model(
     channels = built_by.channels or _RGB
     network = build_model(built_by, classes, channels)
     images = example_images(channels, size)
-    blueprint = trace_with_groups(network, images)
+    if plan is None:
+        blueprint = analyse(on_meta(network), images)
+    else:  # plans alone ask which channels belong together, which takes most of the time
+        from ..spaces.grouping import trace_with_groups
+
+        blueprint = trace_with_groups(network, images)
     classes = classes_of(network, images)
     baseline = cost = count_blueprint(blueprint)
     if plan is not None:

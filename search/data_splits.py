@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..objectives.certainty import Correct, UnpairedDifference
-from ..objectives.data import SearchSource
-from ..objectives.task import Task
+from ..objectives.search_source import SearchSource
 
 if TYPE_CHECKING:
     import optuna
+
+    from ..objectives.task import Task
 
 _KEY = "images"
 _MATTERS = 1.0
@@ -57,7 +58,7 @@ class DataSplits:
     baseline: Correct | None = None
 
     @classmethod
-    def of(cls, task: Task) -> "DataSplits":
+    def of(cls, task: "Task") -> "DataSplits":
         """Those of a task."""
         splits = task.splits
         return cls(

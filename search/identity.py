@@ -1,18 +1,20 @@
 """What must be the same for a study to go on: other results could not be compared."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..objectives.task import Task
 from ..spaces.space import Space
 from .own_parts import own_parts
+
+if TYPE_CHECKING:
+    from ..objectives.task import Task
 
 METRIC = "metric"
 SEARCH = "search"
 _RECIPES = ("train", "fine_tune", "quantize")
 
 
-def identity(task: Task, space: Space) -> dict[str, Any]:
+def identity(task: "Task", space: Space) -> dict[str, Any]:
     """Key -> JSON-ready value, over everything that a study's results depend on."""
     recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
     trained = task.trains_baseline

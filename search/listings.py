@@ -1,19 +1,22 @@
 """What there is to choose from: techniques, models and studies, as tables or JSON."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..spaces.kind import Kind
-from ..spaces.kinds import KINDS
-from ..spaces.models import MODELS
-from ..spaces.technique import Technique
 from .study_file import ready_studies
 from .tables import plain_table
+
+if TYPE_CHECKING:
+    from ..spaces.kind import Kind
+    from ..spaces.technique import Technique
 
 _NAME = 20
 
@@ -37,17 +40,19 @@ class Listing:
 class Techniques:
     """Every technique, by the kind of choice that it is an option of."""
 
+    kinds: Sequence[Kind]
+
     @property
     def rows(self) -> Sequence[dict[str, str]]:
         return [
             {"kind": kind.name} | asdict(technique)
-            for kind in KINDS
+            for kind in self.kinds
             for technique in kind.techniques()
         ]
 
     def table(self) -> RenderableType:
         """The listing for a terminal."""
-        return Group(*(part for kind in KINDS for part in self._kind(kind)))
+        return Group(*(part for kind in self.kinds for part in self._kind(kind)))
 
     def _kind(self, kind: Kind) -> Iterator[RenderableType]:
         yield Text.assemble((kind.name, "bold"), f": {kind.title}")
@@ -80,11 +85,15 @@ def _effect(technique: Technique) -> str:
 
 def techniques() -> Techniques:
     """Every technique there is."""
-    return Techniques()
+    from ..spaces.kinds import KINDS
+
+    return Techniques(tuple(KINDS))
 
 
 def models() -> Listing:
     """Every model that can be built by name."""
+    from ..spaces.models import MODELS
+
     images = {None: "grey or RGB", 1: "grey", 3: "RGB"}
     rows = [
         {

@@ -1,17 +1,19 @@
 """What a study's identity says of the user's own code, and of what it minimizes."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..objectives.objective import DEFAULT_OBJECTIVES, objective_code
-from ..objectives.task import Task
 from ..spaces.kinds import KINDS
 from ..spaces.space import Dimension, Space
+
+if TYPE_CHECKING:
+    from ..objectives.task import Task
 
 AT_WILL = ("code", "objectives")
 """Parts of an identity that only some studies have."""
 
 
-def own_parts(task: Task, space: Space) -> dict[str, Any]:
+def own_parts(task: "Task", space: Space) -> dict[str, Any]:
     """Digests of the code behind options and objectives; empty where all is Paredown's.
 
     Returns:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
@@ -16,7 +16,9 @@ from ..objectives.outcome import Outcome
 from ..objectives.removal import Removal
 from ..objectives.rungs import Hopeless
 from ..spaces.plan import Plan
-from .samplers import Observation
+
+if TYPE_CHECKING:
+    from .samplers import Observation
 
 PLAN = "plan"
 HOW = "how"
@@ -234,8 +236,10 @@ def read_records(trials: Iterable[FrozenTrial]) -> list[Record]:
     return [_read(trial) for trial in trials if trial.state != TrialState.WAITING]
 
 
-def observe(trial: FrozenTrial) -> Observation | None:
+def observe(trial: FrozenTrial) -> "Observation | None":
     """What is known of a trial's drop; None if it was not evaluated."""
+    from .samplers import Observation  # here: samplers import scipy
+
     if (drop := _number(trial, DROP)) is not None:
         return Observation(drop)
     at_least = _number(trial, AT_LEAST)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 import sqlalchemy.engine
@@ -22,12 +22,14 @@ from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
 from ..objectives.objective import DEFAULT_OBJECTIVES
 from ..objectives.scoring import Metric
-from ..objectives.task import versions
 from .asked import run_imports
 from .data_splits import how_to_go_on, in_words, source_before_0_5
 from .identity import METRIC, SEARCH
 from .own_parts import AT_WILL
 from .record import LEFT_RUNNING, WORKER, failed, is_left_running, plan_of, write, write_stopped
+
+if TYPE_CHECKING:
+    pass
 
 DEFAULT_FILE = "paredown.db"
 MEMORY = "memory"
@@ -200,6 +202,8 @@ def continue_or_create(
     Raises:
         StorageError: the study there is of something else; the message says what differs.
     """
+    from ..objectives.task import versions
+
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage)
         check_same(study, url, what)

@@ -1,7 +1,9 @@
 """Tables for the terminal."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -10,15 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import first_names
-from ..objectives.budget import Budget
 from ..objectives.certainty import PairedDrop, Word
-from ..objectives.cost import Cost
 from ..objectives.scoring import Metric
-from ..spaces.blueprint import LeftAlone
-from ..spaces.space import Space
-from .answers import Answer
-from .record import How, Record
-from .winners import Verdict, times_smaller
+
+if TYPE_CHECKING:
+    from ..objectives.budget import Budget
+    from ..objectives.cost import Cost
+    from ..spaces.blueprint import LeftAlone
+    from ..spaces.space import Space
+    from .answers import Answer
+    from .record import Record
+    from .winners import Verdict
 
 _UNITS = ("", "k", "M", "G", "T")
 _STYLES = {Word.WITHIN: "bold green", Word.LIKELY: "yellow", Word.OVER: "red"}
@@ -67,6 +71,8 @@ def _of_what(answer: Answer) -> str:
 
 
 def _verdict_cells(answer: Answer, verdict: Verdict) -> Iterable[str | Text]:
+    from .winners import times_smaller
+
     record = verdict.winner
     name = f"{verdict.budget.text}"
     if record is None or record.cost is None or record.plan is None:
@@ -200,6 +206,8 @@ def time_table(seconds: Mapping[str, float]) -> Table:
 
 def _trials_line(answer: Answer) -> str:
     """How many trials there are of which sort."""
+    from .record import How
+
     stopped = answer.count(How.HOPELESS)
     trained = answer.count(How.EVALUATED) + stopped
     free = answer.count(How.SHARED)

@@ -1,7 +1,8 @@
 """Plans carried out: foretold on a blueprint, and done to a network, phase by phase."""
 
-from torch import nn
+from __future__ import annotations
 
+from ..lazy_imports import nn
 from .blueprint import Blueprint
 from .kind import Phase, Surroundings
 from .kinds import KINDS, kinds_of

@@ -1,13 +1,16 @@
 """What width, trunk and pruning share: channel groups, made smaller."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
+from ..lazy_imports import nn, torch
 from .blueprint import Blueprint
-from .channels import Importance, remove_channels
 from .rounding import WIDEST_MULTIPLE, kept_channels
+
+if TYPE_CHECKING:
+    from .channels import Importance
 
 
 def stages_with_groups(blueprint: Blueprint) -> Sequence[str]:
@@ -54,6 +57,8 @@ def cut(
     }
     if not names:
         return network
+    from .channels import remove_channels
+
     keep, went = {root: after.sizes[name] for root, name in names.items()}, dict[str, list[int]]()
     network = remove_channels(network, images, keep, importance, went)
     if left is None:

@@ -1,10 +1,11 @@
 """Weights that pruning has set to zero, and that training must leave there."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import torch
-from torch import nn
+from ..lazy_imports import nn, torch
 
 STORED_ZEROS = "zeros"
 """The attribute of a module that says how many of its weights are zero, and stored as a mask."""

@@ -4,15 +4,15 @@ A kind knows both sides of its techniques: what they do to a network, and what t
 blueprint. That the two agree is what makes costs known before training.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
-import torch
-from torch import nn
-
+from ..lazy_imports import nn, torch
 from .blueprint import Blueprint, LeftAlone
 from .technique import Technique
 
@@ -31,7 +31,7 @@ class Phase(IntEnum):
 BETWEEN = 0.25
 """The share of a phase's training that comes between two steps; all of it comes after the last."""
 
-Examples = Sequence[tuple[torch.Tensor, torch.Tensor]]
+Examples: TypeAlias = "Sequence[tuple[torch.Tensor, torch.Tensor]]"
 """Batches of normalised training images, [batch, channels, height, width], and labels, [batch]."""
 
 

@@ -1,6 +1,8 @@
 """One module put in another's place."""
 
-from torch import nn
+from __future__ import annotations
+
+from ..lazy_imports import nn
 
 
 def replace_module(network: nn.Module, name: str, new: nn.Module) -> None:

@@ -1,17 +1,15 @@
 """A network on smaller images: what changes is how many pixels its layers compute."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-import torch
-from torch import nn
-
 from ..errors import ModelError
+from ..lazy_imports import nn, torch
 from .blueprint import Blueprint, Layer, LeftAlone
-from .dataflow import watch
-from .landmarks import Landmarks, find_landmarks, find_normalised
-from .tracing import trace
+from .landmarks import Landmarks
 
 SCALES = (0.875, 0.75, 0.625, 0.5)
 """The shares of an image's side that plans may choose besides the whole."""
@@ -28,6 +26,10 @@ def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
     Raises:
         ModelError: as `trace`.
     """
+    from .dataflow import watch
+    from .structure_detection import find_landmarks, find_normalised
+    from .tracing import trace
+
     plain = trace(network, images).layers
     flow = watch(network, images)
     layers, landmarks = with_folds(plain, find_normalised(flow)), find_landmarks(flow)

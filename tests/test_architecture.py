@@ -1,6 +1,8 @@
 """The shape of the house: imports go one way, and the package list is whole."""
 
 import ast
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,35 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = ("spaces", "objectives", "search")
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+
+
+DESCRIPTIONS = (
+    "spaces.kinds",
+    "spaces.models",
+    "spaces.space",
+    "spaces.approaches",
+    "objectives.objective",
+    "objectives.outcome",
+    "search.answers",
+    "search.advice",
+    "search.listings",
+    "search.plans",
+    "search.tables",
+)
+"""What techniques, models, costs and answers are, without what builds, trains or draws them."""
+
+_REFUSING = """
+import sys
+from importlib import import_module
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {heavy}:
+            raise ImportError(name + " is imported")
+
+sys.meta_path.insert(0, Refuse())
+import_module("paredown.{module}")
+"""
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -83,6 +114,15 @@ def test_gradients_are_taken_inside_safe_convolutions_alone(path: Path) -> None:
     if path.name != "convolution_checks.py":  # also computes them on paper
         outside = GOES_BACKWARD & set(unguarded(ast.parse(path.read_text())))
         assert outside == OUTSIDE.get(name_of(path), set())
+
+
+@pytest.mark.parametrize("module", DESCRIPTIONS)
+def test_descriptions_do_not_import_torch(module: str) -> None:
+    """Take `torch` and `nn` from `lazy_imports`, and give classes of nn.Module their own module."""
+    heavy = {"torch", "torch_pruning", "scipy", "sklearn", "pandas", "plotly"}
+    code = _REFUSING.format(heavy=heavy, module=module)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -5,13 +5,14 @@
 import here.
 """
 
+from ..search_source import SearchSource
 from .fitting import Preset, fit, fitted_splits
 from .given import give_data
 from .images import ImageSet, ImageSource, MemoryImages, StreamedImages
 from .request import DataRequest
 from .resized import ResizedImages
 from .sources import SOURCES, DataSource, find_data, load_data, own_data
-from .splits import SearchSource, Splits, split_parts, split_three, split_two
+from .splits import Splits, split_parts, split_three, split_two
 from .transforms import IMAGENET, Augmentation, Normalisation
 
 # Imported for what they register.

@@ -5,12 +5,12 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TypeVar
 
 import torch
 
 from ...errors import DataError, first_names
+from ..search_source import SearchSource
 from .images import ImageSet, SplitOff, digest
 from .request import DataRequest
 from .transforms import Augmentation, Normalisation
@@ -19,15 +19,6 @@ Images = TypeVar("Images", bound=ImageSet)
 
 _TEST_SHARE = 0.2
 """Of a training part that has to give its test part as well."""
-
-
-class SearchSource(StrEnum):
-    """Where the images of a search split come from."""
-
-    OWN = "own"  # the data set brings a search part
-    TRAIN = "train"  # split off from the training part
-    TEST = "test"  # one half of the test part; the other half is the test split
-    WHOLE = "whole"  # the test split, too, was split off from what there is to train on
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """`paredown best`: what any budget buys, from the trials there are."""
 
+from ...lazy_imports import paused_gc
 from .common import Json, MaxDrop, Storage, StudyName, opened, require_winners, say
 
 
@@ -11,7 +12,9 @@ def best(
 ) -> None:
     """Say what each budget buys, for the budgets of the study or any others."""
     from ...objectives.budget import parse_budgets
-    from ..answers import answer
+
+    with paused_gc():
+        from ..answers import answer
 
     budgets = parse_budgets(max_drop) if max_drop else ()
     study, _ = opened(name, storage)

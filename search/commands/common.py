@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from ...errors import NothingFits
+from ...lazy_imports import paused_gc
 
 if TYPE_CHECKING:
     import optuna
@@ -47,10 +48,12 @@ def opened(name: str, storage: str | None) -> tuple["optuna.Study", str]:
         StorageError: the storage cannot be opened.
         UnknownName: it has no such study.
     """
-    from ..storage import default_storage, open_storage, open_study
+    with paused_gc():  # opening a storage imports most of SQLAlchemy
+        from ..storage import default_storage, open_storage, open_study
 
-    url = default_storage() if storage is None else storage
-    return open_study(open_storage(url, must_exist=True), url, name), url
+        url = default_storage() if storage is None else storage
+        found = open_storage(url, must_exist=True)
+    return open_study(found, url, name), url
 
 
 def one_budget(study: "optuna.Study", max_drop: float | None) -> "Budget":

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ...lazy_imports import paused_gc
 from .common import Json, print_json, stdout
 
 
@@ -25,7 +26,9 @@ def count(
 ) -> None:
     """Count what a model costs, and what a plan would make of it. Nothing is trained."""
     from ...extensions import load_extensions
-    from ..counting import count_model
+
+    with paused_gc():
+        from ..counting import count_model
 
     load_extensions()
     counted = count_model(model, plan, approach, classes, size)

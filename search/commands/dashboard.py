@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ...lazy_imports import paused_gc
 from .common import Storage, stdout
 
 
@@ -14,10 +15,11 @@ def dashboard(
     storage: Storage = None,
 ) -> None:
     """Browse studies with optuna-dashboard, on this machine alone."""
-    import optuna
+    with paused_gc():
+        import optuna
 
-    from ..dashboard.server import HOST, make_dashboard
-    from ..storage import default_storage, open_storage, open_study
+        from ..dashboard.server import HOST, make_dashboard
+        from ..storage import default_storage, open_storage, open_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = default_storage() if storage is None else storage

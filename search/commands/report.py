@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from ...lazy_imports import paused_gc
 from .common import MaxDrop, Storage, StudyName, opened, stdout
 
 
@@ -24,7 +25,9 @@ def report(
 ) -> None:
     """Write a study as one HTML page with pictures, which needs no network."""
     from ...objectives.budget import parse_budgets
-    from ..report.making import make_report
+
+    with paused_gc():
+        from ..report.making import make_report
 
     budgets = parse_budgets(max_drop) if max_drop else ()
     study, _ = opened(name, storage)

@@ -4,9 +4,9 @@ Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861. Inside a bot
 1x1 convolution does the pointwise half of a separable convolution's work.
 """
 
-import torch
-from torch import nn
+from __future__ import annotations
 
+from ...lazy_imports import nn, torch
 from ..sites import ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, convolution, copy_bias

@@ -1,5 +1,7 @@
 """A block family: what can stand in for a convolution or a residual block. One file each."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
@@ -7,16 +9,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
-import torch
-from torch import nn
-
 from ...errors import PlanError, UnknownName
-from ..pieces import Piece, take_apart
+from ...lazy_imports import nn, torch
+from ..pieces import Piece
 from ..registry import Registry
 from ..sites import BlockSpec, ConvSpec, Spec
 from ..technique import Technique
-from ..templates import resized, without_numbers
-from .parts import AroundIdentity, SqueezeExcite
 
 
 class BlockFamily(ABC):
@@ -25,7 +23,8 @@ class BlockFamily(ABC):
     To add one, write a file in this folder that opens with its paper, subclass `ConvFamily` or
     `ResidualFamily`, register an instance with `FAMILIES`, and import it in `blocks/__init__.py`;
     or write it in a file of your own: see docs/extending.md. Its cost needs no word: it is read off
-    the block itself.
+    the block itself. A file in this folder takes `torch` and `nn` from `lazy_imports`, and classes
+    of nn.Module go into a file beside it, so that listing techniques does not wait for torch.
 
     Args:
         added: additions to the plain block, as in "ghost+se".
@@ -109,6 +108,8 @@ class ConvFamily(BlockFamily):
     def block(self, spec: Spec, original: nn.Module | None = None) -> nn.Module:
         if not isinstance(spec, ConvSpec):
             raise TypeError(f"{self.name} replaces convolutions, got {spec}")
+        from .block_layers import AroundIdentity, SqueezeExcite
+
         block = self.build(spec)
         if isinstance(original, nn.Conv2d):
             self.inherit(block, original)
@@ -187,6 +188,9 @@ def find_family(name: str) -> BlockFamily:
 @lru_cache(maxsize=8192)
 def piece(family: str, spec: Spec) -> Piece:
     """A family's block for that place, as layers: looked at on the meta device, then remembered."""
+    from ..block_tracing import take_apart
+    from ..templates import resized, without_numbers
+
     found, likes = find_family(family), _likes(family, _at_any_width(spec))
     if likes:
         with torch.device("meta"), without_numbers():

@@ -6,21 +6,19 @@ compressed; in place of a residual block it squeezes to the hidden width and has
 are those of the paper that this project starts from.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from math import gcd
+from typing import TypeAlias
 
-import torch
-from torch import nn
-
+from ...lazy_imports import nn
 from ..sites import BlockSpec, ConvSpec
 from ..technique import Technique
 from .dice import dice, why_no_dice
 from .family import FAMILIES, ConvFamily, ResidualFamily
 from .ghost import ghost_pointwise
 from .parts import (
-    ChannelShuffle,
-    Residual,
-    SqueezeExcite,
     four_groups,
     normalised,
     pointwise,
@@ -33,27 +31,7 @@ _LINK = "https://arxiv.org/abs/1602.07360"
 _WIDE = 32
 """Channels from which on a 1x1 convolution is worth groups."""
 
-_Parts = tuple[nn.Module, nn.Module, nn.Module]
-
-
-class FireModule(nn.Module):
-    """Two expanding parts side by side on what a squeezing part makes.
-
-    Shapes: [batch, in, h, w] -> [batch, out, h/stride, w/stride].
-    """
-
-    def __init__(
-        self, squeeze: nn.Module, pointwise: nn.Module, spatial: nn.Module, ending: nn.Module
-    ) -> None:
-        super().__init__()
-        self.squeeze, self.expand1x1, self.expand3x3 = squeeze, pointwise, spatial
-        self.ending = ending
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        squeezed = self.squeeze(x)
-        both = torch.cat([self.expand1x1(squeezed), self.expand3x3(squeezed)], 1)
-        out: torch.Tensor = self.ending(both)
-        return out
+_Parts: TypeAlias = "tuple[nn.Module, nn.Module, nn.Module]"
 
 
 class Fire(ConvFamily):
@@ -97,6 +75,9 @@ class Fire(ConvFamily):
         return ""
 
     def build(self, spec: ConvSpec) -> nn.Module:
+        from .block_layers import ChannelShuffle
+        from .fire_module import FireModule
+
         squeezed, half = spec.out_channels // 8, spec.out_channels // 2
         makers = {
             "depthwise": self._depthwise,
@@ -113,12 +94,19 @@ class Fire(ConvFamily):
     def _plain(self, spec: ConvSpec, squeezed: int, half: int) -> _Parts:
         stride = spec.geometry.stride
         squeeze = nn.Conv2d(spec.in_channels, squeezed, 1)
-        unread = "published" in self.added
         return (
-            Unread(squeeze) if unread else normalised(squeeze, nn.ReLU),
+            self._unread(squeeze) or normalised(squeeze, nn.ReLU),
             normalised(nn.Conv2d(squeezed, half, 1, stride)),
             normalised(nn.Conv2d(squeezed, half, 3, stride, padding=1)),
         )
+
+    def _unread(self, conv: nn.Conv2d) -> nn.Module | None:
+        """The convolution with batch norm that nothing reads, if it is to be as published."""
+        if "published" not in self.added:
+            return None
+        from .fire_module import Unread
+
+        return Unread(conv)
 
     def _depthwise(self, spec: ConvSpec, squeezed: int, half: int) -> _Parts:
         squeeze, expand, _ = self._plain(spec, squeezed, half)
@@ -129,11 +117,10 @@ class Fire(ConvFamily):
         squeeze = pointwise(into, squeezed, four_groups(into, squeezed, _WIDE))
         expand = pointwise(squeezed, half, four_groups(squeezed, half, _WIDE), stride)
         spatial = _multiplied(squeezed, half, stride)
-        unread = "published" in self.added
         return (
             shuffled(squeeze, nn.ReLU),
             normalised(expand),
-            Unread(spatial) if unread else normalised(spatial),
+            self._unread(spatial) or normalised(spatial),
         )
 
     def _ghost(self, spec: ConvSpec, squeezed: int, half: int) -> _Parts:
@@ -160,23 +147,6 @@ class Fire(ConvFamily):
         )
 
 
-class Unread(nn.Module):
-    """A convolution, and batch norm on its output that nothing reads.
-
-    The paper that this project starts from counts such layers: its code runs them and goes on
-    with what they were given.
-    """
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
-        self.conv, self.bn = conv, nn.BatchNorm2d(conv.out_channels)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.conv(x)
-        self.bn(out)
-        return out
-
-
 class FireBottleneck(ResidualFamily):
     """A Fire module around a shortcut: squeezed to the hidden width, without batch norm inside."""
 
@@ -194,6 +164,9 @@ class FireBottleneck(ResidualFamily):
         return f"{spec.out_channels} channels have no halves" if spec.out_channels % 2 else ""
 
     def build(self, spec: BlockSpec) -> nn.Module:
+        from .block_layers import Residual, SqueezeExcite
+        from .fire_module import FireModule
+
         half, stride = spec.out_channels // 2, spec.stride
         squeeze = nn.Sequential(nn.Conv2d(spec.in_channels, spec.hidden, 1), nn.ReLU())
         expand = nn.Conv2d(spec.hidden, half, 1, stride)

@@ -5,17 +5,16 @@ behind both halves together, not behind each; a block projects its shortcut by 1
 original did.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
-
+from ...lazy_imports import nn, torch
 from ..sites import BlockSpec, ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, ResidualFamily, convolution, copy_bias
 from .parts import (
-    Residual,
-    SqueezeExcite,
     depthwise,
     four_groups,
     normalised,
@@ -24,34 +23,19 @@ from .parts import (
     shuffled,
 )
 
+if TYPE_CHECKING:
+    from .ghost_module import GhostModule
+
 _PAPER = "GhostNet, Han et al. 2020"
 _LINK = "https://arxiv.org/abs/1911.11907"
-
-
-class GhostModule(nn.Module):
-    """Half of the outputs by `primary`, the other half by a 3x3 depthwise convolution on them.
-
-    Args:
-        primary: a convolution, or what ends in one, that writes half of the channels.
-        half: how many those are.
-
-    Shapes: [batch, in, h, w] -> [batch, 2 * half, h/stride, w/stride].
-    """
-
-    def __init__(self, primary: nn.Module, half: int, *, bias: bool = False) -> None:
-        super().__init__()
-        self.primary = primary
-        self.cheap = nn.Conv2d(half, half, 3, padding=1, groups=half, bias=bias)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        half = self.primary(x)
-        return torch.cat([half, self.cheap(half)], 1)
 
 
 def ghost_pointwise(
     in_channels: int, out_channels: int, groups: int = 1, stride: tuple[int, int] = (1, 1)
 ) -> GhostModule:
     """A ghost module whose primary convolution is 1x1, shuffled if it has groups."""
+    from .ghost_module import GhostModule
+
     half = out_channels // 2
     primary = pointwise(in_channels, half, groups, stride)
     return GhostModule(shuffled(primary, norm=False) if groups > 1 else primary, half)
@@ -73,6 +57,8 @@ class Ghost(ConvFamily):
         return "it makes an odd number of channels" if spec.out_channels % 2 else ""
 
     def build(self, spec: ConvSpec) -> nn.Module:
+        from .ghost_module import GhostModule
+
         half = spec.out_channels // 2
         primary = shaped(spec.geometry, spec.in_channels, half, bias=spec.bias)
         return GhostModule(primary, half, bias=spec.bias)
@@ -113,6 +99,8 @@ class GhostBottleneck(ResidualFamily):
         return ""
 
     def build(self, spec: BlockSpec) -> nn.Module:
+        from .block_layers import Residual, SqueezeExcite
+
         groups = 4 if "shuffle" in self.added else 1
         branch = OrderedDict[str, nn.Module](
             ghost1=ghost_pointwise(spec.in_channels, spec.hidden, groups),

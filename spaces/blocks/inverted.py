@@ -6,14 +6,15 @@ https://arxiv.org/abs/1905.02244. How thin the ends are is the choice of `trunk`
 the original block projected its shortcut, so does this one.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..sites import BlockSpec
 from ..technique import Technique
 from .family import FAMILIES, ResidualFamily
-from .parts import Residual, SqueezeExcite, depthwise, normalised, pointwise
+from .parts import depthwise, normalised, pointwise
 
 
 class Inverted(ResidualFamily):
@@ -30,6 +31,8 @@ class Inverted(ResidualFamily):
     additions = ("hswish", "se", "narrow", "early")
 
     def build(self, spec: BlockSpec) -> nn.Module:
+        from .block_layers import Residual, SqueezeExcite
+
         activation = nn.Hardswish if "hswish" in self.added else nn.ReLU6
         branch = OrderedDict[str, nn.Module](
             expand=normalised(pointwise(spec.in_channels, spec.hidden), activation),

@@ -1,15 +1,15 @@
 """The choice of a block family, per stage or per site."""
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import torch
-from torch import nn
-
 from ...errors import PlanError
+from ...lazy_imports import nn, torch
 from ..blueprint import Blueprint, LeftAlone
 from ..grafting import Graft, graft
 from ..kind import Kind, Phase, Surroundings, Value

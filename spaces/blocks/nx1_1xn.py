@@ -6,11 +6,11 @@ to an existing convolution is scheme 2 of Jaderberg et al.: Speeding up Convolut
 Networks with Low Rank Expansions (2014), https://arxiv.org/abs/1405.3866.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
-import torch
-from torch import nn
-
+from ...lazy_imports import nn, torch
 from ..sites import ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, convolution, copy_bias

@@ -1,16 +1,15 @@
 """Parts that several block families are built from."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeAlias
 
-import torch
-from torch import nn
-
+from ...lazy_imports import nn
 from ..blueprint import Geometry
-from ..landmarks import Shortcut
-from ..sites import BlockSpec
 
-Activation = Callable[[], nn.Module]
+Activation: TypeAlias = "Callable[[], nn.Module]"
 
 
 def shaped(
@@ -57,93 +56,6 @@ def normalised(conv: nn.Conv2d, activation: Activation | None = None) -> nn.Sequ
     return nn.Sequential(parts)
 
 
-class SqueezeExcite(nn.Module):
-    """A gate per channel, told by the whole image: pool, squeeze to a quarter, expand, sigmoid.
-
-    Hu et al.: Squeeze-and-Excitation Networks (2018), https://arxiv.org/abs/1709.01507. Its two
-    linear layers are 1x1 convolutions here, without bias.
-
-    Shapes: [batch, channels, h, w] -> the same.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        squeezed = max(1, channels // 4)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.squeeze = pointwise(channels, squeezed)
-        self.act = nn.ReLU()
-        self.expand = pointwise(squeezed, channels)
-        self.gate = nn.Sigmoid()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        gate: torch.Tensor = self.gate(self.expand(self.act(self.squeeze(self.pool(x)))))
-        return x * gate
-
-
-class ChannelShuffle(nn.Module):
-    """Interleaves the channels of several groups.
-
-    Zhang et al.: ShuffleNet (2018), https://arxiv.org/abs/1707.01083, figure 1.
-
-    Shapes: [batch, channels, h, w] -> the same.
-    """
-
-    def __init__(self, groups: int) -> None:
-        super().__init__()
-        self.groups = groups
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        batch, channels, height, width = x.shape
-        split = x.view(batch, self.groups, channels // self.groups, height, width)
-        return split.transpose(1, 2).reshape(batch, channels, height, width)
-
-
-class AroundIdentity(nn.Module):
-    """Adds a block's input to its output; both have one shape."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.block(x)
-        return out + x
-
-
-class Residual(nn.Module):
-    """A branch and a shortcut, as its block spec wants it, and perhaps an activation of the sum.
-
-    Shapes: [batch, in, h, w] -> [batch, out, h/stride, w/stride].
-    """
-
-    def __init__(
-        self,
-        spec: BlockSpec,
-        branch: nn.Module,
-        activation: Activation | None = None,
-        *,
-        shortcut_bias: bool = False,
-    ) -> None:
-        super().__init__()
-        self.branch = branch
-        if spec.shortcut is Shortcut.PROJECTION:
-            conv = nn.Conv2d(
-                spec.in_channels, spec.out_channels, 1, spec.stride, bias=shortcut_bias
-            )
-            self.shortcut: nn.Module = normalised(conv)
-        else:
-            self.shortcut = nn.Identity()
-        self.adds = spec.shortcut is not Shortcut.NONE
-        self.act = nn.Identity() if activation is None else activation()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.branch(x)
-        if self.adds:
-            out = out + self.shortcut(x)
-        summed: torch.Tensor = self.act(out)
-        return summed
-
-
 def four_groups(in_channels: int, out_channels: int, least: int = 1) -> int:
     """4 where that divides both and `least` channels come in, else 1."""
     divides = in_channels % 4 == 0 == out_channels % 4
@@ -160,5 +72,7 @@ def shuffled(
     if activation is not None:
         parts["act"] = activation()
     if conv.groups > 1:
+        from .block_layers import ChannelShuffle
+
         parts["shuffle"] = ChannelShuffle(conv.groups)
     return nn.Sequential(parts)

@@ -4,9 +4,9 @@ Hu et al.: Squeeze-and-Excitation Networks (2018), https://arxiv.org/abs/1709.01
 Deep Residual Learning (2016), https://arxiv.org/abs/1512.03385, for networks without either.
 """
 
-import torch
-from torch import nn
+from __future__ import annotations
 
+from ...lazy_imports import nn, torch
 from ..sites import ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, convolution, copy_bias

@@ -5,11 +5,11 @@ between the two; Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04
 norm and ReLU do. Here nothing stands between, as in Xception.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
-import torch
-from torch import nn
-
+from ...lazy_imports import nn, torch
 from ..sites import ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, convolution, copy_bias

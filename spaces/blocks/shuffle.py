@@ -4,16 +4,15 @@ Zhang et al.: ShuffleNet (2018), https://arxiv.org/abs/1707.01083. Deviation: a 
 images smaller projects its shortcut, where ShuffleNet pools and concatenates.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..sites import BlockSpec, ConvSpec
 from ..technique import Technique
 from .family import FAMILIES, ConvFamily, ResidualFamily
 from .parts import (
-    Residual,
-    SqueezeExcite,
     depthwise,
     four_groups,
     normalised,
@@ -72,6 +71,8 @@ class ShuffleBottleneck(ResidualFamily):
         return ""
 
     def build(self, spec: BlockSpec) -> nn.Module:
+        from .block_layers import Residual, SqueezeExcite
+
         first = pointwise(spec.in_channels, spec.hidden, groups=4)
         last = pointwise(spec.hidden, spec.out_channels, groups=4)
         branch = OrderedDict[str, nn.Module](

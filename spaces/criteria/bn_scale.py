@@ -1,13 +1,16 @@
 """Batch norm's scales: channels that the network itself has turned down go."""
 
-import torch
-import torch_pruning
-from torch import nn
+from __future__ import annotations
 
-from ..channels import Importance
+from typing import TYPE_CHECKING
+
+from ...lazy_imports import nn, torch, torch_pruning
 from ..kind import Surroundings
 from ..technique import Technique
 from .criterion import Ranking
+
+if TYPE_CHECKING:
+    from ..channels import Importance
 
 
 class BatchNormScale(Ranking):

@@ -1,11 +1,16 @@
 """Chance: what every criterion has to beat."""
 
-from torch import nn
+from __future__ import annotations
 
-from ..channels import Importance
+from typing import TYPE_CHECKING
+
+from ...lazy_imports import nn
 from ..kind import Surroundings
 from ..technique import Technique
 from .criterion import Ranking
+
+if TYPE_CHECKING:
+    from ..channels import Importance
 
 
 class Chance(Ranking):

@@ -1,14 +1,18 @@
 """What a pruning criterion is: it says which channels of a group matter least."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..blueprint import Blueprint
-from ..channels import Importance
 from ..cutting import cut
 from ..kind import Surroundings
 from ..technique import Described
+
+if TYPE_CHECKING:
+    from ..channels import Importance
 
 
 class Criterion(Described, ABC):

@@ -1,13 +1,16 @@
 """FPGM: channels that others can stand in for go, and not small ones."""
 
-import torch
-import torch_pruning
-from torch import nn
+from __future__ import annotations
 
-from ..channels import Importance
+from typing import TYPE_CHECKING
+
+from ...lazy_imports import nn, torch, torch_pruning
 from ..kind import Surroundings
 from ..technique import Technique
 from .criterion import Ranking
+
+if TYPE_CHECKING:
+    from ..channels import Importance
 
 
 class Fpgm(Ranking):
@@ -23,11 +26,10 @@ class Fpgm(Ranking):
     )
 
     def importance(self, network: nn.Module, around: Surroundings) -> Importance:
-        return _distances
+        return torch.no_grad()(_distances)
 
 
-@torch.no_grad()
-def _distances(group: "torch_pruning.Group") -> torch.Tensor | None:
+def _distances(group: torch_pruning.Group) -> torch.Tensor | None:
     """The sum of Euclidean distances to the group's other channels, over all convolutions and
     linear layers that lose the channel.
 
@@ -47,7 +49,7 @@ def _distances(group: "torch_pruning.Group") -> torch.Tensor | None:
     return scores
 
 
-def _by_channel(dep: "torch_pruning.Dependency") -> torch.Tensor | None:
+def _by_channel(dep: torch_pruning.Dependency) -> torch.Tensor | None:
     """The weight that a dependency cuts, the channels that it loses first: [channels, ...]."""
     module, cut = dep.target.module, dep.handler
     if not isinstance(module, nn.Conv2d | nn.Linear):

@@ -1,17 +1,18 @@
 """What criteria that look at gradients share."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-from torch import nn
-
-from ..convolutions import safe_convolutions
+from ...lazy_imports import nn, torch
 
 
 @contextmanager
 def frozen_norms(network: nn.Module) -> Iterator[None]:
     """Gradients inside, from none, of the network as it answers: in evaluation mode."""
+    from ..convolutions import safe_convolutions
+
     training = network.training
     network.eval()
     network.zero_grad(set_to_none=True)

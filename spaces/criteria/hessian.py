@@ -1,16 +1,18 @@
 """Hessian: channels whose loss changes least, to second order, if they go."""
 
-import torch
-import torch.nn.functional as F
-import torch_pruning
-from torch import nn
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from ...heartbeat import beat
-from ..channels import Importance
+from ...lazy_imports import F, nn, torch, torch_pruning
 from ..kind import Surroundings
 from ..technique import Technique
 from .criterion import Ranking
 from .gradients import frozen_norms, gradient
+
+if TYPE_CHECKING:
+    from ..channels import Importance
 
 _IMAGES = 64
 """Each has a backward pass of its own."""

@@ -1,12 +1,16 @@
 """LAMP: magnitude, measured against what would be left of the layer."""
 
-import torch_pruning
-from torch import nn
+from __future__ import annotations
 
-from ..channels import Importance
+from typing import TYPE_CHECKING
+
+from ...lazy_imports import nn, torch_pruning
 from ..kind import Surroundings
 from ..technique import Technique
 from .criterion import Ranking
+
+if TYPE_CHECKING:
+    from ..channels import Importance
 
 
 class Lamp(Ranking):

@@ -1,10 +1,11 @@
 """NNI's pruners as criteria: they say which channels go, and NNI removes them where it can."""
 
-from torch import nn
+from __future__ import annotations
 
+from ...lazy_imports import nn
 from ..blueprint import Blueprint
 from ..kind import Surroundings
-from ..nni_backend import PRUNERS, nni_technique, prune
+from ..nni_backend import PRUNERS, nni_technique
 from .chance import Chance
 from .criterion import Criterion
 
@@ -33,6 +34,8 @@ class NniCriterion(Criterion):
     def cut(
         self, network: nn.Module, before: Blueprint, after: Blueprint, around: Surroundings
     ) -> nn.Module:
+        from ..nni_backend.pruning import prune
+
         if PRUNERS[self.name].trains and not around.examples:
             return Chance().cut(network, before, after, around)  # to see shapes, any will do
         return prune(network, before, after, self.name, around.images, around.examples)

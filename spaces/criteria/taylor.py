@@ -1,14 +1,17 @@
 """Taylor: channels whose loss changes least, to first order, if they go."""
 
-import torch.nn.functional as F
-import torch_pruning
-from torch import nn
+from __future__ import annotations
 
-from ..channels import Importance
+from typing import TYPE_CHECKING
+
+from ...lazy_imports import F, nn, torch_pruning
 from ..kind import Surroundings
 from ..technique import Technique
 from .criterion import Ranking
 from .gradients import filled_gradients, frozen_norms
+
+if TYPE_CHECKING:
+    from ..channels import Importance
 
 
 class Taylor(Ranking):

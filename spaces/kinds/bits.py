@@ -4,31 +4,17 @@ Batch norm is folded into the convolutions first, activations get the range that
 images show, and biases make up for what rounding shifts: see spaces/quantization.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from ...errors import PlanError
+from ...lazy_imports import nn, torch
 from ..blueprint import Blueprint, Layer
-from ..dataflow import Flow, watch
 from ..kind import Kind, Phase, Surroundings, Value
 from ..quantization.folding import fold, foldable, folded
-from ..quantization.layers import (
-    IntegerActivations,
-    Quantized,
-    RoundedBefore,
-    quantized,
-    round_inputs,
-)
-from ..quantization.observing import (
-    Seen,
-    correct_biases,
-    observe,
-    read_together,
-    written_apart,
-)
 from ..quantization.widths import (
     FLOAT_BITS,
     INTEGER_BITS,
@@ -39,7 +25,10 @@ from ..quantization.widths import (
 )
 from ..replacing import replace_module
 from ..technique import Technique
-from ..tracing import on_meta
+
+if TYPE_CHECKING:
+    from ..quantization.layers import Quantized
+    from ..quantization.observing import Seen
 
 
 class Bits(Kind):
@@ -102,6 +91,16 @@ class Bits(Kind):
         chosen: Mapping[str, Value],
         around: Surroundings,
     ) -> nn.Module:
+        from ..dataflow import Flow, watch
+        from ..quantization.layers import quantized
+        from ..quantization.observing import (
+            correct_biases,
+            observe,
+            read_together,
+            written_apart,
+        )
+        from ..tracing import on_meta
+
         widths = _widths(blueprint, chosen)
         fold(network, foldable(blueprint, widths))
         integers = [name for name, width in widths.items() if width.activations <= INTEGER_BITS]
@@ -128,6 +127,8 @@ class Bits(Kind):
 
 def _round_once(module: nn.Module, layers: Sequence[Quantized]) -> None:
     """Let a module round its input for the layers inside that read it, if all round it alike."""
+    from ..quantization.layers import IntegerActivations, RoundedBefore, round_inputs
+
     rounder, widths = layers[0].inputs, {layer.activation_bits for layer in layers}
     # In a sequence, what rounds would be one more of its modules.
     if isinstance(module, nn.Sequential) or len(widths) > 1:

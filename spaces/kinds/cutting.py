@@ -1,9 +1,10 @@
 """Kinds that make channel groups smaller before any training."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..blueprint import Blueprint
 from ..criteria import CRITERIA
 from ..kind import Kind, Surroundings, Value

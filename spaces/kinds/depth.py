@@ -5,12 +5,13 @@ Veit et al.: Residual Networks Behave Like Ensembles (2016), https://arxiv.org/a
 why single blocks can go. The last ones go first.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..blueprint import Blueprint, LeftAlone
 from ..fraction import parse_fraction
 from ..kind import Kind, Phase, Surroundings, Value

@@ -4,20 +4,20 @@ Lin et al.: Network in Network (2014), https://arxiv.org/abs/1312.4400: global a
 place of fully connected layers, and a 1x1 convolution to the classes in front of it.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
-import torch
-from torch import nn
-
+from ...lazy_imports import nn, torch
 from ..blueprint import HEAD, Blueprint, Channels, Layer, LeftAlone, Op
 from ..grafting import Graft, graft
 from ..kind import Phase, Surroundings, Value
 from ..landmarks import Tail
-from ..pieces import Piece, take_apart
+from ..pieces import Piece
 from ..replacing import replace_module, take_out
 from ..technique import Technique
 from .named import NamedKind
@@ -136,6 +136,8 @@ def _scores(value: str, channels: int, classes: int, bias: bool) -> OrderedDict[
 
 @lru_cache(maxsize=1024)
 def _piece(value: str, channels: int, classes: int, bias: bool, size: tuple[int, int]) -> Piece:
+    from ..block_tracing import take_apart
+
     return take_apart(
         lambda: nn.Sequential(_scores(value, channels, classes, bias)), channels, classes, size
     )

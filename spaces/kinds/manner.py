@@ -1,11 +1,12 @@
 """Kinds that say how pruning acts, chosen once for the network, and do nothing themselves."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..blueprint import WHOLE, Blueprint, Cutting
 from ..kind import Kind, Phase, Surroundings, Value
 

@@ -5,22 +5,22 @@ convolution; Howard et al.: Searching for MobileNetV3 (2019), https://arxiv.org/
 section 5.1, does without the block before it.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
 
-import torch
-from torch import nn
-
+from ...lazy_imports import nn, torch
 from ..blocks.inverted import Inverted
 from ..blocks.parts import normalised, pointwise
 from ..blueprint import HEAD, Blueprint, LeftAlone
 from ..grafting import Graft, graft, own_output
 from ..kind import Phase, Surroundings, Value
 from ..landmarks import Shortcut
-from ..pieces import Piece, take_apart
+from ..pieces import Piece
 from ..replacing import replace_module
 from ..sites import BlockSpec, find_blocks
 from ..technique import Technique
@@ -140,4 +140,6 @@ def _build(
 
 @lru_cache(maxsize=1024)
 def _piece(value: str, channels: int, widths: tuple[int, ...], size: tuple[int, int]) -> Piece:
+    from ..block_tracing import take_apart
+
     return take_apart(lambda: _build(value, channels, widths, size), channels, widths[-1], size)

@@ -6,10 +6,11 @@ https://arxiv.org/abs/2301.12900). The ratio is the share of a stage's channels 
 they are gone from the tensors, not zeroed.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..blueprint import Blueprint
 from ..criteria import CRITERIA
 from ..cutting import shrunk, stages_with_groups

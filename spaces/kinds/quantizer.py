@@ -1,13 +1,13 @@
 """How a network comes to its bit-widths, chosen once for the network."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 
-from torch import nn
-
 from ...errors import PlanError
+from ...lazy_imports import nn
 from ..blueprint import WHOLE, Blueprint
 from ..kind import Kind, Phase, Surroundings, Value, no_training
-from ..quantization.layers import Rounded
 from ..quantizers import QUANTIZERS
 from ..technique import Technique
 
@@ -49,6 +49,8 @@ class QuantizerKind(Kind):
         chosen: Mapping[str, Value],
         around: Surroundings,
     ) -> nn.Module:
+        from ..quantization.layers import Rounded
+
         if around.tune is not no_training:
             QUANTIZERS.get(str(chosen[WHOLE])).train(network, around)
             for module in network.modules():

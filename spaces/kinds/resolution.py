@@ -4,14 +4,13 @@ Tan and Le: EfficientNet (2019), https://arxiv.org/abs/1905.11946, which scales 
 with width and depth. The network resizes inside, so that what feeds it need not know.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-
 from ...errors import PlanError
+from ...lazy_imports import nn, torch
 from ..blueprint import Blueprint, LeftAlone
 from ..kind import Kind, Phase, Surroundings, Value
 from ..scales import SCALES, scaled_size
@@ -86,6 +85,8 @@ def _resizing(network: nn.Module, size: tuple[int, int]) -> nn.Module:
 
     torch's parametrizations give modules a class of their own likewise: names of layers stay.
     """
+    import torch.nn.functional as F  # itself, as torch.export reads what `forward` calls
+
     plain = type(network)
 
     def forward(self: nn.Module, images: torch.Tensor) -> object:

@@ -8,11 +8,11 @@ mask of one bit per weight. Deviation: each layer loses the same share, so that 
 beforehand.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import torch
-from torch import nn
-
+from ...lazy_imports import nn, torch
 from ..blueprint import Blueprint, Layer
 from ..fraction import parse_fraction
 from ..held_zeros import STORED_ZEROS

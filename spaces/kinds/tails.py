@@ -1,9 +1,10 @@
 """What head and neck share: surgery on what follows a network's last feature map."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..blueprint import Blueprint, Channels
 from ..keeping import TO_BE_KEPT
 from ..landmarks import Tail

@@ -1,6 +1,6 @@
-"""Networks by name. Importing the folder registers them all."""
+"""Networks by name. Importing the folder registers them all, and torch waits until one is built."""
 
-from . import cifar_resnet, paper_models, torchvision_models
+from . import builtin_models, torchvision_models
 from .brought import brought_model, given_model
 from .building import build_model, find_model, own_code
 from .given import give
@@ -12,13 +12,12 @@ __all__ = [
     "Model",
     "brought_model",
     "build_model",
-    "cifar_resnet",
+    "builtin_models",
     "find_model",
     "give",
     "given_model",
     "load_weights",
     "own_code",
-    "paper_models",
     "read_weights",
     "torchvision_models",
 ]

@@ -1,13 +1,13 @@
 """A user's own function, or network, as a model."""
 
+from __future__ import annotations
+
 import copy
 import hashlib
 from collections.abc import Callable
 
-import torch
-from torch import nn
-
 from ...errors import ModelError
+from ...lazy_imports import nn, torch
 from ...references import call, parameters_of, source_digest
 from .model import Model
 

@@ -1,9 +1,9 @@
 """From a model's name to a network: registered ones, timm's, and the user's own functions."""
 
-import torch
-from torch import nn
+from __future__ import annotations
 
 from ...errors import ModelError
+from ...lazy_imports import nn, torch
 from ...references import Reference, is_reference
 from ..given import is_given
 from . import timm_models

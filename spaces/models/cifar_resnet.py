@@ -13,10 +13,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..channel_pad import ChannelPad
-from .model import MODELS, Model
-
-DEPTHS = (8, 14, 20, 26, 32, 38, 44, 56)
-"""Those on offer. Depth 50 exists too, but "resnet50" is torchvision's, made for large images."""
 
 _WIDTHS = (16, 32, 64)
 
@@ -77,18 +73,3 @@ def _stage(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.
     first = BasicBlock(in_channels, out_channels, stride)
     rest = [BasicBlock(out_channels, out_channels, 1) for _ in range(blocks - 1)]
     return nn.Sequential(first, *rest)
-
-
-def _builder(depth: int) -> Model:
-    return Model(
-        name=f"resnet{depth}",
-        title=f"CIFAR ResNet-{depth}, for small images",
-        build=lambda classes, channels: CifarResNet(depth, classes, channels),
-        channels=None,
-        paper="He et al. 2016, section 4.2",
-        link="https://arxiv.org/abs/1512.03385",
-    )
-
-
-for _depth in DEPTHS:
-    MODELS.register(_builder(_depth))

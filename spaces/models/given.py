@@ -1,11 +1,12 @@
 """Networks and functions that were given as objects, where a study wants a model's name."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable
 
-from torch import nn
-
 from ...errors import ModelError
+from ...lazy_imports import nn
 from ..given import Given
 from .brought import brought_model, given_model
 from .model import Model

@@ -1,10 +1,11 @@
 """What a model is to Paredown: a name and a function that builds the network."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..registry import Registry
 
 

@@ -9,10 +9,6 @@ import torch
 from torch import nn
 
 from ..._torchvision import torchvision
-from .model import MODELS, Model
-
-_PAPER = "Sobolewski and Szyc 2024"
-_LINK = "https://doi.org/10.1007/978-3-031-37720-4_25"
 
 
 class CifarVGG(nn.Module):
@@ -47,31 +43,10 @@ class CifarVGG(nn.Module):
         return out
 
 
-def _cifar_resnet101(classes: int, in_channels: int) -> nn.Module:
+def cifar_resnet101(classes: int, in_channels: int) -> nn.Module:
+    """ResNet-101 for 32x32 images, [batch, in_channels, 32, 32] -> [batch, classes]."""
     network: nn.Module = torchvision.models.resnet101(num_classes=classes)
     network.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.maxpool = nn.Identity()
     return network
-
-
-MODELS.register(
-    Model(
-        name="resnet101-cifar",
-        title="ResNet-101 for 32x32 images",
-        build=_cifar_resnet101,
-        channels=None,
-        paper=_PAPER,
-        link=_LINK,
-    )
-)
-MODELS.register(
-    Model(
-        name="vgg19-cifar",
-        title="VGG-19 with batch norm for 32x32 images",
-        build=CifarVGG,
-        channels=None,
-        paper=_PAPER,
-        link=_LINK,
-    )
-)

@@ -4,12 +4,13 @@ Wightman: PyTorch Image Models, https://github.com/huggingface/pytorch-image-mod
 the extra `timm`.
 """
 
-from typing import Any
+from __future__ import annotations
 
-from torch import nn
+from typing import Any
 
 from ...errors import UnknownName
 from ...extras import require_extra
+from ...lazy_imports import nn
 from .model import Model
 
 PREFIX = "timm:"

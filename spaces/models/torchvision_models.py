@@ -1,18 +1,55 @@
-"""torchvision's classifiers, by their names there. They take RGB images."""
+"""torchvision's classifiers, by their names there. They take RGB images.
 
+The names are read off torchvision's source: importing it takes two CPU seconds, torch included, and
+the list of models is wanted by whoever mistypes one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from ..._torchvision import torchvision
+from ...lazy_imports import nn
 from .model import MODELS, Model
 
 _TITLE = "torchvision's classifier"
 _LINK = "https://docs.pytorch.org/vision/stable/models.html"
 
+_REGISTERED = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
+_DECORATOR = re.compile(r"^@register_model\(", re.MULTILINE)
+
+
+def model_names() -> list[str]:
+    """torchvision's classifiers in the order of the alphabet.
+
+    What `torchvision.models.list_models(module=torchvision.models)` gives. That is asked if the
+    source is not there, or registers models in another way than this knows.
+    """
+    names, decorators = list[str](), 0
+    for path in _source_files():
+        source = path.read_text(encoding="utf-8")
+        names += _REGISTERED.findall(source)
+        decorators += len(_DECORATOR.findall(source))
+    if names and len(names) == decorators:
+        return sorted(names)
+    from ..._torchvision import torchvision
+
+    return list(torchvision.models.list_models(module=torchvision.models))
+
+
+def _source_files() -> list[Path]:
+    """The modules of torchvision's classifiers; none if it is not installed as files."""
+    spec = importlib.util.find_spec("torchvision")
+    folders = spec.submodule_search_locations if spec else None
+    return [file for folder in folders or () for file in Path(folder, "models").glob("*.py")]
+
 
 def _build(name: str, classes: int) -> nn.Module:
+    from ..._torchvision import torchvision
+
     wanted: dict[str, Any] = {"weights": None, "num_classes": classes}
     builder = torchvision.models.get_model_builder(name)
     class_of_model = inspect.signature(builder).return_annotation
@@ -35,5 +72,5 @@ def _model(name: str) -> Model:
     )
 
 
-for _name in torchvision.models.list_models(module=torchvision.models):
+for _name in model_names():
     MODELS.register(_model(_name))

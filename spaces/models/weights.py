@@ -1,14 +1,13 @@
 """Weights from a file into a network. Nothing that a user gives is unpickled."""
 
+from __future__ import annotations
+
 import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
-from torch import nn
-
 from ...errors import WeightsError, first_names
+from ...lazy_imports import nn, torch
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 _SHOWN = 5
@@ -46,6 +45,8 @@ def _read(path: Path) -> Mapping[str, object]:
         raise WeightsError(f"no weights file at {path}")
     try:
         if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
             return dict(load_file(path))
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:

@@ -9,7 +9,6 @@ import copy
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from ..blueprint import Blueprint
 from ..channels import remove_channels
 from ..convolutions import safe_convolutions
 from ..tracing import trace
+from .describing import PRUNERS, Pruner
 from .repairs import own_randomness, quiet_nni, register_types
 from .speedup import speed_up
 
@@ -30,29 +30,6 @@ logger = logging.getLogger(__name__)
 
 Example = tuple[torch.Tensor, torch.Tensor]
 """Images, [batch, channels, height, width], normalised, and their labels, [batch]."""
-
-
-@dataclass(frozen=True)
-class Pruner:
-    """One of NNI's pruners.
-
-    Attributes:
-        class_name: in `nni.compression.pruning`.
-        trains: whether it learns from examples.
-        scales_norms: whether it looks at batch norms rather than at what they follow.
-    """
-
-    class_name: str
-    trains: bool = False
-    scales_norms: bool = False
-
-
-PRUNERS: Mapping[str, Pruner] = {
-    "nni-l1": Pruner("L1NormPruner"),
-    "nni-fpgm": Pruner("FPGMPruner"),
-    "nni-taylor": Pruner("TaylorPruner", trains=True),
-    "nni-slim": Pruner("SlimPruner", trains=True, scales_norms=True),
-}
 
 
 def prune(

@@ -23,10 +23,8 @@ from torch import nn
 
 from ...errors import TrainingDiverged
 from ...extras import require_extra
+from .describing import QUANTIZERS
 from .repairs import quiet_nni, register_types
-
-QUANTIZERS: Mapping[str, str] = {"nni-qat": "QATQuantizer", "nni-lsq": "LsqQuantizer"}
-"""Name -> class in `nni.compression.quantization`."""
 
 _FLOAT_BITS = 32
 _INPUT = "_input_0"

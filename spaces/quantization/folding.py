@@ -1,10 +1,10 @@
 """Batch norm folded into the convolution in front of it, as every runtime does."""
 
+from __future__ import annotations
+
 from collections.abc import Container, Iterable, Iterator
 
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
-
+from ...lazy_imports import nn
 from ..blueprint import Blueprint, Layer
 from ..held_zeros import STORED_ZEROS
 from ..replacing import replace_module, take_out
@@ -29,6 +29,8 @@ def folded(layers: Iterable[Layer], pairs: dict[str, str]) -> Iterator[Layer]:
 
 def fold(network: nn.Module, pairs: dict[str, str]) -> None:
     """Fold batch norms into convolutions, in place; only in evaluation is it the same network."""
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
     for conv_name, norm_name in pairs.items():
         conv, norm = network.get_submodule(conv_name), network.get_submodule(norm_name)
         if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):

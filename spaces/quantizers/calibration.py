@@ -1,7 +1,8 @@
 """Post-training quantization: calibration alone."""
 
-from torch import nn
+from __future__ import annotations
 
+from ...lazy_imports import nn
 from ..kind import Surroundings
 from ..technique import Technique
 from .quantizer import Quantizer

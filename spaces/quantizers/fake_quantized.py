@@ -4,8 +4,9 @@ Jacob et al. (2018), https://arxiv.org/abs/1712.05877, section 3. Scales stay as
 them, and batch norm is folded before and not while it trains.
 """
 
-from torch import nn
+from __future__ import annotations
 
+from ...lazy_imports import nn
 from ..kind import Surroundings
 from ..technique import Technique
 from .quantizer import Quantizer

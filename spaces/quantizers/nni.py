@@ -1,22 +1,19 @@
 """NNI's quantizers: scales that are learned while the weights are trained."""
 
-import torch
-from torch import nn
+from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ...lazy_imports import nn, torch
 from ..kind import Surroundings
-from ..nni_backend import LearnedScales, learned_quantization, nni_technique
-from ..quantization.layers import (
-    IntegerActivations,
-    Quantized,
-    QuantizedConv2d,
-    QuantizedLinear,
-    plain,
-)
-from ..quantization.observing import observe
-from ..quantization.rounding import highest_level
+from ..nni_backend import nni_technique
 from ..quantization.widths import FLOAT_BITS, INTEGER_BITS
 from ..replacing import replace_module
 from .quantizer import Quantizer
+
+if TYPE_CHECKING:
+    from ..nni_backend.quantizing import LearnedScales
+    from ..quantization.layers import Quantized
 
 _TITLES = {
     "nni-qat": ("NNI's QATQuantizer: moving ranges", "Jacob et al. 2018", "1712.05877"),
@@ -41,6 +38,15 @@ class NniQuantizer(Quantizer):
         )
 
     def train(self, network: nn.Module, around: Surroundings) -> None:
+        from ..nni_backend.quantizing import learned_quantization
+        from ..quantization.layers import (
+            IntegerActivations,
+            QuantizedConv2d,
+            QuantizedLinear,
+            plain,
+        )
+        from ..quantization.observing import observe
+
         layers = {
             name: module
             for name, module in network.named_modules()
@@ -69,6 +75,9 @@ class NniQuantizer(Quantizer):
 
 
 def _take_over(layer: Quantized, learned: LearnedScales) -> None:
+    from ..quantization.layers import IntegerActivations
+    from ..quantization.rounding import highest_level
+
     if learned.weight is not None:
         layer.weight_scale.copy_(learned.weight)
         _cut_off(layer, highest_level(_bits(layer)[0]))

@@ -1,9 +1,10 @@
 """What a quantizer is: it decides how a network comes to its bit-widths."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 
-from torch import nn
-
+from ...lazy_imports import nn
 from ..kind import Surroundings
 from ..technique import Described
 

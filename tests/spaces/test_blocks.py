@@ -16,7 +16,7 @@ from paredown.errors import PlanError, UnknownName
 from paredown.spaces.apply import foretell
 from paredown.spaces.blocks import FAMILIES, BlockFamily, ConvFamily, ResidualFamily, find_family
 from paredown.spaces.blocks.family import piece
-from paredown.spaces.blocks.fire import Unread
+from paredown.spaces.blocks.fire_module import Unread
 from paredown.spaces.kind import Phase
 from paredown.spaces.landmarks import Shortcut
 from paredown.spaces.plan import Plan

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 from paredown.spaces.apply import foretell
+from paredown.spaces.block_tracing import take_apart
 from paredown.spaces.blueprint import Blueprint, Channels
 from paredown.spaces.grafting import Graft, graft
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Phase
-from paredown.spaces.pieces import take_apart
 from paredown.spaces.plan import Plan
 from torch import nn
 

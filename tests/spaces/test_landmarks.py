@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from paredown.spaces.dataflow import watch
-from paredown.spaces.landmarks import Landmarks, ResidualBlock, Shortcut, Tail, find_landmarks
+from paredown.spaces.landmarks import Landmarks, ResidualBlock, Shortcut, Tail
+from paredown.spaces.structure_detection import find_landmarks
 from torch import nn
 
 

@@ -1,10 +1,15 @@
 """Models by name: the sizes their papers say, and what cannot be built."""
 
+import importlib.util
+
 import pytest
 import torch
+from paredown._torchvision import torchvision
 from paredown.errors import ModelError, UnknownName
 from paredown.spaces.models import MODELS, build_model
-from paredown.spaces.models.cifar_resnet import DEPTHS, CifarResNet
+from paredown.spaces.models.builtin_models import CIFAR_RESNET_DEPTHS
+from paredown.spaces.models.cifar_resnet import CifarResNet
+from paredown.spaces.models.torchvision_models import model_names
 from torch import nn
 
 
@@ -20,7 +25,7 @@ def paper_params(depth: int, classes: int, in_channels: int) -> int:
     return count + 64 * classes + classes
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", CIFAR_RESNET_DEPTHS)
 @pytest.mark.parametrize(("classes", "channels"), [(10, 3), (100, 3), (7, 1)])
 def test_cifar_resnets_have_the_papers_parameters(depth: int, classes: int, channels: int) -> None:
     network = build_model(f"resnet{depth}", classes, channels)
@@ -94,3 +99,15 @@ def test_all_of_torchvisions_classifiers_are_on_offer() -> None:
         assert MODELS.get(name).channels == 3
     assert not any("fcos" in name or "deeplab" in name or "r3d" in name for name in MODELS.names)
     assert len(set(MODELS.names)) == len(MODELS) > 80
+
+
+def test_torchvisions_names_are_those_that_it_lists() -> None:
+    assert model_names() == torchvision.models.list_models(module=torchvision.models)
+
+
+def test_torchvision_is_asked_where_its_source_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = model_names()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert model_names() == expected

@@ -20,14 +20,9 @@ from paredown.spaces.blueprint import Blueprint
 from paredown.spaces.channels import remove_channels
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Phase, Surroundings
-from paredown.spaces.nni_backend import (
-    PRUNERS,
-    QUANTIZERS,
-    LearnedScales,
-    learned_quantization,
-    prune,
-)
-from paredown.spaces.nni_backend.pruning import chosen_channels
+from paredown.spaces.nni_backend import PRUNERS, QUANTIZERS
+from paredown.spaces.nni_backend.pruning import chosen_channels, prune
+from paredown.spaces.nni_backend.quantizing import LearnedScales, learned_quantization
 from paredown.spaces.nni_backend.repairs import quiet_nni
 from paredown.spaces.plan import Plan
 from paredown.spaces.tracing import example_images, trace
@@ -75,7 +70,10 @@ def test_the_missing_extra_is_told_with_the_command(monkeypatch: pytest.MonkeyPa
 
 
 def test_nni_is_not_imported_before_it_is_chosen() -> None:
-    code = "import sys, paredown.spaces.nni_backend; sys.exit('nni' in sys.modules)"
+    code = (
+        "import sys; from paredown.spaces.nni_backend import pruning, quantizing; "
+        "sys.exit('nni' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

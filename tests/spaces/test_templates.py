@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from paredown.spaces.block_tracing import take_apart
 from paredown.spaces.blocks import find_family, variants
 from paredown.spaces.blocks.family import forget_pieces, piece
 from paredown.spaces.blueprint import Geometry, Layer
 from paredown.spaces.landmarks import Shortcut
-from paredown.spaces.pieces import Piece, take_apart
+from paredown.spaces.pieces import Piece
 from paredown.spaces.sites import BlockSpec, ConvSpec, Spec
 from paredown.spaces.templates import resized, without_numbers
 from torch import nn

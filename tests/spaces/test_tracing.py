@@ -12,7 +12,7 @@ from paredown.spaces.blueprint import Blueprint, Op
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
-from paredown.spaces.tracing import example_images, trace
+from paredown.spaces.tracing import example_images, on_meta, trace
 from torch import nn
 
 
@@ -237,3 +237,19 @@ def test_a_network_of_linear_layers_is_all_head(
     assert blueprint.stages == ("head",)
     plan = Plan.of({"prune": {"head": 0.5}, "bits": {"head": "w8a8"}})
     assert_as_foretold(network, images, blueprint, plan)
+
+
+def test_a_copy_without_numbers_keeps_ties_and_leaves_the_network_alone() -> None:
+    first, norm, tied = nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4, bias=False)
+    tied.weight = first.weight
+    norm.weight.requires_grad_(False)
+    network = nn.Sequential(first, norm, tied).train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    bare = on_meta(network)
+    assert bare.get_parameter("2.weight") is bare.get_parameter("0.weight")
+    assert [p.requires_grad for p in bare.parameters()] == [True, True, False, True]
+    assert all(tensor.is_meta for tensor in bare.state_dict().values())
+    assert all(tensor.shape == before[n].shape for n, tensor in bare.state_dict().items())
+    assert not bare.training
+    assert network.training
+    assert all(torch.equal(tensor, before[n]) for n, tensor in network.state_dict().items())

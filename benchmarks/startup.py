@@ -1,0 +1,145 @@
+"""How long commands take that compute next to nothing: what they import, above all.
+
+Each command runs as a process of its own, several times, and its CPU seconds are told by the
+system: user and system time of the process and of those that it waited for. `best`, `report` and
+`dashboard` are asked of a small study of digits that is made beforehand in a folder of its own.
+`dashboard` is ended once it has said its address. Commands that train or write networks (`search`,
+`ablate`, `export`, `evaluate`) are not here.
+
+Run it as `python benchmarks/startup.py`; see README.md beside it.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from paredown.benchmarks.common import keep, surroundings, table
+
+_RUN = (sys.executable, "-c", "from paredown.search.cli import main; main()")
+_STUDY = "small"
+_STUDY_FILE = """
+title = "a small study"
+model = "resnet8"
+data = "digits"
+max_drop = [30]
+trials = 4
+sampler = "random"
+
+[baseline]
+epochs = 2
+
+[train]
+epochs = 1
+
+[fine_tune]
+epochs = 1
+"""
+COMMANDS = (
+    "--help",
+    "studies",
+    "models",
+    "techniques",
+    f"best {_STUDY} --json",
+    f"best {_STUDY}",
+    "count resnet18",
+    "count mobilenet_v2",
+    "count resnet101 --approach 13",
+    f"search {_STUDY}.toml --dry-run",
+    f"report {_STUDY} --force",
+    f"dashboard {_STUDY} --port 0",
+)
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a command takes.
+
+    Attributes:
+        cpu_median, cpu_least: CPU seconds over all runs.
+        peak_mb: the most memory that it had at once, in the last run.
+    """
+
+    cpu_median: float
+    cpu_least: float
+    peak_mb: float
+
+
+def timed(command: str, folder: Path, times: int) -> Timing:
+    """Run a command several times in a folder.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    runs = [_run(command, folder) for _ in range(times)]
+    seconds = [cpu for cpu, _ in runs]
+    return Timing(round(median(seconds), 2), round(min(seconds), 2), round(runs[-1][1], 1))
+
+
+def _run(command: str, folder: Path) -> tuple[float, float]:
+    """CPU seconds of a run, and megabytes."""
+    with tempfile.TemporaryFile(mode="w+") as said:
+        process = subprocess.Popen(
+            [*_RUN, *command.split()],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        )
+        if process.stdout is None:
+            raise RuntimeError("the command's output cannot be read")
+        if command.startswith("dashboard"):
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        if process.returncode not in (0, _INTERRUPTED):
+            raise RuntimeError(f"{command} ended with {process.returncode}: {said.read()}")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def make_study(folder: Path) -> None:
+    """A small study of digits in a folder."""
+    (folder / f"{_STUDY}.toml").write_text(_STUDY_FILE, encoding="utf-8")
+    search = [*_RUN, "search", f"{_STUDY}.toml", "--name", _STUDY]
+    subprocess.run(search, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure all commands and keep what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--times", type=int, default=5, help="runs of each command")
+    times = parser.parse_args(arguments).times
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        os.environ["PAREDOWN_CACHE"] = str(folder / "cache")
+        make_study(folder)
+        timings = dict[str, Timing]()
+        for command in COMMANDS:
+            _run(command, folder)  # so that bytecode is written, and files are in memory
+            timings[command] = timed(command, folder, times)
+            print(f"{command}: {timings[command].cpu_median:.2f} s", file=sys.stderr)
+    commands = {name: asdict(timing) for name, timing in timings.items()}
+    found = {"times": times, "commands": commands}
+    path = keep("startup", surroundings("optuna", "typer") | found)
+    headings = ("CPU seconds", "median", "least", "peak MB")
+    rows = [
+        [name, f"{one.cpu_median:.2f}", f"{one.cpu_least:.2f}", f"{one.peak_mb:.0f}"]
+        for name, one in timings.items()
+    ]
+    print(table(headings, rows))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
