@@ -37,7 +37,9 @@ def doctor(storage: Storage = None, as_json: Json = False) -> None:
             seconds = f"[dim]{one.seconds:.1f} s[/]"
             note = f" [dim](skipped: {escape(one.skipped)})[/]" if one.skipped else ""
             console.print(
-                f"  {mark} {one.check.name}: {one.check.title}  {seconds}{note}", highlight=False
+                f"  {mark} {one.check.name}: {one.check.title}  {seconds}{note}",
+                highlight=False,
+                soft_wrap=True,
             )
             for fault in one.faults:
                 console.print(f"      {escape(fault)}", highlight=False, soft_wrap=True)

@@ -15,11 +15,19 @@ from pathlib import Path
 import torch
 
 from ...extras import missing_packages
+from ...spaces.kind import Value
 
-_DRAWS = 40
+_DRAWS = 20
 _SEED = 0
 _LARGEST_ERROR = 1e-3
 """Of a file's scores, as a share of the largest score: rounding makes a tenth of it."""
+
+_EIGHT_BITS: dict[str, tuple[Value, ...]] = {
+    "block": (),
+    "prune": (),
+    "width": (),
+    "bits": ("w32a32", "w8a8"),
+}
 
 SKIPPED = "skipped: "
 """How the only sentence begins of a check that cannot be run here."""
@@ -49,7 +57,7 @@ def _convolutions(url: str) -> list[str]:
 
 
 def _training(url: str) -> list[str]:
-    """Train the smallest ResNet on digits for two epochs, at all that can differ by processor."""
+    """Train the smallest ResNet on digits, then score it, and once more at 8 bits."""
     from ...objectives.cache import Cache
     from ...objectives.data import DataRequest
     from ...objectives.evaluator import Evaluator
@@ -57,19 +65,18 @@ def _training(url: str) -> list[str]:
     from ...objectives.task_spec import TaskSpec
     from ...objectives.training import Recipe
 
-    recipes = Recipes(baseline=Recipe(epochs=6, max_lr=0.1), train=Recipe(epochs=2, max_lr=0.05))
-    options = {"width": (1.0, 0.5), "block": (), "prune": (), "bits": ("w32a32", "w8a8")}
-    spec = TaskSpec("resnet8", DataRequest("digits"), recipes, options=options)
+    recipes = Recipes(baseline=Recipe(epochs=6, max_lr=0.1))
+    spec = TaskSpec("resnet8", DataRequest("digits"), recipes, options=_EIGHT_BITS)
     with tempfile.TemporaryDirectory() as folder:
         task, space = spec.load()
         evaluator = Evaluator(task, space, Cache(Path(folder)))
-        chance = 100 / task.classes
         baseline = evaluator.baseline_score.accuracy
-        narrow = evaluator.evaluate(space.uniform(1.0)).accuracy
+        rounded = evaluator.evaluate(space.without_training()).accuracy
+    guessing = 100 / task.classes
     return [
-        f"{name} has {accuracy:.1f} % after training, little more than guessing"
-        for name, accuracy in (("the baseline", baseline), ("a narrower network", narrow))
-        if accuracy < 3 * chance
+        f"{name} has {accuracy:.1f} %, little more than guessing"
+        for name, accuracy in (("a trained network", baseline), ("the same at 8 bits", rounded))
+        if accuracy < 3 * guessing
     ]
 
 
@@ -90,9 +97,9 @@ def _int8_file(url: str) -> list[str]:
     torch.manual_seed(_SEED)
     network = build_model(find_model("resnet8"), 10, 3).eval()
     images = torch.rand(64, 3, 32, 32)
-    pair = example_images(3, 32)
+    pair = example_images(3, 32, "cpu")
     blueprint = trace_with_groups(network, pair)
-    space = Space.of(blueprint, {"bits": ("w32a32", "w8a8")})
+    space = Space.of(blueprint, _EIGHT_BITS)
     examples = [(images, torch.zeros(64, dtype=torch.long))]
     context = Surroundings(pair, examples, no_training)
     plan = space.without_training()
@@ -102,7 +109,8 @@ def _int8_file(url: str) -> list[str]:
         write_onnx(rounded, pair, path)
         expected, found = rounded(images), OnnxModel(path)(images)
         saturates = can_saturate(path)
-    error = float((found - expected).abs().max() / expected.abs().max())
+    # Of the mean: a sum on the edge between two levels may fall to either side.
+    error = float((found - expected).abs().mean() / expected.abs().max())
     faults = (
         [f"an 8-bit file's scores are off by {100 * error:.2g} %"] if error > _LARGEST_ERROR else []
     )
@@ -170,6 +178,7 @@ def main(name: str, url: str) -> None:
     """Run a check and print what it found as JSON, for `examine`."""
     answer = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no part of the answer
+    torch.set_num_threads(1)  # on a busy machine several wait for each other
     (check,) = (one for one in CHECKS if one.name == name)
     faults = check.run(url)
     with os.fdopen(answer, "w") as out:

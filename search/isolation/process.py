@@ -284,7 +284,9 @@ class _Child:
             thread.join(_TO_END)
         said = f"; it said: {self._last_line}" if self._last_line else ""
         dump = self._crash.read_bytes().decode(errors="replace")[:_DUMP_LIMIT]
-        return f"the evaluating process was ended by {cause_of(code)}{while_doing}{said}", dump
+        cause = cause_of(code)
+        comma = "," if "," in cause and while_doing else ""
+        return f"the evaluating process was ended by {cause}{comma}{while_doing}{said}", dump
 
     def _read_messages(self) -> None:
         with contextlib.suppress(EOFError, OSError, ValueError):
@@ -355,13 +357,13 @@ def _while(doing: str) -> str:
 def cause_of(code: int) -> str:
     """What an exit code says: negative ones are signals."""
     if code >= 0:
-        return f"its own code, with exit code {code},"
+        return f"its own code, with exit code {code}"
     try:
         name = signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
     memory = hasattr(signal, "SIGKILL") and -code == signal.SIGKILL
-    hint = ", most likely for lack of memory," if memory else ""
+    hint = ", most likely for lack of memory" if memory else ""
     return f"signal {-code} ({name}){hint}"
 
 
