@@ -26,6 +26,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -36,7 +37,7 @@ from paredown.benchmarks.common import keep, surroundings, table
 from paredown.benchmarks.latency import write_files
 from paredown.objectives.cache import Cache
 from paredown.objectives.certainty import PairedDrop
-from paredown.objectives.data import DataRequest, ImageSet, Normalisation
+from paredown.objectives.data import DataRequest, ImageSet, MemoryImages, Normalisation
 from paredown.objectives.device import threads
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.onnx import OnnxModel, saturating_channels, score_file, write_onnx
@@ -148,10 +149,11 @@ class Case:
     plan: Plan
     most: int
 
-    @property
+    @cached_property
     def images(self) -> ImageSet:
-        """Of the test split."""
-        return _some(self.evaluator.task.splits.test, self.most)
+        """Of the test split, decoded once and for all."""
+        some = _some(self.evaluator.task.splits.test, self.most)
+        return MemoryImages(torch.cat([pixels for pixels, _ in some.batches(256)]), some.labels)
 
     @property
     def normalisation(self) -> Normalisation:
