@@ -64,12 +64,10 @@ class Timing:
 
     Attributes:
         cpu_median, cpu_least: CPU seconds over all runs.
-        peak_mb: the most memory that it had at once, in the last run.
     """
 
     cpu_median: float
     cpu_least: float
-    peak_mb: float
 
 
 def timed(command: str, folder: Path, times: int) -> Timing:
@@ -78,13 +76,12 @@ def timed(command: str, folder: Path, times: int) -> Timing:
     Raises:
         RuntimeError: it failed.
     """
-    runs = [_run(command, folder) for _ in range(times)]
-    seconds = [cpu for cpu, _ in runs]
-    return Timing(round(median(seconds), 2), round(min(seconds), 2), round(runs[-1][1], 1))
+    seconds = [_run(command, folder) for _ in range(times)]
+    return Timing(round(median(seconds), 2), round(min(seconds), 2))
 
 
-def _run(command: str, folder: Path) -> tuple[float, float]:
-    """CPU seconds of a run, and megabytes."""
+def _run(command: str, folder: Path) -> float:
+    """CPU seconds of a run."""
     with tempfile.TemporaryFile(mode="w+") as said:
         process = subprocess.Popen(
             [*_RUN, *command.split()],
@@ -104,7 +101,7 @@ def _run(command: str, folder: Path) -> tuple[float, float]:
         said.seek(0)
         if process.returncode not in (0, _INTERRUPTED):
             raise RuntimeError(f"{command} ended with {process.returncode}: {said.read()}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return used.ru_utime + used.ru_stime
 
 
 def make_study(folder: Path) -> None:
@@ -132,11 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = {name: asdict(timing) for name, timing in timings.items()}
     found = {"times": times, "commands": commands}
     path = keep("startup", surroundings("optuna", "typer") | found)
-    headings = ("CPU seconds", "median", "least", "peak MB")
-    rows = [
-        [name, f"{one.cpu_median:.2f}", f"{one.cpu_least:.2f}", f"{one.peak_mb:.0f}"]
-        for name, one in timings.items()
-    ]
+    headings = ("CPU seconds", "median", "least")
+    rows = [[name, f"{t.cpu_median:.2f}", f"{t.cpu_least:.2f}"] for name, t in timings.items()]
     print(table(headings, rows))
     print(path)
 
