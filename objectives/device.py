@@ -1,9 +1,15 @@
 """Where networks run, and in which precision they train."""
 
+import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+_X86 = ("x86_64", "amd64")
+_WITHOUT_BF16 = ("AVX512_CORE", "AVX512_CORE_VNNI")
+"""What oneDNN may be held to by a variable, and still emulate bfloat16."""
 
 
 def best_device() -> torch.device:
@@ -12,10 +18,21 @@ def best_device() -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is computed in hardware there; in software it is slower than float32."""
+    """Whether bfloat16 is computed in hardware there; in software it is slower than float32.
+
+    oneDNN, which torch asks, also says yes where it emulates bfloat16 with AVX-512: there, training
+    takes 2.5 times as long as in float32 (benchmarks/README.md, "Processors").
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    if platform.machine().lower() not in _X86:
+        return True
+    # NOTE: private, but the only word of torch for it; older ones know no better than oneDNN.
+    knows = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    limits = (os.environ.get(f"{name}_MAX_CPU_ISA", "") for name in ("ONEDNN", "DNNL"))
+    return bool(knows()) and not any(limit.upper() in _WITHOUT_BF16 for limit in limits)
 
 
 def hardware() -> str:

@@ -14,8 +14,9 @@ another way, whoever calls them: a layer, a quantized layer, or a user's own `F.
    than the stride, the weight's gradient has numbers that nobody wrote; where the output is one
    pixel wide and higher than that, so has the output itself, with AMX. Here they are computed in
    float32; they are small.
-3. **A dilation where the kernel is one pixel wide**, which means nothing, with a stride and padding:
-   the process may die, also in float32 (AVX-512). Here it counts as none.
+3. **Dilation with padding** (AVX-512, also in float32): the process may die where a pixel of the
+   output sees nothing but padding. Here the padding is made beforehand, and a dilation counts for
+   nothing where the kernel is one pixel wide, as it does.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -82,13 +84,15 @@ def _safe(
     groups: int = 1,
 ) -> torch.Tensor:
     kernel = weight.shape[2:]
-    steps = _each(stride, len(kernel))
-    if input.device.type != "cpu" or max(steps) == 1:
+    steps, gaps = _each(stride, len(kernel)), _each(dilation, len(kernel))
+    if input.device.type != "cpu" or max(*steps, *gaps) == 1:
         return convolve(input, weight, bias, stride, padding, dilation, groups)
+    dilation = [1 if size == 1 else gap for size, gap in zip(kernel, gaps, strict=True)]
+    if max(dilation) > 1 and padding != "valid":
+        reaches = [gap * (size - 1) for size, gap in zip(kernel, dilation, strict=True)]
+        input, padding = _padded(input, reaches, padding), [0] * len(kernel)
     # With strides, padding by a word is "valid": there is no "same".
     pads = _each(0 if isinstance(padding, str) else padding, len(kernel))
-    dilation = _each(dilation, len(kernel))
-    dilation = [1 if size == 1 else one for size, one in zip(kernel, dilation, strict=True)]
     dtype = _computed_in(input)
     if dtype in _NARROW and _is_narrow(input, kernel, steps, pads, dilation):
         with torch.autocast("cpu", enabled=False):
@@ -98,14 +102,27 @@ def _safe(
             )
         return made.to(dtype)
     if (
-        torch.is_grad_enabled()
+        max(steps) > 1
+        and torch.is_grad_enabled()
         and weight.shape[1] < _BLOCK
         and set(kernel) == {1}
         and not any(pads)
     ):
         seen = input[(..., *(slice(None, None, step) for step in steps))]
-        return convolve(seen, weight, bias, 1, 0, 1, groups)
+        ones = [1] * len(kernel)
+        return convolve(seen, weight, bias, ones, [0] * len(kernel), ones, groups)
     return convolve(input, weight, bias, stride, padding, dilation, groups)
+
+
+def _padded(
+    input: torch.Tensor, reaches: Sequence[int], padding: int | Sequence[int] | str
+) -> torch.Tensor:
+    """An input with its padding around it; a kernel reaches from its first pixel to its last."""
+    if isinstance(padding, str):  # "same": what is odd goes behind, as torch has it
+        around = [(reach // 2, reach - reach // 2) for reach in reaches]
+    else:
+        around = [(pad, pad) for pad in _each(padding, len(reaches))]
+    return F.pad(input, [pad for sides in reversed(around) for pad in sides])
 
 
 def _is_narrow(
