@@ -55,7 +55,7 @@ def safe_convolutions(network: nn.Module) -> Iterator[None]:
     if device != "cpu":
         yield
         return
-    with _SafeConvolutions():  # type: ignore[no-untyped-call]
+    with _SafeConvolutions():
         yield
 
 
@@ -108,7 +108,7 @@ def _safe(
         and set(kernel) == {1}
         and not any(pads)
     ):
-        seen = input[(..., *(slice(None, None, step) for step in steps))]
+        seen = input[..., *(slice(None, None, step) for step in steps)]
         ones = [1] * len(kernel)
         return convolve(seen, weight, bias, ones, [0] * len(kernel), ones, groups)
     return convolve(input, weight, bias, stride, padding, dilation, groups)

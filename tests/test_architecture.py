@@ -49,6 +49,42 @@ def test_torchvision_comes_through_the_one_module(path: Path) -> None:
     assert "torchvision" not in {name.split(".")[0] for name in imported(path)}
 
 
+GOES_BACKWARD = {"backward", "grad", "enable_grad", "compress", "speedup_model"}
+"""What takes gradients when it is called; the last two are NNI's."""
+
+GUARDS = {"safe_convolutions", "frozen_norms"}
+"""The second holds the first."""
+
+OUTSIDE = {
+    "spaces/channels.py": {"enable_grad"},  # looks at the graph, and goes nowhere in it
+    "spaces/nni_backend/speedup.py": {"enable_grad"},  # traces, and `speedup_model` is guarded
+    "spaces/nni_backend/pruning.py": {"backward"},  # in a function that the guarded call calls
+}
+
+
+def called(node: ast.AST) -> str:
+    """The name of what is called, behind its last dot; empty if nothing is."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return str(getattr(node.func, "attr", "") or getattr(node.func, "id", ""))
+
+
+def unguarded(node: ast.AST) -> Iterator[str]:
+    """What is called outside of `safe_convolutions`."""
+    if isinstance(node, ast.With) and GUARDS & {called(item.context_expr) for item in node.items}:
+        return
+    yield called(node)
+    for child in ast.iter_child_nodes(node):
+        yield from unguarded(child)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_gradients_are_taken_inside_safe_convolutions_alone(path: Path) -> None:
+    if path.name != "convolution_checks.py":  # also computes them on paper
+        outside = GOES_BACKWARD & set(unguarded(ast.parse(path.read_text())))
+        assert outside == OUTSIDE.get(name_of(path), set())
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_files_stay_readable(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 330
