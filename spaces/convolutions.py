@@ -108,9 +108,9 @@ def _safe(
         and set(kernel) == {1}
         and not any(pads)
     ):
-        seen = input[..., *(slice(None, None, step) for step in steps)]
+        every: tuple[Any, ...] = (..., *(slice(None, None, step) for step in steps))
         ones = [1] * len(kernel)
-        return convolve(seen, weight, bias, ones, [0] * len(kernel), ones, groups)
+        return convolve(input[every], weight, bias, ones, [0] * len(kernel), ones, groups)
     return convolve(input, weight, bias, stride, padding, dilation, groups)
 
 

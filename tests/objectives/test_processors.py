@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
@@ -78,7 +79,7 @@ class Functional(nn.Module):
         return torch.conv2d(narrow, self.weight[:, :, :1].repeat(1, 4, 1, 1)) + exported
 
 
-NETWORKS = {
+NETWORKS: Mapping[str, Callable[[], nn.Module]] = {
     "layer": lambda: nn.Conv2d(4, 16, 1, stride=2),
     "stride in one direction": lambda: nn.Conv2d(4, 16, 1, stride=(1, 2)),
     "groups": lambda: nn.Conv2d(4, 16, 1, stride=2, groups=2),
