@@ -21,7 +21,7 @@ def has_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is computed in hardware there; in software it is slower than float32.
 
     oneDNN, which torch asks, also says yes where it emulates bfloat16 with AVX-512: there, training
-    takes 2.5 times as long as in float32 (benchmarks/README.md, "Processors").
+    takes 2.3 times as long as in float32 (benchmarks/README.md, "Processors").
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

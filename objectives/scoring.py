@@ -74,6 +74,8 @@ def score(
     Raises:
         TrainingDiverged: its scores are no finite numbers.
     """
+    from ..spaces.convolutions import safe_convolutions
+
     device = next(network.parameters()).device
     network.eval()
 
@@ -82,7 +84,8 @@ def score(
         scores: torch.Tensor = network(shown.contiguous(memory_format=torch.channels_last))
         return scores
 
-    with torch.inference_mode():
+    # Dilation with padding may end the process without gradients too.
+    with torch.inference_mode(), safe_convolutions(network):
         return score_answers(answer, images, batch_size, "the network", metric)
 
 

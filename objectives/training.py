@@ -146,7 +146,7 @@ def recalibrate_batchnorm(
     network: nn.Module, images: ImageSet, normalisation: Normalisation, batches: int = 8
 ) -> None:
     """Take batch norm's running statistics afresh, as after surgery; the weights stay."""
-    with fresh_statistics(network), torch.no_grad():
+    with fresh_statistics(network), torch.no_grad(), safe_convolutions(network):
         for batch, _ in first_batches(network, images, normalisation, batches):
             network(batch)
             beat()
