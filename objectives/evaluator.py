@@ -137,13 +137,13 @@ class Evaluator:
         return self._baseline_scores[split]
 
     def _outcome(self, plan: Plan, split: str) -> Outcome:
+        baseline = self._baseline_score(split)
         self.clock.reset()
         self._rungs, self._asked = [], plan
         network = self._builder.network(plan)
         measured = measure(network, self._builder.images(self._builder.device))
         foretold = self.foretold_cost(plan)
         check_prediction(foretold, measured, f"plan {plan.key}")
-        baseline = self._baseline_score(split)
         # The empty plan is the baseline, whose answers are known.
         found = self._score(network, getattr(self.task.splits, split)) if plan.choices else baseline
         return Outcome(

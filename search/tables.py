@@ -211,8 +211,16 @@ def _trials_line(answer: Answer) -> str:
     stopped = answer.count(How.HOPELESS)
     trained = answer.count(How.EVALUATED) + stopped
     free = answer.count(How.SHARED)
+    failed = answer.count(How.FAILED)
     early = f", {stopped} of them stopped early" if stopped else ""
-    return f"{trained} plans trained{early}; {free} more scored at other bit-widths of the same"
+    said = f"{trained} plan{'' if trained == 1 else 's'} trained{early}; "
+    said += f"{free} more scored at other bit-widths of the same"
+    if failed:
+        said += (
+            f"; {failed} failed (`paredown doctor` checks this machine, "
+            "`paredown search --retry-failed` tries them again)"
+        )
+    return said
 
 
 def print_answer(console: Console, answer: Answer) -> None:
