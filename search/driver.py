@@ -1,70 +1,37 @@
-"""Runs a study: asks Optuna for plans, evaluates those worth it, and tells Optuna the rest."""
+"""Runs a study from its configuration to what was found."""
 
-import math
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import optuna
 import sqlalchemy.exc
 from optuna.storages import get_storage
-from optuna.trial import TrialState
 
 from ..errors import (
-    InputError,
-    OutOfTime,
-    PredictionMismatch,
     StorageError,
-    TrainingDiverged,
 )
 from ..objectives.cache import Cache
-from ..objectives.cost import Cost
-from ..objectives.removal import removal
-from ..objectives.rungs import Hopeless
 from ..objectives.task import Task
 from ..objectives.task_spec import TaskSpec
-from ..spaces.plan import Plan
 from ..spaces.space import Space
-from . import notes, record
-from .asked import write_asked
 from .config import StudyConfig
-from .data_splits import write_data_splits
-from .designs import DESIGNS, first_designs, untrained_designs
-from .earlier import settled_before, trained_before
 from .isolation.backend import (
-    EvaluationBackend,
-    EvaluationFailed,
     TaskSummary,
     TimeLimitReached,
 )
 from .isolation.starting import make_backend
-from .options import duration_text
-from .profile import ASSEMBLING, OTHER, SAMPLING, SCORING, STORAGE, TRAINING, Profile
-from .proving import Prover
-from .question import Prices, question_of
-from .record import Attributes, How, Record, count_trained
-from .samplers import make_sampler
+from .profile import OTHER, STORAGE, Profile
+from .search_loop import SearchLoop, too_short
 from .spent import add_spent
-from .stopping import Stopping
 from .storage import (
-    BUDGETS,
-    Baseline,
     continue_or_create,
     open_storage,
     shown_url,
-    stop_trial,
     storage_reason,
-    worker_mark,
-    write_baseline,
 )
-from .time_limit import TimeLimit, proving_seconds
+from .time_limit import TimeLimit
 from .watcher import Watcher
-from .winners import beaten_by, verdicts
-
-_MOST_FREE_IN_A_ROW = 200
-"""Proposals without training after which a search counts as finished: the space is used up."""
 
 
 @dataclass(frozen=True)
@@ -153,14 +120,24 @@ def _search(
         try:
             summary = backend.open()
         except TimeLimitReached:
-            raise _out_of_time(config, "the images were loaded") from None
+            raise too_short(config, "the images were loaded") from None
         with profile.on(STORAGE):
             storage = profile.timed(get_storage(open_storage(url)), STORAGE)
         study = continue_or_create(storage, url, config.name, summary.identity)
         watcher.prepared(config, url, summary)
         interrupted = out_of_time = False
         try:
-            run = _Run(config, url, study, backend, summary, watcher, profile, limit, retry_failed)
+            run = SearchLoop(
+                config,
+                url,
+                study,
+                backend,
+                summary,
+                watcher=watcher,
+                profile=profile,
+                limit=limit,
+                retry_failed=retry_failed,
+            )
             interrupted = run.until_done()
             out_of_time = run.out_of_time
             if not interrupted:
@@ -170,278 +147,3 @@ def _search(
         finally:
             watcher.finished()
     return Finished(study, interrupted, {}, summary, spec, out_of_time)
-
-
-def _out_of_time(config: StudyConfig, before: str) -> OutOfTime:
-    return OutOfTime(
-        f"the time limit of {duration_text(config.timeout or 0)} was reached before {before}; give "
-        "it more time (--timeout)"
-    )
-
-
-class _Run:
-    """One run of a study, from the baseline to the last trial."""
-
-    def __init__(
-        self,
-        config: StudyConfig,
-        url: str,
-        study: optuna.Study,
-        backend: EvaluationBackend,
-        summary: TaskSummary,
-        watcher: Watcher,
-        profile: Profile,
-        limit: TimeLimit,
-        retry_failed: bool,
-    ) -> None:
-        self.config, self.url, self.study = config, url, study
-        self.backend, self.summary, self.limit = backend, summary, limit
-        self.watcher, self.profile = watcher, profile
-        self.space, self.budgets = summary.space, config.max_drop
-        self.out_of_time = False
-        self.reader = record.Reader(study)
-        self.baseline = self._baseline()
-        self.space.look_ahead()
-        self.prices = Prices(summary.recipes)
-        self.stopping = Stopping(self.budgets, summary.recipes)
-        self.question = question_of(
-            self.space,
-            summary.predicted_cost,
-            self.budgets,
-            self.prices,
-            step=summary.accuracy_step,
-            trials=len(self.records),
-        )
-        sampler = make_sampler(config.sampler, config.seed, self.question)
-        study.sampler = profile.timed(sampler, SAMPLING)
-        self.retried = self._failed_plans() if retry_failed else set()
-        self.planned = deque([*self.retried, *config.start_plans])
-        self.wants_designs = self._is_at_its_beginning()
-        if self.wants_designs:
-            self.planned.extend(untrained_designs(self.space))
-        # What an earlier run left undone comes first.
-        self.for_free = deque(plan for one in self.records for plan in self._at_other_bits(one))
-        self._learn()
-
-    def until_done(self) -> bool:
-        """Evaluate plans until there are enough. Returns whether the user interrupted."""
-        free = 0
-        try:
-            while self.limit.trials_may_go_on():
-                self.backend.deadline = self.limit.end_before_reserve
-                plan = self._next_of(self.for_free)
-                if plan is not None:
-                    ended = self._free_trial(plan)
-                elif count_trained(self.records) >= self.config.trials and not self.retried:
-                    return False
-                elif (trained := self._one_trial(self._next_planned())) is not None:
-                    ended = trained
-                else:
-                    return True
-                self.for_free.extend(self._at_other_bits(ended))
-                free = 0 if ended.took_training else free + 1
-                if free >= min(_MOST_FREE_IN_A_ROW, self.space.size):
-                    return False
-        except TimeLimitReached:
-            pass
-        self.out_of_time = True
-        return False
-
-    def prove(self) -> bool:
-        """Train finalists again, and score each winner on the test split, once and for all.
-
-        Returns whether the time limit left enough time for all of it.
-        """
-        prover = Prover(
-            self.study, self.backend, self.summary, self.config, self.watcher, self.profile
-        )
-        in_time = True
-        self._reserve(retrains=False)  # for the test scores, which matter more
-        for deadline, step in (
-            (self.limit.end_before_reserve, prover.retrain),
-            (self.limit.end, prover.test),
-        ):
-            self.backend.deadline = deadline
-            try:
-                step(self.records, self.baseline)
-            except TimeLimitReached:
-                in_time = False
-        return in_time
-
-    def _baseline(self) -> Baseline:
-        """The baseline, trained if it must be, and the study told what it is about."""
-        cost = self.summary.predicted_cost(Plan())
-        with self.profile.on(TRAINING):
-            try:
-                found = self.backend.baseline()
-            except TimeLimitReached:
-                raise _out_of_time(self.config, "the baseline was trained") from None
-            self.seconds_per_image = found.seconds.get("score", 0.0) / self.summary.splits.search
-            self.profile.move(SCORING, found.seconds.get("score", 0.0))
-        baseline = Baseline(found.accuracy, cost, found.digest)
-        write_baseline(self.study, self.url, baseline)
-        self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
-        write_asked(self.study, self.config)
-        write_data_splits(self.study, self.summary.splits, found.correct)
-        notes.describe_study(self.study, self.config, self.summary, baseline)
-        self.records = self.reader.records()
-        self.watcher.baseline_ready(baseline, self.records)
-        return baseline
-
-    def _failed_plans(self) -> set[Plan]:
-        """The plans that failed, and were not scored in another trial."""
-        scored = {one.plan for one in self.records if one.is_scored}
-        failed = {one.plan for one in self.records if one.how is How.FAILED}
-        return {plan for plan in failed - scored if plan is not None}
-
-    def _is_at_its_beginning(self) -> bool:
-        return count_trained(self.records) < min(DESIGNS, self.config.trials)
-
-    def _next_planned(self) -> Plan | None:
-        """The next plan that the sampler is not asked for; None if there is none."""
-        plan = self._next_of(self.planned)
-        if plan is None and self.wants_designs:
-            self.wants_designs = False
-            self.planned.extend(self._designs())
-            plan = self._next_of(self.planned)
-        return plan
-
-    def _designs(self) -> list[Plan]:
-        """The plans to begin with: what options miss has to be fitted for them."""
-        with self.profile.on(ASSEMBLING):
-            return first_designs(self.space, self.summary.predicted_cost, self._fitting_error)
-
-    def _fitting_error(self, plan: Plan) -> float:
-        """What a plan's parts miss; infinite if they cannot be fitted."""
-        try:
-            return self.backend.fitting_error(plan)
-        except (EvaluationFailed, TrainingDiverged):
-            return math.inf
-
-    def _next_of(self, queue: deque[Plan]) -> Plan | None:
-        """The next plan of a queue that is neither known nor, if it is for free, beaten."""
-        if not queue:
-            return None
-        known = {record.plan for record in self.records}
-        while queue:
-            plan = queue.popleft()
-            beaten = queue is self.for_free and self._beaten(self.summary.predicted_cost(plan))
-            if plan in self.retried or (plan not in known and not beaten):
-                return plan
-        return None
-
-    def _at_other_bits(self, ended: Record) -> list[Plan]:
-        """What the network of a trial gives for the price of a calibration, the cheapest first."""
-        if ended.plan is None or ended.how is not How.EVALUATED:
-            return []
-        plans = self.space.at_other_bits(ended.plan)
-        return sorted(plans, key=lambda plan: self.summary.predicted_cost(plan).objectives)
-
-    def _beaten(self, cost: Cost) -> Record | None:
-        return beaten_by(self.records, cost, self.budgets[0])
-
-    def _free_trial(self, plan: Plan) -> Record:
-        """Score at other bits a network that is there.
-
-        The trial is kept when it is over, and at once: nobody has to see it run, and one write
-        takes a fraction of the time that the many of a running trial take.
-        """
-        cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
-        began = datetime.now()
-        gave = self._attempt(lambda: self._evaluate(plan))
-        trial = record.ended_trial(
-            record.proposed(plan, cost, removed) | gave | {record.WORKER: worker_mark()},
-            self.space.params(plan),
-            {one.name: one.options for one in self.space.dimensions},
-            self.question.excess,
-        )
-        trial.datetime_start = began
-        self.study.add_trial(trial)
-        self._read()
-        ended = next(one for one in reversed(self.records) if one.plan == plan)
-        self.watcher.trial_ended(ended, self.records)
-        return ended
-
-    def _one_trial(self, plan: Plan | None) -> Record | None:
-        """See a plan through, or one that the sampler chooses; None if the user interrupted."""
-        if plan is not None:
-            self.study.enqueue_trial(self.space.params(plan))
-        trial = self.study.ask()
-        trial.set_user_attr(record.WORKER, worker_mark())
-        try:
-            gave = self._attempt(lambda: self._settle(trial))
-            record.write(trial, gave)
-        except KeyboardInterrupt:
-            stop_trial(self.study, trial, "interrupted")
-            return None
-        except TimeLimitReached:
-            stop_trial(self.study, trial, "the time limit was reached")
-            self._read()
-            raise
-        except InputError as error:
-            stop_trial(self.study, trial, f"stopped: {error}")
-            raise
-        state = record.state_of(gave)
-        failed = state == TrialState.FAIL
-        values = None if failed else record.values_of(trial.user_attrs)
-        self.study.tell(trial, values, state=state)
-        self._read()
-        ended = next(one for one in reversed(self.records) if one.number == trial.number)
-        self.watcher.trial_ended(ended, self.records)
-        return ended
-
-    def _read(self) -> None:
-        """Read the study's trials, and let what depends on them learn."""
-        self.records = self.reader.records()
-        self._learn()
-
-    def _learn(self) -> None:
-        self.prices.learn(self.records)
-        self.stopping.learn(self.records)
-        self._reserve(retrains=self.config.finalists > 0)
-
-    def _reserve(self, *, retrains: bool) -> None:
-        """Set time aside for proving the winners that there are by now."""
-        winners = [one.winner for one in verdicts(self.records, self.baseline, self.budgets)]
-        self.limit.reserve(
-            proving_seconds(
-                [one for one in winners if one is not None],
-                self.records,
-                self.seconds_per_image,
-                self.summary.splits.test,
-                retrains=retrains,
-            )
-        )
-
-    def _attempt(self, settle: Callable[[], Attributes]) -> Attributes:
-        """What settling a trial gives, or why it fails."""
-        try:
-            return settle()
-        except (TrainingDiverged, PredictionMismatch) as error:
-            return record.failed(str(error))
-        except EvaluationFailed as error:  # be it a crash: the search goes on with other plans
-            return record.failed(str(error), error.details)
-
-    def _settle(self, trial: optuna.Trial) -> Attributes:
-        """Train the trial's plan, unless something known already settles it."""
-        plan = self.space.suggest(trial)
-        cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
-        record.write(trial, record.proposed(plan, cost, removed))
-        if plan in self.retried:
-            self.retried.remove(plan)
-        elif earlier := settled_before(self.records, plan):
-            return record.repeated(earlier)
-        if beater := self._beaten(cost):
-            return record.beaten(beater)
-        return self._evaluate(plan, trial.number)
-
-    def _evaluate(self, plan: Plan, number: int | None = None) -> Attributes:
-        self.watcher.trial_begins(number, plan)
-        try:
-            outcome = self.profile.evaluation(
-                lambda asked: self.backend.evaluate(asked, self.stopping), plan
-            )
-        except Hopeless as stopped:
-            return record.hopeless(stopped, self.stopping.at_least(plan, stopped.rung))
-        earlier = trained_before(self.records, plan)
-        return record.shared(outcome, earlier) if earlier else record.evaluated(outcome)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..isolation.process import cause_of
+from ..isolation.child_process import cause_of
 from .self_checks import CHECKS, SKIPPED, Check
 
 _PATIENCE = 300

@@ -19,7 +19,7 @@ import pytest
 from paredown.objectives.data import SOURCES
 from paredown.objectives.objective import OBJECTIVES
 from paredown.objectives.training import Recipe
-from paredown.search import driver
+from paredown.search import driver, search_loop
 from paredown.search.config import StudyConfig, load_config
 from paredown.search.export import formats
 from paredown.spaces.blocks.family import FAMILIES
@@ -62,7 +62,7 @@ def everything_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "_search", lambda config, *rest: search(small(config), *rest))
     quickest = formats.parse_formats("safetensors")
     monkeypatch.setattr(formats, "installed_formats", lambda: quickest)
-    monkeypatch.setattr(driver, "first_designs", lambda *_: [])
+    monkeypatch.setattr(search_loop, "first_designs", lambda *_: [])
     monkeypatch.setattr(socketserver.BaseServer, "serve_forever", _interrupt)
     fit_quickly(monkeypatch)
     evaluate_here(monkeypatch)

@@ -16,6 +16,7 @@ from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.outcome import Outcome
 from paredown.search.ablation.kept import read_ablations, techniques_of
 from paredown.search.ablation.taking_apart import Watch, ablate
+from paredown.search.isolation.backend import EvaluationFailed
 from paredown.search.proof import read_tested
 from paredown.search.reopening import reopened
 from paredown.search.storage import open_storage, open_study
@@ -140,7 +141,7 @@ def test_what_is_kept_answers_the_same_question_again(
 
     monkeypatch.setattr(Evaluator, "evaluate", never)
     assert ablate(study, URL, ANY, Cache(), Watch()) == found
-    with pytest.raises(AssertionError, match="was answered"):
+    with pytest.raises(EvaluationFailed, match="was answered"):
         ablate(study, URL, ANY, Cache(), Watch(), epochs=1.0)
 
 
