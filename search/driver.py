@@ -1,7 +1,6 @@
 """Runs a study from its configuration to what was found."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 import optuna
@@ -20,7 +19,7 @@ from .isolation.backend import (
     TaskSummary,
     TimeLimitReached,
 )
-from .isolation.starting import make_backend
+from .isolation.starting import opened_backend
 from .profile import OTHER, STORAGE, Profile
 from .search_loop import SearchLoop, too_short
 from .spent import add_spent
@@ -114,36 +113,36 @@ def _search(
     retry_failed: bool,
 ) -> Finished:
     """The search itself; what it returns has no seconds yet."""
-    spec = config.task_spec
-    with closing(make_backend(spec, cache, watcher, config.threads, config.stall)) as backend:
-        backend.deadline = limit.end
-        try:
-            summary = backend.open()
-        except TimeLimitReached:
-            raise too_short(config, "the images were loaded") from None
-        with profile.on(STORAGE):
-            storage = profile.timed(get_storage(open_storage(url)), STORAGE)
-        study = continue_or_create(storage, url, config.name, summary.identity)
-        watcher.prepared(config, url, summary)
-        interrupted = out_of_time = False
-        try:
-            run = SearchLoop(
-                config,
-                url,
-                study,
-                backend,
-                summary,
-                watcher=watcher,
-                profile=profile,
-                limit=limit,
-                retry_failed=retry_failed,
-            )
-            interrupted = run.until_done()
-            out_of_time = run.out_of_time
-            if not interrupted:
-                out_of_time = not run.prove() or out_of_time
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            watcher.finished()
+    spec, interrupted = config.task_spec, False
+    opened = opened_backend(
+        spec, cache, watcher, threads=config.threads, stall=config.stall, deadline=limit.end
+    )
+    try:
+        with opened as (backend, summary):
+            with profile.on(STORAGE):
+                storage = profile.timed(get_storage(open_storage(url)), STORAGE)
+            study = continue_or_create(storage, url, config.name, summary.identity)
+            watcher.prepared(config, url, summary)
+            out_of_time = False
+            try:
+                loop = SearchLoop(
+                    config,
+                    url,
+                    study,
+                    backend,
+                    summary,
+                    watcher=watcher,
+                    profile=profile,
+                    limit=limit,
+                    retry_failed=retry_failed,
+                )
+                interrupted = loop.until_done()
+                in_time = interrupted or loop.prove()
+                out_of_time = loop.out_of_time or not in_time
+            except KeyboardInterrupt:
+                interrupted = True
+            finally:
+                watcher.finished()
+    except TimeLimitReached:  # of loading the task: the loop handles its own
+        raise too_short(config, "the images were loaded") from None
     return Finished(study, interrupted, {}, summary, spec, out_of_time)

@@ -101,8 +101,8 @@ def count_trained(records: Iterable[Record]) -> int:
 
 
 def write(trial: optuna.Trial, attributes: Attributes) -> None:
-    """Keep attributes with a trial that runs."""
-    for name, value in attributes.items():
+    """Keep attributes with a trial that runs; how it ended comes last, when all else is there."""
+    for name, value in sorted(attributes.items(), key=lambda one: one[0] == HOW):
         trial.set_user_attr(name, value)
 
 
@@ -166,9 +166,9 @@ def failed(why: str, details: str = "") -> Attributes:
     return {HOW: How.FAILED, WHY: why} | ({DETAILS: details} if details else {})
 
 
-def state_of(attributes: Attributes) -> TrialState:
+def state_of(attributes: Mapping[str, Any]) -> TrialState:
     """What a trial with these attributes ends as: failed if its plan has, now or before."""
-    how = attributes[HOW]
+    how = How(attributes[HOW])
     known = DROP in attributes or AT_LEAST in attributes
     fails = how is How.FAILED or (how is How.REPEATED and not known)
     return TrialState.FAIL if fails else TrialState.COMPLETE
@@ -259,6 +259,11 @@ def is_retried(trial: FrozenTrial) -> bool:
 def is_left_running(trial: FrozenTrial) -> bool:
     """Whether a trial was stopped because its run had died."""
     return is_retried(trial) and trial.user_attrs.get(WHY) == LEFT_RUNNING
+
+
+def has_ended(trial: FrozenTrial) -> bool:
+    """Whether it is known how a trial ended, though nobody has said that it did."""
+    return HOW in trial.user_attrs and not is_retried(trial)
 
 
 def plan_of(trial: FrozenTrial) -> Plan | None:

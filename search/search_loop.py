@@ -9,7 +9,6 @@ import optuna
 from optuna.trial import TrialState
 
 from ..errors import (
-    InputError,
     OutOfTime,
     PredictionMismatch,
     TrainingDiverged,
@@ -22,6 +21,7 @@ from . import notes, record
 from .asked import write_asked
 from .config import StudyConfig
 from .data_splits import write_data_splits
+from .dead_trials import stop_trial, worker_mark
 from .designs import DESIGNS, first_designs, untrained_designs
 from .earlier import settled_before, trained_before
 from .isolation.backend import (
@@ -35,13 +35,12 @@ from .profile import ASSEMBLING, SAMPLING, SCORING, TRAINING, Profile
 from .proving import Prover
 from .question import Prices, question_of
 from .record import Attributes, How, Record, count_trained
+from .retries import is_retry, queue_failed_plans, waiting_retries
 from .samplers import make_sampler
 from .stopping import Stopping
 from .storage import (
     BUDGETS,
     Baseline,
-    stop_trial,
-    worker_mark,
     write_baseline,
 )
 from .time_limit import TimeLimit, proving_seconds
@@ -88,8 +87,10 @@ class SearchLoop:
         )
         sampler = make_sampler(config.sampler, config.seed, self.question)
         study.sampler = profile.timed(sampler, SAMPLING)
-        self.retried = self._failed_plans() if retry_failed else set()
-        self.planned = deque([*self.retried, *config.start_plans])
+        self.retries = retry_failed
+        if retry_failed:
+            queue_failed_plans(study, self.records, self.space)
+        self.planned = deque(config.start_plans)
         self.wants_designs = self._is_at_its_beginning()
         if self.wants_designs:
             self.planned.extend(untrained_designs(self.space))
@@ -101,13 +102,15 @@ class SearchLoop:
         """Evaluate plans until there are enough. Returns whether the user interrupted."""
         free = 0
         try:
-            while self.limit.trials_may_go_on():
-                self.backend.deadline = self.limit.end_before_reserve
+            while True:
                 plan = self._next_of(self.for_free)
+                if plan is None and self._has_enough():
+                    return False
+                if not self.limit.trials_may_go_on():
+                    break
+                self.backend.deadline = self.limit.end_before_reserve
                 if plan is not None:
                     ended = self._free_trial(plan)
-                elif count_trained(self.records) >= self.config.trials and not self.retried:
-                    return False
                 elif (trained := self._one_trial(self._next_planned())) is not None:
                     ended = trained
                 else:
@@ -162,11 +165,11 @@ class SearchLoop:
         self.watcher.baseline_ready(baseline, self.records)
         return baseline
 
-    def _failed_plans(self) -> set[Plan]:
-        """The plans that failed, and were not scored in another trial."""
-        scored = {one.plan for one in self.records if one.is_scored}
-        failed = {one.plan for one in self.records if one.how is How.FAILED}
-        return {plan for plan in failed - scored if plan is not None}
+    def _has_enough(self) -> bool:
+        """Whether as many plans were trained as were asked for, and none waits for another try."""
+        if count_trained(self.records) < self.config.trials:
+            return False
+        return not (self.retries and waiting_retries(self.study))
 
     def _is_at_its_beginning(self) -> bool:
         return count_trained(self.records) < min(DESIGNS, self.config.trials)
@@ -200,7 +203,7 @@ class SearchLoop:
         while queue:
             plan = queue.popleft()
             beaten = queue is self.for_free and self._beaten(self.summary.predicted_cost(plan))
-            if plan in self.retried or (plan not in known and not beaten):
+            if plan not in known and not beaten:
                 return plan
         return None
 
@@ -241,10 +244,14 @@ class SearchLoop:
         if plan is not None:
             self.study.enqueue_trial(self.space.params(plan))
         trial = self.study.ask()
-        trial.set_user_attr(record.WORKER, worker_mark())
         try:
+            trial.set_user_attr(record.WORKER, worker_mark())
             gave = self._attempt(lambda: self._settle(trial))
             record.write(trial, gave)
+            state = record.state_of(gave)
+            failed = state == TrialState.FAIL
+            values = None if failed else record.values_of(trial.user_attrs)
+            self.study.tell(trial, values, state=state)
         except KeyboardInterrupt:
             stop_trial(self.study, trial, "interrupted")
             return None
@@ -252,13 +259,9 @@ class SearchLoop:
             stop_trial(self.study, trial, "the time limit was reached")
             self._read()
             raise
-        except InputError as error:
+        except BaseException as error:
             stop_trial(self.study, trial, f"stopped: {error}")
             raise
-        state = record.state_of(gave)
-        failed = state == TrialState.FAIL
-        values = None if failed else record.values_of(trial.user_attrs)
-        self.study.tell(trial, values, state=state)
         self._read()
         ended = next(one for one in reversed(self.records) if one.number == trial.number)
         self.watcher.trial_ended(ended, self.records)
@@ -301,9 +304,8 @@ class SearchLoop:
         plan = self.space.suggest(trial)
         cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
         record.write(trial, record.proposed(plan, cost, removed))
-        if plan in self.retried:
-            self.retried.remove(plan)
-        elif earlier := settled_before(self.records, plan):
+        earlier = settled_before(self.records, plan)
+        if earlier and not (earlier.how is How.FAILED and is_retry(trial.user_attrs)):
             return record.repeated(earlier)
         if beater := self._beaten(cost):
             return record.beaten(beater)

@@ -2,12 +2,9 @@
 
 import contextlib
 import json
-import os
-import platform
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +13,6 @@ import sqlalchemy.engine
 import sqlalchemy.exc
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
@@ -24,9 +20,9 @@ from ..objectives.objective import DEFAULT_OBJECTIVES
 from ..objectives.scoring import Metric
 from .asked import run_imports
 from .data_splits import how_to_go_on, in_words, source_before_0_5
+from .dead_trials import bury_dead_trials
 from .identity import METRIC, SEARCH
 from .own_parts import AT_WILL
-from .record import LEFT_RUNNING, WORKER, failed, is_left_running, plan_of, write, write_stopped
 
 if TYPE_CHECKING:
     pass
@@ -207,7 +203,7 @@ def continue_or_create(
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage)
         check_same(study, url, what)
-        _bury_dead_trials(study)
+        bury_dead_trials(study)
         return study
     directions = [StudyDirection.MINIMIZE] * len(what.get("objectives", DEFAULT_OBJECTIVES))
     study = optuna.create_study(
@@ -216,22 +212,6 @@ def continue_or_create(
     study.set_user_attr(IDENTITY, json.dumps(what))
     study.set_user_attr(VERSIONS, json.dumps(versions()))
     return study
-
-
-def stop_trial(study: optuna.Study, trial: optuna.Trial, why: str) -> None:
-    """End a trial that could not run to its end, and have its plan proposed again."""
-    write_stopped(trial, why)
-    study.tell(trial, state=TrialState.FAIL)
-    # A plan that was queued is known before the trial has asked for all of it.
-    kept = study.get_trials(deepcopy=False)[trial.number]
-    params = kept.system_attrs.get("fixed_params") or kept.params
-    if params:
-        study.enqueue_trial(params)
-
-
-def worker_mark() -> str:
-    """Names this process, so that others can tell whether it still runs."""
-    return json.dumps({"host": platform.node(), "pid": os.getpid()})
 
 
 def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
@@ -276,44 +256,6 @@ def _difference(key: str, kept: object, wanted: object) -> str:
     if key == SEARCH:
         return f"the search images are {in_words(kept)} there and {in_words(wanted)} here"
     return f"{key} is {kept} there and {wanted} here"
-
-
-def _bury_dead_trials(study: optuna.Study) -> None:
-    """Mark as failed what a killed process left running, so that it is proposed again."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if _is_dead(trial):
-            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-                _bury(study, trial)
-
-
-def _bury(study: optuna.Study, trial: FrozenTrial) -> None:
-    """End a trial whose run died: its plan is tried once more, and not a third time."""
-    ended, plan = optuna.Trial(study, trial._trial_id), plan_of(trial)
-    others = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
-    if plan is not None and any(is_left_running(o) and plan_of(o) == plan for o in others):
-        write(ended, failed("two runs died while it was being evaluated; it is not tried again"))
-        study.tell(ended, state=TrialState.FAIL)
-    else:
-        stop_trial(study, ended, LEFT_RUNNING)
-
-
-def _is_dead(trial: FrozenTrial) -> bool:
-    mark = trial.user_attrs.get(WORKER)
-    if mark is None:  # a worker may be about to leave its mark
-        began = trial.datetime_start
-        return began is None or datetime.now() - began > timedelta(minutes=1)
-    worker = json.loads(mark)
-    if worker["host"] != platform.node():
-        return False  # out of sight: another machine may still be at it
-    if worker["pid"] == os.getpid():
-        return True  # a number that the system gave out again
-    try:
-        os.kill(worker["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def sqlite_path(url: str) -> Path | None:

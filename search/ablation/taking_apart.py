@@ -7,7 +7,6 @@ left of it, so that likes are compared. All of it is scored on the search split.
 """
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 
 import optuna
@@ -27,7 +26,7 @@ from ..answers import answer
 from ..asked import read_asked
 from ..blame import without
 from ..isolation.backend import EvaluationFailed, TaskSummary
-from ..isolation.starting import make_backend
+from ..isolation.starting import opened_backend
 from ..reopening import check_digest
 from ..storage import check_same, with_recipes_of
 from .kept import Ablation, Part, named, read_ablations, techniques_of, write_ablation
@@ -67,7 +66,7 @@ def ablate(
     Raises:
         NothingFits: the budget has no winner.
         InputError: the epochs are out of range, or data and weights are not those of the study.
-        TrainingDiverged: of the winner.
+        TrainingDiverged, EvaluationFailed: the winner cannot be trained again.
     """
     found = answer(study, (budget,), url)
     verdict = found.verdicts[0]
@@ -82,8 +81,8 @@ def ablate(
     config = read_asked(study)
     spec = replace(config.task_spec, recipes=brief)
     seed = verdict.final.seed if verdict.final else None
-    with closing(make_backend(spec, cache, watch, config.threads, config.stall)) as backend:
-        summary = backend.open()
+    opened = opened_backend(spec, cache, watch, threads=config.threads, stall=config.stall)
+    with opened as (backend, summary):
         check_same(study, url, with_recipes_of(study, summary.identity))
         check_digest(study, backend.baseline().digest)
 
@@ -106,6 +105,10 @@ def _taken_apart(
         drop = measured(plan)
     except TrainingDiverged as error:
         raise TrainingDiverged(f"training the winner again failed: {error}") from None
+    except EvaluationFailed as error:
+        raise EvaluationFailed(
+            f"training the winner again failed: {error}", error.details
+        ) from None
     watch.ended(None, drop)
     cost, rows = task.predicted_cost(plan), list[Part]()
     for number, (kind, rest) in enumerate(rests.items(), 2):

@@ -95,7 +95,7 @@ def _places(url: str) -> Iterator[Fact]:
     there = "" if path is None or path.exists() else " (not there yet)"
     yield Fact("places", "storage", shown_url(url) + there)
     cache = Cache()
-    taken = sum(one.stat().st_size for one in cache.folder.glob("*.safetensors"))
+    taken = sum(map(_size, cache.folder.glob("*.safetensors")))
     yield Fact(
         "places", "cache", f"{cache.folder}, {taken / _GIB:.2f} of {DEFAULT_LIMIT / _GIB:.0f} GiB"
     )
@@ -146,6 +146,13 @@ def _memory() -> str:
     except (AttributeError, ValueError, OSError):
         return "unknown"
     return f"{pages * size / _GIB:.1f} GiB, {free / _GIB:.1f} GiB unused"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # a search may be making room
+        return 0
 
 
 def _existing(folder: Path) -> Path:

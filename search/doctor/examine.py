@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..isolation.child_process import cause_of
+from ..isolation.child_process import cause_of, import_path
 from .self_checks import CHECKS, SKIPPED, Check
 
 _PATIENCE = 300
@@ -54,7 +54,7 @@ def examine(url: str) -> Iterator[Finding]:
 
 def _faults(check: Check, url: str) -> list[str]:
     package = __name__.partition(".")[0]
-    command = _COMMAND.format(path=sys.path, package=package, name=check.name, url=url)
+    command = _COMMAND.format(path=import_path(), package=package, name=check.name, url=url)
     try:
         ran = subprocess.run(
             [sys.executable, "-c", command],

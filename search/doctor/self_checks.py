@@ -124,20 +124,20 @@ def _storage(url: str) -> list[str]:
     import optuna
 
     from ...errors import StorageError
-    from ..storage import open_storage, sqlite_path
+    from ..storage import open_storage, shown_url, sqlite_path
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path = sqlite_path(url)
     beside = Path.cwd() if path is None else path.absolute().parent
     faults = list[str]()
     try:
-        with tempfile.TemporaryDirectory(dir=beside) as folder:
+        with tempfile.TemporaryDirectory(dir=beside, ignore_cleanup_errors=True) as folder:
             study = optuna.create_study(storage=open_storage(f"sqlite:///{folder}/check.db"))
             study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
             if len(study.trials) != 1:
-                faults.append(f"a trial that was written beside {url} is not there")
+                faults.append(f"a trial that was written beside {shown_url(url)} is not there")
     except (OSError, StorageError) as error:
-        faults.append(f"no study can be written beside {url}: {error}")
+        faults.append(f"no study can be written beside {shown_url(url)}: {error}")
     if path is None or path.exists():
         try:
             optuna.get_all_study_names(open_storage(url, must_exist=True))

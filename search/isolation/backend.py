@@ -121,6 +121,10 @@ class EvaluatorDied(EvaluationFailed):
     """What evaluates plans ended, or stopped answering, in the middle of its work."""
 
 
+class CannotRestart(ParedownError):
+    """What evaluates plans died, and cannot be started again: the search cannot go on."""
+
+
 class TimeLimitReached(Exception):
     """The time limit was reached while a plan was being evaluated."""
 

@@ -40,7 +40,11 @@ class ChildProcess:
         handle, name = tempfile.mkstemp(prefix="paredown-", suffix=".crash")
         os.close(handle)
         self._crash = Path(name)
-        command = _COMMAND.format(path=sys.path, package=__name__.partition(".")[0], crash=name)
+        # Opened here as well: the child removes the name, so that none is left if it is killed.
+        self._dump = self._crash.open("rb")
+        command = _COMMAND.format(
+            path=import_path(), package=__name__.partition(".")[0], crash=name
+        )
         self._process = subprocess.Popen(
             [sys.executable, "-c", command],
             stdin=subprocess.PIPE,
@@ -107,7 +111,7 @@ class ChildProcess:
         for thread in self._threads:
             thread.join(_TO_END)
         said = f"; it said: {self._last_line}" if self._last_line else ""
-        dump = self._crash.read_bytes().decode(errors="replace")[:_DUMP_LIMIT]
+        dump = self._dump.read(_DUMP_LIMIT).decode(errors="replace")
         cause = cause_of(code)
         comma = "," if "," in cause and while_doing else ""
         return f"the evaluating process was ended by {cause}{comma}{while_doing}{said}", dump
@@ -130,13 +134,20 @@ class ChildProcess:
     def _release(self) -> None:
         for thread in self._threads:
             thread.join(_TO_END)
-        self._crash.unlink(missing_ok=True)
+        self._dump.close()
+        with contextlib.suppress(OSError):
+            self._crash.unlink(missing_ok=True)
 
 
 def _in_background(work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
+
+
+def import_path() -> list[str]:
+    """Where Python finds modules, as another process can use it: absolute, and text alone."""
+    return [str(Path(place).absolute()) for place in sys.path if isinstance(place, str)]
 
 
 def cause_of(code: int) -> str:
@@ -152,4 +163,4 @@ def cause_of(code: int) -> str:
     return f"signal {-code} ({name}){hint}"
 
 
-__all__ = ["ChildProcess", "Ended", "cause_of"]
+__all__ = ["ChildProcess", "Ended", "cause_of", "import_path"]

@@ -18,6 +18,7 @@ from ...objectives.task_spec import TaskSpec
 from ...spaces.plan import Plan
 from .backend import (
     BaselineScore,
+    CannotRestart,
     EvaluationBackend,
     EvaluationFailed,
     EvaluatorDied,
@@ -110,17 +111,29 @@ class ProcessBackend(EvaluationBackend):
         return self._answer(request)
 
     def _start_again(self) -> None:
-        """Start a child in place of one that died."""
+        """Start a child in place of one that died.
+
+        Raises:
+            CannotRestart: no plan is to blame for that, and none can be evaluated.
+        """
         self.close()
-        self._started(ChildProcess())
-        if self._baseline is not None:
-            # It is in the cache. Were it another one now, drops could not be compared.
-            again = self._answer(GetBaseline())
-            if again.digest != self._baseline.digest:
-                raise EvaluatorDied(
-                    "the evaluating process died, and the baseline that a new one loaded is "
-                    "another: was the cache emptied meanwhile?"
-                )
+        try:
+            _once_more(lambda: self._started(ChildProcess()))
+            if self._baseline is not None:
+                # It is in the cache. Were it another one now, drops could not be compared.
+                again: BaselineScore = self._answer(GetBaseline())
+                if again.digest != self._baseline.digest:
+                    raise CannotRestart(
+                        "the evaluating process died, and the baseline that a new one loaded is "
+                        "another: was the cache emptied meanwhile?"
+                    )
+        except EvaluationFailed as error:
+            raise CannotRestart(
+                f"the evaluating process died, and no new one can be started: {error}"
+            ) from None
+        except BaseException:
+            self.close()  # what has not shown its baseline must not evaluate anything
+            raise
 
     def _started(self, child: "ChildProcess") -> Any:
         self._child = child
@@ -148,13 +161,16 @@ class ProcessBackend(EvaluationBackend):
             return answer.value
         if answer.error is not None:
             raise answer.error
+        # After an error that nobody foresaw, a process may be of no more use, as with CUDA's.
+        self.close()
         raise EvaluationFailed(answer.text, answer.details)
 
     def _wait(self, child: "ChildProcess", stall: float | None) -> Answer | Raised | Stopped:
-        doing, heard, stopping = "", time.monotonic(), False
+        # Only the silence that was listened to counts: not while this process was suspended, or a
+        # callback or a terminal held it up.
+        doing, silence, stopping = "", 0.0, False
         while True:
-            now = time.monotonic()
-            if stall is not None and now - heard > stall:
+            if stall is not None and silence > stall:
                 raise EvaluatorDied(
                     f"the evaluating process made no step for {stall:g} s{_while(doing)}, and was "
                     "ended"
@@ -165,10 +181,12 @@ class ProcessBackend(EvaluationBackend):
                 child.request_stop()
             if left is not None and left <= -_TO_STOP:
                 raise TimeLimitReached
-            message = child.next_message(_patience(left, stopping))
+            patience, asked = _patience(left, stopping), time.monotonic()
+            message = child.next_message(patience)
             if message is None:
+                silence += min(time.monotonic() - asked, patience)
                 continue
-            heard = time.monotonic()
+            silence = 0.0
             if isinstance(message, Answer | Raised | Stopped):
                 return message
             if isinstance(message, StageBegan):

@@ -102,5 +102,7 @@ class Raised:
         """An exception to be sent: whole, if it is of a known class, else in words."""
         name, said = type(error).__name__, " ".join(str(error).split())
         details = "".join(traceback.format_exception(error))
-        whole = error if isinstance(error, known) else None
+        whole = error.with_traceback(None) if isinstance(error, known) else None
+        # Else the frames of a network that was given up hold its memory while the next one trains.
+        error.__cause__ = error.__context__ = None
         return cls(whole, f"{name}: {said}" if said else name, details)

@@ -12,7 +12,7 @@ from ...objectives.rungs import Hopeless
 from ...references import load_code
 from .child import Inbox
 from .evaluators import Evaluators
-from .given_objects import register_objects
+from .given_objects import CannotBeSent, register_objects
 from .requests import (
     Alive,
     Answer,
@@ -51,6 +51,20 @@ class _Reporter(Progress):
             self._inbox.send(Alive())
 
 
+def _loaded(frame: bytes) -> object:
+    """A request. Here and not in the inbox: it may import code of the user's, which may fail.
+
+    Raises:
+        CannotBeSent: this process cannot find the code of an object that was given.
+    """
+    try:
+        return cloudpickle.loads(frame)
+    except Exception as error:
+        raise CannotBeSent(
+            f"an object cannot be loaded in another process ({type(error).__name__}: {error})"
+        ) from None
+
+
 class Worker:
     """Serves one search.
 
@@ -68,13 +82,12 @@ class Worker:
         while True:
             frame = self._inbox.next_frame()
             try:
-                # Here and not in the inbox: it may import code of the user's, which may fail.
                 with listening(self._reporter.beat):
-                    answer: Answer | Raised | Stopped = Answer(self._do(cloudpickle.loads(frame)))
+                    answer: Answer | Raised | Stopped = Answer(self._do(_loaded(frame)))
             except StopRequested:
                 answer = Stopped()
             except Exception as error:
-                answer = Raised.of(error, (ParedownError, Hopeless))
+                answer = Raised.of(error, (ParedownError, Hopeless, CannotBeSent))
             self._inbox.send(answer)
 
     def _do(self, request: object) -> object:

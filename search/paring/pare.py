@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     name: str
     seed: int
     timeout: float | str
+    stall: float | str
     finalists: int
     sampler: str
     threads: int

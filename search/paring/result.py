@@ -74,7 +74,8 @@ class Result:
 
     Attributes:
         study: the Optuna study; `optuna.visualization` and the dashboard read it.
-        interrupted: whether the search was ended before it had all its trials.
+        interrupted: whether the user ended the search before it had all its trials.
+        out_of_time: whether its time limit did, or left no time to prove all winners.
         config: what was asked.
 
     Args:
@@ -90,6 +91,7 @@ class Result:
     ) -> None:
         self.study: optuna.Study = finished.study
         self.interrupted, self.config = finished.interrupted, config
+        self.out_of_time = finished.out_of_time
         self._summary, self._spec, self._seconds = finished.summary, finished.spec, finished.seconds
         self._url, self._cache, self._kept = url, cache, kept
 

@@ -1,5 +1,6 @@
 """The process that evaluates plans may crash, hang, starve or be killed: the search goes on."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -14,14 +16,17 @@ import pytest
 from paredown.errors import ModelError, OutOfTime
 from paredown.objectives import library
 from paredown.objectives.cache import Cache
+from paredown.objectives.progress import Progress
 from paredown.search.config import load_config
 from paredown.search.driver import Finished, search
 from paredown.search.isolation import process, starting
+from paredown.search.isolation.backend import CannotRestart
 from paredown.search.isolation.in_process import InProcessBackend
 from paredown.search.record import How, Record, read_records
 from paredown.search.watcher import Watcher
 from paredown.spaces import fitting
 from paredown.spaces.plan import Plan
+from safetensors.torch import save_file
 
 from .test_processes import COMMAND, URL, Start, records, start, wait_for
 
@@ -150,7 +155,11 @@ def test_a_time_limit_that_is_too_short_for_a_baseline_says_so(folder: Path) -> 
 def test_prints_of_a_model_stay_out_of_the_json(models: Path) -> None:
     (models / "talks.toml").write_text(STUDY.format(model="talks", more=""))
     ran = subprocess.run(
-        [*COMMAND, "search", "talks.toml", "--json"], capture_output=True, text=True, check=False
+        [*COMMAND, "search", "talks.toml", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
     )
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["study"] == "talks"
@@ -328,3 +337,75 @@ def test_what_cannot_be_sent_is_evaluated_here_and_the_user_is_told(folder: Path
     said = run_script(folder, 'lock = __import__("threading").Lock()', progress=True)
     assert "a crash would end this search" in said
     assert "cannot be sent to another process" in said
+
+
+def test_what_another_process_cannot_load_is_evaluated_here(folder: Path) -> None:
+    package = folder / "elsewhere"
+    package.mkdir()
+    (package / "mine.py").write_text(
+        "from torch import nn\n"
+        "class Mine(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv, self.linear = nn.Conv2d(1, 8, 3), nn.Linear(8, 4)\n"
+        "    def forward(self, x):\n"
+        "        return self.linear(self.conv(x).relu().mean((2, 3)))\n"
+    )
+    script = SCRIPT.format(images="", progress=True).replace("Mine()", "loaded.Mine()", 1)
+    loading = (
+        "import importlib.util, sys\n"
+        "spec = importlib.util.spec_from_file_location('mine', 'elsewhere/mine.py')\n"
+        "loaded = sys.modules['mine'] = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(loaded)\n"
+    )
+    (folder / "script.py").write_text(loading + script)
+    ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "a crash would end this search" in ran.stdout
+    assert "No module named 'mine'" in ran.stdout
+    assert "2 trials" in ran.stdout
+
+
+class Slow(Progress):
+    """Takes longer over the first epoch than a plan may be silent."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+
+    def epoch(self, done: int, loss: float) -> None:
+        if not self.epochs:
+            time.sleep(3)
+        self.epochs += 1
+
+
+def test_a_slow_callback_is_not_taken_for_a_stuck_plan(folder: Path) -> None:
+    progress = Slow()
+    spec = load_config("tiny.toml", {}).task_spec
+    backend = process.ProcessBackend(spec, Cache(folder / "cache"), progress, 1, stall=2)
+    with contextlib.closing(backend):
+        backend.open()
+        assert backend.baseline().accuracy > 0
+    assert progress.epochs == 4
+
+
+def test_a_new_process_with_another_baseline_evaluates_nothing(folder: Path) -> None:
+    def weights(seed: int) -> None:
+        task, _ = replace(load_config("tiny.toml", {}).task_spec, seed=seed).load()
+        save_file(
+            {n: t.contiguous() for n, t in task.build().state_dict().items()}, "w.safetensors"
+        )
+
+    weights(1)
+    spec = load_config("tiny.toml", {"weights": "w.safetensors"}).task_spec
+    backend = process.ProcessBackend(spec, Cache(folder / "cache"), Slow(), 1, stall=60)
+    with contextlib.closing(backend):
+        summary = backend.open()
+        backend.baseline()
+        plan = summary.space.without_training()
+        assert backend.evaluate(plan).plan == plan
+        os.kill(child_of(os.getpid()), signal.SIGKILL)
+        time.sleep(0.5)
+        weights(2)
+        for _ in range(2):
+            with pytest.raises(CannotRestart, match="is another"):
+                backend.evaluate(plan)
