@@ -68,7 +68,9 @@ def build_model(model: str | Model, classes: int, channels: int) -> nn.Module:
     except (TypeError, ValueError) as error:
         raise ModelError(f"{model.name} cannot be built for {classes} classes: {error}") from error
     _check(model.name, network)
-    return network
+    # A trained network is often frozen; then nothing of it would learn, and torch's graph, which
+    # tells which channels belong together, would be empty.
+    return network.requires_grad_(True)
 
 
 def _check(name: str, network: object) -> None:

@@ -47,13 +47,13 @@ def _name_of(function: Callable[..., nn.Module]) -> str:
 
 
 def _as_new(model: Model) -> Model:
-    """The same on the CPU and free to learn: a trained network is often neither."""
+    """The same on the CPU, where a trained network often is not."""
 
     def build(classes: int, channels: int) -> nn.Module:
         network = model.build(classes, channels)
         if any(one.is_meta for one in network.parameters()):
             raise ModelError("the network is on the meta device: it has no numbers to begin with")
-        return network.cpu().requires_grad_(True)
+        return network.cpu()
 
     name = model.name.rpartition(":")[2].rpartition(".")[2]  # of a class in a function, its own
     module = model.name.rpartition(":")[0]

@@ -25,6 +25,8 @@ def find(name: str) -> Model:
         InputError: timm is not installed.
         UnknownName: it has no such model.
     """
+    from ..._torchvision import torchvision  # noqa: F401 - timm imports it, which may need help
+
     require_extra("timm", f"the model {name}")
     import timm
 

@@ -92,6 +92,16 @@ def test_a_network_is_a_model_and_stays_as_it_is() -> None:
     assert given_model(more).digest != model.digest
 
 
+def test_frozen_networks_can_be_cut_and_learn_as_others_do() -> None:
+    frozen = small().requires_grad_(False)
+    for model in (given_model(frozen), brought_model(lambda: frozen, "nets:frozen")):
+        network = build_model(model, 10, 3)
+        assert all(one.requires_grad for one in network.parameters())
+        blueprint = trace_with_groups(network, example_images(3, 8))
+        assert list(blueprint.groups) == ["0"]
+    assert not any(one.requires_grad for one in frozen.parameters()), "the user's stays as it is"
+
+
 def test_a_network_that_cannot_be_copied_is_told() -> None:
     network = small()
     network.stream = (number for number in range(3))  # type: ignore[assignment]
