@@ -8,7 +8,7 @@ name; nothing else does.
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from .references import user_code
+from .references import user_code, with_torchvision
 
 GROUP = "paredown.extensions"
 
@@ -23,7 +23,7 @@ def load_extensions() -> tuple[str, ...]:
     found = sorted(entry_points(group=GROUP), key=lambda one: one.name)
     for one in found:
         with user_code(_named(one)):
-            one.load()
+            with_torchvision(one.load)
     return tuple(one.name for one in found)
 
 

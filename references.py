@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import InputError, UserCodeError, nearest_names
 
 Function = Callable[..., Any]
+Loaded = TypeVar("Loaded")
 
 RUNNING: ContextVar[str] = ContextVar("running", default="")
 """The user's file that is being run, absolute; empty if none is."""
@@ -88,6 +90,21 @@ class Reference:
             raise InputError(f"{self.name} is of type {type(found).__name__}; expected a function")
         function: Function = found
         return function
+
+
+def with_torchvision(load: Callable[[], Loaded]) -> Loaded:
+    """What `load` gives, which runs code of the user's; once more if torchvision kept it from that.
+
+    torchvision may need help before it can be imported: see `_torchvision`. That takes a second,
+    and code of the user's may well do without it.
+    """
+    try:
+        return load()
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+    importlib.import_module("._torchvision", __package__)
+    return load()
 
 
 def is_reference(text: str) -> bool:
@@ -243,7 +260,7 @@ def _module_of_file(path: Path) -> ModuleType:
     running = RUNNING.set(str(path.absolute()))
     try:
         with user_code(str(path), str(path.absolute())):
-            spec.loader.exec_module(module)
+            with_torchvision(partial(spec.loader.exec_module, module))
     except UserCodeError:
         del sys.modules[name]
         raise
@@ -255,7 +272,7 @@ def _module_of_file(path: Path) -> ModuleType:
 def _module(name: str) -> ModuleType:
     _find_also_in(Path.cwd())
     try:
-        return importlib.import_module(name)
+        return with_torchvision(partial(importlib.import_module, name))
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise InputError(

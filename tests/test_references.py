@@ -1,6 +1,7 @@
 """The user's own code by name: what is found and called, and how its faults are told."""
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,3 +152,12 @@ def test_the_digest_covers_what_the_code_is_made_from(folder: Path) -> None:
     (folder / "beside.py").write_text("value = 2\n")
     assert source_digest(Reference.parse("nets.py:make").load()) != one
     assert source_digest(len) == ""
+
+
+def test_code_that_imports_torchvision_before_anything_else_does(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text("import torchvision\n\ndef make():\n    return torchvision\n")
+    code = "from paredown.references import load_code; print(load_code('nets.py').make().__name__)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.stdout == "torchvision\n", ran.stderr

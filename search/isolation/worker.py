@@ -1,5 +1,7 @@
 """Answers the requests of a search, in the evaluating process."""
 
+from functools import partial
+
 import cloudpickle
 import torch
 
@@ -9,7 +11,7 @@ from ...heartbeat import listening
 from ...objectives.cache import Cache
 from ...objectives.progress import Progress
 from ...objectives.rungs import Hopeless
-from ...references import load_code
+from ...references import load_code, with_torchvision
 from .child import Inbox
 from .evaluators import Evaluators
 from .given_objects import CannotBeSent, register_objects
@@ -58,7 +60,8 @@ def _loaded(frame: bytes) -> object:
         CannotBeSent: this process cannot find the code of an object that was given.
     """
     try:
-        return cloudpickle.loads(frame)
+        request: object = with_torchvision(partial(cloudpickle.loads, frame))
+        return request
     except Exception as error:
         raise CannotBeSent(
             f"an object cannot be loaded in another process ({type(error).__name__}: {error})"

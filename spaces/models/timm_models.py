@@ -6,11 +6,14 @@ the extra `timm`.
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from ...errors import UnknownName
 from ...extras import require_extra
 from ...lazy_imports import nn
+from ...references import with_torchvision
 from .model import Model
 
 PREFIX = "timm:"
@@ -25,11 +28,8 @@ def find(name: str) -> Model:
         InputError: timm is not installed.
         UnknownName: it has no such model.
     """
-    from ..._torchvision import torchvision  # noqa: F401 - timm imports it, which may need help
-
     require_extra("timm", f"the model {name}")
-    import timm
-
+    timm = with_torchvision(partial(import_module, "timm"))
     plain = name.removeprefix(PREFIX)
     if not timm.is_model(plain):
         known = [f"{PREFIX}{one}" for one in timm.list_models()]
