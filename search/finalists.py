@@ -31,7 +31,7 @@ def next_finalist(
         finals: those trained again so far, for whatever budget.
         baseline: its cost.
         budget: to be kept.
-        most: how many may fail before it is settled that nothing fits.
+        most: how many may fail before nothing is trained any more for that budget.
     """
     within = [
         record
@@ -39,12 +39,14 @@ def next_finalist(
         if record.drop is not None and budget.allows(record.drop)
     ]
     names = {record.plan for record in within}
-    if sum(final.plan in names and not final.holds(budget) for final in finals) >= most:
-        return None
+    is_given_up = sum(f.plan in names and not f.holds(budget) for f in finals) >= most
     tried = {final.plan for final in finals}
     holding = {final.plan for final in finals if final.holds(budget)}
     enough = next((place for place, one in enumerate(within) if one.plan in holding), len(within))
     left = [record for record in within[:enough] if record.plan not in tried]
+    if is_given_up:
+        # What trains nothing had no luck: it costs a calibration to see that its drop holds.
+        return next((one for one in left if one.plan and not one.plan.is_trained), None)
     lost = _lost_again(finals)
     likely = (one for one in left if one.drop is not None and budget.allows(one.drop + lost))
     safest = min(left, key=lambda one: one.drop or 0.0, default=None)

@@ -100,6 +100,11 @@ class Plan:
         return any(kind.trains and kind.phase is Phase.QUANTIZE for kind in kinds)
 
     @property
+    def is_trained(self) -> bool:
+        """Whether its network is trained at all; else it is the baseline with rounded numbers."""
+        return bool(self.through(Phase.PRUNE).choices) or self.trains_at_last
+
+    @property
     def key(self) -> str:
         """A short name for the plan, the same on every machine: 12 hexadecimal digits."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]

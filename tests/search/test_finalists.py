@@ -100,6 +100,21 @@ def test_luck_that_does_not_hold_leaves_the_closest_miss() -> None:
     assert found.missed_by == 2.0
 
 
+def test_what_trains_nothing_has_its_turn_whatever_failed_before() -> None:
+    lucky = [record_of(number, 100 + number, 0.4) for number in range(3)]
+    rounded = Plan((Choice("bits", "stem", "w8a8"),))
+    assert not rounded.is_trained
+    cost = Cost(500, 500.0, 250, 500.0, 0, 2000)
+    steady = Record(3, How.SHARED, rounded, cost, 94.55, 0.45)
+    truth: dict[Plan, float | None] = {one.plan: 3.0 for one in lucky if one.plan}
+    truth[rounded] = 0.45
+    records = [*lucky, steady]
+    finals = settle(records, truth, [Budget(0.5)], most=2)
+    assert [final.plan for final in finals][-1] == rounded
+    assert len(finals) == 3, "the third that is trained has no turn any more"
+    assert proven_verdict(records, finals, BASELINE, Budget(0.5), 2).winner is steady
+
+
 def test_a_budget_that_is_not_settled_is_answered_by_the_search() -> None:
     records = [record_of(0, 100, 0.4), record_of(1, 50, 1.5)]
     truth = {one.plan: drop for one, drop in zip(records, (0.4, 1.5), strict=True) if one.plan}
