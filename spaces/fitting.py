@@ -95,6 +95,7 @@ def seen_at(
     network: nn.Module, part: Part, images: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a part reads and writes when a network runs in evaluation mode."""
+    beat()
     seen = list[torch.Tensor]()
 
     def enter(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -123,6 +124,7 @@ def seen_at(
 
 def _error(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> float:
     """As in training: batch norm takes its figures from the batch, and keeps none."""
+    beat()
     kept = {name: tensor.clone() for name, tensor in part.state_dict().items()}
     with torch.no_grad():
         missed = F.mse_loss(_learning(part)(inputs), wanted) / _scale(wanted)

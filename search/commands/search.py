@@ -142,7 +142,7 @@ def _run(config: "StudyConfig", storage: str | None, as_json: bool, *, retry_fai
     if finished.interrupted:
         raise typer.Exit(INTERRUPTED)
     if not as_json and len(found.misses) < len(found.verdicts):
-        _next_steps(found)
+        _next_steps(found, config.trials)
     require_winners(found)
 
 
@@ -171,24 +171,26 @@ def _preview(config: "StudyConfig", as_json: bool) -> None:
         console.print(left_alone_table(space.left_alone))
 
 
-def _next_steps(found: "Answer") -> None:
+def _next_steps(found: "Answer", trials: int) -> None:
     from ..record import count_trained
 
-    console = stdout()
+    console, trained = stdout(), 2 * count_trained(found.records)
     console.print("Next:", style="bold")
     for command, what in (
         (f"paredown best {found.address} --max-drop 1.5", "another budget, at once"),
         (f"paredown report {found.address}", "all of it on one page, with pictures"),
         (f"paredown export {found.address}", "the first budget's winner, as files that run"),
         (f"paredown dashboard {found.address}", "browse all trials"),
-        (_again(2 * count_trained(found.records)), "go on searching"),
+        (_again(trained if trained > trials else None), "go on searching"),
     ):
         console.print(f"  [cyan]{escape(command):<44}[/] {what}", highlight=False, soft_wrap=True)
 
 
-def _again(trials: int) -> str:
-    """The command as it was typed, with another number of trials."""
+def _again(trials: int | None) -> str:
+    """The command as it was typed, with another number of trials if there is one."""
     typed = sys.argv[1:]
+    if trials is None:
+        return shlex.join(["paredown", *typed])
     kept = [
         word
         for before, word in zip(["", *typed], typed, strict=False)

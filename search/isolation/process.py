@@ -40,7 +40,7 @@ from .requests import (
     Stopped,
 )
 
-_TO_STOP = 2.0
+_TO_STOP = 5.0
 """Seconds that a step of work may still take once the time limit is reached."""
 
 _DOING = {
