@@ -31,6 +31,7 @@ SECONDS = "seconds"
 REMOVED = "removed"
 RUNGS = "rungs"
 AT_LEAST = "drop_at_least_pp"
+FREE = "free"
 Attributes = dict[str, Any]
 """What is kept with a trial: name -> value, ready for JSON."""
 
@@ -70,6 +71,7 @@ class Record:
         removed: what its pruning removes; None if it prunes nothing.
         rungs: name -> its drop there, on the way.
         at_least: what its drop would have been at least, if it was stopped early.
+        is_free: whether it only rounds a network that was there, even if that failed.
     """
 
     number: int
@@ -83,6 +85,7 @@ class Record:
     removed: Removal | None = None
     rungs: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     at_least: float | None = None
+    is_free: bool = False
 
     @property
     def is_scored(self) -> bool:
@@ -92,7 +95,7 @@ class Record:
     @property
     def took_training(self) -> bool:
         """Whether it counts among the trials that a search was asked for; the others are free."""
-        return self.how in (How.EVALUATED, How.HOPELESS, How.FAILED)
+        return self.how in (How.EVALUATED, How.HOPELESS, How.FAILED) and not self.is_free
 
 
 def count_trained(records: Iterable[Record]) -> int:
@@ -301,6 +304,7 @@ def _read(trial: FrozenTrial) -> Record:
         removed=Removal(**json.loads(attrs[REMOVED])) if REMOVED in attrs else None,
         rungs=MappingProxyType(json.loads(attrs.get(RUNGS, "{}"))),
         at_least=_number(trial, AT_LEAST),
+        is_free=bool(attrs.get(FREE)),
     )
 
 

@@ -129,9 +129,8 @@ class SearchLoop:
 
         Returns whether the time limit left enough time for all of it.
         """
-        prover = Prover(
-            self.study, self.backend, self.summary, self.config, self.watcher, self.profile
-        )
+        what = (self.study, self.backend, self.summary, self.config)
+        prover = Prover(*what, self.watcher, self.profile)
         in_time = True
         self._reserve(retrains=False)  # for the test scores, which matter more
         for deadline, step in (
@@ -167,9 +166,8 @@ class SearchLoop:
 
     def _has_enough(self) -> bool:
         """Whether as many plans were trained as were asked for, and none waits for another try."""
-        if count_trained(self.records) < self.config.trials:
-            return False
-        return not (self.retries and waiting_retries(self.study))
+        waits = self.retries and waiting_retries(self.study)
+        return count_trained(self.records) >= self.config.trials and not waits
 
     def _is_at_its_beginning(self) -> bool:
         return count_trained(self.records) < min(DESIGNS, self.config.trials)
@@ -226,8 +224,9 @@ class SearchLoop:
         cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
         began = datetime.now()
         gave = self._attempt(lambda: self._evaluate(plan))
+        marks = {record.WORKER: worker_mark(), record.FREE: True}
         trial = record.ended_trial(
-            record.proposed(plan, cost, removed) | gave | {record.WORKER: worker_mark()},
+            record.proposed(plan, cost, removed) | gave | marks,
             self.space.params(plan),
             {one.name: one.options for one in self.space.dimensions},
             self.question.excess,
@@ -324,6 +323,7 @@ class SearchLoop:
 
 
 def too_short(config: StudyConfig, before: str) -> OutOfTime:
+    """The error of a time limit that was reached before there was anything to show."""
     return OutOfTime(
         f"the time limit of {duration_text(config.timeout or 0)} was reached before {before}; give "
         "it more time (--timeout)"

@@ -391,3 +391,21 @@ def test_a_plan_too_large_for_the_memory_fails_and_the_search_goes_on(
     # The sampler learns that it is the blocks, and goes on without them.
     whole = [r for r in records if r.plan and not r.plan.chosen("block")]
     assert sum(record.how in (How.EVALUATED, How.HOPELESS) for record in whole) >= 2
+
+
+def test_a_network_that_cannot_be_rounded_takes_no_other_plans_turn(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = Evaluator.evaluate
+
+    def choking(self: Evaluator, plan: Plan) -> object:
+        if set(plan.chosen("bits").values()) == {"w16a16"}:
+            raise torch.OutOfMemoryError("out of memory")
+        return evaluate(self, plan)
+
+    monkeypatch.setattr(Evaluator, "evaluate", choking)
+    bits = ["w32a32", "w16a16", "w8a8"]
+    narrow = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": bits}
+    every = read_records(go(folder, trials=3, space=narrow, max_drop=[0, 30]).study.trials)
+    assert any(one.how is How.FAILED and one.is_free for one in every)
+    assert sum(one.how is How.EVALUATED for one in every) == 3
