@@ -25,7 +25,9 @@ from .search_loop import SearchLoop, too_short
 from .spent import add_spent
 from .storage import (
     continue_or_create,
+    has_baseline,
     open_storage,
+    read_baseline,
     shown_url,
     storage_reason,
 )
@@ -145,4 +147,9 @@ def _search(
                 watcher.finished()
     except TimeLimitReached:  # of loading the task: the loop handles its own
         raise too_short(config, "the images were loaded") from None
+    if has_baseline(study):
+        # Here, and not while plans are evaluated: the dashboard takes 90 MB of memory.
+        from .notes import describe_study
+
+        describe_study(study, config, summary, read_baseline(study))
     return Finished(study, interrupted, {}, summary, spec, out_of_time)

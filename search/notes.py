@@ -3,7 +3,6 @@
 import hashlib
 import json
 import textwrap
-import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -71,11 +70,8 @@ _ENDED = {
 def describe_study(
     study: optuna.Study, config: StudyConfig, task: TaskSummary, baseline: Baseline
 ) -> None:
-    """Name a study's objectives and say what it is about; what the user wrote there stays."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        titles = [OBJECTIVES.get(name).title for name in config.objectives]
-        study.set_metric_names(titles)
+    """Write what a study is about; what the user wrote there stays."""
+    titles = [OBJECTIVES.get(name).title for name in config.objectives]
     note = _STUDY_NOTE.format(
         name=config.name,
         model=task.model,

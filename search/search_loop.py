@@ -17,7 +17,7 @@ from ..objectives.cost import Cost
 from ..objectives.removal import removal
 from ..objectives.rungs import Hopeless
 from ..spaces.plan import Plan
-from . import notes, record
+from . import record
 from .asked import write_asked
 from .config import StudyConfig
 from .data_splits import write_data_splits
@@ -41,6 +41,7 @@ from .stopping import Stopping
 from .storage import (
     BUDGETS,
     Baseline,
+    name_objectives,
     write_baseline,
 )
 from .time_limit import TimeLimit, proving_seconds
@@ -130,8 +131,7 @@ class SearchLoop:
         Returns whether the time limit left enough time for all of it.
         """
         what = (self.study, self.backend, self.summary, self.config)
-        prover = Prover(*what, self.watcher, self.profile)
-        in_time = True
+        prover, in_time = Prover(*what, self.watcher, self.profile), True
         self._reserve(retrains=False)  # for the test scores, which matter more
         for deadline, step in (
             (self.limit.end_before_reserve, prover.retrain),
@@ -159,7 +159,7 @@ class SearchLoop:
         self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
         write_asked(self.study, self.config)
         write_data_splits(self.study, self.summary.splits, found.correct)
-        notes.describe_study(self.study, self.config, self.summary, baseline)
+        name_objectives(self.study, self.config.objectives)
         self.records = self.reader.records()
         self.watcher.baseline_ready(baseline, self.records)
         return baseline

@@ -3,7 +3,8 @@
 import contextlib
 import json
 import sqlite3
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from optuna.study import StudyDirection
 
 from ..errors import StorageError, UnknownName
 from ..objectives.cost import Cost
-from ..objectives.objective import DEFAULT_OBJECTIVES
+from ..objectives.objective import DEFAULT_OBJECTIVES, OBJECTIVES
 from ..objectives.scoring import Metric
 from .asked import run_imports
 from .data_splits import how_to_go_on, in_words, source_before_0_5
@@ -146,6 +147,13 @@ def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
         raise StorageError(f"study {name!r} in {url} was not made by paredown")
     run_imports(study)
     return study
+
+
+def name_objectives(study: optuna.Study, names: Sequence[str]) -> None:
+    """Let dashboards say what a study minimizes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([OBJECTIVES.get(name).title for name in names])
 
 
 def read_baseline(study: optuna.Study) -> Baseline:
