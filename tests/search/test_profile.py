@@ -14,7 +14,7 @@ from paredown.objectives.cache import Cache
 from paredown.objectives.cost import Cost
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.outcome import Outcome
-from paredown.search import driver
+from paredown.search import search_loop
 from paredown.search.config import load_config
 from paredown.search.driver import Finished, search
 from paredown.search.profile import Profile
@@ -152,7 +152,7 @@ def test_sampling_is_counted_as_such(folder: Path, monkeypatch: pytest.MonkeyPat
             time.sleep(0.2)
             pondered.append(trial.number)
 
-    monkeypatch.setattr(driver, "make_sampler", lambda *_, **__: Pondering())
+    monkeypatch.setattr(search_loop, "make_sampler", lambda *_, **__: Pondering())
     seconds = go(folder, trials=2).seconds
     assert pondered
     assert 0.2 * len(pondered) <= seconds["sampling"] < 0.2 * len(pondered) + 0.2
@@ -186,7 +186,8 @@ def test_a_trial_for_free_is_kept_like_any_other(folder: Path) -> None:
     free = next(one.number for one in records if one.how is How.SHARED)
     trained = next(one.number for one in records if one.how is How.EVALUATED and one.number)
     ours, theirs = study.trials[free], study.trials[trained]
-    assert ours.user_attrs.keys() - {"removed"} == theirs.user_attrs.keys() - {"removed"} | {"why"}
+    own, common = {"why", "free"}, theirs.user_attrs.keys() - {"removed"}
+    assert ours.user_attrs.keys() - {"removed"} == common | own
     assert ours.distributions == theirs.distributions
     assert ours.system_attrs["constraints"] == [records[free].drop - 30]  # type: ignore[operator]
     assert ours.duration is not None
