@@ -133,8 +133,8 @@ def test_what_hangs_is_ended_and_told(models: Path) -> None:
 def test_the_time_limit_ends_a_plan_under_way_and_keeps_it_for_the_next_run(models: Path) -> None:
     go(models, "hangs", trials=1)  # which scores the baseline alone
     began = time.monotonic()
-    finished = go(models, "hangs", "timeout = 12", trials=4)
-    assert time.monotonic() - began < 17
+    finished = go(models, "hangs", "timeout = 20", trials=4)
+    assert time.monotonic() - began < 100, "what hangs would do so for a thousand seconds"
     assert finished.out_of_time
     assert not finished.interrupted
     stopped = [one for one in of(finished) if one.how is How.STOPPED]
