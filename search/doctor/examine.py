@@ -2,21 +2,15 @@
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..isolation.child_process import cause_of, import_path
+from ..isolation.child_process import cause_of, python_command
 from .self_checks import CHECKS, SKIPPED, Check
 
 _PATIENCE = 300
 """Seconds that a check may take on a slow machine."""
-
-_COMMAND = (
-    "import sys; sys.path[:] = {path!r}; "
-    "from {package}.search.doctor.self_checks import main; main({name!r}, {url!r})"
-)
 
 
 @dataclass(frozen=True)
@@ -53,11 +47,9 @@ def examine(url: str) -> Iterator[Finding]:
 
 
 def _faults(check: Check, url: str) -> list[str]:
-    package = __name__.partition(".")[0]
-    command = _COMMAND.format(path=import_path(), package=package, name=check.name, url=url)
     try:
         ran = subprocess.run(
-            [sys.executable, "-c", command],
+            python_command("search.doctor.self_checks", check.name, url),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,

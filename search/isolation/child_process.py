@@ -22,11 +22,6 @@ _TO_END = 5.0
 _DUMP_LIMIT = 4000
 """Characters of a crash dump that are kept."""
 
-_COMMAND = (
-    "import sys; sys.path[:] = {path!r}; "
-    "from {package}.search.isolation.child import main; main({crash!r})"
-)
-
 
 class Ended:
     """Nothing more comes: the child has closed its pipe."""
@@ -42,11 +37,8 @@ class ChildProcess:
         self._crash = Path(name)
         # Opened here as well: the child removes the name, so that none is left if it is killed.
         self._dump = self._crash.open("rb")
-        command = _COMMAND.format(
-            path=import_path(), package=__name__.partition(".")[0], crash=name
-        )
         self._process = subprocess.Popen(
-            [sys.executable, "-c", command],
+            python_command("search.isolation.child", name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -145,9 +137,15 @@ def _in_background(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def import_path() -> list[str]:
-    """Where Python finds modules, as another process can use it: absolute, and text alone."""
-    return [str(Path(place).absolute()) for place in sys.path if isinstance(place, str)]
+def python_command(module: str, *arguments: str) -> list[str]:
+    """The command that calls `main` of a module of Paredown's in another process.
+
+    That finds modules where this process does: in absolute places, and such as are text.
+    """
+    places = [str(Path(place).absolute()) for place in sys.path if isinstance(place, str)]
+    package, given = __name__.partition(".")[0], ", ".join(map(repr, arguments))
+    code = f"import sys; sys.path[:] = {places!r}; "
+    return [sys.executable, "-c", f"{code}from {package}.{module} import main; main({given})"]
 
 
 def cause_of(code: int) -> str:
@@ -163,4 +161,4 @@ def cause_of(code: int) -> str:
     return f"signal {-code} ({name}){hint}"
 
 
-__all__ = ["ChildProcess", "Ended", "cause_of", "import_path"]
+__all__ = ["ChildProcess", "Ended", "cause_of", "python_command"]

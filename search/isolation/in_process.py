@@ -49,7 +49,6 @@ class InProcessBackend(EvaluationBackend):
         self._spec, self._cache, self._progress = spec, cache, progress
         self._threads, self._reason = threads, reason
         self._evaluators: Evaluators | None = None
-        self.deadline = None
 
     def open(self) -> TaskSummary:
         with self._listening():

@@ -77,7 +77,6 @@ class ProcessBackend(EvaluationBackend):
         _check_sendable(self._open)
         self._baseline: BaselineScore | None = None
         self._child: ChildProcess | None = None
-        self.deadline = None
 
     def open(self) -> TaskSummary:
         summary: TaskSummary = _once_more(lambda: self._started(ChildProcess()))
