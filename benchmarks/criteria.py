@@ -23,10 +23,11 @@ from paredown.benchmarks.common import keep, surroundings, table
 from paredown.extras import missing_packages
 from paredown.objectives.data import DataRequest, ImageSet
 from paredown.objectives.device import best_device, threads
+from paredown.objectives.recipe import Recipe, Recipes
 from paredown.objectives.removal import Removal, removal
 from paredown.objectives.scoring import score
-from paredown.objectives.task import Recipes, Task
-from paredown.objectives.training import Recipe, first_batches, recalibrate_batchnorm, train
+from paredown.objectives.task import Task
+from paredown.objectives.training import first_batches, recalibrate_batchnorm, train
 from paredown.spaces.apply import apply_phase
 from paredown.spaces.criteria import CRITERIA
 from paredown.spaces.cutting import stages_with_groups

@@ -34,9 +34,10 @@ from paredown.objectives.cache import Cache
 from paredown.objectives.data import ImageSet, Splits
 from paredown.objectives.device import best_device, threads
 from paredown.objectives.evaluator import Evaluator
+from paredown.objectives.recipe import Recipe
 from paredown.objectives.scoring import score
 from paredown.objectives.task import Task
-from paredown.objectives.training import Recipe, seeded, train
+from paredown.objectives.training import seeded, train
 from paredown.search.config import load_config
 from paredown.search.driver import prepare
 from paredown.spaces.apply import apply_phase

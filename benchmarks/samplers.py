@@ -25,9 +25,8 @@ from paredown.benchmarks.volumes import volume
 from paredown.objectives.budget import Budget
 from paredown.objectives.cost import Cost
 from paredown.objectives.outcome import Outcome
+from paredown.objectives.recipe import Recipe, Recipes
 from paredown.objectives.rungs import Hopeless
-from paredown.objectives.task import Recipes
-from paredown.objectives.training import Recipe
 from paredown.search import record
 from paredown.search.designs import first_designs
 from paredown.search.earlier import settled_before

@@ -18,7 +18,7 @@ from paredown.benchmarks.costing import CLASSES, full_options
 from paredown.objectives.budget import Budget
 from paredown.objectives.cost import count
 from paredown.objectives.device import threads
-from paredown.objectives.task import Recipes
+from paredown.objectives.recipe import Recipes
 from paredown.search.question import Prices, question_of
 from paredown.search.record import DROP
 from paredown.search.samplers import BudgetSampler, Question

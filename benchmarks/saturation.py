@@ -41,8 +41,9 @@ from paredown.objectives.data import DataRequest, ImageSet, MemoryImages, Normal
 from paredown.objectives.device import threads
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.onnx import OnnxModel, saturating_channels, score_file, write_onnx
+from paredown.objectives.recipe import Recipes
 from paredown.objectives.scoring import score
-from paredown.objectives.task import Recipes, Task
+from paredown.objectives.task import Task
 from paredown.search.config import load_config
 from paredown.search.export.latency import latencies
 from paredown.spaces.grouping import trace_with_groups

@@ -20,7 +20,8 @@ from paredown.objectives.data import DataRequest
 from paredown.objectives.device import threads
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.onnx import initializer_bytes, score_file, write_onnx
-from paredown.objectives.task import Recipes, Task
+from paredown.objectives.recipe import Recipes
+from paredown.objectives.task import Task
 from paredown.search.config import load_config
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kinds import KINDS

@@ -20,8 +20,9 @@ from paredown.benchmarks.common import keep, surroundings, table
 from paredown.objectives.certainty import Correct, UnpairedDifference
 from paredown.objectives.data import DataRequest, ImageSet, MemoryImages, split_parts
 from paredown.objectives.device import threads
+from paredown.objectives.recipe import Recipes
 from paredown.objectives.scoring import score
-from paredown.objectives.task import Recipes, Task
+from paredown.objectives.task import Task
 
 MOST_POINTS = 1.0
 

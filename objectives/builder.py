@@ -24,15 +24,9 @@ from .cache import Cache, cache_key
 from .clock import Clock
 from .device import best_device
 from .library import Library, settle
+from .recipe import Recipe, shortened
 from .task import Task
-from .training import (
-    Recipe,
-    first_batches,
-    recalibrate_batchnorm,
-    seeded,
-    shortened,
-    train,
-)
+from .training import first_batches, recalibrate_batchnorm, seeded, train
 
 _CALIBRATION_BATCHES = 4
 

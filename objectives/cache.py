@@ -5,6 +5,8 @@ that a hit is as good as the work itself. Weights are stored as safetensors and 
 unpickled.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json
@@ -15,10 +17,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
 
+from ..lazy_imports import torch
 from .paths import cache_folder
 
 DEFAULT_LIMIT = 4 * 2**30
@@ -43,6 +44,8 @@ class Cache:
 
     def get(self, key: str) -> dict[str, torch.Tensor] | None:
         """The tensors of that key, or None. A damaged entry counts as none."""
+        from safetensors.torch import load
+
         path = self._path(key)
         try:
             data = path.read_bytes()  # at once: another process may replace the file meanwhile
@@ -57,6 +60,8 @@ class Cache:
 
     def put(self, key: str, tensors: Mapping[str, torch.Tensor]) -> None:
         """Keep tensors under a key. What cannot be written is not kept; the work goes on."""
+        from safetensors.torch import save_file
+
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with contextlib.suppress(OSError, SafetensorError):
             self.folder.mkdir(parents=True, exist_ok=True)

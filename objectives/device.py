@@ -1,11 +1,13 @@
 """Where networks run, and in which precision they train."""
 
+from __future__ import annotations
+
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
+from ..lazy_imports import torch
 
 _X86 = ("x86_64", "amd64")
 _WITHOUT_BF16 = ("AVX512_CORE", "AVX512_CORE_VNNI")

@@ -1,37 +1,26 @@
 """The question a search answers: which network, on which images, trained how."""
 
+from __future__ import annotations
+
 import hashlib
 import platform
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy
-import torch
-from torch import nn
 
 from .. import __version__
 from ..errors import ModelError, WeightsError
+from ..lazy_imports import nn
 from ..spaces.models import Model, build_model, find_model, load_weights
 from .cache import cache_key, tensors_digest
 from .data import DataRequest, Splits, load_data
 from .device import hardware
 from .objective import DEFAULT_OBJECTIVES
+from .recipe import Recipes
 from .scoring import Metric
-from .training import Recipe, seeded
-
-
-@dataclass(frozen=True)
-class Recipes:
-    """How the baseline is trained, how plans are, and how pruned networks are fine-tuned.
-
-    `quantize` is for plans that train at the bit-widths that they choose.
-    """
-
-    baseline: Recipe = field(default_factory=Recipe)
-    train: Recipe = field(default_factory=lambda: Recipe(epochs=30, distill=0.5))
-    fine_tune: Recipe = field(default_factory=lambda: Recipe(epochs=10, distill=0.5))
-    quantize: Recipe = field(default_factory=lambda: Recipe(epochs=5, max_lr=0.002, distill=0.5))
 
 
 @dataclass(frozen=True)
@@ -69,7 +58,7 @@ class Task:
         trained: bool = False,
         metric: Metric = Metric.PLAIN,
         objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
-    ) -> "Task":
+    ) -> Task:
         """The task over a data set, with images of as many channels as the model takes.
 
         With weights the search images are some that these have not seen, unless the request says
@@ -116,6 +105,8 @@ class Task:
         Raises:
             ModelError, WeightsError: the model or its weights do not fit the images.
         """
+        from .training import seeded
+
         with seeded(self.seed):
             network = build_model(self.made_by, self.classes, self.splits.channels)
         if self.weights is not None:
@@ -158,7 +149,7 @@ def versions() -> dict[str, str]:
     """
     return {
         "paredown": __version__,
-        "torch": torch.__version__,
+        "torch": version("torch"),  # without importing it
         "numpy": numpy.__version__,
         "python": platform.python_version(),
     }

@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..spaces.grouping import trace_with_groups
 from ..spaces.keeping import keep
 from ..spaces.kind import Value
 from ..spaces.plan import Plan
 from ..spaces.space import Grain, Space
-from ..spaces.tracing import check_classes, example_images
 from .data import DataRequest
 from .objective import DEFAULT_OBJECTIVES
+from .recipe import Recipes
 from .scoring import Metric
-from .task import Recipes, Task
+from .task import Task
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,9 @@ class TaskSpec:
             UnknownName: a layer to keep that there is not.
             PlanError: a start plan that is not in the space.
         """
+        from ..spaces.grouping import trace_with_groups
+        from ..spaces.tracing import check_classes, example_images
+
         task = Task.load(
             self.model,
             self.data,

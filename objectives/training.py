@@ -8,13 +8,9 @@ Distillation follows Hinton et al. (2015), https://arxiv.org/abs/1503.02531.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
 from torch import nn
 
 from ..errors import TrainingDiverged
@@ -25,36 +21,7 @@ from ..spaces.held_zeros import held_zeros
 from .data import Augmentation, ImageSet, Normalisation
 from .device import has_bf16
 from .progress import SILENT, Progress
-
-
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
-class Recipe:
-    """How a network is trained.
-
-    Attributes:
-        epochs: passes over the training images; 0 leaves the weights as they are.
-        max_lr: the peak of the one-cycle schedule.
-        warmup: the share of steps before the peak.
-        batch_size: images per step.
-        momentum, weight_decay: of SGD.
-        distill: the share of the loss that comes from the baseline's answers; 0 is labels alone.
-        temperature: softens both answers before they are compared.
-    """
-
-    epochs: Annotated[int, Field(ge=0, le=10**6)] = 150
-    max_lr: Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)] = 0.0125
-    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    batch_size: Annotated[int, Field(ge=2, le=10**6)] = 128
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2e-5
-    distill: Annotated[float, Field(ge=0, le=1)] = 0.0
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
-
-
-def shortened(recipe: Recipe, share: float) -> Recipe:
-    """A recipe for a share of the epochs; one at least, if there are any."""
-    epochs = max(1, round(recipe.epochs * share)) if recipe.epochs else 0
-    return replace(recipe, epochs=epochs)
+from .recipe import Recipe
 
 
 @contextmanager

@@ -21,10 +21,9 @@ from ..extensions import load_extensions
 from ..objectives.budget import Budget, parse_budgets
 from ..objectives.data import DataRequest, find_data
 from ..objectives.objective import DEFAULT_OBJECTIVES, OBJECTIVES
+from ..objectives.recipe import Recipe, Recipes
 from ..objectives.scoring import Metric
-from ..objectives.task import Recipes
 from ..objectives.task_spec import TaskSpec
-from ..objectives.training import Recipe
 from ..references import load_code
 from ..spaces.kind import Value
 from ..spaces.models import find_model

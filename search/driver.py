@@ -98,7 +98,7 @@ def search(
     try:
         with profile.on(OTHER):
             finished = _search(config, url, cache, watcher, profile, limit, retry_failed)
-        add_spent(finished.study, profile.seconds)
+        add_spent(finished.study, profile.seconds, finished.summary.hardware)
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         reason = storage_reason(error)
         raise StorageError(f"the storage {shown_url(url)} cannot be used: {reason}") from None

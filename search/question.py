@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial
 
 from ..objectives.budget import Budget
 from ..objectives.cost import Cost
-from ..objectives.task import Recipes
+from ..objectives.recipe import Recipes
 from ..spaces.kind import Phase
 from ..spaces.plan import Plan
 from ..spaces.space import Space

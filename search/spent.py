@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 import optuna
 
-from ..objectives.device import hardware
 from .profile import part_of
 from .record import Record
 
@@ -14,19 +13,20 @@ _SECONDS = "spent_seconds"
 _HARDWARE = "ran_on"
 
 
-def add_spent(study: optuna.Study, seconds: Mapping[str, float]) -> None:
+def add_spent(study: optuna.Study, seconds: Mapping[str, float], hardware: str) -> None:
     """Add what a run took to what the runs before it did.
 
     Args:
         study: that keeps it.
         seconds: part -> of the run that has just ended.
+        hardware: what evaluated its plans, as `objectives.device.hardware` has it.
     """
     total = read_spent(study)
     for part, took in seconds.items():
         total[part] = total.get(part, 0.0) + took
     rounded = {part: round(took, 3) for part, took in total.items()}
     study.set_user_attr(_SECONDS, json.dumps(rounded))
-    here, known = f"{hardware()}, {os.cpu_count()} cores", read_hardware(study)
+    here, known = f"{hardware}, {os.cpu_count()} cores", read_hardware(study)
     if here not in known:
         study.set_user_attr(_HARDWARE, [*known, here])
 

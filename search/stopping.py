@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from ..objectives.budget import Budget
+from ..objectives.recipe import Recipes
 from ..objectives.rungs import Judge, Rung
-from ..objectives.task import Recipes
 from ..spaces.kind import Phase
 from ..spaces.plan import Plan
 from .record import Record
@@ -41,11 +41,11 @@ class Foretold:
 
     def chance_within(self, value: float) -> float:
         """The probability of being no larger than this."""
-        return float(student.cdf((value - self.mean) / self.scale, self.freedom))
+        return float(stdtr(self.freedom, (value - self.mean) / self.scale))
 
     def exceeded_with(self, probability: float) -> float:
         """The value that it exceeds with this probability."""
-        return self.mean + self.scale * float(student.ppf(1 - probability, self.freedom))
+        return self.mean + self.scale * float(stdtrit(self.freedom, 1 - probability))
 
 
 class Outlook:

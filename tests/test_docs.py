@@ -17,7 +17,7 @@ import torch
 import torch_pruning
 import typer
 from paredown.objectives.cost import measure
-from paredown.objectives.training import Recipe
+from paredown.objectives.recipe import Recipe
 from paredown.search.cli import app
 from paredown.search.config import DataConfig, StudyConfig
 from paredown.search.listings import techniques

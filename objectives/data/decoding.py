@@ -1,5 +1,7 @@
 """From image files to pixels: one size, one number of channels, 8 bits."""
 
+from __future__ import annotations
+
 import itertools
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +13,10 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image, UnidentifiedImageError
 
 from ...errors import DataError
+from ...lazy_imports import torch
 from .images import available_cpus
 
 Item = TypeVar("Item")

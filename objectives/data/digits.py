@@ -4,8 +4,9 @@ From "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, 199
 https://archive.ics.uci.edu/dataset/80. Small enough to try anything in seconds.
 """
 
-import torch
+from __future__ import annotations
 
+from ...lazy_imports import torch
 from .fitting import Preset, fit, fitted_splits
 from .request import DataRequest
 from .sources import SOURCES, DataSource

@@ -1,9 +1,10 @@
 """Images that came as one array, fitted to what the request asks: channels and size."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
-import torch
-
+from ...lazy_imports import torch
 from .images import ImageSet, MemoryImages
 from .request import DataRequest
 from .resized import ResizedImages

@@ -1,11 +1,12 @@
 """Any folder of images: class folders, or train/ and test/ with class folders within."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-
+from ...lazy_imports import torch
 from .decoding import Header, ImageFiles, decode_parts, read_headers
 from .images import MemoryImages, StreamedImages
 from .layout import WHOLE, Listing, find_images

@@ -1,21 +1,22 @@
 """Sets of labelled images, in memory or decoded from files as they are needed."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.utils.data import DataLoader, Dataset
 
 from ...errors import DataError
+from ...lazy_imports import torch
 
-Batch = tuple[torch.Tensor, torch.Tensor]
-Indices = Sequence[int] | torch.Tensor
+Batch: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"
+Indices: TypeAlias = "Sequence[int] | torch.Tensor"
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class SplitOff:
         rest: what was left of it.
     """
 
-    whole: "ImageSet"
-    rest: "ImageSet"
+    whole: ImageSet
+    rest: ImageSet
 
 
 class ImageSet(ABC):
@@ -165,8 +166,12 @@ class StreamedImages(ImageSet):
         return type(self)(self.source, self.all_labels, chosen, self.workers)
 
     def _read(self, chunks: Sequence[torch.Tensor]) -> Iterator[Batch]:
+        from torch.utils.data import DataLoader, Dataset
+
+        # By PyTorch's documentation what has `__getitem__` is a data set.
+        decoder = cast("Dataset[npt.NDArray[np.uint8] | str]", _Decoder(self.source))
         loader = DataLoader(
-            _Decoder(self.source),
+            decoder,
             batch_size=None,  # one item of the data set is one whole batch
             sampler=[self.indices[chunk].tolist() for chunk in chunks],
             num_workers=min(self.workers, len(chunks)),
@@ -186,7 +191,7 @@ class StreamedImages(ImageSet):
             yield self.source.identity(index).encode(errors="surrogateescape")
 
 
-class _Decoder(Dataset[npt.NDArray[np.uint8] | str]):
+class _Decoder:
     """Decodes a batch at a time: uint8 [B, C, H, W], or the message of what went wrong.
 
     Arrays, because tensors would travel through shared memory, of which containers have little.

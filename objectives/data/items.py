@@ -1,15 +1,17 @@
 """One item of a user's data set, in whatever form it comes, as pixels and a label."""
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
 
 from ...errors import DataError
+from ...lazy_imports import torch
 from .decoding import eight_bits, square
 
 Pixels = npt.NDArray[np.uint8]

@@ -1,5 +1,7 @@
 """Data sets of the user's own: what a function of theirs returns."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 
 from ...errors import DataError, first_names
+from ...lazy_imports import torch
 from ...references import Reference, call, user_code
 from .images import ImageSet, MemoryImages, StreamedImages
 from .items import Pixels, read_item, to_channels_of_one
@@ -130,7 +132,7 @@ class _Read:
         images = np.stack([to_channels_of_one(one, channels) for one in self.pixels])
         return MemoryImages(torch.from_numpy(images), torch.tensor(self.labels))
 
-    def streamed(self, part: "_Part", channels: int, size: int) -> ImageSet:
+    def streamed(self, part: _Part, channels: int, size: int) -> ImageSet:
         source = _Source(part, (channels, size, size), self.digests)
         # The data set may hold what cannot go to another process: open files, its own module.
         return StreamedImages(source, torch.tensor(self.labels), workers=0)

@@ -1,11 +1,11 @@
 """A set of images shown at another size than the one it is held in."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-import torch
-import torch.nn.functional as F
-
+from ...lazy_imports import F, torch
 from .images import Batch, ImageSet, Indices
 
 

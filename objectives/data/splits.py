@@ -1,5 +1,7 @@
 """The three parts of a data set, and how a set is split into them."""
 
+from __future__ import annotations
+
 import copy
 import itertools
 import math
@@ -7,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import torch
-
 from ...errors import DataError, first_names
+from ...lazy_imports import torch
 from ..search_source import SearchSource
 from .images import ImageSet, SplitOff, digest
 from .request import DataRequest

@@ -10,6 +10,8 @@ and A. Zisserman, "Automated Flower Classification over a Large Number of Classe
 Parkhi et al., "Cats and Dogs", 2012.
 """
 
+from __future__ import annotations
+
 import tarfile
 import warnings
 import zlib
@@ -18,9 +20,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ...errors import DataError
+from ...lazy_imports import torch
 from . import transforms
 from .fitting import Preset, fit, fitted_splits
 from .own import fitted_parts

@@ -1,12 +1,12 @@
 """What happens to a batch between the set and the network: augmentation, then normalisation."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-
 from ...errors import DataError
+from ...lazy_imports import F, torch
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Grey from red, green and blue, as ITU-R 601 and Pillow have it."""
@@ -55,7 +55,7 @@ class Normalisation:
         )
         return batch.to(torch.float32).mul_(scales).sub_(shifts)
 
-    def for_channels(self, channels: int) -> "Normalisation":
+    def for_channels(self, channels: int) -> Normalisation:
         """The same for images that were converted to 1 (grey) or 3 channels.
 
         To grey the mean is exact, the standard deviation an estimate: it takes the three
@@ -97,7 +97,7 @@ class Augmentation:
             batch = torch.where(mirrored.to(batch.device).view(-1, 1, 1, 1), batch.flip(3), batch)
         return batch
 
-    def at_size(self, size: int, native: int) -> "Augmentation":
+    def at_size(self, size: int, native: int) -> Augmentation:
         """The same share of the side, for images resized from `native` to `size` pixels."""
         scaled = max(1, round(self.crop * size / native)) if self.crop else 0
         return Augmentation(scaled, self.flip)

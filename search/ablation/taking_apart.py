@@ -16,8 +16,7 @@ from ...objectives.budget import Budget
 from ...objectives.cache import Cache
 from ...objectives.cost import Cost
 from ...objectives.progress import Progress
-from ...objectives.task import Recipes
-from ...objectives.training import shortened
+from ...objectives.recipe import Recipes, shortened
 from ...spaces.kind import Phase
 from ...spaces.kinds import KINDS
 from ...spaces.plan import Plan

@@ -61,9 +61,8 @@ def _training(url: str) -> list[str]:
     from ...objectives.cache import Cache
     from ...objectives.data import DataRequest
     from ...objectives.evaluator import Evaluator
-    from ...objectives.task import Recipes
+    from ...objectives.recipe import Recipe, Recipes
     from ...objectives.task_spec import TaskSpec
-    from ...objectives.training import Recipe
 
     recipes = Recipes(baseline=Recipe(epochs=6, max_lr=0.1))
     spec = TaskSpec("resnet8", DataRequest("digits"), recipes, options=_EIGHT_BITS)

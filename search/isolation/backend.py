@@ -3,17 +3,20 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ParedownError
 from ...objectives.certainty import Correct
 from ...objectives.cost import Cost
+from ...objectives.device import hardware
 from ...objectives.objective import predicted_cost
 from ...objectives.outcome import Outcome
+from ...objectives.recipe import Recipes
 from ...objectives.rungs import LENIENT, Judge
 from ...objectives.scoring import Metric, accuracy_step
-from ...objectives.task import Recipes, Task
+from ...objectives.task import Task
 from ...spaces.plan import Plan
 from ...spaces.space import Space
 from ..data_splits import DataSplits
@@ -35,6 +38,7 @@ class TaskSummary:
         recipes: how networks are trained.
         objectives: names of what is minimized.
         seed: of everything that is drawn.
+        hardware: what evaluates its plans.
         identity: what must be the same for a study to go on.
         space: of the plans.
         in_this_process: why plans are evaluated in the searching process; empty if they are not.
@@ -52,6 +56,7 @@ class TaskSummary:
     recipes: Recipes
     objectives: tuple[str, ...]
     seed: int
+    hardware: str
     identity: Mapping[str, Any]
     space: Space
     in_this_process: str = ""
@@ -73,6 +78,7 @@ class TaskSummary:
             recipes=task.recipes,
             objectives=task.objectives,
             seed=task.seed,
+            hardware=hardware(),
             identity=identity(task, space),
             space=space,
             in_this_process=in_this_process,
@@ -188,6 +194,10 @@ class EvaluationBackend(ABC):
         Raises:
             EvaluationFailed, TrainingDiverged: it could not be scored.
         """
+
+    def predicting(self) -> AbstractContextManager[None]:
+        """Inside, costs are predicted with what this backend finds out about blocks."""
+        return nullcontext()
 
     @abstractmethod
     def close(self) -> None:

@@ -33,7 +33,7 @@ class InProcessBackend(EvaluationBackend):
         spec: of the task.
         cache: where trained networks are kept.
         progress: is told of stages and epochs.
-        threads: that torch computes with.
+        threads: that torch computes with; None for as many as it does.
         reason: why no other process does it, for the user.
     """
 
@@ -42,7 +42,7 @@ class InProcessBackend(EvaluationBackend):
         spec: TaskSpec,
         cache: Cache,
         progress: Progress,
-        threads: int,
+        threads: int | None,
         stall: float = 0.0,
         reason: str = "",
     ) -> None:

@@ -6,6 +6,7 @@ It is spawned and not forked (threads and GPUs do not survive a fork), and by `s
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import cloudpickle
@@ -15,7 +16,10 @@ from ...objectives.outcome import Outcome
 from ...objectives.progress import Progress
 from ...objectives.rungs import LENIENT, Judge
 from ...objectives.task_spec import TaskSpec
+from ...spaces.blocks.family import pieces_from
+from ...spaces.pieces import Piece
 from ...spaces.plan import Plan
+from ...spaces.sites import Spec
 from .backend import (
     BaselineScore,
     CannotRestart,
@@ -34,6 +38,7 @@ from .requests import (
     Evaluate,
     GetBaseline,
     GetFittingError,
+    GetPiece,
     Open,
     Raised,
     StageBegan,
@@ -62,7 +67,7 @@ class ProcessBackend(EvaluationBackend):
         spec: of the task.
         cache: where trained networks are kept.
         progress: is told of stages and epochs, in this process.
-        threads: that torch computes with.
+        threads: that torch computes with; None for as many as it likes.
         stall: seconds without a step after which the child counts as stuck.
 
     Raises:
@@ -70,7 +75,7 @@ class ProcessBackend(EvaluationBackend):
     """
 
     def __init__(
-        self, spec: TaskSpec, cache: Cache, progress: Progress, threads: int, stall: float
+        self, spec: TaskSpec, cache: Cache, progress: Progress, threads: int | None, stall: float
     ) -> None:
         self._progress, self._stall = progress, stall
         self._open = Open(spec, objects_of(spec), threads, (cache.folder, cache.limit))
@@ -97,6 +102,21 @@ class ProcessBackend(EvaluationBackend):
     def test(self, plan: Plan, seed: int | None = None) -> Outcome:
         outcome: Outcome = _once_more(lambda: self._ask(Evaluate(plan, seed, on_test=True)))
         return outcome
+
+    def predicting(self) -> AbstractContextManager[None]:
+        return pieces_from(self._piece)
+
+    def _piece(self, family: str, spec: Spec) -> Piece:
+        """A family's block for a place, taken apart in the child, so that torch is not needed here.
+
+        It takes milliseconds, so it is not ended by a time limit.
+        """
+        deadline, self.deadline = self.deadline, None
+        try:
+            found: Piece = _once_more(lambda: self._ask(GetPiece(family, spec)))
+            return found
+        finally:
+            self.deadline = deadline
 
     def close(self) -> None:
         if self._child is not None:

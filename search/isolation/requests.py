@@ -9,6 +9,7 @@ from typing import Any
 from ...objectives.rungs import LENIENT, Judge
 from ...objectives.task_spec import TaskSpec
 from ...spaces.plan import Plan
+from ...spaces.sites import Spec
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,13 @@ class Open:
     Attributes:
         spec: what to load.
         objects: registry -> name -> an object that was given in Python.
-        threads: that torch computes with.
+        threads: that torch computes with; None for as many as it likes.
         cache: the folder of trained networks, and the bytes that it may take.
     """
 
     spec: TaskSpec
     objects: Mapping[str, Mapping[str, Any]]
-    threads: int
+    threads: int | None
     cache: tuple[Path, int]
 
 
@@ -38,6 +39,14 @@ class GetFittingError:
     """Fit a plan's parts."""
 
     plan: Plan
+
+
+@dataclass(frozen=True)
+class GetPiece:
+    """Take a block of a family apart, for costs to be predicted from."""
+
+    family: str
+    spec: Spec
 
 
 @dataclass(frozen=True)

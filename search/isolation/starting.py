@@ -1,16 +1,15 @@
 """Which backend evaluates the plans of a task."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
+from ...lazy_imports import torch
 from ...objectives.cache import Cache
 from ...objectives.progress import Progress
 from ...objectives.task_spec import TaskSpec
 from .backend import EvaluationBackend, TaskSummary
 from .given_objects import CannotBeSent
-from .in_process import InProcessBackend
 from .process import ProcessBackend
 
 
@@ -37,18 +36,25 @@ def opened_backend(
     Raises:
         InputError, EvaluatorDied, TimeLimitReached: as `EvaluationBackend.open`.
     """
-    count = threads or torch.get_num_threads()
     backend: EvaluationBackend | None = None
     try:
         try:
-            backend = ProcessBackend(spec, cache, progress, count, stall)
+            backend = ProcessBackend(spec, cache, progress, threads or _threads_here(), stall)
             backend.deadline = deadline
             summary = backend.open()
         except CannotBeSent as error:
-            backend = InProcessBackend(spec, cache, progress, count, reason=str(error))
+            from .in_process import InProcessBackend
+
+            backend = InProcessBackend(spec, cache, progress, threads, reason=str(error))
             backend.deadline = deadline
             summary = backend.open()
-        yield backend, summary
+        with backend.predicting():
+            yield backend, summary
     finally:
         if backend is not None:
             backend.close()
+
+
+def _threads_here() -> int | None:
+    """With how many threads torch computes in this process; None if it was not imported."""
+    return torch.get_num_threads() if "torch" in sys.modules else None

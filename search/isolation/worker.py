@@ -12,6 +12,7 @@ from ...objectives.cache import Cache
 from ...objectives.progress import Progress
 from ...objectives.rungs import Hopeless
 from ...references import load_code, with_torchvision
+from ...spaces.blocks.family import piece
 from .child import Inbox
 from .evaluators import Evaluators
 from .given_objects import CannotBeSent, register_objects
@@ -22,6 +23,7 @@ from .requests import (
     Evaluate,
     GetBaseline,
     GetFittingError,
+    GetPiece,
     Open,
     Raised,
     StageBegan,
@@ -96,6 +98,8 @@ class Worker:
     def _do(self, request: object) -> object:
         if isinstance(request, Open):
             return self._open(request)
+        if isinstance(request, GetPiece):
+            return piece(request.family, request.spec)
         if self._evaluators is None:
             raise RuntimeError("no task was opened")
         if isinstance(request, GetBaseline):
@@ -109,7 +113,8 @@ class Worker:
         raise TypeError(f"not a request: {request!r}")
 
     def _open(self, request: Open) -> object:
-        torch.set_num_threads(request.threads)
+        if request.threads is not None:
+            torch.set_num_threads(request.threads)
         load_extensions()
         for place in request.spec.imports:
             load_code(place)

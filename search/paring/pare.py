@@ -12,7 +12,7 @@ from torch import nn
 from ...errors import ParedownError, StudyFileError, nearest_names
 from ...objectives.cache import Cache
 from ...objectives.data import give_data
-from ...objectives.training import Recipe
+from ...objectives.recipe import Recipe
 from ...spaces.models import give
 from ..config import StudyConfig, check_config
 from ..driver import search as run_search

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar
@@ -185,9 +187,32 @@ def find_family(name: str) -> BlockFamily:
     return whole
 
 
+PieceSource = Callable[[str, Spec], Piece]
+"""Gives the piece of a family's block for a place."""
+
+
 @lru_cache(maxsize=8192)
 def piece(family: str, spec: Spec) -> Piece:
-    """A family's block for that place, as layers: looked at on the meta device, then remembered."""
+    """A family's block for that place, as layers: found out once, then remembered."""
+    return _SOURCE.get()(family, spec)
+
+
+@contextmanager
+def pieces_from(source: PieceSource) -> Iterator[None]:
+    """Pieces that are not remembered yet are taken from there, inside and in this thread.
+
+    Costs are predicted from pieces by arithmetic, so a process that has them from another one needs
+    no torch.
+    """
+    before = _SOURCE.set(source)
+    try:
+        yield
+    finally:
+        _SOURCE.reset(before)
+
+
+def take_piece(family: str, spec: Spec) -> Piece:
+    """Build a family's block on the meta device, and take it apart."""
     from ..block_tracing import take_apart
     from ..templates import resized, without_numbers
 
@@ -209,6 +234,9 @@ def piece(family: str, spec: Spec) -> Piece:
     )
     likes.append(new)
     return new
+
+
+_SOURCE: ContextVar[PieceSource] = ContextVar("source", default=take_piece)
 
 
 @lru_cache(maxsize=4096)
@@ -271,5 +299,6 @@ __all__ = [
     "copy_bias",
     "find_family",
     "piece",
+    "pieces_from",
     "variants",
 ]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from paredown.objectives.data import SOURCES
 from paredown.objectives.objective import OBJECTIVES
-from paredown.objectives.training import Recipe
+from paredown.objectives.recipe import Recipe
 from paredown.search import driver, search_loop
 from paredown.search.config import StudyConfig, load_config
 from paredown.search.export import formats

@@ -11,8 +11,8 @@ from paredown.objectives.cache import Cache
 from paredown.objectives.data import DataRequest, MemoryImages, Splits, load_data
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.progress import Progress
-from paredown.objectives.task import Recipes, Task
-from paredown.objectives.training import Recipe
+from paredown.objectives.recipe import Recipe, Recipes
+from paredown.objectives.task import Task
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.space import Space
 from paredown.spaces.tracing import example_images

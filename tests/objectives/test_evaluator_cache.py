@@ -9,7 +9,7 @@ from paredown.errors import TrainingDiverged
 from paredown.objectives.data import Splits
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.outcome import Outcome
-from paredown.objectives.training import Recipe
+from paredown.objectives.recipe import Recipe
 from paredown.spaces.kind import Phase
 from paredown.spaces.plan import Plan
 from safetensors.torch import load_file, save_file

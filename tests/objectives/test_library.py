@@ -13,9 +13,9 @@ from paredown.objectives.cache import Cache
 from paredown.objectives.data import DataRequest, load_data
 from paredown.objectives.evaluator import Evaluator
 from paredown.objectives.library import Library
+from paredown.objectives.recipe import Recipe, Recipes
 from paredown.objectives.scoring import score
-from paredown.objectives.task import Recipes, Task
-from paredown.objectives.training import Recipe
+from paredown.objectives.task import Task
 from paredown.spaces import fitting
 from paredown.spaces.apply import apply_phase
 from paredown.spaces.changed_parts import Part, find_parts

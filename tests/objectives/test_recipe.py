@@ -5,8 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from paredown.objectives.task import Recipes
-from paredown.objectives.training import Recipe
+from paredown.objectives.recipe import Recipe, Recipes
 from pydantic import TypeAdapter, ValidationError
 
 EDGES: list[tuple[str, object]] = [

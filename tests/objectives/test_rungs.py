@@ -9,10 +9,10 @@ import torch
 from paredown.objectives.cache import Cache
 from paredown.objectives.data import DataRequest, load_data
 from paredown.objectives.evaluator import Evaluator
+from paredown.objectives.recipe import Recipe, Recipes
 from paredown.objectives.rungs import LENIENT, Hopeless, Judge, Rung
 from paredown.objectives.scoring import score
-from paredown.objectives.task import Recipes, Task
-from paredown.objectives.training import Recipe
+from paredown.objectives.task import Task
 from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.kind import Phase
 from paredown.spaces.plan import Plan

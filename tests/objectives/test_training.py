@@ -13,7 +13,8 @@ from paredown.errors import TrainingDiverged
 from paredown.objectives.data import Augmentation, MemoryImages, Normalisation
 from paredown.objectives.device import has_bf16
 from paredown.objectives.progress import Progress
-from paredown.objectives.training import Recipe, seeded, train
+from paredown.objectives.recipe import Recipe
+from paredown.objectives.training import seeded, train
 from paredown.spaces.models import build_model
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook

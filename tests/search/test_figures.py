@@ -177,8 +177,8 @@ def test_rows_of_layers_sum_up_to_the_costs() -> None:
 def test_time_adds_up_over_runs(found: Answer) -> None:
     study = optuna.create_study()
     assert read_spent(study) == {}
-    add_spent(study, {"training": 1.5, "storage": 0.25})
-    add_spent(study, {"training": 2.0})
+    add_spent(study, {"training": 1.5, "storage": 0.25}, "cpu fp32")
+    add_spent(study, {"training": 2.0}, "cpu fp32")
     assert read_spent(study) == {"training": 3.5, "storage": 0.25}
     assert len(read_hardware(study)) == 1
     assert spent_on_trials(found.records) == {"training": 12.0, "scoring": 3.0}

@@ -47,6 +47,23 @@ def test_what_answers_at_once_imports_little(studies: Path, command: str, form: 
     assert not HEAVY & set(imported)
 
 
+@pytest.mark.parametrize("sampler", ["budget", "random"])
+def test_a_searching_process_needs_no_torch(tmp_path: Path, sampler: str) -> None:
+    """The evaluating one has it. Together they would take twice the memory otherwise."""
+    (tmp_path / "tiny.toml").write_text(TINY.format(sampler=sampler))
+    ran = subprocess.run(
+        [sys.executable, "-c", _RUN, "search", "tiny.toml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode in (0, 3), ran.stderr
+    imported = ran.stderr.rpartition("imported:")[2].split()
+    assert "optuna" in imported
+    assert not {"torch", "torchvision", "torch_pruning", "sympy"} & set(imported)
+
+
 @pytest.mark.parametrize("model", ["resnet8", "resnet18", "googlenet", "mobilenet_v2"])
 def test_a_model_costs_the_same_alone_and_beside_a_plan(run: Run, folder: Path, model: str) -> None:
     (folder / "nothing.json").write_text('{"version": 1}')

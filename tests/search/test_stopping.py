@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paredown.objectives.budget import Budget
+from paredown.objectives.recipe import Recipe, Recipes
 from paredown.objectives.rungs import Rung
-from paredown.objectives.task import Recipes
-from paredown.objectives.training import Recipe
 from paredown.search.record import How, Record
 from paredown.search.stopping import DOUBT, Outlook, Stopping
 from paredown.spaces.plan import Plan

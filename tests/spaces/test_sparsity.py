@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from paredown.errors import PlanError
 from paredown.objectives.cost import count, measure
 from paredown.objectives.data import Augmentation, MemoryImages, Normalisation
-from paredown.objectives.training import Recipe, train
+from paredown.objectives.recipe import Recipe
+from paredown.objectives.training import train
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blueprint import Blueprint
 from paredown.spaces.grouping import trace_with_groups

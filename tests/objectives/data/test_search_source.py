@@ -24,7 +24,8 @@ from paredown.objectives.data import (
     give_data,
     load_data,
 )
-from paredown.objectives.task import Recipes, Task
+from paredown.objectives.recipe import Recipes
+from paredown.objectives.task import Task
 from PIL import Image
 
 Source = Callable[[int, int], DataRequest]
