@@ -7,6 +7,7 @@ import platform
 from datetime import datetime, timedelta
 
 import optuna
+import psutil
 from optuna.trial import FrozenTrial, TrialState
 
 from .record import (
@@ -80,10 +81,5 @@ def _is_dead(trial: FrozenTrial) -> bool:
         return False  # out of sight: another machine may still be at it
     if worker["pid"] == os.getpid():
         return True  # a number that the system gave out again
-    try:
-        os.kill(worker["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    # Not by `os.kill(pid, 0)`: on Windows that ends the process, or sends it Ctrl-C.
+    return not psutil.pid_exists(worker["pid"])
