@@ -95,6 +95,7 @@ class Simulation:
         self.study = optuna.create_study(
             directions=["minimize", "minimize"], sampler=make_sampler(sampler, seed, self.question)
         )
+        self.study.set_user_attr(record.BUDGETS, [budget.max_drop for budget in BUDGETS])
         self.reader = record.Reader(self.study)
         self.curve, self.spent = Curve(), 0.0
 
@@ -116,7 +117,7 @@ class Simulation:
         plan = self.space.plan(trial.params)
         attributes = self._attributes(plan)
         record.write(trial, record.proposed(plan, self.table.cost(plan), None) | attributes)
-        self.study.tell(trial, self.table.cost(plan).objectives)
+        record.tell(self.study, trial)
         self._note(plan, attributes)
         if attributes[record.HOW] not in (How.EVALUATED, How.HOPELESS):
             return
@@ -190,7 +191,7 @@ class Simulation:
                 record.proposed(plan, cost, None) | attributes,
                 self.space.params(plan),
                 {one.name: one.options for one in self.space.dimensions},
-                self.question.excess,
+                max(self.question.budgets),
             )
         )
         self._note(plan, attributes)

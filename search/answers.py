@@ -15,8 +15,8 @@ from .data_splits import DataSplits, Gap, read_data_splits
 from .finalists import proven_verdict
 from .finals import Final, read_finals, read_most
 from .proof import Tested, read_tested, tested_key
-from .record import How, Record, read_records
-from .storage import BUDGETS, Baseline, metric_of, read_baseline
+from .record import BUDGETS, How, Record, read_records
+from .storage import Baseline, metric_of, read_baseline
 from .winners import Verdict, times_smaller
 
 

@@ -17,8 +17,7 @@ from .record import (
     has_ended,
     is_left_running,
     plan_of,
-    state_of,
-    values_of,
+    tell,
     write,
     write_stopped,
 )
@@ -61,9 +60,7 @@ def _bury(study: optuna.Study, trial: FrozenTrial) -> None:
     ended, plan = optuna.Trial(study, trial._trial_id), plan_of(trial)
     others = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
     if has_ended(trial):
-        state = state_of(trial.user_attrs)
-        values = None if state == TrialState.FAIL else values_of(trial.user_attrs)
-        study.tell(ended, values, state=state)
+        tell(study, ended)
     elif plan is not None and any(is_left_running(o) and plan_of(o) == plan for o in others):
         write(ended, failed("two runs died while it was being evaluated; it is not tried again"))
         study.tell(ended, state=TrialState.FAIL)

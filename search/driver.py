@@ -122,8 +122,8 @@ def _search(
     try:
         with opened as (backend, summary):
             with profile.on(STORAGE):
-                storage = profile.timed(get_storage(open_storage(url)), STORAGE)
-            study = continue_or_create(storage, url, config.name, summary.identity)
+                storage = get_storage(open_storage(url))
+                study = continue_or_create(storage, url, config.name, summary.identity)
             watcher.prepared(config, url, summary)
             out_of_time = False
             try:

@@ -1,8 +1,6 @@
 """Where the time of a search goes: seconds per part, none of them counted twice."""
 
 from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Any, TypeVar, cast
 
 from ..objectives.clock import Spent
 from ..objectives.outcome import Outcome
@@ -30,8 +28,6 @@ _PART_OF = {
 }
 """Stage of an evaluation -> part; a stage that is not here is a part by its own name."""
 
-T = TypeVar("T")
-
 
 class Profile(Spent):
     """Adds up the seconds of each part of a search."""
@@ -40,10 +36,6 @@ class Profile(Spent):
     def seconds(self) -> dict[str, float]:
         """Part -> seconds, the longest first."""
         return dict(sorted(super().seconds.items(), key=lambda one: -one[1]))
-
-    def timed(self, thing: T, name: str) -> T:
-        """The same thing, with the time inside its methods counted under a part."""
-        return cast("T", _Timed(thing, self, name))
 
     def evaluation(
         self, evaluate: Callable[[Plan], Outcome], plan: Plan, rest: str = OTHER
@@ -84,22 +76,3 @@ def part_of(stage: str, *, trains_at_last: bool) -> str:
         trains_at_last: whether the plan's last phase trains too.
     """
     return TRAINING if stage == "quantize" and trains_at_last else _PART_OF.get(stage, stage)
-
-
-class _Timed:
-    """Stands for something else, and counts the time inside its methods."""
-
-    def __init__(self, thing: object, profile: Profile, name: str) -> None:
-        self._thing, self._profile, self._name = thing, profile, name
-
-    def __getattr__(self, attribute: str) -> Any:
-        found = getattr(self._thing, attribute)
-        if not callable(found):
-            return found
-
-        @wraps(found)
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            with self._profile.on(self._name):
-                return found(*args, **kwargs)
-
-        return timed

@@ -1,7 +1,8 @@
 """What a study keeps of each trial, and how it reads it back. The one place for attribute names."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -32,11 +33,15 @@ REMOVED = "removed"
 RUNGS = "rungs"
 AT_LEAST = "drop_at_least_pp"
 FREE = "free"
+BUDGETS = "budgets"  # with the study
 Attributes = dict[str, Any]
 """What is kept with a trial: name -> value, ready for JSON."""
 
 _CONSTRAINTS = "constraints"
-"""The name under which Optuna's samplers keep them, and where its dashboard looks."""
+"""Where Optuna's samplers and its dashboard look for how far a trial is from being feasible.
+
+NOTE: the form of before Optuna 5. Its dashboard does not show what `Trial.set_constraint` writes.
+"""
 _LAST_OF_COST = "bytes"
 
 LEFT_RUNNING = "its process is gone"
@@ -186,7 +191,7 @@ def ended_trial(
     attributes: Attributes,
     params: Mapping[str, Any],
     options: Mapping[str, Sequence[Any]],
-    constraints: Callable[[FrozenTrial], Sequence[float]],
+    largest_budget: float,
 ) -> FrozenTrial:
     """A trial that is over, to be added to a study at once.
 
@@ -194,7 +199,7 @@ def ended_trial(
         attributes: what it proposed and how it ended.
         params: of the trial.
         options: of each parameter.
-        constraints: what samplers write down of a trial that they are told of.
+        largest_budget: in percentage points.
     """
     state = state_of(attributes)
     trial = optuna.trial.create_trial(
@@ -205,8 +210,35 @@ def ended_trial(
         user_attrs=attributes,
     )
     if state == TrialState.COMPLETE:
-        trial.system_attrs = {_CONSTRAINTS: list(constraints(trial))}
+        trial.system_attrs = {_CONSTRAINTS: [_excess(attributes, largest_budget)]}
     return trial
+
+
+def tell(study: optuna.Study, trial: optuna.Trial) -> None:
+    """Tell a study of a trial whose end is written: its state, values and constraint.
+
+    Raises:
+        UpdateFinishedTrialError, ValueError: another process has told it already.
+    """
+    attributes = trial.user_attrs
+    state = state_of(attributes)
+    if state == TrialState.FAIL:
+        study.tell(trial, state=state)
+        return
+    excess = _excess(attributes, max(study.user_attrs[BUDGETS]))
+    trial.storage.set_trial_system_attr(trial._trial_id, _CONSTRAINTS, [excess])
+    study.tell(trial, values_of(attributes), state=state)
+
+
+def _excess(attributes: Mapping[str, Any], largest_budget: float) -> float:
+    """By how many points a drop is above the largest budget; at most 0 where it is feasible.
+
+    A trial of which nothing is known counts as just feasible: most often it was not evaluated
+    because a feasible one costs less, so that it is on no front, and nothing speaks for its
+    breaking the budget.
+    """
+    drop = attributes.get(DROP, attributes.get(AT_LEAST))
+    return 0.0 if drop is None or not math.isfinite(drop) else float(drop) - largest_budget
 
 
 class Reader:

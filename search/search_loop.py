@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 import optuna
-from optuna.trial import TrialState
 
 from ..errors import (
     OutOfTime,
@@ -31,7 +30,7 @@ from .isolation.backend import (
     TimeLimitReached,
 )
 from .options import duration_text
-from .profile import ASSEMBLING, SAMPLING, SCORING, TRAINING, Profile
+from .profile import ASSEMBLING, SAMPLING, SCORING, STORAGE, TRAINING, Profile
 from .proving import Prover
 from .question import Prices, question_of
 from .record import Attributes, How, Record, count_trained
@@ -39,7 +38,6 @@ from .retries import is_retry, queue_failed_plans, waiting_retries
 from .samplers import make_sampler
 from .stopping import Stopping
 from .storage import (
-    BUDGETS,
     Baseline,
     name_objectives,
     write_baseline,
@@ -86,8 +84,7 @@ class SearchLoop:
             step=summary.accuracy_step,
             trials=len(self.records),
         )
-        sampler = make_sampler(config.sampler, config.seed, self.question)
-        study.sampler = profile.timed(sampler, SAMPLING)
+        study.sampler = make_sampler(config.sampler, config.seed, self.question)
         self.retries = retry_failed
         if retry_failed:
             queue_failed_plans(study, self.records, self.space)
@@ -156,7 +153,7 @@ class SearchLoop:
             self.profile.move(SCORING, found.seconds.get("score", 0.0))
         baseline = Baseline(found.accuracy, cost, found.digest)
         write_baseline(self.study, self.url, baseline)
-        self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
+        self.study.set_user_attr(record.BUDGETS, [budget.max_drop for budget in self.budgets])
         write_asked(self.study, self.config)
         write_data_splits(self.study, self.summary.splits, found.correct)
         name_objectives(self.study, self.config.objectives)
@@ -229,10 +226,11 @@ class SearchLoop:
             record.proposed(plan, cost, removed) | gave | marks,
             self.space.params(plan),
             {one.name: one.options for one in self.space.dimensions},
-            self.question.excess,
+            self.budgets[-1].max_drop,
         )
         trial.datetime_start = began
-        self.study.add_trial(trial)
+        with self.profile.on(STORAGE):
+            self.study.add_trial(trial)
         self._read()
         ended = next(one for one in reversed(self.records) if one.plan == plan)
         self.watcher.trial_ended(ended, self.records)
@@ -242,15 +240,14 @@ class SearchLoop:
         """See a plan through, or one that the sampler chooses; None if the user interrupted."""
         if plan is not None:
             self.study.enqueue_trial(self.space.params(plan))
-        trial = self.study.ask()
+        with self.profile.on(SAMPLING):
+            trial = self.study.ask()
         try:
             trial.set_user_attr(record.WORKER, worker_mark())
             gave = self._attempt(lambda: self._settle(trial))
-            record.write(trial, gave)
-            state = record.state_of(gave)
-            failed = state == TrialState.FAIL
-            values = None if failed else record.values_of(trial.user_attrs)
-            self.study.tell(trial, values, state=state)
+            with self.profile.on(STORAGE):
+                record.write(trial, gave)
+                record.tell(self.study, trial)
         except KeyboardInterrupt:
             stop_trial(self.study, trial, "interrupted")
             return None
@@ -268,7 +265,8 @@ class SearchLoop:
 
     def _read(self) -> None:
         """Read the study's trials, and let what depends on them learn."""
-        self.records = self.reader.records()
+        with self.profile.on(STORAGE):
+            self.records = self.reader.records()
         self._learn()
 
     def _learn(self) -> None:
@@ -300,9 +298,11 @@ class SearchLoop:
 
     def _settle(self, trial: optuna.Trial) -> Attributes:
         """Train the trial's plan, unless something known already settles it."""
-        plan = self.space.suggest(trial)
+        with self.profile.on(STORAGE):
+            plan = self.space.suggest(trial)
         cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
-        record.write(trial, record.proposed(plan, cost, removed))
+        with self.profile.on(STORAGE):
+            record.write(trial, record.proposed(plan, cost, removed))
         earlier = settled_before(self.records, plan)
         if earlier and not (earlier.how is How.FAILED and is_retry(trial.user_attrs)):
             return record.repeated(earlier)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 import sqlalchemy.engine
@@ -25,16 +25,12 @@ from .dead_trials import bury_dead_trials
 from .identity import METRIC, SEARCH
 from .own_parts import AT_WILL
 
-if TYPE_CHECKING:
-    pass
-
 DEFAULT_FILE = "paredown.db"
 MEMORY = "memory"
 """In place of a URL: the study lasts as long as the process."""
 
 IDENTITY = "paredown"
 BASELINE = "baseline"
-BUDGETS = "budgets"
 VERSIONS = "versions"
 
 

@@ -63,7 +63,7 @@ def one_budget(study: "optuna.Study", max_drop: float | None) -> "Budget":
         InputError: it is no budget.
     """
     from ...objectives.budget import parse_budgets
-    from ..storage import BUDGETS
+    from ..record import BUDGETS
 
     (budget,) = parse_budgets([study.user_attrs[BUDGETS][0] if max_drop is None else max_drop])
     return budget

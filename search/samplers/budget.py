@@ -1,15 +1,14 @@
 """The sampler of this package: costs are known, so it models the drop alone."""
 
-import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 from threadpoolctl import ThreadpoolController
 
 from .axes import Array, Axis
@@ -89,7 +88,6 @@ class BudgetSampler(BaseSampler):
         *,
         candidates: int = 2000,
         costed: int = 48,
-        looks: int = 4,
         n_startup: int = 6,
     ) -> None:
         """Make a sampler.
@@ -100,7 +98,6 @@ class BudgetSampler(BaseSampler):
             candidates: how many points each proposal is chosen from.
             costed: for how many of them objectives are asked; those of the others are guessed.
                 Raise it where objectives are cheap.
-            looks: how many of the best are looked at, if the question has a look.
             n_startup: how many drops to observe before there is a model.
         """
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
@@ -115,9 +112,7 @@ class BudgetSampler(BaseSampler):
             self._rng(0, "guess"),
             candidates=candidates,
             costed=costed,
-            looks=looks,
         )
-        self._constraints = _constraints_writer(question)
         self._said = set[str]()
         # Matrices here are small: threads would wait for each other, and for those that train.
         self._pools = ThreadpoolController()
@@ -152,35 +147,15 @@ class BudgetSampler(BaseSampler):
         axis = Axis.of(param_distribution)
         return axis.decode(float(axis.sample(self._rng(trial.number, param_name), 1)[0]))
 
-    def after_trial(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        state: TrialState,
-        values: Sequence[float] | None,
-    ) -> None:
-        """Note how far the trial is outside the largest budget, where Optuna's dashboard looks."""
-        self._constraints.after_trial(study, trial, state, values)
-
     def _proposal(self, study: optuna.Study, trial: FrozenTrial) -> Array:
         self.last_fallback = None
         history = read_history(study, trial.number, self._question, self._coding, self._costs)
         rng = self._rng(trial.number, "propose")
-        row = self._design(history)
-        if row is None and self._is_past_startup(history):
-            row = self._modelled(history, rng)
+        row = self._modelled(history, rng) if self._is_past_startup(history) else None
         return self._plain(history, rng) if row is None else row
 
     def _rng(self, number: int, purpose: str) -> np.random.Generator:
         return np.random.default_rng([self._seed, number, zlib.crc32(purpose.encode())])
-
-    def _design(self, history: History) -> Array | None:
-        """The first point to begin with that is not in the study yet."""
-        for params in self._question.designs:
-            row = self._coding.encode(params)
-            if row is not None and self._costs.key(row) not in history.tried:
-                return row
-        return None
 
     def _is_past_startup(self, history: History) -> bool:
         return len(history.seen) >= self._n_startup
@@ -216,14 +191,6 @@ class BudgetSampler(BaseSampler):
         if reason not in self._said:
             self._said.add(reason)
             _LOGGER.warning("BudgetSampler draws evenly: %s", reason)
-
-
-def _constraints_writer(question: Question) -> BaseSampler:
-    """A sampler that proposes nothing: it writes constraints as all of Optuna's samplers do."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        return TPESampler(constraints_func=question.excess)
 
 
 SAMPLERS.register(

@@ -11,7 +11,7 @@ from .axes import Array
 from .candidates import around, spread, without
 from .coding import Coding
 from .costs import Costs, Guess
-from .drops import CannotFit, Drops, Scale, Weights
+from .drops import Drops, Scale, Weights
 from .history import History
 from .process import Inputs
 from .registry import Question
@@ -56,12 +56,11 @@ class Chooser:
         rng: np.random.Generator,
         candidates: int,
         costed: int,
-        looks: int,
     ) -> None:
         self._question, self._coding, self._costs = question, coding, costs
-        self._candidates, self._costed, self._looks = candidates, max(costed, 2), looks
+        self._candidates, self._costed = candidates, max(costed, 2)
         self._scale = Scale(question.budgets, question.step)
-        self._weights, self._weights_with_look = Weights(), Weights()
+        self._weights = Weights()
         self._calibration = coding.sample(rng, _CALIBRATION)
 
     def choose(self, history: History, rng: np.random.Generator) -> Array | None:
@@ -97,42 +96,11 @@ class Chooser:
         return _State(history, drops, fronts, features, figures)
 
     def _best(self, state: _State, rows: Array) -> int:
-        """Which of the costed rows to take, prices and looks considered."""
+        """Which of the costed rows to take, prices considered."""
         features, figures = self._coding.features(rows), self._costs.exact(rows)
         prices = np.log([self._costs.price(row) for row in rows])
-        order, promise = state.order(features, figures, prices)
-        first = order[: max(self._looks, 1)]
-        first = first[gains_something(promise[first])]
-        if self._question.look is None or not len(first):
-            return int(order[0])
-        looked = self._looked(state, rows[first], features[first], figures[first])
-        if looked is None:
-            return int(order[0])
-        return int(first[np.argmax(looked - prices[first])])
-
-    def _looked(self, state: _State, rows: Array, features: Array, figures: Array) -> Array | None:
-        """What rows promise once they are looked at; None if past looks tell too little."""
-        seen = state.history.seen
-        with_look = np.array([place for place, s in enumerate(seen) if s.look is not None], int)
-        past = np.array([seen[place].look for place in with_look], dtype=np.float64)
-        if self._question.look is None or len(past) < 4 or past.std() == 0:
-            return None
-        try:
-            model = Drops(
-                Inputs(
-                    state.features[with_look],
-                    _beside(state.figures[with_look], (past - past.mean()) / past.std()),
-                ),
-                state.history.drops[with_look],
-                state.history.is_bound[with_look],
-                self._scale,
-                self._weights_with_look,
-            )
-        except CannotFit:
-            return None
-        looks = np.array([self._question.look(self._costs.params(row)) for row in rows])
-        shown = _beside(figures, (looks - past.mean()) / past.std())
-        return state.fronts.promise(figures, model.predict(Inputs(features, shown))[0])
+        order, _ = state.order(features, figures, prices)
+        return int(order[0])
 
     def _shortlist(self, state: _State, rng: np.random.Generator) -> Array:
         """The rows worth their exact objectives: chosen by a guess, halfway by a better one."""
@@ -200,7 +168,3 @@ class Chooser:
             ).any(axis=2)
             chosen.update(within[~beats.any(axis=0)].tolist())
         return rows[sorted(chosen)]
-
-
-def _beside(figures: Array, look: Array) -> Array:
-    return np.concatenate([figures, look[:, None]], axis=1)

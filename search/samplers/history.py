@@ -21,7 +21,6 @@ class Seen:
     row: Array
     drop: float
     is_bound: bool
-    look: float | None = None
 
 
 @dataclass
@@ -72,8 +71,7 @@ def read_history(
             if trial.state == TrialState.RUNNING and key not in history.tried:
                 history.pending.append(row)
         else:
-            look = question.look_of(trial) if question.look_of else None
-            _note(by_key, key, Seen(row, observation.drop, observation.is_bound, look))
+            _note(by_key, key, Seen(row, observation.drop, observation.is_bound))
         history.tried.add(key)
         history.rows.add(row.tobytes())
     history.seen = list(by_key.values())
@@ -93,5 +91,3 @@ def _note(by_key: dict[Hashable, Seen], key: Hashable, found: Seen) -> None:
         by_key[key] = found
     elif known.is_bound and (not found.is_bound or found.drop > known.drop):
         known.drop, known.is_bound = found.drop, found.is_bound
-    if known is not None and known.look is None:
-        known.look = found.look

@@ -1,10 +1,8 @@
-"""Optuna's own samplers, each told about the largest budget as a constraint."""
+"""Optuna's own samplers. They read each trial's constraint, which the search loop writes."""
 
-from optuna.samplers import GPSampler, NSGAIISampler, TPESampler
+from optuna.samplers import GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
 from .registry import SAMPLERS, Question, Sampler
-
-_NEVER = 10**9
 
 
 def _further(seed: int, question: Question) -> int:
@@ -16,37 +14,27 @@ SAMPLERS.register(
     Sampler(
         "tpe",
         "tree-structured Parzen estimator, multivariate (Optuna)",
-        lambda seed, question: TPESampler(
-            seed=_further(seed, question), multivariate=True, constraints_func=question.excess
-        ),
+        lambda seed, question: TPESampler(seed=_further(seed, question), multivariate=True),
     )
 )
 SAMPLERS.register(
     Sampler(
         "nsga2",
         "genetic algorithm NSGA-II (Optuna)",
-        lambda seed, question: NSGAIISampler(
-            seed=_further(seed, question), population_size=20, constraints_func=question.excess
-        ),
+        lambda seed, question: NSGAIISampler(seed=_further(seed, question), population_size=20),
     )
 )
 SAMPLERS.register(
     Sampler(
         "gp",
         "Gaussian process (Optuna); over a second per plan once there are many",
-        lambda seed, question: GPSampler(
-            seed=_further(seed, question), constraints_func=question.excess
-        ),
+        lambda seed, question: GPSampler(seed=_further(seed, question)),
     )
 )
 SAMPLERS.register(
     Sampler(
         "random",
-        "evenly at random",
-        # RandomSampler takes no constraints, and the dashboard would not show them; TPE that
-        # never leaves its start-up phase draws the same way and does.
-        lambda seed, question: TPESampler(
-            seed=_further(seed, question), n_startup_trials=_NEVER, constraints_func=question.excess
-        ),
+        "uniformly at random (Optuna)",
+        lambda seed, question: RandomSampler(seed=_further(seed, question)),
     )
 )

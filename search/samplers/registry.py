@@ -53,10 +53,6 @@ class Question:
         reference: the objectives of the untouched start, from which hypervolume is measured.
         identify: parameters that mean the same give the same.
         price: what an evaluation will take, above 0, in any unit; gains are divided by it.
-        designs: parameters to begin with.
-        look: a figure that tells something of the drop and takes a fraction of a second, such as
-            the accuracy before training. Asked only of the few best candidates.
-        look_of: the same figure as a past trial has it.
         retry: whether a failed trial's parameters may be proposed again; otherwise no parameters
             are proposed twice.
         step: the smallest difference between two drops, which one image makes; 0 if drops are
@@ -72,9 +68,6 @@ class Question:
     reference: Sequence[float]
     identify: Callable[[Params], Hashable] = by_items
     price: Callable[[Params], float] | None = None
-    designs: Sequence[Params] = ()
-    look: Callable[[Params], float] | None = None
-    look_of: Callable[[FrozenTrial], float | None] | None = None
     retry: Callable[[FrozenTrial], bool] = never
     step: float = 0.0
     trials: int = 0
@@ -83,16 +76,6 @@ class Question:
         """What is known of a trial's drop, if it is a number."""
         seen = self.observe(trial)
         return seen if seen is not None and math.isfinite(seen.drop) else None
-
-    def excess(self, trial: FrozenTrial) -> tuple[float]:
-        """How far a trial is outside the largest budget: its constraint, in Optuna's terms.
-
-        A trial of which nothing is known counts as just feasible: most often it was not evaluated
-        because a feasible one costs less, so that it is on no front, and nothing speaks for its
-        breaking the budget.
-        """
-        seen = self.observation(trial)
-        return (0.0 if seen is None else seen.drop - max(self.budgets),)
 
 
 @dataclass(frozen=True)
@@ -120,8 +103,6 @@ def make_sampler(name: str, seed: int, question: Question) -> BaseSampler:
         UnknownName: no such sampler.
     """
     with warnings.catch_warnings():
-        # Optuna marks several of its long-standing options as experimental, and constraints_func
-        # as deprecated in favour of Trial.set_constraint, which its dashboard does not show yet.
+        # Optuna marks some of its long-standing samplers and options as experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.simplefilter("ignore", FutureWarning)
         return SAMPLERS.get(name).make(seed, question)

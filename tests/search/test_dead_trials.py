@@ -34,7 +34,9 @@ def space() -> Space:
 
 @pytest.fixture
 def study() -> optuna.Study:
-    return optuna.create_study(directions=["minimize", "minimize"])
+    study = optuna.create_study(directions=["minimize", "minimize"])
+    study.set_user_attr(record.BUDGETS, [0.5, 1.0])
+    return study
 
 
 def begun(study: optuna.Study, space: Space, plan: Plan, **attributes: Any) -> optuna.Trial:
@@ -61,6 +63,7 @@ def test_a_trial_that_only_had_to_be_told_of_is_kept(study: optuna.Study, space:
     bury_dead_trials(study)
     (one,) = read_records(study.trials)
     assert study.trials[0].state == TrialState.COMPLETE
+    assert list(study.trials[0].constraints.values()) == [0.5]
     assert (one.how, one.drop, one.took_training) == (How.EVALUATED, 1.5, True)
 
 

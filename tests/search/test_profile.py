@@ -81,21 +81,6 @@ def test_a_part_that_breaks_off_is_counted(clock: Clock, profile: Profile) -> No
     assert profile.seconds == {"inner": 2, "other": 1}
 
 
-def test_the_methods_of_a_thing_are_timed(clock: Clock, profile: Profile) -> None:
-    class Slow:
-        name = "slow"
-
-        def work(self, seconds: float) -> str:
-            clock.passes(seconds)
-            return "done"
-
-    slow = profile.timed(Slow(), "storage")
-    assert slow.name == "slow"
-    assert slow.work(3) == "done"
-    assert slow.work(seconds=4) == "done"
-    assert profile.seconds == {"storage": 7}
-
-
 def test_stages_of_an_evaluation_are_counted_under_their_parts(
     clock: Clock, profile: Profile
 ) -> None:

@@ -144,15 +144,6 @@ def test_a_fallback_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     assert of.last_fallback is None
 
 
-def test_designs_come_first_unless_they_are_known() -> None:
-    designs = [dict.fromkeys(SPACE, "a"), dict.fromkeys(SPACE, "b"), {"p0": "no point"}]
-    study = new_study(sampler(question(SPACE, designs=designs)))
-    study.enqueue_trial(designs[0])
-    assert step(study, SPACE).params == designs[0]
-    assert step(study, SPACE).params == designs[1]
-    assert step(study, SPACE).params not in designs
-
-
 def test_a_failed_point_comes_again_only_if_it_may() -> None:
     space = {"x": CategoricalDistribution(["a", "b"])}
     for retry, expected in ((False, 2), (True, 1)):
@@ -163,22 +154,16 @@ def test_a_failed_point_comes_again_only_if_it_may() -> None:
         assert found[0] != failed or retry
 
 
-def test_looks_and_prices_are_asked_of_few() -> None:
-    looked, priced = list[float](), list[float]()
-
-    def look(params: Mapping[str, Any]) -> float:
-        looked.append(weight(params))
-        return looked[-1]
+def test_prices_are_asked_of_few() -> None:
+    priced = list[float]()
 
     def price(params: Mapping[str, Any]) -> float:
         priced.append(1.0 + weight(params))
         return priced[-1]
 
-    asked = question(SPACE, look=look, look_of=lambda trial: weight(trial.params), price=price)
-    study = new_study(sampler(asked, looks=2))
+    study = new_study(sampler(question(SPACE, price=price)))
     for _ in range(8):
         step(study, SPACE)
-    assert 0 < len(looked) <= 2 * 5
     assert 0 < len(priced) <= 8 * 5
 
 
