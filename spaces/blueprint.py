@@ -5,7 +5,7 @@ before anything is built. `spaces.tracing` reads a blueprint off a network.
 """
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -166,10 +166,8 @@ class Layer:
         As `dataclasses.replace`, at a tenth of its time: costing a plan does little else.
         """
         layer = object.__new__(Layer)
-        layer.__dict__.update(self.__dict__)
-        for remembered in ("touches", "computes"):
-            layer.__dict__.pop(remembered, None)
-        layer.__dict__.update(changes)
+        known = self.__dict__  # cached properties too, which may hold no longer
+        layer.__dict__.update({name: known[name] for name in _LAYER_FIELDS} | changes)
         return layer
 
     def weights(self, sizes: Mapping[str, int]) -> int:
@@ -189,6 +187,9 @@ class Layer:
     def macs(self, sizes: Mapping[str, int]) -> int:
         """Multiply-accumulates for one image; convolutions and linear layers alone have any."""
         return self.weights(sizes) * self.positions
+
+
+_LAYER_FIELDS = tuple(field.name for field in fields(Layer))
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,19 @@ class _BoundedGroup(torch_pruning.Group):  # type: ignore[misc]
         super().add_dep(dep, idxs)
 
 
-torch_pruning.dependency.graph.Group = _BoundedGroup
+class _BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
+    """A dependency graph whose groups are bounded."""
+
+    def get_pruning_group(
+        self, module: nn.Module, pruning_fn: object, idxs: Sequence[int]
+    ) -> "torch_pruning.Group":
+        # NOTE: Torch-Pruning looks its class of groups up in its own module.
+        home = torch_pruning.dependency.graph
+        usual, home.Group = home.Group, _BoundedGroup
+        try:
+            return super().get_pruning_group(module, pruning_fn, idxs)
+        finally:
+            home.Group = usual
 
 
 def find_groups(network: nn.Module, images: torch.Tensor) -> list[FoundGroup]:
@@ -154,7 +166,7 @@ def _least_important(
 
 def _graph(network: nn.Module, images: torch.Tensor) -> "torch_pruning.DependencyGraph":
     with torch.enable_grad():
-        return torch_pruning.DependencyGraph().build_dependency(
+        return _BoundedGraph().build_dependency(
             network, images, customized_pruners={ChannelPad: _ChannelPadPruner()}, verbose=False
         )
 

@@ -75,6 +75,8 @@ class Kind(ABC):
         neutral: the option that changes nothing; plans leave it out.
         has_sites: whether it can be chosen per site too, and not per stage alone.
         trains: whether it trains the network while it acts.
+        shapes: whether what it chooses can be seen in the network's layers, and not in their
+            weights alone.
         changes_input: whether it changes what the network is given and none of its parts.
         tunes: kinds whose choices it says the manner of; where a plan has none of theirs, it means
             nothing and is left out.
@@ -86,6 +88,7 @@ class Kind(ABC):
     neutral: ClassVar[Value]
     has_sites: ClassVar[bool] = False
     trains: ClassVar[bool] = False
+    shapes: ClassVar[bool] = True
     changes_input: ClassVar[bool] = False
     tunes: ClassVar[tuple[str, ...]] = ()
 

@@ -5,13 +5,10 @@ for the same sort of block at hundreds of widths. Its layers, their images and w
 together stay as they are; only counts change, and those can be read off the modules as built.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
 
 from .blueprint import Channels, Layer, Op
 from .pieces import Piece
@@ -23,7 +20,7 @@ def resized(template: Piece, part: nn.Module, in_channels: int, out_channels: in
 
     Args:
         template: the other's piece.
-        part: the new part, as `without_numbers` built it.
+        part: the new part, on the meta device.
         in_channels, out_channels: its interface.
 
     Returns:
@@ -45,24 +42,6 @@ def resized(template: Piece, part: nn.Module, in_channels: int, out_channels: in
         return None
     inner = tuple(replace(group, size=sizes[group.name]) for group in template.inner)
     return Piece(tuple(layers), template.reads, writes, inner, template.ends)
-
-
-@contextmanager
-def without_numbers() -> Iterator[None]:
-    """Layers built inside are not initialised: for modules whose shapes alone are looked at."""
-    kinds = (_ConvNd, nn.Linear, _NormBase)
-    kept = [(kind, kind.reset_parameters) for kind in kinds]
-    for kind in kinds:
-        kind.reset_parameters = _nothing  # type: ignore[method-assign,assignment]
-    try:
-        yield
-    finally:
-        for kind, reset in kept:
-            kind.reset_parameters = reset  # type: ignore[method-assign]
-
-
-def _nothing(module: nn.Module) -> None:
-    pass
 
 
 def _again(layer: Layer, module: nn.Module, sizes: dict[str, int]) -> Layer | None:

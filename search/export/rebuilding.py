@@ -14,6 +14,7 @@ from ...spaces.apply import apply_phase
 from ...spaces.grouping import trace_with_groups
 from ...spaces.keeping import keep
 from ...spaces.kind import Phase, Surroundings
+from ...spaces.kinds import KINDS
 from ...spaces.models import (
     Model,
     brought_model,
@@ -31,9 +32,6 @@ from ...spaces.tracing import example_images
 from .manifest import Manifest, read_manifest
 
 WEIGHTS = "model.safetensors"
-
-_OF_NUMBERS = ("criterion", "steps", "quantizer")
-"""Kinds that decide numbers and no shape: what they decided is in the weights."""
 
 
 def load(
@@ -74,7 +72,8 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
         blueprint = keep(trace_with_groups(network, images), tuple(manifest.said["keep"]))
         labels = torch.zeros(len(images), dtype=torch.long)
         around = Surroundings(images, [(images, labels)])
-        chosen = (one for one in manifest.plan.choices if one.kind not in _OF_NUMBERS)
+        # What chooses weights alone has done so: they are in the file.
+        chosen = (one for one in manifest.plan.choices if KINDS.get(one.kind).shapes)
         plan = Plan.with_meaning(chosen)
         for phase in Phase:
             network = apply_phase(network, blueprint, plan, phase, around)

@@ -214,11 +214,11 @@ def pieces_from(source: PieceSource) -> Iterator[None]:
 def take_piece(family: str, spec: Spec) -> Piece:
     """Build a family's block on the meta device, and take it apart."""
     from ..block_tracing import take_apart
-    from ..templates import resized, without_numbers
+    from ..templates import resized
 
     found, likes = find_family(family), _likes(family, _at_any_width(spec))
     if likes:
-        with torch.device("meta"), without_numbers():
+        with torch.device("meta"):
             block = found.block(spec)
         for like in likes:
             again = resized(like, block, spec.in_channels, spec.out_channels)

@@ -18,6 +18,7 @@ class CriterionKind(Manner):
     name = "criterion"
     title = "which channels pruning removes"
     neutral = "l1"
+    shapes = False
 
     def techniques(self) -> Iterable[Technique]:
         return (criterion.technique for criterion in CRITERIA)

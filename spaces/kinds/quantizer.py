@@ -19,6 +19,7 @@ class QuantizerKind(Kind):
     title = "how a network comes to its bits"
     phase = Phase.QUANTIZE
     neutral = "ptq"
+    shapes = False
     trains = True
     tunes = ("bits",)
 

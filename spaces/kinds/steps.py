@@ -18,6 +18,7 @@ class Steps(Manner):
     name = "steps"
     title = "in how many cuts pruning goes, with short training between"
     neutral = 1.0
+    shapes = False
 
     def techniques(self) -> Iterable[Technique]:
         yield Technique(
