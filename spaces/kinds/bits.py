@@ -6,7 +6,7 @@ images show, and biases make up for what rounding shifts: see spaces/quantizatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,6 @@ from ..technique import Technique
 
 if TYPE_CHECKING:
     from ..quantization.layers import Quantized
-    from ..quantization.observing import Seen
 
 
 class Bits(Kind):
@@ -107,12 +106,15 @@ class Bits(Kind):
         seen = observe(network, integers, around.calibration)
         flow = watch(on_meta(network), around.images.to("meta")) if integers else Flow()
         apart = written_apart(flow, integers)
-        stand_ins = {
-            name: quantized(
-                network.get_submodule(name), width, *_ranges(seen.get(name), name in apart)
+        stand_ins: dict[str, Quantized] = {}
+        for name, width in widths.items():
+            ranges = seen.get(name)
+            stand_ins[name] = quantized(
+                network.get_submodule(name),
+                width,
+                ranges.reads if ranges else None,
+                ranges.writes if ranges and name in apart else None,
             )
-            for name, width in widths.items()
-        }
         rounded = {name: one.rounded_weight().detach() for name, one in stand_ins.items()}
         correct_biases(network, rounded, around.calibration)
         for name, stand_in in stand_ins.items():
@@ -137,11 +139,6 @@ def _round_once(module: nn.Module, layers: Sequence[Quantized]) -> None:
         round_inputs(module, rounder)
         for layer in layers:
             layer.inputs = RoundedBefore(rounder).train(layer.training)
-
-
-def _ranges(seen: Seen | None, is_apart: bool) -> Iterator[tuple[float, float] | None]:
-    yield seen.reads if seen else None
-    yield seen.writes if seen and is_apart else None
 
 
 def _widths(blueprint: Blueprint, chosen: Mapping[str, Value]) -> dict[str, BitWidth]:
