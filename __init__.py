@@ -3,19 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 from .errors import ParedownError
+from .version import __version__
 
 if TYPE_CHECKING:
-    from .objectives.budget import Budget
-    from .objectives.cost import Cost
-    from .objectives.outcome import Outcome
+    from .objectives.accuracy.budget import Budget
+    from .objectives.cost.cost import Cost
+    from .objectives.evaluation.outcome import Outcome
+    from .search.api.pare import pare
+    from .search.api.result import Result, Winner
     from .search.export.rebuilding import load
-    from .search.paring.pare import pare
-    from .search.paring.result import Result, Winner
-    from .search.watcher import Watcher
+    from .search.runner.callbacks import Watcher
     from .spaces.plan import Plan
     from .spaces.space import Space
-
-__version__ = "0.5.0.dev0"
 
 __all__ = [
     "Budget",
@@ -33,16 +32,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Budget": "objectives.budget",
-    "Cost": "objectives.cost",
-    "Outcome": "objectives.outcome",
+    "Budget": "objectives.accuracy.budget",
+    "Cost": "objectives.cost.cost",
+    "Outcome": "objectives.evaluation.outcome",
     "Plan": "spaces.plan",
-    "Result": "search.paring.result",
+    "Result": "search.api.result",
     "Space": "spaces.space",
-    "Watcher": "search.watcher",
-    "Winner": "search.paring.result",
+    "Watcher": "search.runner.callbacks",
+    "Winner": "search.api.result",
     "load": "search.export.rebuilding",
-    "pare": "search.paring.pare",
+    "pare": "search.api.pare",
 }
 
 

@@ -1,6 +1,7 @@
 """What extensions are written with, in one place: see docs/extending.md."""
 
-from .objectives.cost import Cost
+from .objectives.cost.cost import Cost
+from .objectives.cost.objective import OBJECTIVES, Objective
 from .objectives.data import (
     SOURCES,
     Augmentation,
@@ -17,15 +18,13 @@ from .objectives.data import (
     split_three,
     split_two,
 )
-from .objectives.objective import OBJECTIVES, Objective
 from .spaces.blocks import FAMILIES, BlockFamily, ConvFamily, ResidualFamily
 from .spaces.blocks.parts import depthwise, pointwise, shaped
-from .spaces.blueprint import Blueprint
 from .spaces.criteria import CRITERIA, Criterion, Ranking
-from .spaces.kind import Surroundings
+from .spaces.graph.blueprint import Blueprint
+from .spaces.graph.sites import BlockSpec, ConvSpec
 from .spaces.plan import Plan
-from .spaces.sites import BlockSpec, ConvSpec
-from .spaces.technique import Technique
+from .spaces.technique import Surroundings, Technique
 
 __all__ = [
     "CRITERIA",

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from paredown.objectives.device import hardware
-from paredown.objectives.task import versions
+from paredown.objectives.evaluation.task import versions
+from paredown.objectives.training.device import hardware
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -23,19 +23,19 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from paredown.benchmarks.common import keep, kept, surroundings, table
 from paredown.errors import ParedownError
-from paredown.objectives.cost import Cost, count
-from paredown.objectives.device import threads
+from paredown.objectives.cost.cost import Cost, count
+from paredown.objectives.training.device import threads
 from paredown.spaces.apply import apply_phase, foretell
-from paredown.spaces.blocks.family import piece, variants
-from paredown.spaces.blueprint import Blueprint
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Kind, Phase, Surroundings, Value
-from paredown.spaces.kinds import KINDS
+from paredown.spaces.blocks.families import piece, variants
+from paredown.spaces.graph.blueprint import Blueprint
+from paredown.spaces.graph.input_sizes import SCALES
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
-from paredown.spaces.scales import SCALES
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images
+from paredown.spaces.technique import Kind, Phase, Surroundings, Value
+from paredown.spaces.techniques import KINDS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 import numpy
 from paredown.benchmarks.common import keep, surroundings, table
-from paredown.objectives.certainty import PairedDrop
+from paredown.objectives.accuracy.confidence import PairedDrop
 from scipy.stats import norm
 
 SIZES = (100, 360, 1_000, 3_000, 10_000)

@@ -21,20 +21,20 @@ from statistics import median
 import torch
 from paredown.benchmarks.common import keep, surroundings, table
 from paredown.extras import missing_packages
+from paredown.objectives.accuracy.scoring import score
+from paredown.objectives.cost.pruned_share import Removal, removal
 from paredown.objectives.data import DataRequest, ImageSet
-from paredown.objectives.device import best_device, threads
-from paredown.objectives.recipe import Recipe, Recipes
-from paredown.objectives.removal import Removal, removal
-from paredown.objectives.scoring import score
-from paredown.objectives.task import Task
-from paredown.objectives.training import first_batches, recalibrate_batchnorm, train
+from paredown.objectives.evaluation.task import Task
+from paredown.objectives.training.device import best_device, threads
+from paredown.objectives.training.recipe import Recipe, Recipes
+from paredown.objectives.training.training_loop import first_batches, recalibrate_batchnorm, train
 from paredown.spaces.apply import apply_phase
 from paredown.spaces.criteria import CRITERIA
-from paredown.spaces.cutting import stages_with_groups
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.plan import Plan
-from paredown.spaces.tracing import example_images
+from paredown.spaces.pruning.shrink import stages_with_groups
+from paredown.spaces.pruning.trace_groups import trace_with_groups
+from paredown.spaces.technique import Phase, Surroundings
 
 RATIOS = (0.3, 0.5, 0.7)
 SEEDS = (0, 1, 2)

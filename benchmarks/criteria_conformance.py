@@ -19,16 +19,16 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from paredown.benchmarks.common import keep, surroundings, table
-from paredown.objectives.cost import count, measure
-from paredown.objectives.onnx import OnnxModel, write_onnx
+from paredown.objectives.cost.cost import count, measure
+from paredown.search.onnx import OnnxModel, write_onnx
 from paredown.spaces.apply import apply_phase, foretell
-from paredown.spaces.blueprint import Blueprint
 from paredown.spaces.criteria import CRITERIA
-from paredown.spaces.cutting import stages_with_groups
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.shrink import stages_with_groups
+from paredown.spaces.pruning.trace_groups import trace_with_groups
+from paredown.spaces.technique import Phase, Surroundings
 from torch import nn
 
 SIZES = {

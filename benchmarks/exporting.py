@@ -21,7 +21,7 @@ from typing import Any
 
 from paredown.benchmarks.common import keep, surroundings, table
 from paredown.benchmarks.shipping import MOST_BYTES, MOST_POINTS
-from paredown.objectives.onnx import initializer_bytes
+from paredown.search.onnx import initializer_bytes
 
 STUDY = Path(__file__).parent / "exporting.toml"
 

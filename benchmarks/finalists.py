@@ -20,12 +20,12 @@ import optuna
 from paredown.benchmarks.common import keep, surroundings, table
 from paredown.benchmarks.samplers import BUDGETS, Simulation
 from paredown.benchmarks.trained_plans import SEEDS, Table
-from paredown.objectives.budget import Budget
-from paredown.search.finalists import next_finalist, proven_verdict
-from paredown.search.finals import Final
-from paredown.search.record import Record
-from paredown.search.storage import Baseline
-from paredown.search.winners import relative_cost, verdict
+from paredown.objectives.accuracy.budget import Budget
+from paredown.search.results.finalists import next_finalist, proven_verdict
+from paredown.search.results.pareto import relative_cost, verdict
+from paredown.search.study.retrainings import Final
+from paredown.search.study.storage import Baseline
+from paredown.search.study.trial_record import Record
 from paredown.spaces.plan import Plan
 
 TRAININGS = 32

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from paredown.search.answers import Answer, answer
-from paredown.search.record import Record, scored
-from paredown.search.storage import open_storage, open_study
-from paredown.search.winners import front
+from paredown.search.results.pareto import front
+from paredown.search.results.summary import Answer, answer
+from paredown.search.study.storage import open_storage, open_study
+from paredown.search.study.trial_record import Record, scored
 
 _COLOURS = "viridis_r"
 

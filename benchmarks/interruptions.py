@@ -22,7 +22,7 @@ from typing import Any
 
 import optuna
 from paredown.benchmarks.common import keep, surroundings, table
-from paredown.search.record import How, read_records
+from paredown.search.study.trial_record import How, read_records
 
 WAYS = ("child by SIGSEGV", "child by SIGKILL", "search by SIGKILL")
 _COMMAND = "from paredown.search.cli import main; main()"

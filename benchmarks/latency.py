@@ -19,13 +19,13 @@ from statistics import median
 
 import torch
 from paredown.benchmarks.common import keep, surroundings, table
-from paredown.objectives.onnx import OnnxModel, initializer_bytes, write_onnx
+from paredown.search.onnx import OnnxModel, initializer_bytes, write_onnx
 from paredown.spaces.apply import apply_phase
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings
-from paredown.spaces.kinds import KINDS
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
+from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.techniques import KINDS
 
 WIDTHS = ("w32a32", "w16a16", "w8a32", "w8a8", "w4a8")
 CLASSES, SEED = 1000, 0

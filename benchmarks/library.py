@@ -30,21 +30,21 @@ from statistics import median
 from paredown.benchmarks.common import keep, surroundings, table
 from paredown.benchmarks.criteria import subset
 from paredown.errors import TrainingDiverged
-from paredown.objectives.cache import Cache
+from paredown.objectives.accuracy.scoring import score
 from paredown.objectives.data import ImageSet, Splits
-from paredown.objectives.device import best_device, threads
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.recipe import Recipe
-from paredown.objectives.scoring import score
-from paredown.objectives.task import Task
-from paredown.objectives.training import seeded, train
-from paredown.search.config import load_config
-from paredown.search.driver import prepare
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.evaluation.task import Task
+from paredown.objectives.training.cache import Cache
+from paredown.objectives.training.device import best_device, threads
+from paredown.objectives.training.recipe import Recipe
+from paredown.objectives.training.training_loop import seeded, train
+from paredown.search.runner.run_study import prepare
+from paredown.search.study.config import load_config
 from paredown.spaces.apply import apply_phase
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images
+from paredown.spaces.technique import Phase, Surroundings
 from scipy.stats import spearmanr
 from torch import nn
 

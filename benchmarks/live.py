@@ -21,15 +21,15 @@ import numpy
 import optuna
 from paredown.benchmarks.common import keep, surroundings, table
 from paredown.benchmarks.volumes import volume
-from paredown.objectives.budget import Budget, parse_budgets
-from paredown.objectives.cache import Cache
-from paredown.objectives.cost import Cost
-from paredown.search.config import StudyConfig, load_config
-from paredown.search.driver import search
-from paredown.search.record import How, Record, count_trained, read_records
-from paredown.search.storage import Baseline, read_baseline
-from paredown.search.watcher import Watcher
-from paredown.search.winners import relative_cost, verdicts
+from paredown.objectives.accuracy.budget import Budget, parse_budgets
+from paredown.objectives.cost.cost import Cost
+from paredown.objectives.training.cache import Cache
+from paredown.search.results.pareto import relative_cost, verdicts
+from paredown.search.runner.callbacks import Watcher
+from paredown.search.runner.run_study import search
+from paredown.search.study.config import StudyConfig, load_config
+from paredown.search.study.storage import Baseline, read_baseline
+from paredown.search.study.trial_record import How, Record, count_trained, read_records
 
 SAMPLERS = ("budget", "tpe", "nsga2")
 STUDY = Path(__file__).parent / "live.toml"

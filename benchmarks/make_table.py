@@ -15,13 +15,13 @@ from pathlib import Path
 
 from paredown.benchmarks.common import surroundings
 from paredown.benchmarks.trained_plans import SEEDS, STUDY, TABLE, every_network, pack
-from paredown.objectives.cache import Cache
-from paredown.objectives.device import threads
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.rungs import Judge
-from paredown.objectives.scoring import score
-from paredown.search.config import load_config
-from paredown.search.driver import prepare
+from paredown.objectives.accuracy.scoring import score
+from paredown.objectives.evaluation.checkpoints import Judge
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.training.cache import Cache
+from paredown.objectives.training.device import threads
+from paredown.search.runner.run_study import prepare
+from paredown.search.study.config import load_config
 from paredown.spaces.plan import Plan
 
 

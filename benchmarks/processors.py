@@ -26,7 +26,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from paredown.benchmarks.common import keep, surroundings, table
-from paredown.objectives.convolution_checks import (
+from paredown.objectives.training.convolution_checks import (
     BOUNDS,
     HEAP_CHECKS,
     KNOWN,
@@ -35,8 +35,8 @@ from paredown.objectives.convolution_checks import (
     fault_of,
     in_training,
 )
-from paredown.objectives.device import hardware
-from paredown.spaces.convolutions import safe_convolutions
+from paredown.objectives.training.device import hardware
+from paredown.safe_convolutions import safe_convolutions
 from paredown.spaces.models import build_model
 
 BATCH, SIZE, SEED = 128, 32, 2026

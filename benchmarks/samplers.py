@@ -22,21 +22,21 @@ from paredown.benchmarks.common import keep, surroundings
 from paredown.benchmarks.common import table as markdown
 from paredown.benchmarks.trained_plans import SEEDS, Table
 from paredown.benchmarks.volumes import volume
-from paredown.objectives.budget import Budget
-from paredown.objectives.cost import Cost
-from paredown.objectives.outcome import Outcome
-from paredown.objectives.recipe import Recipe, Recipes
-from paredown.objectives.rungs import Hopeless
-from paredown.search import record
-from paredown.search.designs import first_designs
-from paredown.search.earlier import settled_before
-from paredown.search.question import Prices, question_of
-from paredown.search.record import How, Record
+from paredown.objectives.accuracy.budget import Budget
+from paredown.objectives.cost.cost import Cost
+from paredown.objectives.evaluation.checkpoints import Hopeless
+from paredown.objectives.evaluation.outcome import Outcome
+from paredown.objectives.training.recipe import Recipe, Recipes
+from paredown.search.results.pareto import beaten_by, relative_cost
+from paredown.search.runner.early_stopping import Stopping
+from paredown.search.runner.initial_plans import first_designs
+from paredown.search.runner.sampling_problem import Prices, question_of
+from paredown.search.runner.seen_plans import settled_before
 from paredown.search.samplers import make_sampler
-from paredown.search.stopping import Stopping
-from paredown.search.winners import beaten_by, relative_cost
-from paredown.spaces.kind import Phase
+from paredown.search.study import trial_record
+from paredown.search.study.trial_record import How, Record
 from paredown.spaces.plan import Plan
+from paredown.spaces.technique import Phase
 
 BUDGETS = tuple(Budget(points) for points in (0.5, 1.0, 2.0))
 TRAININGS = 200
@@ -69,7 +69,7 @@ class Curve:
 
 
 class Simulation:
-    """One search on the table, by the rules of `search.driver`.
+    """One search on the table, by the rules of `search.runner.run_study`.
 
     Args:
         table: every plan, trained.
@@ -95,8 +95,8 @@ class Simulation:
         self.study = optuna.create_study(
             directions=["minimize", "minimize"], sampler=make_sampler(sampler, seed, self.question)
         )
-        self.study.set_user_attr(record.BUDGETS, [budget.max_drop for budget in BUDGETS])
-        self.reader = record.Reader(self.study)
+        self.study.set_user_attr(trial_record.BUDGETS, [budget.max_drop for budget in BUDGETS])
+        self.reader = trial_record.Reader(self.study)
         self.curve, self.spent = Curve(), 0.0
 
     def run(self, trainings: int) -> Curve:
@@ -116,12 +116,14 @@ class Simulation:
         sampling = time.perf_counter() - began
         plan = self.space.plan(trial.params)
         attributes = self._attributes(plan)
-        record.write(trial, record.proposed(plan, self.table.cost(plan), None) | attributes)
-        record.tell(self.study, trial)
+        trial_record.write(
+            trial, trial_record.proposed(plan, self.table.cost(plan), None) | attributes
+        )
+        trial_record.tell(self.study, trial)
         self._note(plan, attributes)
-        if attributes[record.HOW] not in (How.EVALUATED, How.HOPELESS):
+        if attributes[trial_record.HOW] not in (How.EVALUATED, How.HOPELESS):
             return
-        if attributes[record.HOW] is How.EVALUATED:
+        if attributes[trial_record.HOW] is How.EVALUATED:
             for other in self._others(plan):
                 self._free_trial(other)
         self.prices.learn(self.records)
@@ -132,16 +134,16 @@ class Simulation:
         self.curve.volumes.append(self.front.volumes())
         self.curve.winners.append(self.front.winners())
 
-    def _attributes(self, plan: Plan) -> record.Attributes:
+    def _attributes(self, plan: Plan) -> trial_record.Attributes:
         """What seeing a plan through gives."""
         if earlier := settled_before(self.records, plan):
-            return record.repeated(earlier)
+            return trial_record.repeated(earlier)
         if beater := beaten_by(self.records, self.table.cost(plan), BUDGETS[0]):
-            return record.beaten(beater)
+            return trial_record.beaten(beater)
         outcome = self._train(plan)
-        return outcome if isinstance(outcome, dict) else record.evaluated(outcome)
+        return outcome if isinstance(outcome, dict) else trial_record.evaluated(outcome)
 
-    def _train(self, plan: Plan) -> Outcome | record.Attributes:
+    def _train(self, plan: Plan) -> Outcome | trial_record.Attributes:
         """Look a plan up, and take note of the time that it would have taken."""
         known = self.table.trained(plan, self.trained_with)
         network, structure = plan.through(Phase.PRUNE), plan.through(Phase.STRUCTURE)
@@ -160,7 +162,7 @@ class Simulation:
         judge = self.stopping
         return bool(judge and judge.wants(rung.stage, rung.epoch, 0) and judge.stops(plan, rung))
 
-    def _stopped(self, plan: Plan, rung: Any, new: dict[str, Plan]) -> record.Attributes:
+    def _stopped(self, plan: Plan, rung: Any, new: dict[str, Plan]) -> trial_record.Attributes:
         known = self.table.trained(plan, self.trained_with)
         whole = {"train": self.recipes.train.epochs, "fine-tune": self.recipes.fine_tune.epochs}
         for stage, part in new.items():
@@ -171,7 +173,7 @@ class Simulation:
             if stage == rung.stage:
                 break
         at_least = self.stopping.at_least(plan, rung) if self.stopping else rung.drop
-        return record.hopeless(Hopeless(rung), at_least)
+        return trial_record.hopeless(Hopeless(rung), at_least)
 
     def _others(self, plan: Plan) -> list[Plan]:
         others = self.space.at_other_bits(plan)
@@ -184,11 +186,11 @@ class Simulation:
             return
         cost, trained = self.table.cost(plan), self.table.trained(plan, self.trained_with)
         self.spent += trained.rounding
-        attributes = record.evaluated(Outcome(plan, cost, 0.0, trained.drop))
-        attributes |= {record.HOW: How.SHARED}
+        attributes = trial_record.evaluated(Outcome(plan, cost, 0.0, trained.drop))
+        attributes |= {trial_record.HOW: How.SHARED}
         self.study.add_trial(
-            record.ended_trial(
-                record.proposed(plan, cost, None) | attributes,
+            trial_record.ended_trial(
+                trial_record.proposed(plan, cost, None) | attributes,
                 self.space.params(plan),
                 {one.name: one.options for one in self.space.dimensions},
                 max(self.question.budgets),
@@ -196,10 +198,10 @@ class Simulation:
         )
         self._note(plan, attributes)
 
-    def _note(self, plan: Plan, attributes: record.Attributes) -> None:
+    def _note(self, plan: Plan, attributes: trial_record.Attributes) -> None:
         self.records = self.reader.records()
-        if attributes[record.HOW] in (How.EVALUATED, How.SHARED):
-            self.front.add(plan, attributes[record.DROP])
+        if attributes[trial_record.HOW] in (How.EVALUATED, How.SHARED):
+            self.front.add(plan, attributes[trial_record.DROP])
 
 
 class Front:

@@ -15,19 +15,19 @@ import optuna
 import torch
 from paredown.benchmarks.common import keep, surroundings
 from paredown.benchmarks.costing import CLASSES, full_options
-from paredown.objectives.budget import Budget
-from paredown.objectives.cost import count
-from paredown.objectives.device import threads
-from paredown.objectives.recipe import Recipes
-from paredown.search.question import Prices, question_of
-from paredown.search.record import DROP
+from paredown.objectives.accuracy.budget import Budget
+from paredown.objectives.cost.cost import count
+from paredown.objectives.training.device import threads
+from paredown.objectives.training.recipe import Recipes
+from paredown.search.runner.sampling_problem import Prices, question_of
 from paredown.search.samplers import BudgetSampler, Question
+from paredown.search.study.trial_record import DROP
 from paredown.spaces.apply import foretell
-from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images
 
 BUDGETS = tuple(Budget(points) for points in (0.5, 1.0, 2.0))
 

@@ -35,23 +35,23 @@ import numpy
 import torch
 from paredown.benchmarks.common import keep, surroundings, table
 from paredown.benchmarks.latency import write_files
-from paredown.objectives.cache import Cache
-from paredown.objectives.certainty import PairedDrop
+from paredown.objectives.accuracy.confidence import PairedDrop
+from paredown.objectives.accuracy.scoring import score
 from paredown.objectives.data import DataRequest, ImageSet, MemoryImages, Normalisation
-from paredown.objectives.device import threads
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.onnx import OnnxModel, saturating_channels, score_file, write_onnx
-from paredown.objectives.recipe import Recipes
-from paredown.objectives.scoring import score
-from paredown.objectives.task import Task
-from paredown.search.config import load_config
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.evaluation.task import Task
+from paredown.objectives.training.cache import Cache
+from paredown.objectives.training.device import threads
+from paredown.objectives.training.recipe import Recipes
 from paredown.search.export.latency import latencies
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kinds import KINDS
+from paredown.search.onnx import OnnxModel, saturating_channels, score_file, write_onnx
+from paredown.search.study.config import load_config
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization import layers, rounding
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images
+from paredown.spaces.techniques import KINDS
 
 BEFORE, NOW, SEVEN, UNSIGNED = "8 bits", "pairs", "7 bits", "unsigned"
 WIDTH, BLOCK = "w8a8", "inverted"

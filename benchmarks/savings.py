@@ -8,15 +8,15 @@ docs/techniques.md take their figures from here.
 """
 
 import torch
-from paredown.search.tables import plain_table
+from paredown.search.terminal.tables import plain_table
 from paredown.spaces.apply import foretell
 from paredown.spaces.blocks import variants
-from paredown.spaces.blueprint import Blueprint, Layer
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kinds import KINDS
+from paredown.spaces.graph.blueprint import Blueprint, Layer
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
-from paredown.spaces.tracing import example_images
+from paredown.spaces.pruning.trace_groups import trace_with_groups
+from paredown.spaces.techniques import KINDS
 from rich.console import Console
 
 MODELS = ("resnet101-cifar", "vgg19-cifar", "resnet20", "resnet18")

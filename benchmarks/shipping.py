@@ -15,19 +15,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from paredown.benchmarks.common import keep, surroundings, table
-from paredown.objectives.cache import Cache
 from paredown.objectives.data import DataRequest
-from paredown.objectives.device import threads
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.onnx import initializer_bytes, score_file, write_onnx
-from paredown.objectives.recipe import Recipes
-from paredown.objectives.task import Task
-from paredown.search.config import load_config
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kinds import KINDS
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.evaluation.task import Task
+from paredown.objectives.training.cache import Cache
+from paredown.objectives.training.device import threads
+from paredown.objectives.training.recipe import Recipes
+from paredown.search.onnx import initializer_bytes, score_file, write_onnx
+from paredown.search.study.config import load_config
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images
+from paredown.spaces.techniques import KINDS
 
 MOST_POINTS, MOST_BYTES = 0.5, 0.05
 

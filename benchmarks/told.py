@@ -25,8 +25,8 @@ from paredown.benchmarks.samplers import BUDGETS, designs, reach
 from paredown.benchmarks.trained_plans import SEEDS, Table
 from paredown.benchmarks.volumes import relative
 from paredown.search.samplers.hypervolume import gains, hypervolume
-from paredown.spaces.kind import Phase
 from paredown.spaces.plan import Plan
+from paredown.spaces.technique import Phase
 from scipy.special import ndtr
 
 Array = NDArray[numpy.float64]

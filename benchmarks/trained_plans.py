@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy
 from numpy.typing import NDArray
-from paredown.objectives.cost import Cost
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.rungs import Rung
-from paredown.objectives.task import Task
-from paredown.search.config import load_config
-from paredown.search.driver import prepare
-from paredown.spaces.kind import Phase
+from paredown.objectives.cost.cost import Cost
+from paredown.objectives.evaluation.checkpoints import Rung
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.evaluation.task import Task
+from paredown.search.runner.run_study import prepare
+from paredown.search.study.config import load_config
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
+from paredown.spaces.technique import Phase
 
 TABLE = Path(__file__).parent / "table.npz"
 STUDY = Path(__file__).parent / "table.toml"

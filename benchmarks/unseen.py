@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 from paredown.benchmarks.common import keep, surroundings, table
-from paredown.objectives.certainty import Correct, UnpairedDifference
+from paredown.objectives.accuracy.confidence import Correct, UnpairedDifference
+from paredown.objectives.accuracy.scoring import score
 from paredown.objectives.data import DataRequest, ImageSet, MemoryImages, split_parts
-from paredown.objectives.device import threads
-from paredown.objectives.recipe import Recipes
-from paredown.objectives.scoring import score
-from paredown.objectives.task import Task
+from paredown.objectives.evaluation.task import Task
+from paredown.objectives.training.device import threads
+from paredown.objectives.training.recipe import Recipes
 
 MOST_POINTS = 1.0
 

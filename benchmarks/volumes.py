@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 import numpy
-from paredown.objectives.cost import Cost
+from paredown.objectives.cost.cost import Cost
 from paredown.search.samplers.hypervolume import hypervolume
 
 

@@ -1,1 +1,2 @@
-"""What a plan is worth: data, training, cost, budget, and the evaluator that ties them."""
+"""What a plan is worth: what it costs, and what accuracy is left when it was built and trained.
+Folders import downwards only: data, cost, accuracy, training, evaluation."""

@@ -1,1 +1,2 @@
-"""How plans are chosen: study files, samplers, the Optuna driver, winners and the command."""
+"""How plans are chosen, compared and shown: all between a study file and an exported file.
+Folders import downwards only, in the order of ARCHITECTURE.md."""

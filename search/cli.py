@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from .. import __version__
 from ..errors import ParedownError
+from ..version import __version__
 from .commands.ablate import ablate
 from .commands.best import best
 from .commands.common import INTERRUPTED, stderr
@@ -17,7 +17,7 @@ from .commands.dashboard import dashboard
 from .commands.doctor import doctor
 from .commands.evaluate import evaluate
 from .commands.export import export
-from .commands.listings import models, studies, techniques
+from .commands.list_choices import models, studies, techniques
 from .commands.report import report
 from .commands.search import search
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..lazy_imports import nn
-from .blueprint import Blueprint
-from .kind import Phase, Surroundings
-from .kinds import KINDS, kinds_of
+from .graph.blueprint import Blueprint
 from .plan import Plan
+from .technique import Phase, Surroundings
+from .techniques import KINDS, kinds_of
 
 
 def foretell(blueprint: Blueprint, plan: Plan, through: Phase = Phase.QUANTIZE) -> Blueprint:

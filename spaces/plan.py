@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import ParedownError, PlanError
-from .blueprint import STAGE, STEM, WHOLE
-from .kind import Phase, Value
-from .kinds import KINDS
+from .graph.blueprint import STAGE, STEM, WHOLE
+from .technique import Phase, Value
+from .techniques import KINDS
 
 VERSION = 1
 

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from ..errors import PlanError, nearest_names
 from ..extras import require_extra
 from .apply import foretell
-from .blueprint import WHOLE, Blueprint, LeftAlone
-from .kind import Kind, Phase, Value
-from .kinds import KINDS
+from .graph.blueprint import WHOLE, Blueprint, LeftAlone
 from .plan import Choice, Plan
+from .technique import Kind, Phase, Value
+from .techniques import KINDS
 
 _LOOKED_AT = 100
 """Plans drawn to look ahead: most of what options do to each other shows in so many."""

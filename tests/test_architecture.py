@@ -15,17 +15,17 @@ MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py
 
 
 DESCRIPTIONS = (
-    "spaces.kinds",
+    "spaces.techniques",
     "spaces.models",
     "spaces.space",
     "spaces.approaches",
-    "objectives.objective",
-    "objectives.outcome",
-    "search.answers",
-    "search.advice",
-    "search.listings",
-    "search.plans",
-    "search.tables",
+    "objectives.cost.objective",
+    "objectives.evaluation.outcome",
+    "search.results.summary",
+    "search.results.advice",
+    "search.terminal.listings",
+    "search.study.start_plans",
+    "search.terminal.tables",
 )
 """What techniques, models, costs and answers are, without what builds, trains or draws them."""
 
@@ -87,9 +87,9 @@ GUARDS = {"safe_convolutions", "frozen_norms"}
 """The second holds the first."""
 
 OUTSIDE = {
-    "spaces/channels.py": {"enable_grad"},  # looks at the graph, and goes nowhere in it
-    "spaces/nni_backend/speedup.py": {"enable_grad"},  # traces, and `speedup_model` is guarded
-    "spaces/nni_backend/pruning.py": {"backward"},  # in a function that the guarded call calls
+    "spaces/pruning/dependencies.py": {"enable_grad"},  # looks at the graph, and goes nowhere in it
+    "spaces/nni/speedup.py": {"enable_grad"},  # traces, and `speedup_model` is guarded
+    "spaces/nni/pruners.py": {"backward"},  # in a function that the guarded call calls
 }
 
 

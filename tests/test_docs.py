@@ -16,13 +16,13 @@ import pytest
 import torch
 import torch_pruning
 import typer
-from paredown.objectives.cost import measure
-from paredown.objectives.recipe import Recipe
+from paredown.objectives.cost.cost import measure
+from paredown.objectives.training.recipe import Recipe
 from paredown.search.cli import app
-from paredown.search.config import DataConfig, StudyConfig
-from paredown.search.listings import techniques
-from paredown.spaces.kinds import KINDS
+from paredown.search.study.config import DataConfig, StudyConfig
+from paredown.search.terminal.listings import techniques
 from paredown.spaces.models import build_model
+from paredown.spaces.techniques import KINDS
 from paredown.tests.docs.reading import (
     PAGES,
     ROOT,

@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 import paredown
-from paredown.search.config import load_config
-from paredown.search.study_file import ready_studies
+from paredown.search.study.config import load_config
+from paredown.search.study.config_file import ready_studies
 
 
 def test_public_names() -> None:

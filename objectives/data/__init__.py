@@ -6,11 +6,10 @@ import here.
 """
 
 from ..search_source import SearchSource
-from .fitting import Preset, fit, fitted_splits
-from .given import give_data
 from .images import ImageSet, ImageSource, MemoryImages, StreamedImages
+from .in_memory_data import give_data
 from .request import DataRequest
-from .resized import ResizedImages
+from .resize import Preset, ResizedImages, fit, fitted_splits
 from .sources import SOURCES, DataSource, find_data, load_data, own_data
 from .splits import Splits, split_parts, split_three, split_two
 from .transforms import IMAGENET, Augmentation, Normalisation

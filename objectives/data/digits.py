@@ -7,8 +7,8 @@ https://archive.ics.uci.edu/dataset/80. Small enough to try anything in seconds.
 from __future__ import annotations
 
 from ...lazy_imports import torch
-from .fitting import Preset, fit, fitted_splits
 from .request import DataRequest
+from .resize import Preset, fit, fitted_splits
 from .sources import SOURCES, DataSource
 from .splits import Splits, split_three
 from .transforms import Augmentation, Normalisation

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import DataError
-from ..paths import cache_folder
+from ...paths import cache_folder
 from .transforms import Augmentation, Normalisation
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...references import Reference, is_reference
-from ...spaces.given import Given
-from ...spaces.registry import Registry
+from ...registry import Registry
+from ...spaces.models.in_memory import Given
 from .folder import load_folder
-from .own import load_own
 from .request import DataRequest
 from .splits import Splits, as_requested
+from .user_datasets import load_own
 
 __all__ = ["GIVEN", "SOURCES", "DataRequest", "DataSource", "find_data", "load_data"]
 

@@ -23,12 +23,12 @@ from typing import Any
 from ...errors import DataError
 from ...lazy_imports import torch
 from . import transforms
-from .fitting import Preset, fit, fitted_splits
-from .own import fitted_parts
 from .request import DataRequest
+from .resize import Preset, fit, fitted_splits
 from .sources import SOURCES, DataSource
 from .splits import Splits, split_parts
 from .transforms import Augmentation
+from .user_datasets import fitted_parts
 
 # What torchvision lets out when a download fails or a file is not what it should be.
 _FAILURES = (

@@ -1,1 +1,2 @@
-"""The commands, one a file. Heavy imports wait inside them, so that --help answers at once."""
+"""The commands, one a file, and what they share.
+Heavy imports wait inside them, so that --help answers at once."""

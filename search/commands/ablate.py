@@ -28,11 +28,11 @@ def ablate(
     as_json: Json = False,
 ) -> None:
     """Train a budget's winner again without each of its techniques: what each saves and costs."""
-    from ...objectives.cache import Cache
-    from ..ablation.screen import AblationScreen, ablation_table, how_to_read
-    from ..ablation.taking_apart import ablate as run
-    from ..answers import answer
-    from ..options import parse_epochs
+    from ...objectives.training.cache import Cache
+    from ..ablation.ablation_table import AblationScreen, ablation_table, how_to_read
+    from ..ablation.leave_one_out import ablate as run
+    from ..results.summary import answer
+    from ..study.parsing import parse_epochs
 
     wanted = parse_epochs(epochs)
     study, url = opened(name, storage)

@@ -11,10 +11,10 @@ def best(
     as_json: Json = False,
 ) -> None:
     """Say what each budget buys, for the budgets of the study or any others."""
-    from ...objectives.budget import parse_budgets
+    from ...objectives.accuracy.budget import parse_budgets
 
     with paused_gc():
-        from ..answers import answer
+        from ..results.summary import answer
 
     budgets = parse_budgets(max_drop) if max_drop else ()
     study, _ = opened(name, storage)

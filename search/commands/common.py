@@ -14,8 +14,8 @@ from ...lazy_imports import paused_gc
 if TYPE_CHECKING:
     import optuna
 
-    from ...objectives.budget import Budget
-    from ..answers import Answer
+    from ...objectives.accuracy.budget import Budget
+    from ..results.summary import Answer
 
 STARTED = time.monotonic()
 """When the command began: a time limit counts from here, imports included."""
@@ -49,7 +49,7 @@ def opened(name: str, storage: str | None) -> tuple["optuna.Study", str]:
         UnknownName: it has no such study.
     """
     with paused_gc():  # opening a storage imports most of SQLAlchemy
-        from ..storage import default_storage, open_storage, open_study
+        from ..study.storage import default_storage, open_storage, open_study
 
         url = default_storage() if storage is None else storage
         found = open_storage(url, must_exist=True)
@@ -62,8 +62,8 @@ def one_budget(study: "optuna.Study", max_drop: float | None) -> "Budget":
     Raises:
         InputError: it is no budget.
     """
-    from ...objectives.budget import parse_budgets
-    from ..record import BUDGETS
+    from ...objectives.accuracy.budget import parse_budgets
+    from ..study.trial_record import BUDGETS
 
     (budget,) = parse_budgets([study.user_attrs[BUDGETS][0] if max_drop is None else max_drop])
     return budget
@@ -74,7 +74,7 @@ def say(found: "Answer", as_json: bool) -> None:
     if as_json:
         print_json(found.to_dict())
         return
-    from ..tables import print_answer
+    from ..terminal.tables import print_answer
 
     print_answer(stdout(), found)
 
@@ -86,7 +86,7 @@ def require_winners(found: "Answer") -> None:
         NothingFits: some have none; it says what to relax.
     """
     if found.misses:
-        from ..advice import advice
+        from ..results.advice import advice
 
         raise NothingFits(advice(found))
 

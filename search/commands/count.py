@@ -28,7 +28,7 @@ def count(
     from ...extensions import load_extensions
 
     with paused_gc():
-        from ..counting import count_model
+        from ..terminal.model_cost import count_model
 
     load_extensions()
     counted = count_model(model, plan, approach, classes, size)

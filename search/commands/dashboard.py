@@ -19,7 +19,7 @@ def dashboard(
         import optuna
 
         from ..dashboard.server import HOST, make_dashboard
-        from ..storage import default_storage, open_storage, open_study
+        from ..study.storage import default_storage, open_storage, open_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = default_storage() if storage is None else storage

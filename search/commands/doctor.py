@@ -11,7 +11,7 @@ def doctor(storage: Storage = None, as_json: Json = False) -> None:
     """Show what this machine is, and check what some machines get wrong; takes half a minute."""
     from ..doctor.environment import environment
     from ..doctor.examine import examine
-    from ..storage import default_storage
+    from ..study.storage import default_storage
 
     url = default_storage() if storage is None else storage
     facts, console = environment(url), stdout()

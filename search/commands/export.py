@@ -39,10 +39,10 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest alone.")] = False,
 ) -> None:
     """Write a budget's winner as files that run, and check that each answers like the network."""
-    from ...objectives.cache import Cache
+    from ...objectives.training.cache import Cache
     from ..export.exporting import export as run
     from ..export.formats import installed_formats, parse_formats
-    from ..screen import Screen
+    from ..terminal.live import Screen
 
     wanted = installed_formats() if formats is None else parse_formats(formats)
     study, url = opened(name, storage)
@@ -71,7 +71,7 @@ def export(
 
 
 def _show(done: "Exported") -> None:
-    from ..export.tables import export_table
+    from ..export.file_table import export_table
 
     console = stdout()
     said, test = done.said, done.said["accuracy"]["test"]

@@ -24,7 +24,7 @@ def report(
     storage: Storage = None,
 ) -> None:
     """Write a study as one HTML page with pictures, which needs no network."""
-    from ...objectives.budget import parse_budgets
+    from ...objectives.accuracy.budget import parse_budgets
 
     with paused_gc():
         from ..report.making import make_report

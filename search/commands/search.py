@@ -22,8 +22,8 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..answers import Answer
-    from ..config import StudyConfig
+    from ..results.summary import Answer
+    from ..study.config import StudyConfig
 
 
 def search(
@@ -84,7 +84,7 @@ def search(
     dry_run: Annotated[bool, typer.Option(help="Show the space and train nothing.")] = False,
 ) -> None:
     """Search for plans that keep within the budgets; go on if the study is there already."""
-    from ..config import load_config
+    from ..study.config import load_config
 
     config = load_config(
         study,
@@ -115,11 +115,12 @@ def search(
 def _run(config: "StudyConfig", storage: str | None, as_json: bool, *, retry_failed: bool) -> None:
     import optuna
 
-    from ...objectives.cache import Cache
-    from ..answers import answer
-    from ..driver import search as run
-    from ..screen import Screen
-    from ..storage import default_storage, has_baseline
+    from ...objectives.training.cache import Cache
+    from ..dashboard.notes import describe_study
+    from ..results.summary import answer
+    from ..runner.run_study import search as run
+    from ..study.storage import default_storage, has_baseline
+    from ..terminal.live import Screen
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     console = stderr() if as_json else stdout()
@@ -130,6 +131,7 @@ def _run(config: "StudyConfig", storage: str | None, as_json: bool, *, retry_fai
         Screen(console),
         began=STARTED,
         retry_failed=retry_failed,
+        describe=describe_study,
     )
     if finished.out_of_time:
         stderr().print("The time limit was reached. Run the same command to resume.")
@@ -147,10 +149,10 @@ def _run(config: "StudyConfig", storage: str | None, as_json: bool, *, retry_fai
 
 
 def _preview(config: "StudyConfig", as_json: bool) -> None:
-    from ..data_splits import DataSplits
-    from ..driver import prepare
-    from ..preview import Preview
-    from ..tables import cost_table, left_alone_table, space_table
+    from ..runner.run_study import prepare
+    from ..study.splits_record import DataSplits
+    from ..terminal.preview import Preview
+    from ..terminal.tables import cost_table, left_alone_table, space_table
 
     task, space = prepare(config)
     splits, preview = DataSplits.of(task), Preview(space, config.seed, config.objectives)
@@ -172,7 +174,7 @@ def _preview(config: "StudyConfig", as_json: bool) -> None:
 
 
 def _next_steps(found: "Answer", trials: int) -> None:
-    from ..record import count_trained
+    from ..study.trial_record import count_trained
 
     console, trained = stdout(), 2 * count_trained(found.records)
     console.print("Next:", style="bold")

@@ -11,9 +11,9 @@ import optuna_dashboard
 from optuna.storages import BaseStorage, get_storage
 
 from ...errors import InputError
-from ..exports import Artifacts
-from .adorned import AdornedStorage
+from ..export.artifacts import Artifacts
 from .best_trials import with_best
+from .dashboard_storage import AdornedStorage
 from .narrow import with_rules
 from .wsgi import Application
 

@@ -1,2 +1,2 @@
-"""`paredown doctor`: what this machine is (`environment`), and whether what is known to go wrong on
-some machines goes right on it (`self_checks`, run in processes of their own by `examine`)."""
+"""`paredown doctor`: what this machine is, and whether known faults of others are here.
+`examine` runs `self_checks` in processes of their own; `environment` says what an issue needs."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from ... import __version__
 from ...extras import PACKAGES, missing_packages
-from ...objectives.cache import DEFAULT_LIMIT, Cache
-from ...objectives.device import best_device, has_bf16
-from ..storage import shown_url, sqlite_path
+from ...objectives.training.cache import DEFAULT_LIMIT, Cache
+from ...objectives.training.device import best_device, has_bf16
+from ...version import __version__
+from ..study.storage import shown_url, sqlite_path
 
 _VERSIONS = ("torch", "torchvision", "torch-pruning", "optuna", "numpy", "scipy", "scikit-learn")
 _OPTIONAL = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "timm": ("timm",)}

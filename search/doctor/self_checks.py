@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from ...extras import missing_packages
-from ...spaces.kind import Value
+from ...spaces.technique import Value
 
 _DRAWS = 20
 _SEED = 0
@@ -51,18 +51,18 @@ class Check:
 
 
 def _convolutions(url: str) -> list[str]:
-    from ...objectives.convolution_checks import check_convolutions
+    from ...objectives.training.convolution_checks import check_convolutions
 
     return check_convolutions(_DRAWS, _SEED)
 
 
 def _training(url: str) -> list[str]:
     """Train the smallest ResNet on digits, then score it, and once more at 8 bits."""
-    from ...objectives.cache import Cache
     from ...objectives.data import DataRequest
-    from ...objectives.evaluator import Evaluator
-    from ...objectives.recipe import Recipe, Recipes
-    from ...objectives.task_spec import TaskSpec
+    from ...objectives.evaluation.evaluator import Evaluator
+    from ...objectives.evaluation.task_spec import TaskSpec
+    from ...objectives.training.cache import Cache
+    from ...objectives.training.recipe import Recipe, Recipes
 
     recipes = Recipes(baseline=Recipe(epochs=6, max_lr=0.1))
     spec = TaskSpec("resnet8", DataRequest("digits"), recipes, options=_EIGHT_BITS)
@@ -83,15 +83,15 @@ def _int8_file(url: str) -> list[str]:
     """Write a network of 8 bits as an ONNX file, and compare its scores with the network's."""
     if missing := missing_packages("onnx"):
         return [f"{SKIPPED}{', '.join(missing)} not installed"]
-    from ...objectives.onnx.running import OnnxModel
-    from ...objectives.onnx.saturation import can_saturate
-    from ...objectives.onnx.writing import write_onnx
     from ...spaces.apply import apply_phase
-    from ...spaces.grouping import trace_with_groups
-    from ...spaces.kind import Phase, Surroundings, no_training
+    from ...spaces.graph.tracing import example_images
     from ...spaces.models import build_model, find_model
+    from ...spaces.pruning.trace_groups import trace_with_groups
     from ...spaces.space import Space
-    from ...spaces.tracing import example_images
+    from ...spaces.technique import Phase, Surroundings, no_training
+    from ..onnx.running import OnnxModel
+    from ..onnx.saturation import can_saturate
+    from ..onnx.writing import write_onnx
 
     torch.manual_seed(_SEED)
     network = build_model(find_model("resnet8"), 10, 3).eval()
@@ -123,7 +123,7 @@ def _storage(url: str) -> list[str]:
     import optuna
 
     from ...errors import StorageError
-    from ..storage import open_storage, shown_url, sqlite_path
+    from ..study.storage import open_storage, shown_url, sqlite_path
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path = sqlite_path(url)

@@ -6,8 +6,8 @@ After Mitchell et al. 2019, "Model Cards for Model Reporting", https://arxiv.org
 from collections.abc import Mapping
 from typing import Any
 
-from ...objectives.onnx.writing import INPUT
-from ...objectives.scoring import Metric
+from ...objectives.accuracy.scoring import Metric
+from ..onnx.writing import INPUT
 
 CARD = "MODEL_CARD.md"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from ...errors import FileDiffers
-from ...objectives.budget import drop_between
+from ...objectives.accuracy.budget import drop_between
+from ...objectives.accuracy.scoring import Metric, Score
 from ...objectives.data import ImageSet, Normalisation
-from ...objectives.scoring import Metric, Score
 from .latency import Runs, latencies, told_latency
 
 MOST_ACCURACY_APART = 0.5

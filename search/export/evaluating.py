@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, InputError
+from ...objectives.accuracy.scoring import Metric
 from ...objectives.data import DataRequest, ImageSet, SearchSource, Splits, load_data
-from ...objectives.onnx import can_saturate
-from ...objectives.scoring import Metric
 from ...spaces.models import find_model
+from ..onnx import can_saturate
 from .checking import answers
 from .formats import format_of
 from .manifest import Manifest, read_manifest

@@ -12,30 +12,30 @@ from torch import nn
 
 from ...errors import FileDiffers, NothingFits
 from ...extras import require_extra
-from ...objectives.budget import Budget
-from ...objectives.cache import Cache
-from ...objectives.certainty import PairedDrop
+from ...objectives.accuracy.budget import Budget
+from ...objectives.accuracy.confidence import PairedDrop
 from ...objectives.data import ImageSet
-from ...objectives.device import hardware
-from ...objectives.evaluator import Evaluator
-from ...objectives.progress import Progress
-from ...objectives.task import versions
+from ...objectives.evaluation.evaluator import Evaluator
+from ...objectives.evaluation.task import versions
+from ...objectives.training.cache import Cache
+from ...objectives.training.device import hardware
+from ...objectives.training.progress import Progress
+from ...spaces.graph.tracing import example_images
 from ...spaces.plan import Plan
-from ...spaces.tracing import example_images
-from ..advice import advice
-from ..answers import answer
-from ..config import StudyConfig
-from ..exports import keep_exported
-from ..proof import look_once, read_tested
-from ..reopening import check_baseline, reopened
-from ..storage import read_baseline
-from ..winners import Verdict
+from ..results.advice import advice
+from ..results.pareto import Verdict
+from ..results.summary import answer
+from ..results.test_scores import look_once, read_tested
+from ..runner.reopen import check_baseline, reopened
+from ..study.config import StudyConfig
+from ..study.storage import read_baseline
+from .artifacts import keep_exported
 from .card import CARD, card
 from .checking import Answers, Checked, answers, check
-from .folder import appearing, check_place
 from .formats import Format
 from .latency import check_latency_command
 from .manifest import MANIFEST, VERSION, Manifest, digest
+from .output_folder import appearing, check_place
 
 PLAN = "plan.json"
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from ...errors import InputError, UnknownName
 from ...extras import missing_packages
-from ...objectives.onnx import OnnxModel, can_saturate, write_onnx
+from ..onnx import OnnxModel, can_saturate, write_onnx
 from .latency import Runs
 from .manifest import Manifest
 from .pt2 import read_pt2, write_pt2

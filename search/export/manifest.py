@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, PlanError
+from ...objectives.accuracy.scoring import Metric
 from ...objectives.data import Normalisation
-from ...objectives.scoring import Metric
 from ...spaces.models import Model
 from ...spaces.plan import Plan
 

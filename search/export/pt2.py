@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .at_levels import at_levels
+from .dequantized import at_levels
 
 
 def write_pt2(network: nn.Module, images: torch.Tensor, path: Path) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 from ...errors import InputError
 from ...extras import require_extra
-from .at_levels import at_levels
+from .dequantized import at_levels
 
 
 def write_pte(network: nn.Module, images: torch.Tensor, path: Path) -> None:

@@ -9,12 +9,10 @@ from torch import nn
 
 from ...errors import InputError
 from ...extensions import load_extensions
-from ...objectives.training import seeded
+from ...objectives.training.training_loop import seeded
 from ...spaces.apply import apply_phase
-from ...spaces.grouping import trace_with_groups
-from ...spaces.keeping import keep
-from ...spaces.kind import Phase, Surroundings
-from ...spaces.kinds import KINDS
+from ...spaces.graph.frozen import keep
+from ...spaces.graph.tracing import example_images
 from ...spaces.models import (
     Model,
     brought_model,
@@ -26,9 +24,11 @@ from ...spaces.models import (
     read_weights,
 )
 from ...spaces.plan import Plan
+from ...spaces.pruning.trace_groups import trace_with_groups
 from ...spaces.quantization.layers import Rounded
 from ...spaces.quantization.restoring import round_where_stored
-from ...spaces.tracing import example_images
+from ...spaces.technique import Phase, Surroundings
+from ...spaces.techniques import KINDS
 from .manifest import Manifest, read_manifest
 
 WEIGHTS = "model.safetensors"

@@ -1,1 +1,2 @@
-"""Pictures of a study's answer, one file each; whoever imports one waits for plotly."""
+"""Figures of a study's results, one file each; whoever imports one waits for plotly.
+The report and the dashboard show them."""

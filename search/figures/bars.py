@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from ...objectives.cost import Cost
-from ..answers import Answer
-from ..tables import short
+from ...objectives.cost.cost import Cost
+from ..formatting import short
+from ..results.summary import Answer
 from .points import marked
 from .style import BASELINE_COLOUR, budget_colour, styled
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from ..answers import Answer
-from ..record import How
-from ..winners import relative_cost
+from ..results.pareto import relative_cost
+from ..results.summary import Answer
+from ..study.trial_record import How
 from .points import Point, marked, points_of
 from .style import FAR, INK, PAPER, QUIET, budget_colour, figures, in_words, round_numbers, styled
 

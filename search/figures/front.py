@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from ...objectives.cost import Cost
-from ..answers import Answer
-from ..winners import Verdict, front
+from ...objectives.cost.cost import Cost
+from ..results.pareto import Verdict, front
+from ..results.summary import Answer
 from .points import Marked, Point, marked, points_of
 from .style import (
     BASELINE_COLOUR,

@@ -9,10 +9,10 @@ import numpy
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from ...spaces.kind import Value
-from ...spaces.kinds import KINDS
-from ..answers import Answer
-from ..winners import relative_cost
+from ...spaces.technique import Value
+from ...spaces.techniques import KINDS
+from ..results.pareto import relative_cost
+from ..results.summary import Answer
 from .points import Point, points_of
 from .style import FAR, drop_colours, round_numbers, styled
 

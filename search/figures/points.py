@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...objectives.cost import Cost
+from ...objectives.cost.cost import Cost
 from ...spaces.plan import Plan
-from ..answers import Answer
-from ..record import Record, scored
+from ..results.summary import Answer
+from ..study.trial_record import Record, scored
 from .style import tooltip
 
 

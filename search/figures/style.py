@@ -8,10 +8,10 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from ...objectives.budget import Budget
-from ...objectives.cost import Cost
+from ...objectives.accuracy.budget import Budget
+from ...objectives.cost.cost import Cost
 from ...spaces.plan import Plan
-from ..tables import points, short
+from ..formatting import points, short
 
 INK = "#3b424c"
 PAPER = "#fefefe"

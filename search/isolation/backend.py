@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ParedownError
-from ...objectives.certainty import Correct
-from ...objectives.cost import Cost
-from ...objectives.device import hardware
-from ...objectives.objective import predicted_cost
-from ...objectives.outcome import Outcome
-from ...objectives.recipe import Recipes
-from ...objectives.rungs import LENIENT, Judge
-from ...objectives.scoring import Metric, accuracy_step
-from ...objectives.task import Task
+from ...objectives.accuracy.confidence import Correct
+from ...objectives.accuracy.scoring import Metric, accuracy_step
+from ...objectives.cost.cost import Cost
+from ...objectives.cost.objective import predicted_cost
+from ...objectives.evaluation.checkpoints import LENIENT, Judge
+from ...objectives.evaluation.outcome import Outcome
+from ...objectives.evaluation.task import Task
+from ...objectives.training.device import hardware
+from ...objectives.training.recipe import Recipes
 from ...spaces.plan import Plan
 from ...spaces.space import Space
-from ..data_splits import DataSplits
-from ..identity import identity
+from ..study.identity import identity
+from ..study.splits_record import DataSplits
 
 
 @dataclass(frozen=True)

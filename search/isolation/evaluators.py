@@ -1,12 +1,12 @@
 """The evaluators of one task: one for each seed, with one baseline between them."""
 
-from ...objectives.cache import Cache
-from ...objectives.certainty import Correct
-from ...objectives.evaluator import Evaluator
-from ...objectives.outcome import Outcome
-from ...objectives.progress import Progress
-from ...objectives.rungs import LENIENT, Judge
-from ...objectives.task_spec import TaskSpec
+from ...objectives.accuracy.confidence import Correct
+from ...objectives.evaluation.checkpoints import LENIENT, Judge
+from ...objectives.evaluation.evaluator import Evaluator
+from ...objectives.evaluation.outcome import Outcome
+from ...objectives.evaluation.task_spec import TaskSpec
+from ...objectives.training.cache import Cache
+from ...objectives.training.progress import Progress
 from ...spaces.plan import Plan
 from .backend import BaselineScore, TaskSummary
 

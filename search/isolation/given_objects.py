@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from ...objectives.cost.objective import OBJECTIVES
 from ...objectives.data import SOURCES
 from ...objectives.data.sources import GIVEN as GIVEN_DATA
-from ...objectives.objective import OBJECTIVES
-from ...objectives.task_spec import TaskSpec
-from ...spaces.blocks.family import FAMILIES
+from ...objectives.evaluation.task_spec import TaskSpec
+from ...registry import Registry
+from ...spaces.blocks.families import FAMILIES
 from ...spaces.criteria import CRITERIA
-from ...spaces.given import Given
-from ...spaces.kinds import KINDS
 from ...spaces.models import MODELS
-from ...spaces.models.given import GIVEN as GIVEN_MODELS
+from ...spaces.models.in_memory import GIVEN as GIVEN_MODELS
+from ...spaces.models.in_memory import Given
 from ...spaces.quantizers import QUANTIZERS
-from ...spaces.registry import Registry
+from ...spaces.techniques import KINDS
 
 _GIVEN: dict[str, Given[Any]] = {"models": GIVEN_MODELS, "data": GIVEN_DATA}
 _REGISTRIES: dict[str, Registry[Any]] = {

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 from ...errors import ParedownError
 from ...heartbeat import listening
-from ...objectives.cache import Cache
-from ...objectives.device import threads as torch_threads
-from ...objectives.outcome import Outcome
-from ...objectives.progress import Progress
-from ...objectives.rungs import LENIENT, Hopeless, Judge
-from ...objectives.task_spec import TaskSpec
+from ...objectives.evaluation.checkpoints import LENIENT, Hopeless, Judge
+from ...objectives.evaluation.outcome import Outcome
+from ...objectives.evaluation.task_spec import TaskSpec
+from ...objectives.training.cache import Cache
+from ...objectives.training.device import threads as torch_threads
+from ...objectives.training.progress import Progress
 from ...spaces.plan import Plan
 from .backend import (
     BaselineScore,

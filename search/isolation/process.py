@@ -11,15 +11,15 @@ from typing import Any
 
 import cloudpickle
 
-from ...objectives.cache import Cache
-from ...objectives.outcome import Outcome
-from ...objectives.progress import Progress
-from ...objectives.rungs import LENIENT, Judge
-from ...objectives.task_spec import TaskSpec
-from ...spaces.blocks.family import pieces_from
-from ...spaces.pieces import Piece
+from ...objectives.evaluation.checkpoints import LENIENT, Judge
+from ...objectives.evaluation.outcome import Outcome
+from ...objectives.evaluation.task_spec import TaskSpec
+from ...objectives.training.cache import Cache
+from ...objectives.training.progress import Progress
+from ...spaces.blocks.block_graph import Piece
+from ...spaces.blocks.families import pieces_from
+from ...spaces.graph.sites import Spec
 from ...spaces.plan import Plan
-from ...spaces.sites import Spec
 from .backend import (
     BaselineScore,
     CannotRestart,

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...objectives.rungs import LENIENT, Judge
-from ...objectives.task_spec import TaskSpec
+from ...objectives.evaluation.checkpoints import LENIENT, Judge
+from ...objectives.evaluation.task_spec import TaskSpec
+from ...spaces.graph.sites import Spec
 from ...spaces.plan import Plan
-from ...spaces.sites import Spec
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...lazy_imports import torch
-from ...objectives.cache import Cache
-from ...objectives.progress import Progress
-from ...objectives.task_spec import TaskSpec
+from ...objectives.evaluation.task_spec import TaskSpec
+from ...objectives.training.cache import Cache
+from ...objectives.training.progress import Progress
 from .backend import EvaluationBackend, TaskSummary
 from .given_objects import CannotBeSent
 from .process import ProcessBackend

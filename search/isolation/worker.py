@@ -8,14 +8,14 @@ import torch
 from ...errors import ParedownError
 from ...extensions import load_extensions
 from ...heartbeat import listening
-from ...objectives.cache import Cache
-from ...objectives.progress import Progress
-from ...objectives.rungs import Hopeless
+from ...objectives.evaluation.checkpoints import Hopeless
+from ...objectives.training.cache import Cache
+from ...objectives.training.progress import Progress
 from ...references import load_code, with_torchvision
-from ...spaces.blocks.family import piece
-from .child import Inbox
+from ...spaces.blocks.families import piece
 from .evaluators import Evaluators
 from .given_objects import CannotBeSent, register_objects
+from .inbox import Inbox
 from .requests import (
     Alive,
     Answer,

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..answers import Answer
 from ..figures.style import budget_colour
-from ..tables import points, short
-from ..winners import Verdict
+from ..formatting import points, short
+from ..results.pareto import Verdict
+from ..results.summary import Answer
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,16 @@ import optuna
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from ... import __version__
-from ...objectives.budget import Budget
-from ..ablation.kept import read_ablations
-from ..answers import answer
-from ..storage import shown_url
-from ..tables import points, short
-from .asked import asked_of, facts
+from ...objectives.accuracy.budget import Budget
+from ...version import __version__
+from ..ablation.saved_ablation import read_ablations
+from ..formatting import points, short
+from ..results.summary import answer
+from ..study.storage import shown_url
 from .cells import budget_cards, winner_rows
-from .embedding import as_json
+from .page_file import MARK, as_json, check_place, write_page
 from .pictures import pictures
-from .writing import MARK, check_place, write_page
+from .settings import asked_of, facts
 
 _HERE = files("paredown") / "search" / "report"
 

@@ -9,26 +9,26 @@ from markupsafe import Markup
 
 from ...errors import ParedownError
 from ...spaces.apply import foretell
-from ...spaces.blueprint import Blueprint
-from ..ablation.kept import Ablation
-from ..answers import Answer
-from ..asked import read_asked
-from ..driver import prepare
-from ..figures.attribution import attribution_figure
+from ...spaces.graph.blueprint import Blueprint
+from ..ablation.saved_ablation import Ablation
+from ..figures.ablation_chart import attribution_figure
 from ..figures.bars import bars_figure
 from ..figures.drops import drops_figure
 from ..figures.front import front_figure
-from ..figures.layers import layers_figure
+from ..figures.hypervolume_history import progress_figure
+from ..figures.layer_chart import layers_figure
+from ..figures.layer_costs import compare_layers
 from ..figures.parallel import parallel_figure
 from ..figures.points import marked, points_of
-from ..figures.progress import progress_figure
 from ..figures.style import budget_colour
 from ..figures.times import in_time, times_figure
-from ..identity import identity
-from ..layers import compare_layers
-from ..spent import read_spent, spent_on_trials
-from ..storage import check_same
-from .embedding import harmless
+from ..results.summary import Answer
+from ..runner.run_study import prepare
+from ..study.identity import identity
+from ..study.saved_config import read_asked
+from ..study.storage import check_same
+from ..study.timings import read_spent, spent_on_trials
+from .page_file import harmless
 
 _NARROW, _WIDE = 0, 640
 """The least width of a picture in pixels; on a narrower screen its box scrolls."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .gp import Array
 from .hypervolume import gains
-from .process import Array
 
 _NOTHING = -1e300
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .axes import Array
-from .coding import Coding
+from .encoding import Coding
+from .parameter_encoding import Array
 
 _EVEN = 0.25
 _CROSSED = 0.25

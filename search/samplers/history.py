@@ -8,10 +8,10 @@ import optuna
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from .axes import Array
-from .coding import Coding
-from .costs import Costs
-from .registry import Observation, Question
+from .encoding import Coding
+from .objective_cache import Costs
+from .parameter_encoding import Array
+from .problem import Observation, Question
 
 
 @dataclass

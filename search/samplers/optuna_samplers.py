@@ -2,7 +2,7 @@
 
 from optuna.samplers import GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from .registry import SAMPLERS, Question, Sampler
+from .problem import SAMPLERS, Question, Sampler
 
 
 def _further(seed: int, question: Question) -> int:

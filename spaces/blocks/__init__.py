@@ -1,13 +1,11 @@
 """Block families: what can stand in for a site. Importing the folder registers them all."""
 
 from . import depthwise, dice, fire, ghost, inverted, nx1_1xn, plain, separable, shuffle
-from .family import FAMILIES, BlockFamily, ConvFamily, ResidualFamily, find_family, variants
-from .kind import Blocks
+from .families import FAMILIES, BlockFamily, ConvFamily, ResidualFamily, find_family, variants
 
 __all__ = [
     "FAMILIES",
     "BlockFamily",
-    "Blocks",
     "ConvFamily",
     "ResidualFamily",
     "depthwise",

@@ -1,6 +1,6 @@
 """What can be added to a block by name: "ghost+se". Each family says which it takes."""
 
-from ..registry import Registry
+from ...registry import Registry
 from ..technique import Technique
 
 ADDITIONS: Registry[Technique] = Registry("addition", see="paredown techniques")

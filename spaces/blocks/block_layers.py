@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..landmarks import Shortcut
-from ..sites import BlockSpec
+from ..graph.sites import BlockSpec
+from ..graph.structure import Shortcut
 from .parts import Activation, normalised, pointwise
 
 
@@ -31,24 +31,6 @@ class SqueezeExcite(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         gate: torch.Tensor = self.gate(self.expand(self.act(self.squeeze(self.pool(x)))))
         return x * gate
-
-
-class ChannelShuffle(nn.Module):
-    """Interleaves the channels of several groups.
-
-    Zhang et al.: ShuffleNet (2018), https://arxiv.org/abs/1707.01083, figure 1.
-
-    Shapes: [batch, channels, h, w] -> the same.
-    """
-
-    def __init__(self, groups: int) -> None:
-        super().__init__()
-        self.groups = groups
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        batch, channels, height, width = x.shape
-        split = x.view(batch, self.groups, channels // self.groups, height, width)
-        return split.transpose(1, 2).reshape(batch, channels, height, width)
 
 
 class AroundIdentity(nn.Module):

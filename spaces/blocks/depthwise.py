@@ -7,9 +7,9 @@ Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861. Inside a bot
 from __future__ import annotations
 
 from ...lazy_imports import nn, torch
-from ..sites import ConvSpec
+from ..graph.sites import ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily, convolution, copy_bias
+from .families import FAMILIES, ConvFamily, convolution, copy_bias
 from .parts import shaped
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from ...lazy_imports import nn
-from ..sites import BlockSpec, ConvSpec
+from ..graph.sites import BlockSpec, ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily, ResidualFamily
+from .families import FAMILIES, ConvFamily, ResidualFamily
 from .parts import normalised, pointwise
 
 _PAPER = "DiCENet, Mehta et al. 2020"

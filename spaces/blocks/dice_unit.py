@@ -6,7 +6,7 @@ from math import gcd
 import torch
 from torch import nn
 
-from .block_layers import ChannelShuffle
+from .channel_shuffle import ChannelShuffle
 from .parts import depthwise, normalised, pointwise
 
 

@@ -13,10 +13,10 @@ from math import gcd
 from typing import TypeAlias
 
 from ...lazy_imports import nn
-from ..sites import BlockSpec, ConvSpec
+from ..graph.sites import BlockSpec, ConvSpec
 from ..technique import Technique
 from .dice import dice, why_no_dice
-from .family import FAMILIES, ConvFamily, ResidualFamily
+from .families import FAMILIES, ConvFamily, ResidualFamily
 from .ghost import ghost_pointwise
 from .parts import (
     four_groups,
@@ -75,7 +75,7 @@ class Fire(ConvFamily):
         return ""
 
     def build(self, spec: ConvSpec) -> nn.Module:
-        from .block_layers import ChannelShuffle
+        from .channel_shuffle import ChannelShuffle
         from .fire_module import FireModule
 
         squeezed, half = spec.out_channels // 8, spec.out_channels // 2

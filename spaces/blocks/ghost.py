@@ -11,9 +11,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from ...lazy_imports import nn, torch
-from ..sites import BlockSpec, ConvSpec
+from ..graph.sites import BlockSpec, ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily, ResidualFamily, convolution, copy_bias
+from .families import FAMILIES, ConvFamily, ResidualFamily, convolution, copy_bias
 from .parts import (
     depthwise,
     four_groups,

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from ...lazy_imports import nn
-from ..sites import BlockSpec
+from ..graph.sites import BlockSpec
 from ..technique import Technique
-from .family import FAMILIES, ResidualFamily
+from .families import FAMILIES, ResidualFamily
 from .parts import depthwise, normalised, pointwise
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from ...lazy_imports import nn
-from ..blueprint import Geometry
+from ..graph.blueprint import Geometry
 
 Activation: TypeAlias = "Callable[[], nn.Module]"
 
@@ -72,7 +72,7 @@ def shuffled(
     if activation is not None:
         parts["act"] = activation()
     if conv.groups > 1:
-        from .block_layers import ChannelShuffle
+        from .channel_shuffle import ChannelShuffle
 
         parts["shuffle"] = ChannelShuffle(conv.groups)
     return nn.Sequential(parts)

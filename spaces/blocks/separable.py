@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from ...lazy_imports import nn, torch
-from ..sites import ConvSpec
+from ..graph.sites import ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily, convolution, copy_bias
+from .families import FAMILIES, ConvFamily, convolution, copy_bias
 from .parts import shaped
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from ...lazy_imports import nn
-from ..sites import BlockSpec, ConvSpec
+from ..graph.sites import BlockSpec, ConvSpec
 from ..technique import Technique
-from .family import FAMILIES, ConvFamily, ResidualFamily
+from .families import FAMILIES, ConvFamily, ResidualFamily
 from .parts import (
     depthwise,
     four_groups,

@@ -1,7 +1,7 @@
 """Pruning criteria: which channels of a group matter least. One file each."""
 
-from ..nni_backend import PRUNERS
-from ..registry import Registry
+from ...registry import Registry
+from ..nni import PRUNERS
 from .bn_scale import BatchNormScale
 from .chance import Chance
 from .criterion import Criterion, Ranking
@@ -9,7 +9,7 @@ from .fpgm import Fpgm
 from .hessian import Hessian
 from .lamp import Lamp
 from .magnitude import L1, L2
-from .nni import NniCriterion
+from .nni_criterion import NniCriterion
 from .taylor import Taylor
 
 CRITERIA: Registry[Criterion] = Registry("pruning criterion", see="paredown techniques")

@@ -6,13 +6,12 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from ...lazy_imports import nn
-from ..blueprint import Blueprint
-from ..cutting import cut
-from ..kind import Surroundings
-from ..technique import Described
+from ..graph.blueprint import Blueprint
+from ..pruning.shrink import cut
+from ..technique import Described, Surroundings
 
 if TYPE_CHECKING:
-    from ..channels import Importance
+    from ..pruning.dependencies import Importance
 
 
 class Criterion(Described, ABC):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...lazy_imports import nn, torch, torch_pruning
-from ..kind import Surroundings
-from ..technique import Technique
+from ..technique import Surroundings, Technique
 from .criterion import Ranking
 
 if TYPE_CHECKING:
-    from ..channels import Importance
+    from ..pruning.dependencies import Importance
 
 
 class Fpgm(Ranking):

@@ -11,7 +11,7 @@ from ...lazy_imports import nn, torch
 @contextmanager
 def frozen_norms(network: nn.Module) -> Iterator[None]:
     """Gradients inside, from none, of the network as it answers: in evaluation mode."""
-    from ..convolutions import safe_convolutions
+    from ...safe_convolutions import safe_convolutions
 
     training = network.training
     network.eval()

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from ...heartbeat import beat
 from ...lazy_imports import F, nn, torch, torch_pruning
-from ..kind import Surroundings
-from ..technique import Technique
+from ..technique import Surroundings, Technique
 from .criterion import Ranking
 from .gradients import frozen_norms, gradient
 
 if TYPE_CHECKING:
-    from ..channels import Importance
+    from ..pruning.dependencies import Importance
 
 _IMAGES = 64
 """Each has a backward pass of its own."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...lazy_imports import F, nn, torch_pruning
-from ..kind import Surroundings
-from ..technique import Technique
+from ..technique import Surroundings, Technique
 from .criterion import Ranking
 from .gradients import filled_gradients, frozen_norms
 
 if TYPE_CHECKING:
-    from ..channels import Importance
+    from ..pruning.dependencies import Importance
 
 
 class Taylor(Ranking):

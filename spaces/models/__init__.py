@@ -3,7 +3,7 @@
 from . import builtin_models, torchvision_models
 from .brought import brought_model, given_model
 from .building import build_model, find_model, own_code
-from .given import give
+from .in_memory import give
 from .model import MODELS, Model
 from .weights import load_weights, read_weights
 

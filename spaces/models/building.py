@@ -5,10 +5,9 @@ from __future__ import annotations
 from ...errors import ModelError
 from ...lazy_imports import nn, torch
 from ...references import Reference, is_reference
-from ..given import is_given
 from . import timm_models
 from .brought import brought_model, is_lazy
-from .given import GIVEN
+from .in_memory import GIVEN, is_given
 from .model import MODELS, Model
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..channel_pad import ChannelPad
+from .channel_pad import ChannelPad
 
 _WIDTHS = (16, 32, 64)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...lazy_imports import nn
-from ..registry import Registry
+from ...registry import Registry
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,2 @@
-"""Fewer bits per weight and per activation: widths, layers that round, and how they are set."""
+"""Fewer bits per weight and per activation: widths, layers that round, and how scales are set.
+`spaces.quantizers` chooses how a network comes to them."""

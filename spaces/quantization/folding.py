@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 
 from ...lazy_imports import nn
-from ..blueprint import Blueprint, Layer
-from ..held_zeros import STORED_ZEROS
-from ..replacing import replace_module, take_out
+from ..graph.blueprint import Blueprint, Layer
+from ..graph.submodules import replace_module, take_out
+from ..graph.zero_masks import STORED_ZEROS
 
 
 def foldable(blueprint: Blueprint, convolutions: Container[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..held_zeros import STORED_ZEROS
+from ..graph.zero_masks import STORED_ZEROS
 from .rounding import (
     SMALLEST_SCALE,
     fitting_scales,

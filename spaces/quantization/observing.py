@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from ...errors import TrainingDiverged
-from ..dataflow import Flow
-from ..names import is_inside
+from ..graph.dataflow import Flow
+from ..graph.submodules import is_inside
 from .layers import Range
 
 _FUSED = frozenset(f"aten::{op}" for op in ("relu", "relu_", "hardtanh", "hardtanh_"))

@@ -1,10 +1,10 @@
 """Quantizers: how a network comes to its bit-widths. One file each."""
 
-from ..nni_backend import QUANTIZERS as NNI_QUANTIZERS
-from ..registry import Registry
+from ...registry import Registry
+from ..nni import QUANTIZERS as NNI_QUANTIZERS
 from .calibration import Calibration
 from .fake_quantized import FakeQuantized
-from .nni import NniQuantizer
+from .nni_quantizer import NniQuantizer
 from .quantizer import Quantizer
 
 QUANTIZERS: Registry[Quantizer] = Registry("quantizer", see="paredown techniques")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ...lazy_imports import nn
-from ..kind import Surroundings
-from ..technique import Technique
+from ..technique import Surroundings, Technique
 from .quantizer import Quantizer
 
 

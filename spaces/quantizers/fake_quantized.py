@@ -7,8 +7,7 @@ them, and batch norm is folded before and not while it trains.
 from __future__ import annotations
 
 from ...lazy_imports import nn
-from ..kind import Surroundings
-from ..technique import Technique
+from ..technique import Surroundings, Technique
 from .quantizer import Quantizer
 
 

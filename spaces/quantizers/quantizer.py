@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from ...lazy_imports import nn
-from ..kind import Surroundings
-from ..technique import Described
+from ..technique import Described, Surroundings
 
 
 class Quantizer(Described, ABC):

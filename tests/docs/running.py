@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paredown.objectives.cost.objective import OBJECTIVES
 from paredown.objectives.data import SOURCES
-from paredown.objectives.objective import OBJECTIVES
-from paredown.objectives.recipe import Recipe
-from paredown.search import driver, search_loop
-from paredown.search.config import StudyConfig, load_config
+from paredown.objectives.training.recipe import Recipe
+from paredown.registry import Registry
 from paredown.search.export import formats
-from paredown.spaces.blocks.family import FAMILIES
+from paredown.search.runner import run_study, search_loop
+from paredown.search.study.config import StudyConfig, load_config
+from paredown.spaces.blocks.families import FAMILIES
 from paredown.spaces.criteria import CRITERIA
 from paredown.spaces.models import build_model
-from paredown.spaces.registry import Registry
 from paredown.tests.docs.reading import ROOT, Block, Command
 from paredown.tests.search.conftest import evaluate_here, exit_code, fit_quickly
 from PIL import Image
@@ -58,8 +58,8 @@ def small(config: StudyConfig) -> StudyConfig:
 def everything_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches have next to nothing to do, a dashboard ends when it has begun, and what a page
     registers is gone when it is over."""
-    search = driver._search
-    monkeypatch.setattr(driver, "_search", lambda config, *rest: search(small(config), *rest))
+    search = run_study._search
+    monkeypatch.setattr(run_study, "_search", lambda config, *rest: search(small(config), *rest))
     quickest = formats.parse_formats("safetensors")
     monkeypatch.setattr(formats, "installed_formats", lambda: quickest)
     monkeypatch.setattr(search_loop, "first_designs", lambda *_: [])

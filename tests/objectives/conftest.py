@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from paredown.objectives.cache import Cache
 from paredown.objectives.data import DataRequest, MemoryImages, Splits, load_data
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.progress import Progress
-from paredown.objectives.recipe import Recipe, Recipes
-from paredown.objectives.task import Task
-from paredown.spaces.grouping import trace_with_groups
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.evaluation.task import Task
+from paredown.objectives.training.cache import Cache
+from paredown.objectives.training.progress import Progress
+from paredown.objectives.training.recipe import Recipe, Recipes
+from paredown.spaces.graph.tracing import example_images
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images
 from safetensors.torch import save_file
 
 torch.set_num_threads(1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from paredown.objectives.data import MemoryImages, Normalisation
-from paredown.objectives.training import first_batches, recalibrate_batchnorm, seeded
+from paredown.objectives.training.training_loop import first_batches, recalibrate_batchnorm, seeded
 from paredown.spaces.models import build_model
 from torch import nn
 

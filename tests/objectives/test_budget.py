@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paredown.errors import InputError
-from paredown.objectives.budget import Budget, drop_between, parse_budgets
+from paredown.objectives.accuracy.budget import Budget, drop_between, parse_budgets
 
 PERCENT = st.floats(0, 100, allow_nan=False)
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from paredown.objectives import cache as cache_module
-from paredown.objectives.cache import Cache, cache_key
+from paredown.objectives.training import cache as cache_module
+from paredown.objectives.training.cache import Cache, cache_key
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
@@ -248,7 +248,7 @@ def test_reading_does_not_bring_back_what_another_process_dropped(
 WRITER = """
 import sys, torch
 from pathlib import Path
-from paredown.objectives.cache import Cache
+from paredown.objectives.training.cache import Cache
 cache = Cache(Path(sys.argv[1]))
 mine = {"weight": torch.full((200_000,), float(sys.argv[2]))}
 for _ in range(40):

@@ -12,15 +12,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paredown.errors import ParedownError, PredictionMismatch
-from paredown.objectives.cost import Cost, check_prediction, count, measure
+from paredown.objectives.cost.cost import Cost, check_prediction, count, measure
 from paredown.spaces.apply import apply_phase, foretell
-from paredown.spaces.blueprint import Blueprint
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.graph.blueprint import Blueprint
+from paredown.spaces.graph.tracing import example_images, trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images, trace
+from paredown.spaces.technique import Phase, Surroundings
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

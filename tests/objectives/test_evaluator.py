@@ -8,9 +8,9 @@ import pytest
 import torch
 from paredown.errors import PlanError
 from paredown.objectives.data import ImageSet, MemoryImages, Splits
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.outcome import Outcome
-from paredown.objectives.recipe import Recipe
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.evaluation.outcome import Outcome
+from paredown.objectives.training.recipe import Recipe
 from paredown.spaces.plan import Plan
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode

@@ -7,11 +7,11 @@ import pytest
 import torch
 from paredown.errors import TrainingDiverged
 from paredown.objectives.data import Splits
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.outcome import Outcome
-from paredown.objectives.recipe import Recipe
-from paredown.spaces.kind import Phase
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.evaluation.outcome import Outcome
+from paredown.objectives.training.recipe import Recipe
 from paredown.spaces.plan import Plan
+from paredown.spaces.technique import Phase
 from safetensors.torch import load_file, save_file
 from torch import nn
 

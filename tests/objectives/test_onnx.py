@@ -14,21 +14,21 @@ import onnxruntime
 import pytest
 import torch
 from paredown.errors import InputError, TrainingDiverged
-from paredown.objectives.cost import measure
+from paredown.objectives.accuracy.scoring import score
+from paredown.objectives.cost.cost import measure
 from paredown.objectives.data import MemoryImages, Splits
 from paredown.objectives.data.transforms import Normalisation
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.onnx import OnnxModel, initializer_bytes, score_file, write_onnx
-from paredown.objectives.outcome import Outcome
-from paredown.objectives.scoring import score
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.evaluation.outcome import Outcome
+from paredown.search.onnx import OnnxModel, initializer_bytes, score_file, write_onnx
 from paredown.spaces.apply import apply_phase
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.graph.input_sizes import analyse
+from paredown.spaces.graph.tracing import on_meta
 from paredown.spaces.plan import Plan
 from paredown.spaces.quantization.layers import Quantized, quantized
 from paredown.spaces.quantization.widths import find_width, shipped_widths
-from paredown.spaces.scales import analyse
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import on_meta
+from paredown.spaces.technique import Phase, Surroundings
 from torch import nn
 
 SHIPPED = [width.name for width in shipped_widths()]

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 import pytest
 import torch
 import torch.nn.functional as F
-from paredown.objectives.convolution_checks import HEAP_CHECKS, PLAYED
-from paredown.objectives.device import has_bf16
-from paredown.spaces.convolutions import safe_convolutions
+from paredown.objectives.training.convolution_checks import HEAP_CHECKS, PLAYED
+from paredown.objectives.training.device import has_bf16
+from paredown.safe_convolutions import safe_convolutions
 from paredown.spaces.quantization.layers import quantized
 from paredown.spaces.quantization.widths import BitWidth
 from torch import nn
@@ -23,8 +23,8 @@ from torch.overrides import _get_current_function_mode_stack
 
 CHECK = """
 import json, torch
-from paredown.objectives.convolution_checks import check_convolutions
-from paredown.objectives.device import hardware
+from paredown.objectives.training.convolution_checks import check_convolutions
+from paredown.objectives.training.device import hardware
 torch.set_num_threads(1)
 print(json.dumps([hardware(), check_convolutions(draws=60)]))
 """

@@ -1,6 +1,6 @@
 """Hooks may be left out: the base class takes every call and does nothing."""
 
-from paredown.objectives.progress import SILENT, Progress
+from paredown.objectives.training.progress import SILENT, Progress
 
 
 def test_every_hook_may_be_left_out() -> None:

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from paredown.objectives.recipe import Recipe, Recipes
+from paredown.objectives.training.recipe import Recipe, Recipes
 from pydantic import TypeAdapter, ValidationError
 
 EDGES: list[tuple[str, object]] = [

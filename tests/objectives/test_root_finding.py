@@ -5,8 +5,8 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paredown.objectives.certainty import ONE_SIDED, TWO_SIDED, PairedDrop
-from paredown.objectives.root_finding import brentq
+from paredown.objectives.accuracy.confidence import ONE_SIDED, TWO_SIDED, PairedDrop
+from paredown.objectives.accuracy.root_finding import brentq
 from scipy import optimize, stats
 
 
@@ -55,7 +55,7 @@ def test_limits_of_drops_are_those_that_scipys_root_gives(images: int, data: st.
     gained = data.draw(st.integers(0, images - lost))
     found = PairedDrop(images, lost, gained)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("paredown.objectives.certainty.brentq", optimize.brentq)
+        patch.setattr("paredown.objectives.accuracy.confidence.brentq", optimize.brentq)
         again = PairedDrop(images, lost, gained)
         expected = again.interval, again.at_most
     assert (found.interval, found.at_most) == expected

@@ -14,13 +14,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from paredown.objectives.onnx import OnnxModel, can_saturate, saturating_channels, write_onnx
+from paredown.search.onnx import OnnxModel, can_saturate, saturating_channels, write_onnx
 from paredown.spaces.apply import apply_phase
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.graph.input_sizes import analyse
+from paredown.spaces.graph.tracing import on_meta
 from paredown.spaces.plan import Plan
 from paredown.spaces.quantization import rounding
-from paredown.spaces.scales import analyse
-from paredown.spaces.tracing import on_meta
+from paredown.spaces.technique import Phase, Surroundings
 from torch import nn
 
 Array = numpy.ndarray[Any, Any]

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from paredown.objectives.accuracy.scoring import Metric, Score, accuracy_step, score
 from paredown.objectives.data import MemoryImages, Normalisation
-from paredown.objectives.scoring import Metric, Score, accuracy_step, score
-from paredown.objectives.training import seeded
+from paredown.objectives.training.training_loop import seeded
 from paredown.spaces.models import build_model
 from sklearn.metrics import balanced_accuracy_score
 from torch import nn

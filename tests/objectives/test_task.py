@@ -8,9 +8,9 @@ import torch
 from paredown.errors import DataError, ModelError, UnknownName, WeightsError
 from paredown.objectives.data import Augmentation, DataRequest, MemoryImages, Splits, load_data
 from paredown.objectives.data.digits import NORMALISATION
-from paredown.objectives.recipe import Recipe, Recipes
-from paredown.objectives.task import Task
-from paredown.objectives.training import seeded
+from paredown.objectives.evaluation.task import Task
+from paredown.objectives.training.recipe import Recipe, Recipes
+from paredown.objectives.training.training_loop import seeded
 from paredown.spaces.models import build_model
 from safetensors.torch import save_file
 from torch import nn

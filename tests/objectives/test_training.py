@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from paredown.errors import TrainingDiverged
 from paredown.objectives.data import Augmentation, MemoryImages, Normalisation
-from paredown.objectives.device import has_bf16
-from paredown.objectives.progress import Progress
-from paredown.objectives.recipe import Recipe
-from paredown.objectives.training import seeded, train
+from paredown.objectives.training.device import has_bf16
+from paredown.objectives.training.progress import Progress
+from paredown.objectives.training.recipe import Recipe
+from paredown.objectives.training.training_loop import seeded, train
 from paredown.spaces.models import build_model
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from paredown.objectives import library
+from paredown.objectives.training import block_library
+from paredown.objectives.training.block_fitting import Effort
 from paredown.search import cli
 from paredown.search.isolation import starting
 from paredown.search.isolation.in_process import InProcessBackend
-from paredown.spaces.fitting import Effort
 
 TINY = """
 title = "small enough for a test"
@@ -58,7 +58,7 @@ Run = Callable[..., Ran]
 def fit_quickly(patch: pytest.MonkeyPatch) -> None:
     """Parts are fitted for two steps: how searches go is tested here, not how well parts fit."""
     for effort in ("ALONE", "IN_PLACE"):
-        patch.setattr(library, effort, Effort(steps=2, batch=32, rate=1e-2))
+        patch.setattr(block_library, effort, Effort(steps=2, batch=32, rate=1e-2))
 
 
 def evaluate_here(patch: pytest.MonkeyPatch) -> None:

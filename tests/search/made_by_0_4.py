@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paredown.objectives.cache import Cache
-from paredown.search.config import load_config
+from paredown.objectives.training.cache import Cache
+from paredown.search.study.config import load_config
 from safetensors.torch import load_file
 
 HERE = Path(__file__).parent / "studies_of_0_4"

@@ -10,16 +10,16 @@ import optuna
 import pytest
 import torch
 from paredown.errors import InputError, NothingFits
-from paredown.objectives.budget import Budget
-from paredown.objectives.cache import Cache
-from paredown.objectives.evaluator import Evaluator
-from paredown.objectives.outcome import Outcome
-from paredown.search.ablation.kept import read_ablations, techniques_of
-from paredown.search.ablation.taking_apart import Watch, ablate
+from paredown.objectives.accuracy.budget import Budget
+from paredown.objectives.evaluation.evaluator import Evaluator
+from paredown.objectives.evaluation.outcome import Outcome
+from paredown.objectives.training.cache import Cache
+from paredown.search.ablation.leave_one_out import Watch, ablate
+from paredown.search.ablation.saved_ablation import read_ablations, techniques_of
 from paredown.search.isolation.backend import EvaluationFailed
-from paredown.search.proof import read_tested
-from paredown.search.reopening import reopened
-from paredown.search.storage import open_storage, open_study
+from paredown.search.results.test_scores import read_tested
+from paredown.search.runner.reopen import reopened
+from paredown.search.study.storage import open_storage, open_study
 from paredown.spaces.plan import Plan
 from torch.utils.flop_counter import FlopCounterMode
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paredown.objectives.cache import Cache
-from paredown.search.config import load_config
-from paredown.search.driver import search
-from paredown.search.record import How, read_records
-from paredown.search.watcher import Watcher
+from paredown.objectives.training.cache import Cache
+from paredown.search.runner.callbacks import Watcher
+from paredown.search.runner.run_study import search
+from paredown.search.study.config import load_config
+from paredown.search.study.trial_record import How, read_records
 
 URL = "sqlite:///paredown.db"
 Run = Callable[..., Any]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from paredown.errors import InputError, StudyFileError, UnknownName
-from paredown.search.config import load_config
-from paredown.search.options import parse_duration
+from paredown.search.study.config import load_config
+from paredown.search.study.parsing import parse_duration
 
 EVERY_FAULT = """
 model = "resnet21"

@@ -12,15 +12,15 @@ from typing import Any
 import optuna
 import optuna_dashboard
 import pytest
-from paredown.objectives.budget import Budget
-from paredown.search.answers import answer
-from paredown.search.dashboard import adorned
+from paredown.objectives.accuracy.budget import Budget
+from paredown.search.dashboard import dashboard_storage
 from paredown.search.dashboard.server import make_dashboard
-from paredown.search.exports import Artifacts
-from paredown.search.record import read_records
-from paredown.search.storage import open_storage, open_study
-from paredown.search.tables import points, short
-from paredown.search.winners import front
+from paredown.search.export.artifacts import Artifacts
+from paredown.search.formatting import points, short
+from paredown.search.results.pareto import front
+from paredown.search.results.summary import answer
+from paredown.search.study.storage import open_storage, open_study
+from paredown.search.study.trial_record import read_records
 from paredown.spaces.plan import Plan
 
 from .conftest import TINY, run_all
@@ -155,7 +155,7 @@ def test_the_best_trials_keep_within_the_budget(study: optuna.Study, address: st
 def test_what_is_new_is_shown_and_what_the_user_wrote_stays(
     study: optuna.Study, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adorned, "_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(dashboard_storage, "_EVERY_SECONDS", 0.0)
     shown = asked(f"{address}/api/studies/1?after=0")
     first = shown["trials"][0]
     mine = {"body": "mine", "version": first["note"]["version"] + 1}
@@ -179,7 +179,7 @@ def test_pictures_that_cannot_be_drawn_are_left_out(
     def broken(*_: object) -> None:
         raise ValueError("no picture today")
 
-    monkeypatch.setattr(adorned, "adorn", broken)
+    monkeypatch.setattr(dashboard_storage, "adorn", broken)
     shown = asked(f"{address}/api/studies/1?after=0")
     assert "How far can resnet8" in shown["note"]["body"]
     assert len(shown["trials"]) == len(study.trials)
@@ -203,7 +203,7 @@ def test_exported_files_are_artifacts_of_the_winners_trial(
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(adorned, "_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(dashboard_storage, "_EVERY_SECONDS", 0.0)
 
     def offered() -> dict[str, str]:
         shown = asked(f"{address}/api/studies/1?after=0")["trials"][number]

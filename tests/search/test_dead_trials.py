@@ -8,17 +8,17 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
-from paredown.objectives.cost import Cost
-from paredown.objectives.outcome import Outcome
-from paredown.search import record
-from paredown.search.dead_trials import bury_dead_trials, stop_trial
-from paredown.search.record import How, read_records
-from paredown.search.retries import queue_failed_plans, waiting_retries
-from paredown.spaces.grouping import trace_with_groups
+from paredown.objectives.cost.cost import Cost
+from paredown.objectives.evaluation.outcome import Outcome
+from paredown.search.study import trial_record
+from paredown.search.study.dead_trials import bury_dead_trials, stop_trial
+from paredown.search.study.retries import queue_failed_plans, waiting_retries
+from paredown.search.study.trial_record import How, read_records
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model, find_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images
 
 COST = Cost(1, 1, 1, 1, 1, 1)
 DEAD = json.dumps({"host": platform.node(), "pid": 2**22 + 1})
@@ -35,7 +35,7 @@ def space() -> Space:
 @pytest.fixture
 def study() -> optuna.Study:
     study = optuna.create_study(directions=["minimize", "minimize"])
-    study.set_user_attr(record.BUDGETS, [0.5, 1.0])
+    study.set_user_attr(trial_record.BUDGETS, [0.5, 1.0])
     return study
 
 
@@ -43,7 +43,9 @@ def begun(study: optuna.Study, space: Space, plan: Plan, **attributes: Any) -> o
     """A trial of a process that is gone."""
     study.enqueue_trial(space.params(plan))
     trial = study.ask({one.name: CategoricalDistribution(one.options) for one in space.dimensions})
-    record.write(trial, record.proposed(plan, COST, None) | {record.WORKER: DEAD} | attributes)
+    trial_record.write(
+        trial, trial_record.proposed(plan, COST, None) | {trial_record.WORKER: DEAD} | attributes
+    )
     return trial
 
 
@@ -59,7 +61,7 @@ def test_a_plan_that_was_under_way_is_proposed_again(study: optuna.Study, space:
 
 def test_a_trial_that_only_had_to_be_told_of_is_kept(study: optuna.Study, space: Space) -> None:
     plan = space.uniform(1.0)
-    begun(study, space, plan, **record.evaluated(Outcome(plan, COST, 90.0, 1.5)))
+    begun(study, space, plan, **trial_record.evaluated(Outcome(plan, COST, 90.0, 1.5)))
     bury_dead_trials(study)
     (one,) = read_records(study.trials)
     assert study.trials[0].state == TrialState.COMPLETE
@@ -79,9 +81,11 @@ def test_failed_plans_wait_in_the_order_of_their_trials_and_once(
 ) -> None:
     plans = [space.only(one, one.options[-1]) for one in space.dimensions[:4]]
     for plan in plans:
-        trial = begun(study, space, plan, **record.failed("it crashed"))
+        trial = begun(study, space, plan, **trial_record.failed("it crashed"))
         study.tell(trial, state=TrialState.FAIL)
-    scored = begun(study, space, plans[1], **record.evaluated(Outcome(plans[1], COST, 90.0, 1.5)))
+    scored = begun(
+        study, space, plans[1], **trial_record.evaluated(Outcome(plans[1], COST, 90.0, 1.5))
+    )
     study.tell(scored, [1.0, 1.0])
     for _ in range(2):  # as two processes do
         queue_failed_plans(study, read_records(study.trials), space)
@@ -91,7 +95,7 @@ def test_failed_plans_wait_in_the_order_of_their_trials_and_once(
 
 def test_a_retry_that_was_stopped_stays_one(study: optuna.Study, space: Space) -> None:
     plan = space.uniform(1.0)
-    trial = begun(study, space, plan, **record.failed("it crashed"))
+    trial = begun(study, space, plan, **trial_record.failed("it crashed"))
     study.tell(trial, state=TrialState.FAIL)
     queue_failed_plans(study, read_records(study.trials), space)
     retry = study.ask({one.name: CategoricalDistribution(one.options) for one in space.dimensions})

@@ -14,10 +14,10 @@ import paredown
 import pytest
 from paredown import extend, extensions
 from paredown.errors import InputError, StudyFileError, UserCodeError
-from paredown.search.asked import read_asked
-from paredown.search.record import How, read_records
-from paredown.search.storage import default_storage, open_storage, open_study
-from paredown.spaces.blocks.family import forget_families
+from paredown.search.study.saved_config import read_asked
+from paredown.search.study.storage import default_storage, open_storage, open_study
+from paredown.search.study.trial_record import How, read_records
+from paredown.spaces.blocks.families import forget_families
 from paredown.spaces.plan import Plan
 
 from .conftest import Run

@@ -6,24 +6,24 @@ from collections.abc import Sequence
 import optuna
 import pytest
 import torch
-from paredown.objectives.budget import Budget
-from paredown.objectives.cost import Cost, count
-from paredown.search.answers import Answer
+from paredown.objectives.accuracy.budget import Budget
+from paredown.objectives.cost.cost import Cost, count
 from paredown.search.figures.bars import bars_figure
 from paredown.search.figures.drops import drops_figure
 from paredown.search.figures.front import front_figure
+from paredown.search.figures.hypervolume_history import progress_figure
+from paredown.search.figures.layer_costs import compare_layers
 from paredown.search.figures.parallel import parallel_figure
-from paredown.search.figures.progress import progress_figure
 from paredown.search.figures.times import in_time, times_figure
-from paredown.search.layers import compare_layers
-from paredown.search.record import How, Record
-from paredown.search.spent import add_spent, read_hardware, read_spent, spent_on_trials
-from paredown.search.storage import Baseline
-from paredown.search.winners import verdicts
+from paredown.search.results.pareto import verdicts
+from paredown.search.results.summary import Answer
+from paredown.search.study.storage import Baseline
+from paredown.search.study.timings import add_spent, read_hardware, read_spent, spent_on_trials
+from paredown.search.study.trial_record import How, Record
 from paredown.spaces.apply import foretell
-from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
 
 BASELINE = Baseline(95.0, Cost(1000, 1000.0, 500, 1000.0, 0, 4000), "digest")

@@ -6,13 +6,13 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from paredown.objectives.budget import Budget
-from paredown.objectives.cost import Cost
-from paredown.search.finalists import next_finalist, proven_verdict
-from paredown.search.finals import Final
-from paredown.search.record import How, Record
-from paredown.search.storage import Baseline
-from paredown.search.winners import relative_cost, verdict
+from paredown.objectives.accuracy.budget import Budget
+from paredown.objectives.cost.cost import Cost
+from paredown.search.results.finalists import next_finalist, proven_verdict
+from paredown.search.results.pareto import relative_cost, verdict
+from paredown.search.study.retrainings import Final
+from paredown.search.study.storage import Baseline
+from paredown.search.study.trial_record import How, Record
 from paredown.spaces.plan import Choice, Plan
 
 BASELINE = Baseline(95.0, Cost(1000, 1000.0, 500, 1000.0, 0, 4000), "digest")

@@ -14,17 +14,16 @@ from pathlib import Path
 import optuna
 import pytest
 from paredown.errors import ModelError, OutOfTime
-from paredown.objectives import library
-from paredown.objectives.cache import Cache
-from paredown.objectives.progress import Progress
-from paredown.search.config import load_config
-from paredown.search.driver import Finished, search
+from paredown.objectives.training import block_fitting, block_library
+from paredown.objectives.training.cache import Cache
+from paredown.objectives.training.progress import Progress
 from paredown.search.isolation import process, starting
 from paredown.search.isolation.backend import CannotRestart
 from paredown.search.isolation.in_process import InProcessBackend
-from paredown.search.record import How, Record, read_records
-from paredown.search.watcher import Watcher
-from paredown.spaces import fitting
+from paredown.search.runner.callbacks import Watcher
+from paredown.search.runner.run_study import Finished, search
+from paredown.search.study.config import load_config
+from paredown.search.study.trial_record import How, Record, read_records
 from paredown.spaces.plan import Plan
 from safetensors.torch import save_file
 
@@ -178,7 +177,7 @@ def test_another_process_evaluates_as_this_one_does(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for effort in ("ALONE", "IN_PLACE"):  # conftest makes fits short, which no other process knows
-        monkeypatch.setattr(library, effort, getattr(fitting, effort))
+        monkeypatch.setattr(block_library, effort, getattr(block_fitting, effort))
     shown = []
     for backend in (process.ProcessBackend, InProcessBackend):
         monkeypatch.setattr(starting, "ProcessBackend", backend)

@@ -12,8 +12,8 @@ import paredown
 import pytest
 import torch
 from paredown.objectives.data import DataRequest, load_data
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.tracing import example_images
+from paredown.spaces.graph.tracing import example_images
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.tests.search.option_a import OptionA, resnet20
 from paredown.tests.shared import shared, unpack_cifar
 

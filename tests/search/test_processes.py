@@ -12,7 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from paredown.search.record import How, Record, read_records
+from paredown.search.study.trial_record import How, Record, read_records
 
 URL = "sqlite:///paredown.db"
 # A shell starts background jobs with interrupts ignored, and tests may be one.

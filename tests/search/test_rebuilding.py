@@ -8,19 +8,19 @@ import pytest
 import torch
 from paredown.errors import PlanError, UnknownName
 from paredown.extras import missing_packages
-from paredown.objectives.training import seeded
+from paredown.objectives.training.training_loop import seeded
 from paredown.search.export.formats import FORMATS
 from paredown.search.export.manifest import Manifest
 from paredown.search.export.rebuilding import rebuilt
 from paredown.spaces.apply import apply_phase
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Kind, Phase, Surroundings, Value
-from paredown.spaces.kinds import KINDS
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization import rounding
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images
+from paredown.spaces.technique import Kind, Phase, Surroundings, Value
+from paredown.spaces.techniques import KINDS
 from torch import nn
 
 WITH = {

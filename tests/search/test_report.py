@@ -12,11 +12,11 @@ from typing import Any
 import optuna
 import pytest
 from paredown.errors import InputError
-from paredown.objectives.cost import Cost
+from paredown.objectives.cost.cost import Cost
 from paredown.search import cli
-from paredown.search.record import BUDGETS
 from paredown.search.report.making import make_report
-from paredown.search.storage import BASELINE, IDENTITY, Baseline, open_storage, open_study
+from paredown.search.study.storage import BASELINE, IDENTITY, Baseline, open_storage, open_study
+from paredown.search.study.trial_record import BUDGETS
 from paredown.spaces.plan import Plan
 
 from ..conftest import Browser

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from paredown.errors import StorageError
-from paredown.search.storage import open_storage, shown_url
+from paredown.search.study.storage import open_storage, shown_url
 
 
 @pytest.mark.parametrize("content", [b"", b"notes"])

@@ -17,13 +17,13 @@ import paredown
 import pytest
 import torch
 from optuna.trial import TrialState
-from paredown.objectives.cache import Cache
+from paredown.objectives.cost.objective import OBJECTIVES
 from paredown.objectives.data import DataRequest, load_data
-from paredown.objectives.objective import OBJECTIVES
-from paredown.search.config import load_config
+from paredown.objectives.training.cache import Cache
 from paredown.search.dashboard.server import make_dashboard
-from paredown.search.record import Record, count_trained, read_records
-from paredown.search.storage import open_storage
+from paredown.search.study.config import load_config
+from paredown.search.study.storage import open_storage
+from paredown.search.study.trial_record import Record, count_trained, read_records
 from safetensors.torch import load_file
 
 from .conftest import Run

@@ -3,8 +3,8 @@
 from types import MappingProxyType
 
 import pytest
-from paredown.search.record import How, Record
-from paredown.search.time_limit import TimeLimit, proving_seconds
+from paredown.search.runner.time_limit import TimeLimit, proving_seconds
+from paredown.search.study.trial_record import How, Record
 from paredown.spaces.plan import Choice, Plan
 
 TRAINED = Plan((Choice("width", "stage1", 0.5),))

@@ -9,9 +9,9 @@ from typing import Any
 import optuna
 import pytest
 import torch
-from paredown.objectives.certainty import Correct, UnpairedDifference
+from paredown.objectives.accuracy.confidence import Correct, UnpairedDifference
 from paredown.objectives.data import SearchSource
-from paredown.search.data_splits import Gap
+from paredown.search.study.splits_record import Gap
 from paredown.spaces.models import build_model
 from safetensors.torch import save_file
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import torch
 from paredown.spaces.blocks import find_family, variants
-from paredown.spaces.blueprint import Blueprint, Geometry
-from paredown.spaces.channels import remove_channels, silence_channels
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.landmarks import Shortcut
-from paredown.spaces.rounding import kept_channels
-from paredown.spaces.sites import BlockSpec, ConvSpec, Spec
-from paredown.spaces.tracing import trace
+from paredown.spaces.graph.blueprint import Blueprint, Geometry
+from paredown.spaces.graph.channel_rounding import kept_channels
+from paredown.spaces.graph.sites import BlockSpec, ConvSpec, Spec
+from paredown.spaces.graph.structure import Shortcut
+from paredown.spaces.graph.tracing import trace
+from paredown.spaces.pruning.dependencies import remove_channels, silence_channels
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from torch import nn
 
 SEVERAL = (

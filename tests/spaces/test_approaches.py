@@ -18,17 +18,17 @@ from typing import Any
 import pytest
 import torch
 from paredown.errors import PlanError
-from paredown.objectives.cost import count
+from paredown.objectives.cost.cost import count
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.approaches import Approach, approaches, find_approach
-from paredown.spaces.blueprint import Blueprint
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings, Value
-from paredown.spaces.kinds import KINDS
+from paredown.spaces.graph.blueprint import Blueprint
+from paredown.spaces.graph.tracing import example_images, trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images, trace
+from paredown.spaces.technique import Phase, Surroundings, Value
+from paredown.spaces.techniques import KINDS
 from torch import nn
 
 HERE = Path(__file__).parent

@@ -10,17 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from paredown.errors import PlanError, UnknownName
-from paredown.search.listings import techniques
+from paredown.search.terminal.listings import techniques
 from paredown.spaces.apply import apply_phase, foretell
-from paredown.spaces.blueprint import Blueprint
-from paredown.spaces.dataflow import watch
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.held_zeros import held_zeros
-from paredown.spaces.keeping import keep
-from paredown.spaces.kind import Phase, Surroundings
-from paredown.spaces.kinds import KINDS
+from paredown.spaces.graph.blueprint import Blueprint
+from paredown.spaces.graph.dataflow import watch
+from paredown.spaces.graph.frozen import keep
+from paredown.spaces.graph.input_sizes import analyse
+from paredown.spaces.graph.tracing import on_meta, trace
+from paredown.spaces.graph.zero_masks import held_zeros
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization.folding import fold, foldable
 from paredown.spaces.quantization.layers import (
     HalfActivations,
@@ -36,9 +36,9 @@ from paredown.spaces.quantization.observing import (
 from paredown.spaces.quantization.rounding import highest_level
 from paredown.spaces.quantization.widths import BitWidth, find_width, shipped_widths
 from paredown.spaces.quantizers import QUANTIZERS
-from paredown.spaces.scales import analyse
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import on_meta, trace
+from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.techniques import KINDS
 from torch import nn
 
 KNOWN = (32, 16, 8, 6, 5, 4, 3, 2)

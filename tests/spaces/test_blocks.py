@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from paredown.errors import PlanError, UnknownName
 from paredown.spaces.apply import foretell
 from paredown.spaces.blocks import FAMILIES, BlockFamily, ConvFamily, ResidualFamily, find_family
-from paredown.spaces.blocks.family import piece
+from paredown.spaces.blocks.families import piece
 from paredown.spaces.blocks.fire_module import Unread
-from paredown.spaces.kind import Phase
-from paredown.spaces.landmarks import Shortcut
+from paredown.spaces.graph.sites import BlockSpec, ConvSpec, Site, Spec, find_blocks, find_sites
+from paredown.spaces.graph.structure import Shortcut
 from paredown.spaces.plan import Plan
-from paredown.spaces.sites import BlockSpec, ConvSpec, Site, Spec, find_blocks, find_sites
+from paredown.spaces.technique import Phase
 from paredown.tests.spaces.block_cases import (
     CONVS,
     FITTING,

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from paredown.objectives.training.block_fitting import makes, wanted_of
+from paredown.objectives.training.changed_parts import Part, find_parts, shape_of
 from paredown.spaces.apply import apply_phase
-from paredown.spaces.blueprint import Blueprint
-from paredown.spaces.changed_parts import Part, find_parts, shape_of
-from paredown.spaces.fitting import makes, wanted_of
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
+from paredown.spaces.technique import Phase, Surroundings
 from torch import nn
 
 

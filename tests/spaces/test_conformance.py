@@ -17,14 +17,14 @@ import torch
 import torch.nn.functional as F
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blocks import FAMILIES, variants
-from paredown.spaces.blueprint import Blueprint
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings
-from paredown.spaces.kinds import KINDS
+from paredown.spaces.graph.blueprint import Blueprint
+from paredown.spaces.graph.submodules import replace_module
+from paredown.spaces.graph.tracing import trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
-from paredown.spaces.replacing import replace_module
-from paredown.spaces.tracing import trace
+from paredown.spaces.pruning.trace_groups import trace_with_groups
+from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.techniques import KINDS
 from paredown.tests.spaces.block_cases import assert_cut_rightly, costs, randomise
 from torch import nn
 

@@ -14,16 +14,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from paredown.errors import InputError, PlanError, UnknownName
-from paredown.objectives.onnx import OnnxModel, write_onnx
+from paredown.search.onnx import OnnxModel, write_onnx
 from paredown.spaces.apply import apply_phase, foretell
-from paredown.spaces.blueprint import Blueprint
 from paredown.spaces.criteria import CRITERIA
-from paredown.spaces.cutting import stages_with_groups
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Examples, Phase, Surroundings
+from paredown.spaces.graph.blueprint import Blueprint
+from paredown.spaces.graph.tracing import trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
-from paredown.spaces.tracing import trace
+from paredown.spaces.pruning.shrink import stages_with_groups
+from paredown.spaces.pruning.trace_groups import trace_with_groups
+from paredown.spaces.technique import Examples, Phase, Surroundings
 from paredown.tests.spaces.block_cases import costs
 from torch import nn
 

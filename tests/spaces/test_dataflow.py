@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from paredown.spaces.dataflow import Flow, watch
+from paredown.spaces.graph.dataflow import Flow, watch
 from torch import nn
 
 IMAGES = torch.randn(2, 3, 8, 8)

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.extras import missing_packages
 from paredown.spaces.apply import apply_phase
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization.layers import Quantized, quantized
 from paredown.spaces.quantization.rounding import rounded_integers, weight_scales
 from paredown.spaces.quantization.widths import find_width
+from paredown.spaces.technique import Phase, Surroundings
 from torch import nn
 
 W8A8 = find_width("w8a8")

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paredown.errors import PlanError
 from paredown.spaces.blocks import FAMILIES
-from paredown.spaces.kind import Phase
 from paredown.spaces.plan import Plan
 from paredown.spaces.quantization.widths import shipped_widths
+from paredown.spaces.technique import Phase
 
 PLACES = ("stem", "stage1", "stage2", "stage3", "head")
 NEUTRAL = {"width": 1.0, "block": "original", "prune": 0.0, "bits": "w32a32"}

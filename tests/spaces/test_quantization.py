@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.errors import TrainingDiverged
 from paredown.spaces.apply import apply_phase
-from paredown.spaces.blueprint import Blueprint, Op
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.graph.blueprint import Blueprint, Op
+from paredown.spaces.graph.tracing import trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization.layers import Quantized, quantized
 from paredown.spaces.quantization.observing import observe
 from paredown.spaces.quantization.rounding import rounded_integers, weight_scales
 from paredown.spaces.quantization.widths import BitWidth, find_width
-from paredown.spaces.tracing import trace
+from paredown.spaces.technique import Phase, Surroundings
 from torch import nn
 
 LAYERS = {

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.sites import find_sites, refused_convolutions
+from paredown.spaces.graph.sites import find_sites, refused_convolutions
+from paredown.spaces.graph.tracing import trace
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import trace
 from torch import nn
 
 

@@ -13,12 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paredown.errors import PlanError
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Value
+from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.tracing import example_images
+from paredown.spaces.technique import Value
 
 NEUTRAL: dict[str, Value] = {
     "resolution": 1.0,
@@ -294,8 +294,8 @@ def test_signatures_and_keys_are_the_same_in_another_process() -> None:
 import torch
 from paredown.spaces.models import build_model
 from paredown.spaces.space import Space
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.tracing import example_images
+from paredown.spaces.pruning.trace_groups import trace_with_groups
+from paredown.spaces.graph.tracing import example_images
 with torch.device("meta"):
     network = build_model("resnet20", 10, 3)
 space = Space.of(trace_with_groups(network, example_images(3, 32)))

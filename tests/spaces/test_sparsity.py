@@ -10,22 +10,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from paredown.errors import PlanError
-from paredown.objectives.cost import count, measure
+from paredown.objectives.cost.cost import count, measure
 from paredown.objectives.data import Augmentation, MemoryImages, Normalisation
-from paredown.objectives.recipe import Recipe
-from paredown.objectives.training import train
+from paredown.objectives.training.recipe import Recipe
+from paredown.objectives.training.training_loop import train
 from paredown.spaces.apply import apply_phase, foretell
-from paredown.spaces.blueprint import Blueprint
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.held_zeros import STORED_ZEROS, held_zeros
-from paredown.spaces.keeping import keep
-from paredown.spaces.kind import Phase, Surroundings, no_training
-from paredown.spaces.kinds import KINDS
-from paredown.spaces.kinds.sparsity import Sparsity
+from paredown.spaces.graph.blueprint import Blueprint
+from paredown.spaces.graph.frozen import keep
+from paredown.spaces.graph.zero_masks import STORED_ZEROS, held_zeros
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization.layers import QuantizedConv2d, QuantizedLinear
 from paredown.spaces.space import Space
+from paredown.spaces.technique import Phase, Surroundings, no_training
+from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques.sparsity import Sparsity
 from torch import nn
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))

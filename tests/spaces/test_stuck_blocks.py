@@ -9,14 +9,13 @@ import torch
 import torch.nn.functional as F
 from paredown.spaces.apply import apply_phase, foretell
 from paredown.spaces.blocks import FAMILIES, ConvFamily, find_family
-from paredown.spaces.blocks.family import piece
-from paredown.spaces.blueprint import Blueprint
-from paredown.spaces.grouping import trace_with_groups
-from paredown.spaces.kind import Phase, Surroundings
+from paredown.spaces.blocks.families import piece
+from paredown.spaces.graph.blueprint import Blueprint
+from paredown.spaces.graph.sites import ConvSpec
 from paredown.spaces.plan import Plan
-from paredown.spaces.sites import ConvSpec
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Technique
+from paredown.spaces.technique import Phase, Surroundings, Technique
 from paredown.tests.spaces.block_cases import assert_cut_rightly
 from torch import nn
 

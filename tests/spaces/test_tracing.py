@@ -8,11 +8,11 @@ import pytest
 import torch
 from paredown._torchvision import torchvision
 from paredown.errors import ModelError
-from paredown.spaces.blueprint import Blueprint, Op
-from paredown.spaces.grouping import trace_with_groups
+from paredown.spaces.graph.blueprint import Blueprint, Op
+from paredown.spaces.graph.tracing import example_images, on_meta, trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
-from paredown.spaces.tracing import example_images, on_meta, trace
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from torch import nn
 
 

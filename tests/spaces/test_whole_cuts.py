@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from paredown.spaces.grouping import trace_with_groups
 from paredown.spaces.plan import Plan
+from paredown.spaces.pruning.trace_groups import trace_with_groups
 from torch import nn
 
 Trained = Callable[[str], nn.Module]

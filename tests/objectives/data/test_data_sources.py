@@ -9,7 +9,7 @@ import pytest
 import torch
 from paredown.errors import DataError, UnknownName
 from paredown.objectives.data import SOURCES, Augmentation, DataRequest, Splits, load_data
-from paredown.objectives.paths import cache_folder
+from paredown.paths import cache_folder
 from sklearn.datasets import load_digits
 
 MakeFolder = Callable[..., Path]

@@ -24,8 +24,8 @@ from paredown.objectives.data import (
     give_data,
     load_data,
 )
-from paredown.objectives.recipe import Recipes
-from paredown.objectives.task import Task
+from paredown.objectives.evaluation.task import Task
+from paredown.objectives.training.recipe import Recipes
 from PIL import Image
 
 Source = Callable[[int, int], DataRequest]

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from paredown.search.samplers.axes import Axis
-from paredown.search.samplers.drops import CannotFit, Drops, Scale, Weights, most_relevant
-from paredown.search.samplers.process import Inputs, Process, _Parts, _surprise, fit
+from paredown.search.samplers.drop_model import CannotFit, Drops, Scale, Weights, most_relevant
+from paredown.search.samplers.gp import Inputs, Process, _Parts, _surprise, fit
+from paredown.search.samplers.parameter_encoding import Axis
 from scipy.optimize import check_grad
 
 RNG = np.random.default_rng(0)

@@ -1,0 +1,317 @@
+"""How sure a drop is: the baseline and a plan compared on the same images, pair by pair.
+
+Of pairs of answers only those tell something where one is right and the other wrong. The interval
+is Tango's for the difference of two paired proportions (Tango, "Equivalence test and
+confidence interval for the difference in proportions for the paired-sample design", Statistics in
+Medicine 17, 1998), which Fagerland, Lydersen and Laake recommend ("Recommended tests and confidence
+intervals for paired binomial proportions", 2014, https://doi.org/10.1002/sim.6148). Neither scipy
+nor statsmodels has it; the one that statsmodels is about to have (Newcombe's) promises too much or
+too little where few answers differ: see `benchmarks/coverage.py`.
+
+A drop of balanced accuracy is the mean of the classes' drops. Tango's limits of each class are put
+together by the method of variance estimates recovery (Zou, Huang and Zhang, "A note on confidence
+interval estimation for a linear function of binomial proportions", 2009,
+https://doi.org/10.1016/j.csda.2008.09.033; Zou and Donner, "Construction of confidence limits about
+effect measures", 2008, https://doi.org/10.1002/sim.3095). Where few answers differ it promises too
+little rather than too much: it is wider than it would have to be.
+
+One network's accuracies on two sets of images are no pairs. The interval of their difference is
+Newcombe's hybrid of two Wilson scores (his method 10 in "Interval estimation for the difference
+between independent proportions: comparison of eleven methods", Statistics in Medicine 17, 1998,
+https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I), which is the
+method of variance estimates recovery for one class, so that classes are put together as above.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from ...lazy_imports import torch
+from .budget import Budget
+from .root_finding import brentq
+from .scoring import Score
+
+ONE_SIDED = 1.6448536269514722
+TWO_SIDED = 1.959963984540054
+"""Quantiles of the normal distribution, for 95 % confidence: at 0.95 and 0.975, to the last bit as
+scipy has them, whose import would take longer than all else that `paredown best` does."""
+
+_MOST_IMAGES = 10**9
+
+
+class Word(StrEnum):
+    """What is known about a drop and a budget."""
+
+    WITHIN = "within"  # the upper bound is within the budget
+    LIKELY = "likely"  # the drop is, its upper bound is not
+    OVER = "over"
+
+
+@dataclass(frozen=True)
+class Correct:
+    """How many images a network gets right.
+
+    Attributes:
+        counts: (right, images) of all images together or, where all classes count alike, of each
+            class.
+    """
+
+    counts: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, score: Score) -> Correct:
+        """From the answers, in the metric of the score."""
+        if score.classes is None:
+            return cls((_count_right(score.correct),))
+        labels = sorted(set(score.classes.tolist()))
+        return cls(tuple(_count_right(score.correct[score.classes == one]) for one in labels))
+
+    @property
+    def accuracy(self) -> float:
+        """Percent: the mean of the shares that are right."""
+        return 100 * sum(right / images for right, images in self.counts) / len(self.counts)
+
+    def margins(self, z: float) -> tuple[float, float]:
+        """How far Wilson's limits lie below and above the accuracy, as shares."""
+        limits = [(right / images, _wilson(right, images, z)) for right, images in self.counts]
+        below = math.hypot(*(share - low for share, (low, _) in limits))
+        above = math.hypot(*(high - share for share, (_, high) in limits))
+        return below / len(self.counts), above / len(self.counts)
+
+    def to_list(self) -> list[list[int]]:
+        """JSON-ready; `from_list` reads it back."""
+        return [list(one) for one in self.counts]
+
+    @classmethod
+    def from_list(cls, data: Sequence[Sequence[int]]) -> Correct:
+        """Reads what `to_list` wrote."""
+        return cls(tuple((int(right), int(images)) for right, images in data))
+
+
+@dataclass(frozen=True)
+class UnpairedDifference:
+    """A network's accuracy on some images minus that on others, the two drawn independently.
+
+    Attributes:
+        first, second: its answers to the one set and the other.
+    """
+
+    first: Correct
+    second: Correct
+
+    @property
+    def points(self) -> float:
+        """In percentage points, as it was seen."""
+        return self.first.accuracy - self.second.accuracy
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Between what the true difference lies with 95 % confidence, in percentage points."""
+        z = TWO_SIDED
+        (below, above), (under, over) = self.first.margins(z), self.second.margins(z)
+        low = self.points - 100 * math.hypot(below, over)
+        return max(-100.0, low), min(100.0, self.points + 100 * math.hypot(above, under))
+
+
+def _count_right(correct: torch.Tensor) -> tuple[int, int]:
+    return int(torch.count_nonzero(correct)), len(correct)
+
+
+def _wilson(right: int, images: int, z: float) -> tuple[float, float]:
+    """Wilson's limits of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
+    share = right / images
+    middle = share + z**2 / (2 * images)
+    half = z * math.sqrt(share * (1 - share) / images + (z / (2 * images)) ** 2)
+    scale = 1 + z**2 / images
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+@dataclass(frozen=True)
+class PairedDrop:
+    """The drop of a plan on images that the baseline has answered too.
+
+    Attributes:
+        images: how many.
+        lost: those that the baseline alone got right.
+        gained: those that the plan alone got right.
+        baseline_right: those that the baseline got right; None where that was not kept.
+    """
+
+    images: int
+    lost: int
+    gained: int
+    baseline_right: int | None = None
+
+    @classmethod
+    def between(cls, baseline: Score, plan: Score) -> PairedDrop:
+        """From the answers of both to the same images, in the same order.
+
+        It is a `BalancedDrop` if the scores say that all classes count alike.
+        """
+        if baseline.correct.shape != plan.correct.shape:
+            raise ValueError("the answers are to different images")
+        if plan.classes is not None:
+            some = (plan.classes == label for label in sorted(set(plan.classes.tolist())))
+            classes = [
+                PairedDrop.between(Score(baseline.correct[its]), Score(plan.correct[its]))
+                for its in some
+            ]
+            return BalancedDrop.of(classes)
+        lost = torch.count_nonzero(baseline.correct & ~plan.correct)
+        gained = torch.count_nonzero(~baseline.correct & plan.correct)
+        right, images = _count_right(baseline.correct)
+        return cls(images, int(lost), int(gained), right)
+
+    @property
+    def baseline(self) -> Correct | None:
+        """What the baseline got right; None where that was not kept."""
+        right = self.baseline_right
+        return None if right is None else Correct(((right, self.images),))
+
+    @property
+    def drop(self) -> float:
+        """In percentage points, as it was seen."""
+        return 100 * (self.lost - self.gained) / self.images
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Between what the true drop lies with 95 % confidence, in percentage points."""
+        return 100 * self._lower(TWO_SIDED), 100 * self._upper(TWO_SIDED)
+
+    @cached_property
+    def at_most(self) -> float:
+        """What the true drop is not above with 95 % confidence, in percentage points."""
+        return 100 * self._upper(ONE_SIDED)
+
+    def word(self, budget: Budget) -> Word:
+        """What is known about the drop and a budget."""
+        if budget.allows(self.at_most):
+            return Word.WITHIN
+        return Word.LIKELY if budget.allows(self.drop) else Word.OVER
+
+    def images_needed(self, budget: Budget) -> int | None:
+        """How many images would make it `within`, should they be answered as these were.
+
+        Each class would have its share of them.
+
+        None if no number would: the drop is not below the budget.
+        """
+        allowed = budget.max_drop / 100
+        if self.drop / 100 >= allowed:
+            return None
+
+        def is_enough(images: int) -> bool:
+            return self._upper(ONE_SIDED, images / self.images) <= allowed
+
+        return _least(is_enough, _MOST_IMAGES)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` reads it back."""
+        low, high = self.interval
+        counts = {"images": self.images, "lost": self.lost, "gained": self.gained}
+        said = counts | {"drop": self.drop, "low": low, "high": high, "at_most": self.at_most}
+        baseline = self.baseline
+        return said if baseline is None else said | {"baseline_right": baseline.to_list()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PairedDrop:
+        """Reads what `to_dict` wrote."""
+        classes = data.get("classes") or [[data["images"], data["lost"], data["gained"]]]
+        kept = data.get("baseline_right") or [(None, 0)] * len(classes)
+        drops = [
+            PairedDrop(int(images), int(lost), int(gained), None if right is None else int(right))
+            for (images, lost, gained), (right, _) in zip(classes, kept, strict=True)
+        ]
+        return BalancedDrop.of(drops) if "classes" in data else drops[0]
+
+    def _upper(self, z: float, times: float = 1.0) -> float:
+        """The upper limit at a normal quantile, had there been so many times the answers."""
+        return _upper(self.lost * times, self.gained * times, self.images * times, z)
+
+    def _lower(self, z: float) -> float:
+        return -_upper(self.gained, self.lost, self.images, z)
+
+
+@dataclass(frozen=True)
+class BalancedDrop(PairedDrop):
+    """The drop of a plan in balanced accuracy.
+
+    Attributes:
+        classes: the drop in each class by itself.
+    """
+
+    classes: tuple[PairedDrop, ...] = ()
+
+    @classmethod
+    def of(cls, classes: Sequence[PairedDrop]) -> BalancedDrop:
+        """From the drops of the classes."""
+        counts = [(one.images, one.lost, one.gained) for one in classes]
+        images, lost, gained = (sum(some) for some in zip(*counts, strict=True))
+        rights = [one.baseline_right for one in classes if one.baseline_right is not None]
+        right = sum(rights) if len(rights) == len(classes) else None
+        return cls(images, lost, gained, right, tuple(classes))
+
+    @property
+    def baseline(self) -> Correct | None:
+        """What the baseline got right of each class; None where that was not kept."""
+        known = [one.baseline for one in self.classes]
+        counts = [count for one in known if one is not None for count in one.counts]
+        return Correct(tuple(counts)) if len(counts) == len(known) else None
+
+    @property
+    def drop(self) -> float:
+        """In percentage points, as it was seen: the mean of the classes' drops."""
+        return sum(one.drop for one in self.classes) / len(self.classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; for each class its images, and those lost and gained."""
+        classes = [[one.images, one.lost, one.gained] for one in self.classes]
+        return super().to_dict() | {"classes": classes}
+
+    def _upper(self, z: float, times: float = 1.0) -> float:
+        over = (one._upper(z, times) - one.drop / 100 for one in self.classes)
+        return min(1.0, self.drop / 100 + math.hypot(*over) / len(self.classes))
+
+    def _lower(self, z: float) -> float:
+        under = (one.drop / 100 - one._lower(z) for one in self.classes)
+        return max(-1.0, self.drop / 100 - math.hypot(*under) / len(self.classes))
+
+
+def _upper(lost: float, gained: float, images: float, z: float) -> float:
+    """The greatest difference that a score test of a level with this normal quantile allows."""
+    seen = (lost - gained) / images
+    if seen >= 1:
+        return 1.0
+    return brentq(lambda true: _score(lost, gained, images, true) + z, seen, 1.0)
+
+
+def _score(lost: float, gained: float, images: float, true: float) -> float:
+    """Tango's statistic: how many deviations what was seen lies above a true difference."""
+    away = lost - gained - images * true
+    if away == 0:
+        return 0.0
+    # The likeliest share of images that only the plan gets right, given that difference.
+    half = lost + gained - (2 * images - lost + gained) * true
+    root = math.sqrt(max(half**2 + 8 * images * gained * true * (1 - true), 0.0))
+    likeliest = (root + half) / (4 * images)
+    variance = images * (2 * likeliest + true * (1 - true))
+    return away / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, away)
+
+
+def _least(is_enough: Callable[[int], bool], most: int) -> int | None:
+    """The least number that is enough, when all above it are too."""
+    high = 1
+    while not is_enough(high):
+        if high >= most:
+            return None
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high

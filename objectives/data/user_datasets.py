@@ -1,0 +1,295 @@
+"""Data sets of the user's own: what a function of theirs returns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError, first_names
+from ...lazy_imports import torch
+from ...references import Reference, call, user_code
+from .images import ImageSet, MemoryImages, StreamedImages
+from .read_item import Pixels, read_item, to_channels_of_one
+from .request import DataRequest
+from .splits import Splits, split_parts
+from .transforms import GREY, IMAGENET, any_augmentation
+
+_ORDER = ("train", "test", "search")
+_ALSO_SEARCH = ("val", "valid", "validation")
+_READ_TWICE = 16
+"""Items: should each be mirrored or not by chance, one in 65,536 sets would not be found out."""
+_SHOWN = 10
+
+
+def load_own(reference: Reference, request: DataRequest) -> Splits:
+    """The images that a function returns, in three parts.
+
+    The function is called without arguments. It returns (train, test) or (train, test, search),
+    or a dictionary with these names. Each has a length and gives items by their number: (image,
+    label). What is not there is split off: see `split_parts`. Images that are all of one square
+    size keep it. Every item is read once at the beginning, for its label and for the fingerprint;
+    the images are held in memory if the request's limit allows, and otherwise read from the data
+    set again as they are used, in this process.
+
+    Raises:
+        InputError: the function is not there, or needs arguments.
+        UserCodeError: the function, or reading an item, failed.
+        DataError: what it returned cannot be used; the message says what to do.
+    """
+    made = call(reference.load(), reference.name, {}, "")
+    return own_splits(reference.name, _named(reference, made), request)
+
+
+def own_splits(name: str, data: Mapping[str, Any], request: DataRequest) -> Splits:
+    """The same of data sets that are there.
+
+    Args:
+        name: of all of it.
+        data: as in `fitted_parts`.
+        request: how the images are to come.
+
+    Raises:
+        UserCodeError, DataError: as `load_own`.
+    """
+    parts, classes = fitted_parts(data, request)
+    channels, size, _ = parts[0].shape
+    return Splits(
+        *parts,
+        classes=classes,
+        name=name,
+        normalisation=request.normalisation(GREY if channels == 1 else IMAGENET, channels),
+        augmentation=request.augmentation(any_augmentation(size), size),
+    )
+
+
+def fitted_parts(
+    data: Mapping[str, Any], request: DataRequest
+) -> tuple[tuple[ImageSet, ImageSet, ImageSet], tuple[str, ...]]:
+    """Train, search and test at one size, and the names of the classes.
+
+    Args:
+        data: "train" and perhaps "test" and "search": sets of (image, label). What is not there is
+            split off: see `split_parts`.
+        request: how the images are to come.
+
+    Raises:
+        UserCodeError, DataError: as `load_own`.
+    """
+    parts = {name: _Part(name, one, request) for name, one in data.items()}
+    read = {name: part.read() for name, part in parts.items()}
+    classes = _classes(parts, read)
+    size, channels = _shape(read, request)
+    count = sum(len(one.labels) for one in read.values())
+    fits = count * channels * size**2 <= request.max_memory_bytes
+    images = {
+        name: one.in_memory(channels) if fits else one.streamed(parts[name], channels, size)
+        for name, one in read.items()
+    }
+    return split_parts(images, request, classes=classes), classes
+
+
+def _named(reference: Reference, made: object) -> dict[str, Any]:
+    """The parts by name."""
+    if isinstance(made, Mapping):
+        parts = {"search" if key in _ALSO_SEARCH else str(key): one for key, one in made.items()}
+        known = set(parts) <= set(_ORDER) and len(parts) == len(made)
+        if known and {"train", "test"} <= set(parts):
+            return {name: parts[name] for name in _ORDER if name in parts}
+        came = f"a dictionary with {', '.join(map(str, made)) or 'nothing'}"
+    elif isinstance(made, tuple | list) and len(made) in (2, 3):
+        return dict(zip(_ORDER, made, strict=False))
+    else:
+        many = f" of {len(made)}" if isinstance(made, tuple | list) else ""
+        came = "nothing" if made is None else f"a {type(made).__name__}{many}"
+    raise DataError(
+        f"{reference.name} returned {came}; expected (train, test), or (train, test, search), or "
+        "a dictionary with these names"
+    )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A part, read once.
+
+    Attributes:
+        labels: of each item.
+        shapes: (C, H, W) -> the first item that has it.
+        digests: of each image's pixels.
+        pixels: of each image; empty where they are too many for memory.
+    """
+
+    labels: list[int]
+    shapes: dict[tuple[int, ...], int]
+    digests: list[str]
+    pixels: list[Pixels]
+
+    def in_memory(self, channels: int) -> ImageSet:
+        images = np.stack([to_channels_of_one(one, channels) for one in self.pixels])
+        return MemoryImages(torch.from_numpy(images), torch.tensor(self.labels))
+
+    def streamed(self, part: _Part, channels: int, size: int) -> ImageSet:
+        source = _Source(part, (channels, size, size), self.digests)
+        # The data set may hold what cannot go to another process: open files, its own module.
+        return StreamedImages(source, torch.tensor(self.labels), workers=0)
+
+
+class _Part:
+    """A data set of the user's: train, test or search.
+
+    Args:
+        name: one of these.
+        data: the set.
+        request: how its images are to come.
+    """
+
+    def __init__(self, name: str, data: Any, request: DataRequest) -> None:
+        self.name, self.data, self.request = name, data, request
+        kind = type(data).__name__
+        if isinstance(data, torch.utils.data.DataLoader):
+            raise DataError(f"{name} is a DataLoader; return the data set itself, its .dataset")
+        try:
+            self.length = len(data)
+        except (TypeError, NotImplementedError):
+            raise DataError(
+                f"{name}, a {kind}, has no length; expected a data set with __len__ and "
+                "__getitem__ (list(...) makes one of a stream that fits in memory)"
+            ) from None
+        if not hasattr(data, "__getitem__"):
+            raise DataError(f"{name}, a {kind}, gives no item by its number: it has no __getitem__")
+        if not self.length:
+            raise DataError(f"{name} has no images")
+
+    def item(self, index: int, channels: int | None, size: int | None) -> tuple[Pixels, int]:
+        """One item: uint8 [C, H, W] and its label.
+
+        Raises:
+            UserCodeError, DataError: it cannot be read, or is of another form.
+        """
+        what = f"item {index} of {self.name}"
+        with user_code(f"reading {what}"):
+            item = self.data[index]
+        try:
+            return read_item(item, size, channels)
+        except DataError as error:
+            raise DataError(f"{what} {error}") from None
+
+    def read(self) -> _Read:
+        """Every item, once."""
+        self._check_steady()
+        wanted = self.request
+        labels, digests, shapes = list[int](), list[str](), dict[tuple[int, ...], int]()
+        pixels, held = list[Pixels](), 0
+        for index in range(self.length):
+            image, label = self.item(index, wanted.channels, wanted.size)
+            labels.append(label)
+            shapes.setdefault(image.shape, index)
+            digests.append(hashlib.sha256(image.tobytes()).hexdigest()[:32])
+            held += image.size
+            if held <= wanted.max_memory_bytes:
+                pixels.append(image.copy())  # some data sets hand out views of what they change
+            else:
+                pixels.clear()
+        return _Read(labels, shapes, digests, pixels)
+
+    def _check_steady(self) -> None:
+        """See that an item is the same whenever it is read."""
+        for index in range(min(_READ_TWICE, self.length)):
+            wanted = self.request
+            one, again = (self.item(index, wanted.channels, wanted.size) for _ in range(2))
+            if one[1] != again[1] or not np.array_equal(one[0], again[0]):
+                raise DataError(
+                    f"item {index} of {self.name} is another one each time it is read: leave "
+                    "random changes out of the data set; [data] has crop and flip for them"
+                )
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names that the data set, or what it is a part of, has for its classes."""
+        data = self.data
+        while data is not None:
+            names = getattr(data, "classes", None)
+            if isinstance(names, Sequence) and not isinstance(names, str):
+                return tuple(map(str, names))
+            data = getattr(data, "dataset", None)
+        return None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A part as an `ImageSource`."""
+
+    part: _Part
+    shape: tuple[int, int, int]
+    digests: Sequence[str]
+
+    def __getitem__(self, index: int, /) -> Pixels:
+        channels, size, _ = self.shape
+        return self.part.item(index, channels, size)[0]
+
+    def identity(self, index: int) -> str:
+        return self.digests[index]
+
+
+def _classes(parts: Mapping[str, _Part], read: Mapping[str, _Read]) -> tuple[str, ...]:
+    """The classes by name, after a look at every label."""
+    there = {name: set(one.labels) for name, one in read.items()}
+    count = 1 + max(max(labels) for labels in there.values())
+    names = parts["train"].classes
+    if names is not None and count > len(names):
+        raise DataError(
+            f"there is a label {count - 1}, and train has names for {len(names)} classes "
+            f"({first_names(names, _SHOWN)}): labels begin with 0"
+        )
+    known = names or tuple(map(str, range(count)))
+    if len(known) < 2:
+        raise DataError("all labels are 0; a classifier needs two classes or more")
+    missing = [known[label] for label in range(len(known)) if label not in there["train"]]
+    if missing and not any(labels - there["train"] for labels in there.values()):
+        raise DataError(
+            f"train has no images of class {first_names(missing, _SHOWN)}: labels are 0 to "
+            f"{len(known) - 1}, each for a class that there is"
+        )
+    for name, labels in there.items():
+        only = {
+            "train": sorted(there["train"] - labels),
+            name: sorted(labels - there["train"]),
+        }
+        told = [
+            f"only in {part}: {first_names([known[label] for label in some], _SHOWN)}"
+            for part, some in only.items()
+            if some
+        ]
+        if told:
+            raise DataError(f"the classes of train and {name} differ: {'; '.join(told)}")
+    return known
+
+
+def _shape(read: Mapping[str, _Read], request: DataRequest) -> tuple[int, int]:
+    """The side and the channels of all images."""
+    places = [
+        (shape, f"item {index} of {name}")
+        for name, one in read.items()
+        for shape, index in one.shapes.items()
+    ]
+    for (one, where), (other, there) in pairwise(places):
+        if one[1:] != other[1:]:
+            raise DataError(
+                f"images differ in size: {where} has {_sides(one)} pixels, {there} "
+                f"{_sides(other)}; set size = N in [data], the side that all are fitted to"
+            )
+    _, height, width = places[0][0]
+    if height != width:
+        raise DataError(
+            f"images of {_sides(places[0][0])} pixels (width x height) are not square; set "
+            "size = N in [data], the side that their central squares are fitted to"
+        )
+    return height, request.channels or max(shape[0] for shape, _ in places)
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return f"{shape[2]}x{shape[1]}"

@@ -1,0 +1,155 @@
+"""The question a search answers: which network, on which images, trained how."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy
+
+from ...errors import ModelError, WeightsError
+from ...lazy_imports import nn
+from ...spaces.models import Model, build_model, find_model, load_weights
+from ...version import __version__
+from ..accuracy.scoring import Metric
+from ..cost.objective import DEFAULT_OBJECTIVES
+from ..data import DataRequest, Splits, load_data
+from ..training.cache import cache_key, tensors_digest
+from ..training.device import hardware
+from ..training.recipe import Recipes
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model, its images and recipes, and the seed of everything that is drawn.
+
+    Attributes:
+        model: what builds the network, or its name.
+        splits: the images.
+        recipes: how networks are trained.
+        seed: of initial weights, order of images and augmentation.
+        weights: a file with the baseline's weights.
+        trained: whether the model comes with its weights. Without either the baseline is trained.
+        metric: what is meant by accuracy.
+        objectives: names of what is minimized.
+    """
+
+    model: str | Model
+    splits: Splits
+    recipes: Recipes = field(default_factory=Recipes)
+    seed: int = 0
+    weights: Path | None = None
+    trained: bool = False
+    metric: Metric = Metric.PLAIN
+    objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Model,
+        data: DataRequest,
+        recipes: Recipes,
+        seed: int,
+        weights: Path | None,
+        trained: bool = False,
+        metric: Metric = Metric.PLAIN,
+        objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
+    ) -> Task:
+        """The task over a data set, with images of as many channels as the model takes.
+
+        With weights the search images are some that these have not seen, unless the request says
+        otherwise: see `DataRequest.search`.
+
+        Raises:
+            UnknownName: no such model or data set.
+            ModelError: the model brings no weights, and `trained` says that it does.
+            DataError: the images cannot be used.
+        """
+        found = find_model(model) if isinstance(model, str) else model
+        if trained and not found.has_weights:
+            raise ModelError(
+                f"{found.name} brings no weights of its own: trained is for functions of yours "
+                "that return a trained network; give weights as a file"
+            )
+        if trained and weights is not None:
+            raise ModelError(
+                f"{found.name} is said to be trained, and weights are given: {weights}"
+            )
+        if found.channels is not None and data.channels is None:
+            data = replace(data, channels=found.channels)
+        if data.weights_given is None:
+            data = replace(data, weights_given=trained or weights is not None)
+        return cls(found, load_data(data), recipes, seed, weights, trained, metric, objectives)
+
+    @cached_property
+    def made_by(self) -> Model:
+        """What builds the network."""
+        return find_model(self.model) if isinstance(self.model, str) else self.model
+
+    @property
+    def trains_baseline(self) -> bool:
+        """Whether the baseline has no weights yet."""
+        return self.weights is None and not self.trained
+
+    @property
+    def classes(self) -> int:
+        return len(self.splits.classes)
+
+    def build(self) -> nn.Module:
+        """The model for these images: with the given weights, else its own or random ones.
+
+        Raises:
+            ModelError, WeightsError: the model or its weights do not fit the images.
+        """
+        from ..training.training_loop import seeded
+
+        with seeded(self.seed):
+            network = build_model(self.made_by, self.classes, self.splits.channels)
+        if self.weights is not None:
+            load_weights(network, self.weights)
+        return network
+
+    @cached_property
+    def baseline_key(self) -> str:
+        """Names the baseline by all that it comes from."""
+        return cache_key(
+            model=f"{self.made_by.name} {self.made_by.digest}".strip(),
+            classes=self.classes,
+            data=self.splits.fingerprint,
+            recipe=asdict(self.recipes.baseline) if self.trains_baseline else None,
+            weights=self.weights_digest,
+            seed=self.seed,
+            versions=versions(),
+            hardware=hardware(),
+        )
+
+    @cached_property
+    def weights_digest(self) -> str | None:
+        """SHA-256 of the weights file, or of the weights that the model brings; else None.
+
+        Raises:
+            WeightsError: it cannot be read.
+        """
+        if self.weights is None:
+            return tensors_digest(self.build().state_dict()) if self.trained else None
+        try:
+            return hashlib.sha256(self.weights.read_bytes()).hexdigest()
+        except OSError as error:
+            raise WeightsError(f"the weights cannot be read: {error}") from None
+
+
+def versions() -> dict[str, str]:
+    """What a result may depend on beside its inputs.
+
+    The number of threads is left out: it changes how sums round, and no more.
+    """
+    return {
+        "paredown": __version__,
+        "torch": version("torch"),  # without importing it
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,172 @@
+"""Parts of a network fitted to the features of another, before the whole is trained.
+
+Blockwise distillation: Moons et al.: DONNA (2021), https://arxiv.org/abs/2012.08859; Molchanov et
+al.: LANA (2021), https://arxiv.org/abs/2107.10624. A part that lost channels learns to make those
+that are left as the teacher makes them, so that what was removed is made up for near where it was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...heartbeat import beat
+from ...safe_convolutions import safe_convolutions
+from ...spaces.graph.zero_masks import held_zeros
+from .batchnorm import fresh_statistics
+from .changed_parts import Part
+
+_IMAGES = 512
+_PIXELS = 128 * 64 * 64
+"""Of all images together: larger ones are fewer, so that their features fit into memory."""
+_FEWEST = 16
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a part is fitted: steps of Adam, images in each, and the rate that they begin at."""
+
+    steps: int
+    batch: int
+    rate: float
+
+
+ALONE = Effort(steps=100, batch=32, rate=1e-2)
+"""For a part that learns from the teacher's features, once for all plans."""
+
+IN_PLACE = Effort(steps=60, batch=64, rate=2e-2)
+"""For a part that only has to get used to what the parts in front of it make."""
+
+
+def some_of(calibration: Sequence[torch.Tensor]) -> torch.Tensor:
+    """As many images as parts are fitted to: [images, channels, h, w]."""
+    height, width = calibration[0].shape[2:]
+    many = min(_IMAGES, max(_FEWEST, _PIXELS // (height * width)))
+    return torch.cat(list(calibration))[:many]
+
+
+def wanted_of(
+    teacher: nn.Module, part: Part, images: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the teacher gives to a part and makes of it, in the channels that are left."""
+    reads, writes = seen_at(teacher, part, images)
+    if part.reads is not None:
+        reads = reads[:, part.reads]
+    if part.writes is not None:
+        writes = writes[:, part.writes]
+    return reads, writes
+
+
+def makes(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> bool:
+    """Whether a part turns such inputs into outputs of the wanted shape."""
+    try:
+        with torch.no_grad():
+            made = part.eval()(inputs[:2])
+    except RuntimeError:  # torch's word for channels that do not fit
+        return False
+    return isinstance(made, torch.Tensor) and made.shape == wanted[:2].shape
+
+
+def fit(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: Effort) -> float:
+    """Train a part to make outputs of inputs, in place; if that makes it worse, it stays as it was.
+
+    Args:
+        inputs, wanted: [images, channels, h, w] each.
+
+    Returns:
+        The squared error that is left, as a share of the variance of what is wanted.
+    """
+    if not any(True for _ in part.parameters()):  # as where a block was taken out
+        return _error(part, inputs, wanted)
+    begun = {name: tensor.clone() for name, tensor in part.state_dict().items()}
+    before = _error(part, inputs, wanted)
+    _train(part, inputs, wanted, effort)
+    after = _error(part, inputs, wanted)
+    if not after < before:
+        part.load_state_dict(begun)
+    with fresh_statistics(part), torch.no_grad():
+        part(inputs)
+    return min(before, after)
+
+
+def seen_at(
+    network: nn.Module, part: Part, images: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a part reads and writes when a network runs in evaluation mode."""
+    beat()
+    seen = list[torch.Tensor]()
+
+    def enter(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        seen.append(inputs[0].clone())  # the module may write into it
+
+    def leave(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+        seen.append(output.clone())
+        raise _Enough
+
+    training = network.training
+    hooks = [
+        network.get_submodule(part.modules[0]).register_forward_pre_hook(enter),
+        network.get_submodule(part.modules[-1]).register_forward_hook(leave),
+    ]
+    try:
+        with torch.no_grad():
+            network.eval()(images)
+    except _Enough:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+        network.train(training)
+    return seen[0], seen[1]
+
+
+def _error(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> float:
+    """As in training: batch norm takes its figures from the batch, and keeps none."""
+    beat()
+    kept = {name: tensor.clone() for name, tensor in part.state_dict().items()}
+    with torch.no_grad():
+        missed = F.mse_loss(_learning(part)(inputs), wanted) / _scale(wanted)
+    part.load_state_dict(kept)
+    return float(missed.nan_to_num(torch.inf))
+
+
+def _scale(wanted: torch.Tensor) -> torch.Tensor:
+    return wanted.var().clamp_min(1e-12)
+
+
+def _train(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: Effort) -> None:
+    """Steps of Adam on the squared error."""
+    scale = _scale(wanted)
+    optimizer = torch.optim.Adam(part.parameters(), lr=effort.rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, effort.steps)
+    _learning(part)
+    with held_zeros(part), safe_convolutions(part):
+        for step in range(effort.steps):
+            beat()
+            first = step * effort.batch % len(inputs)
+            first = min(first, max(0, len(inputs) - 2))  # batch norm refuses a single image
+            batch = slice(first, first + effort.batch)
+            loss = F.mse_loss(part(inputs[batch]), wanted[batch]) / scale
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            schedule.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _learning(part: nn.Module) -> nn.Module:
+    """A part whose batch norms learn; dropout stays off, for it would draw by chance."""
+    part.eval()
+    for module in part.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train()
+    return part
+
+
+class _Enough(Exception):
+    """Ends a forward pass whose rest is of no interest."""
+
+
+__all__ = ["ALONE", "IN_PLACE", "Effort", "fit", "makes", "seen_at", "some_of", "wanted_of"]

@@ -1,0 +1,187 @@
+"""What each technique of a winner saves and costs: the winner without it, trained briefly.
+
+The ablation of A. Sobolewski and K. Szyc, "Architecture Optimization Techniques for Convolutional
+Neural Networks" (2023, https://doi.org/10.1007/978-3-031-37720-4_25), on the user's own network.
+Savings are counted. For what techniques cost, the winner is trained again as briefly as what is
+left of it, so that likes are compared. All of it is scored on the search split.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+
+from ...errors import InputError, NothingFits, PredictionMismatch, TrainingDiverged
+from ...objectives.accuracy.budget import Budget
+from ...objectives.cost.cost import Cost
+from ...objectives.training.cache import Cache
+from ...objectives.training.progress import Progress
+from ...objectives.training.recipe import Recipes, shortened
+from ...spaces.plan import Plan
+from ...spaces.technique import Phase
+from ...spaces.techniques import KINDS
+from ..isolation.backend import EvaluationFailed, TaskSummary
+from ..isolation.starting import opened_backend
+from ..results.advice import advice
+from ..results.attribution import without
+from ..results.summary import answer
+from ..runner.reopen import check_digest
+from ..study.saved_config import read_asked
+from ..study.storage import check_same, with_recipes_of
+from .saved_ablation import Ablation, Part, named, read_ablations, techniques_of, write_ablation
+
+HALF = 0.5
+"""The share of a study's epochs that is enough, unless the user says otherwise."""
+
+
+class Watch(Progress):
+    """Is told how an ablation goes on; does nothing, override what you want to see."""
+
+    def begins(self, technique: str | None, number: int, of: int) -> None:
+        """The plan without a technique is about to be trained, or the whole plan: None."""
+
+    def ended(self, technique: str | None, drop: float | None) -> None:
+        """It has been scored; None if its training failed."""
+
+
+def ablate(
+    study: optuna.Study,
+    url: str,
+    budget: Budget,
+    cache: Cache,
+    watch: Watch,
+    epochs: float = HALF,
+) -> Ablation:
+    """Take a budget's winner apart, and keep what was found with the study.
+
+    Args:
+        study: that was searched.
+        url: its storage, for messages.
+        budget: whose winner is meant.
+        cache: where trained networks are kept.
+        watch: is told how it goes on.
+        epochs: how briefly to train: a float is a share of the study's epochs, an int a count.
+
+    Raises:
+        NothingFits: the budget has no winner.
+        InputError: the epochs are out of range, or data and weights are not those of the study.
+        TrainingDiverged, EvaluationFailed: the winner cannot be trained again.
+    """
+    found = answer(study, (budget,), url)
+    verdict = found.verdicts[0]
+    if verdict.winner is None or verdict.winner.plan is None:
+        raise NothingFits(advice(found))
+    plan, recipes = verdict.winner.plan, read_asked(study).recipes
+    share = _share(epochs, _epochs_of(plan, recipes))
+    brief = _shortened(recipes, share)
+    known = read_ablations(study).get(Budget(float(named(budget))))
+    if known and (known.plan, known.epochs) == (plan, _epochs_of(plan, brief)):
+        return known
+    config = read_asked(study)
+    spec = replace(config.task_spec, recipes=brief)
+    seed = verdict.final.seed if verdict.final else None
+    opened = opened_backend(spec, cache, watch, threads=config.threads, stall=config.stall)
+    with opened as (backend, summary):
+        check_same(study, url, with_recipes_of(study, summary.identity))
+        check_digest(study, backend.baseline().digest)
+
+        def measured(asked: Plan) -> float:
+            return backend.evaluate(asked, seed=seed).drop
+
+        taken = _taken_apart(plan, _epochs_of(plan, brief), summary, measured, watch)
+    write_ablation(study, budget, taken)
+    return taken
+
+
+def _taken_apart(
+    plan: Plan, epochs: int, task: TaskSummary, measured: Callable[[Plan], float], watch: Watch
+) -> Ablation:
+    rests = {kind: without(plan, kind) for kind in techniques_of(plan)}
+    # A study may insist on a technique; then there is no such plan.
+    rests = {kind: rest for kind, rest in rests.items() if task.space.holds(rest)}
+    watch.begins(None, 1, 1 + len(rests))
+    try:
+        drop = measured(plan)
+    except TrainingDiverged as error:
+        raise TrainingDiverged(f"training the winner again failed: {error}") from None
+    except EvaluationFailed as error:
+        raise EvaluationFailed(
+            f"training the winner again failed: {error}", error.details
+        ) from None
+    watch.ended(None, drop)
+    cost, rows = task.predicted_cost(plan), list[Part]()
+    for number, (kind, rest) in enumerate(rests.items(), 2):
+        watch.begins(kind, number, 1 + len(rests))
+        left = _drop(measured, rest)
+        watch.ended(kind, left)
+        if left is not None:
+            rows.append(
+                Part(
+                    kind,
+                    _words(plan, kind),
+                    *ratios(task.predicted_cost(rest), cost),
+                    drop_without=left,
+                    costs_pp=drop - left,
+                )
+            )
+    return Ablation(plan, drop, epochs, tuple(rows))
+
+
+def _drop(measured: Callable[[Plan], float], plan: Plan) -> float | None:
+    """The drop of a plan; None if it could not be trained."""
+    try:
+        return measured(plan)
+    except (TrainingDiverged, PredictionMismatch, EvaluationFailed):
+        return None
+
+
+def ratios(other: Cost, cost: Cost) -> tuple[float, float]:
+    """How many times the effective params and FLOPs of one cost another is."""
+    return (
+        other.params_effective / cost.params_effective,
+        other.flops_effective / cost.flops_effective,
+    )
+
+
+def _words(plan: Plan, kind: str) -> str:
+    """What a plan chooses of a kind, and in which manner."""
+    told = [c for c in plan.choices if c.kind == kind or kind in KINDS.get(c.kind).tunes]
+    manner = Plan(tuple(choice for choice in told if choice.kind != kind))
+    chosen = Plan(tuple(choice for choice in told if choice.kind == kind))
+    said = [chosen.describe().removeprefix(f"{kind} ")]
+    return "; ".join([*said, manner.describe()] if manner.choices else said)
+
+
+def _epochs_of(plan: Plan, recipes: Recipes) -> int:
+    """For how many epochs a plan's network is trained."""
+    structure, pruned = plan.through(Phase.STRUCTURE), plan.through(Phase.PRUNE)
+    epochs = recipes.train.epochs if structure.choices else 0
+    epochs += recipes.fine_tune.epochs if pruned != structure else 0
+    return epochs + (recipes.quantize.epochs if plan.trains_at_last else 0)
+
+
+def _share(epochs: float, whole: int) -> float:
+    """The share of a study's epochs that is meant.
+
+    Raises:
+        InputError: it is out of range.
+    """
+    if isinstance(epochs, int):
+        if whole and not 1 <= epochs <= whole:
+            raise InputError(
+                f"epochs: expected 1 to {whole}, for which the study trains this winner, or a "
+                f"share such as 0.5, got {epochs}"
+            )
+        return epochs / whole if whole else 1.0
+    if not 0 < epochs <= 1:
+        raise InputError(f"epochs: a share is above 0 and at most 1.0, got {epochs:g}")
+    return epochs
+
+
+def _shortened(recipes: Recipes, share: float) -> Recipes:
+    return replace(
+        recipes,
+        train=shortened(recipes.train, share),
+        fine_tune=shortened(recipes.fine_tune, share),
+        quantize=shortened(recipes.quantize, share),
+    )

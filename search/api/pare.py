@@ -1,0 +1,225 @@
+"""`paredown.pare`: a search from Python, with objects where the command takes names."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import optuna
+from rich.console import Console
+from torch import nn
+
+from ...errors import ParedownError, StudyFileError, nearest_names
+from ...objectives.data import give_data
+from ...objectives.training.cache import Cache
+from ...objectives.training.recipe import Recipe
+from ...spaces.models import give
+from ..dashboard.notes import describe_study
+from ..runner.callbacks import Watcher
+from ..runner.run_study import search as run_search
+from ..study.config import StudyConfig, check_config
+from ..study.storage import MEMORY, has_baseline
+from ..terminal.live import Screen
+from .callback_list import Watchers
+from .result import Result
+
+_CALL = "paredown.pare(...)"
+_RECIPES = ("baseline", "train", "fine_tune", "quantize")
+
+
+class Options(TypedDict, total=False):
+    """The keys of a study file that `pare` takes as they are."""
+
+    imports: Sequence[str]
+    objectives: Sequence[str]
+    name: str
+    seed: int
+    timeout: float | str
+    stall: float | str
+    finalists: int
+    sampler: str
+    threads: int
+    weights: str | Path
+    trained: bool
+    balanced: bool
+    per: str | Mapping[str, str]
+    keep: Sequence[str]
+    start: Sequence[str]
+    space: Mapping[str, Sequence[float | str]]
+
+
+def pare(
+    model: nn.Module | Callable[..., nn.Module] | str,
+    train: Any,
+    test: Any = None,
+    *,
+    search: Any = None,
+    max_drop: float | Sequence[float] = (0.5, 1, 2),
+    trials: int = 100,
+    images: Mapping[str, Any] | None = None,
+    recipes: Mapping[str, Recipe | Mapping[str, Any]] | None = None,
+    storage: str | None = None,
+    callbacks: Sequence[Watcher] = (),
+    progress: bool = True,
+    **options: Unpack[Options],
+) -> Result:
+    """Pare a network down to what each budget of accuracy allows, as `paredown search` does.
+
+        import paredown
+
+        result = paredown.pare("resnet20", "digits", max_drop=[0.5, 1, 2], trials=60)
+        print(result)  # a table: what each budget buys
+        winner = result.best(1)  # the cheapest plan that gives up one point at most
+        print(winner.plan.describe(), winner.cost.bytes, winner.test_drop, winner.word)
+        result.front()  # a pandas DataFrame
+        network = result.network(1)  # the winner's torch.nn.Module
+        result.export("digits-1pp", max_drop=1)  # files that run elsewhere
+        result.report("digits.html")  # all of it on one page
+
+    Nothing of the caller's is changed: a network is copied, and random numbers and torch's settings
+    are as before. Trained networks are kept in the cache, as the command's are, so that the same
+    call goes quickly the second time.
+
+    Ctrl-C, or the notebook's stop button, ends the search, and what there is by then is returned,
+    with `interrupted` set; before the baseline is scored there is nothing, and KeyboardInterrupt
+    goes on.
+
+    Args:
+        model: a network, which counts as trained unless `trained=False` says otherwise; a function
+            that returns one; or a name, as in `paredown search --model`. A network of [batch,
+            channels, height, width] -> [batch, classes]; it may be on any device.
+        train: a torch Dataset of (image, label); or the name of a data set, or a folder of images,
+            which bring their own test part.
+        test: a Dataset of other images, looked at once for each winner; a part of `train` if it is
+            not given.
+        search: a Dataset that plans are scored on. If it is not given it is one half of `test` for
+            a network that counts as trained, which knows the images of `train`, and else a part of
+            `train`.
+        max_drop: the budgets, in percentage points.
+        trials: how many plans to train.
+        images: how they are shown, as the [data] table of a study file says it: size, channels,
+            mean, std, crop, flip, split_seed, search.
+        recipes: "baseline", "train", "fine_tune" or "quantize" -> how it is trained, as in the
+            tables of a study file: {"train": {"epochs": 10}}.
+        storage: as in sqlite:///paredown.db, where the command finds the study by its name and
+            the same call goes on with it. By default it is kept in memory, as long as the result.
+        callbacks: objects of classes of yours that inherit from `paredown.Watcher`; one that raises
+            ends the search.
+        progress: show how far it is: a live picture on a terminal, lines in notebooks and files.
+        **options: other keys of a study file: name, seed, timeout, finalists, sampler, threads,
+            weights, trained, balanced, per, keep, start, space, objectives and imports.
+
+    Returns:
+        What was found. It is there even if nothing fits a budget: `best` says so.
+
+    Raises:
+        StudyFileError: arguments with faults, all of them told; each begins with the argument.
+        InputError: model, data or storage cannot be used together.
+        UserCodeError: a callback or function of yours failed.
+        TrainingDiverged: the baseline's training failed.
+    """
+    config, kept = _config(
+        model,
+        (train, test, search),
+        dict(options) | {"max_drop": max_drop, "trials": trials},
+        images or {},
+        recipes or {},
+    )
+    screen = [Screen(_console())] if progress else []
+    return _run(config, storage or MEMORY, Watchers([*screen, *callbacks]), kept)
+
+
+def _run(config: StudyConfig, url: str, watcher: Watcher, kept: object) -> Result:
+    cache = Cache()
+    with _quiet_optuna():
+        finished = run_search(config, url, cache, watcher, describe=describe_study)
+    if finished.interrupted and not has_baseline(finished.study):
+        raise KeyboardInterrupt
+    return Result(finished, config, url, cache, kept)
+
+
+def _config(
+    model: nn.Module | Callable[..., nn.Module] | str,
+    data: Sequence[Any],
+    options: dict[str, Any],
+    images: Mapping[str, Any],
+    recipes: Mapping[str, Recipe | Mapping[str, Any]],
+) -> tuple[StudyConfig, list[object]]:
+    """The study that is asked for, and what must be kept for as long as it is asked anything.
+
+    Raises:
+        StudyFileError: there are faults; all are told.
+    """
+    faults, kept, said = list[str](), list[object](), {"name": "pare", **options}
+    known = {name: one for name, one in recipes.items() if name in _RECIPES}
+    faults += [
+        f"recipes.{name}: no such recipe; {nearest_names(name, _RECIPES)}"
+        for name in recipes
+        if name not in _RECIPES
+    ]
+    try:
+        said["model"] = _named_model(model, kept)
+        if isinstance(model, nn.Module):
+            said.setdefault("trained", "weights" not in said)
+    except ParedownError as error:
+        faults.append(f"model: {error}")
+    try:
+        said["data"] = {"source": _named_data(data, kept), **images}
+    except ParedownError as error:
+        faults.append(f"train: {error}")
+    try:
+        config = check_config(_CALL, said | known)
+    except StudyFileError as error:
+        told = {"model", "data"} - said.keys()
+        others = [one for one in error.faults if one.partition(":")[0] not in told]
+        faults += [_as_argument(one) for one in others]
+    if faults:
+        raise StudyFileError(_CALL, faults)
+    return config, kept
+
+
+def _named_model(model: nn.Module | Callable[..., nn.Module] | str, kept: list[object]) -> str:
+    if isinstance(model, str):
+        return model
+    name, made = give(model)
+    kept.append(made)
+    return name
+
+
+def _named_data(data: Sequence[Any], kept: list[object]) -> str:
+    train, test, search = (str(one) if isinstance(one, Path) else one for one in data)
+    if isinstance(train, str) and test is None and search is None:
+        return train
+    name, source = give_data(train, test, search)
+    kept.append(source)
+    return name
+
+
+def _as_argument(fault: str) -> str:
+    """A fault of a study as one of an argument: "data.size: ..." -> "images.size: ..."."""
+    key, colon, said = fault.partition(":")
+    first, dot, rest = key.partition(".")
+    if key == "data.source":
+        key = "train"
+    elif first == "data":
+        key = f"images{dot}{rest}"
+    elif first in _RECIPES:
+        key = f"recipes.{key}"
+    return f"{key}{colon}{said}"
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna's own lines are left out inside."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _console() -> Console:
+    """Where progress goes. A notebook gets plain lines: a live picture would need widgets."""
+    console = Console()
+    return Console(force_jupyter=False, force_terminal=False) if console.is_jupyter else console

@@ -1,0 +1,275 @@
+"""What `paredown.pare` has found."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import optuna
+import pandas
+from rich.console import Console
+from torch import nn
+
+from ...errors import NothingFits
+from ...objectives.accuracy.budget import Budget, parse_budgets
+from ...objectives.accuracy.confidence import Word
+from ...objectives.cost.cost import Cost
+from ...objectives.evaluation.evaluator import Evaluator
+from ...objectives.evaluation.task import Task
+from ...objectives.training.cache import Cache
+from ...objectives.training.device import threads
+from ...objectives.training.progress import SILENT
+from ...spaces.plan import Plan
+from ...spaces.space import Space
+from ..results.advice import advice
+from ..results.pareto import Verdict, times_smaller
+from ..results.summary import Answer, answer
+from ..runner.run_study import Finished
+from ..study.config import StudyConfig
+from ..study.storage import MEMORY, default_storage
+from ..terminal.tables import print_answer
+from .frames import front_frame, trials_frame
+
+_WIDTH = 120
+"""Of a table in characters, where there is no terminal to ask."""
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What a budget buys. Accuracies are percent, drops percentage points.
+
+    Attributes:
+        max_drop: the budget.
+        trial: the number of the trial that proposed the plan.
+        plan: what is done to the network.
+        cost: of the plan.
+        times_smaller: how many times fewer effective params than the baseline.
+        accuracy, drop: on the search split, as the search saw them.
+        again: the drop after training again with another seed; None without finalists.
+        test_accuracy, test_drop: on the test split; None if it was not looked at, as for a budget
+            that was not asked for.
+        interval: the 95 % interval of the test drop.
+        at_most: what the test drop is at most, with 95 % confidence.
+        word: what is known of the test drop and the budget: "within", "likely" or "over".
+    """
+
+    max_drop: float
+    trial: int
+    plan: Plan
+    cost: Cost
+    times_smaller: float
+    accuracy: float
+    drop: float
+    again: float | None = None
+    test_accuracy: float | None = None
+    test_drop: float | None = None
+    interval: tuple[float, float] | None = None
+    at_most: float | None = None
+    word: Word | None = None
+
+
+class Result:
+    """What a search has found so far. In a notebook it shows as a table.
+
+    Attributes:
+        study: the Optuna study; `optuna.visualization` and the dashboard read it.
+        interrupted: whether the user ended the search before it had all its trials.
+        out_of_time: whether its time limit did, or left no time to prove all winners.
+        config: what was asked.
+
+    Args:
+        finished: the search.
+        config: what was asked.
+        url: where the study is kept.
+        cache: where its networks are.
+        kept: objects that the study refers to by name, which live as long as this.
+    """
+
+    def __init__(
+        self, finished: Finished, config: StudyConfig, url: str, cache: Cache, kept: object = None
+    ) -> None:
+        self.study: optuna.Study = finished.study
+        self.interrupted, self.config = finished.interrupted, config
+        self.out_of_time = finished.out_of_time
+        self._summary, self._spec, self._seconds = finished.summary, finished.spec, finished.seconds
+        self._url, self._cache, self._kept = url, cache, kept
+
+    def best(self, max_drop: float | None = None) -> Winner:
+        """The winner of a budget, be it one that was asked for or any other.
+
+        Args:
+            max_drop: in percentage points; the smallest budget that was asked for if not given.
+
+        Raises:
+            NothingFits: no plan keeps within it; the message says what to relax.
+            InputError: it is no budget.
+        """
+        found = self._answer(self._budget(max_drop))
+        return _winner(found, found.verdicts[0])
+
+    def network(self, max_drop: float | None = None) -> nn.Module:
+        """The network of a budget's winner, on the CPU and in evaluation mode.
+
+        It reads float32 images, [batch, channels, height, width], normalised as `normalisation`
+        says, and gives scores, [batch, classes]. It comes from the cache; what is not there any
+        more is trained again. Each call gives a network of its own.
+
+        Args:
+            max_drop: as in `best`.
+
+        Raises:
+            NothingFits, InputError: as `best`.
+        """
+        verdict = self._answer(self._budget(max_drop)).verdicts[0]
+        winner = self.best(max_drop)
+        seed = verdict.final.seed if verdict.final else None
+        with threads(self.config.threads):
+            task, space = self._task
+            network = Evaluator(task, space, self._cache, SILENT, seed=seed).network(winner.plan)
+        return network.cpu().eval()
+
+    @cached_property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation per channel, of images scaled to [0, 1]."""
+        return self._summary.normalisation
+
+    def front(self, max_drop: float | None = None) -> pandas.DataFrame:
+        """The plans within a budget that no other beats in both objectives, a row each.
+
+        The columns are max_drop (the budget), trial, plan (in words), params, params_effective,
+        macs, flops, flops_effective, bops, bytes, times_smaller, accuracy, drop and is_winner.
+
+        Args:
+            max_drop: the budget; all that were asked for, one below the other, if not given.
+
+        Raises:
+            InputError: it is no budget.
+        """
+        return front_frame(self._answer(*([] if max_drop is None else [self._budget(max_drop)])))
+
+    def trials(self) -> pandas.DataFrame:
+        """All trials, a row each: how each ended, its plan in words, costs, accuracy and drop."""
+        return trials_frame(self._answer())
+
+    def export(
+        self,
+        folder: str | Path,
+        max_drop: float | None = None,
+        formats: Sequence[str] | None = None,
+        *,
+        licence: str | None = None,
+        force: bool = False,
+    ) -> Path:
+        """Write a budget's winner as files that run elsewhere, and check each, as the command does.
+
+        Args:
+            folder: to make.
+            max_drop: as in `best`.
+            formats: of "onnx", "pt2", "executorch" and "safetensors"; all that are installed if
+                not given.
+            licence: for the model card, as in "MIT".
+            force: write over another exported model.
+
+        Returns:
+            The folder, with the files, `plan.json`, `manifest.json` and `MODEL_CARD.md`.
+
+        Raises:
+            NothingFits: no plan keeps within the budget.
+            InputError: the folder is taken, or a format is unknown or not installed.
+            FileDiffers: a file does not answer like the network; no folder is left.
+        """
+        from ..export.exporting import export
+        from ..export.formats import installed_formats, parse_formats
+
+        self.best(max_drop)  # if there is none, it says so in terms of this call
+        done = export(
+            self.study,
+            self._url,
+            self._budget(max_drop),
+            installed_formats() if formats is None else parse_formats(",".join(formats)),
+            Path(folder),
+            force=force,
+            licence=licence,
+            cache=self._cache,
+            progress=SILENT,
+        )
+        return done.folder
+
+    def report(self, path: str | Path = "report.html", *, force: bool = False) -> Path:
+        """Write the report of `paredown report`: one page with all of it, which needs no network.
+
+        Args:
+            path: of the file.
+            force: write over a file that is no report.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            InputError: there is something else at that place.
+        """
+        from ..report.making import make_report
+
+        budgets = self.config.max_drop
+        return make_report(self.study, path, budgets=budgets, storage=self._shown_url, force=force)
+
+    def __repr__(self) -> str:
+        written = io.StringIO()
+        console = Console(file=written, width=_WIDTH, force_jupyter=False, color_system=None)
+        print_answer(console, self._answer())
+        return written.getvalue().rstrip()
+
+    def _repr_html_(self) -> str:
+        """The same for notebooks."""
+        console = Console(file=io.StringIO(), width=_WIDTH, record=True, force_jupyter=False)
+        print_answer(console, self._answer())
+        style = "line-height:normal;font-family:monospace"
+        return console.export_html(
+            inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>'
+        )
+
+    @cached_property
+    def _task(self) -> tuple[Task, Space]:
+        """Loaded here when a network is first wanted: the search had it in another process."""
+        return self._spec.load()
+
+    @property
+    def _shown_url(self) -> str | None:
+        """For commands that find the study: none does where it is kept in memory."""
+        return None if self._url in (MEMORY, default_storage()) else self._url
+
+    def _answer(self, *budgets: Budget) -> Answer:
+        asked = budgets or self.config.max_drop
+        return answer(self.study, asked, self._shown_url, {} if budgets else self._seconds)
+
+    def _budget(self, max_drop: float | None) -> Budget:
+        if max_drop is None:
+            return self.config.max_drop[0]
+        (budget,) = parse_budgets([max_drop])
+        return budget
+
+
+def _winner(found: Answer, verdict: Verdict) -> Winner:
+    record = verdict.winner
+    if record is None:
+        raise NothingFits(advice(found, "max_drop="))
+    if record.plan is None or record.cost is None or record.accuracy is None or record.drop is None:
+        raise ValueError(f"trial {record.number} was not scored")
+    tested = found.tested_winner(verdict)
+    paired = tested.paired if tested else None
+    return Winner(
+        max_drop=verdict.budget.max_drop,
+        trial=record.number,
+        plan=record.plan,
+        cost=record.cost,
+        times_smaller=times_smaller(found.baseline.cost, record.cost),
+        accuracy=record.accuracy,
+        drop=record.drop,
+        again=verdict.final.drop if verdict.final else None,
+        test_accuracy=tested.accuracy if tested else None,
+        test_drop=tested.drop if tested else None,
+        interval=paired.interval if paired else None,
+        at_most=paired.at_most if paired else None,
+        word=tested.word(verdict.budget) if tested else None,
+    )

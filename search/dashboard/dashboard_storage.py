@@ -1,0 +1,130 @@
+"""A storage as the dashboard shows it: with notes, pictures and files that nobody had to write.
+
+They are made when a page asks for them. So a search spends no time on them, they are never out of
+date, and what the user writes in the dashboard stays.
+"""
+
+import copy
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from ..export.artifacts import Artifacts
+from .dashboard_extras import Adornments, Attributes, adorn, readable
+
+_EVERY_SECONDS = 5.0
+"""What changes all the time is made again no more often."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was made for a study, from what, and until when nobody asks whether that is the same."""
+
+    adornments: Adornments
+    kept: Attributes
+    state: object
+    until: float
+
+
+class AdornedStorage(RDBStorage):
+    """A storage that says more of the studies in it.
+
+    Args:
+        url: of the storage.
+        plain: the same storage as it is.
+        store: where exported files are.
+    """
+
+    def __init__(self, url: str, plain: BaseStorage, store: Artifacts) -> None:
+        super().__init__(url)
+        self._plain, self._store = plain, store
+        self._made, self._ended = dict[int, _Made](), dict[int, FrozenTrial]()
+        self._lock, self._thread = threading.RLock(), threading.local()
+
+    def looking_at(self, study_id: int | None) -> None:
+        """Say which study a request, which is this thread, is about: others are left plain."""
+        self._thread.study_id = study_id
+
+    def best(self, study_id: int) -> frozenset[int] | None:
+        """The numbers of a study's best trials, if that is known."""
+        with self._lock:
+            made = self._made.get(study_id)
+            return made.adornments.best if made else None
+
+    def get_study_system_attrs(self, study_id: int) -> Attributes:
+        return self._adornments(study_id, super().get_study_system_attrs(study_id)).system
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        looking = getattr(self._thread, "study_id", None)
+        return [
+            self._adorned(study) if study._study_id == looking else study
+            for study in super().get_all_studies()
+        ]
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        trials = self._plain.get_all_trials(study_id, deepcopy=False, states=states)
+        return [self._readable(trial) for trial in trials]
+
+    def _readable(self, trial: FrozenTrial) -> FrozenTrial:
+        known = self._ended.get(trial._trial_id)
+        if known is not None:
+            return known
+        shown = copy.copy(trial)
+        shown.user_attrs = readable(trial)
+        if trial.state.is_finished():  # and so stays as it is
+            self._ended[trial._trial_id] = shown
+        return shown
+
+    def _adorned(self, study: FrozenStudy) -> FrozenStudy:
+        shown = self._adornments(study._study_id, study.system_attrs)
+        return FrozenStudy(
+            study.study_name,
+            None,
+            shown.user or study.user_attrs,
+            shown.system,
+            study._study_id,
+            directions=study.directions,
+        )
+
+    def _adornments(self, study_id: int, kept: Attributes) -> Adornments:
+        with self._lock:
+            made = self._made.get(study_id)
+            if made is None or made.kept != kept or self._is_old(study_id, made):
+                made = self._made[study_id] = self._make(study_id, kept)
+            return made.adornments
+
+    def _is_old(self, study_id: int, made: _Made) -> bool:
+        return time.monotonic() > made.until and self._state(study_id) != made.state
+
+    def _state(self, study_id: int) -> object:
+        """Changes when there is something new to be said."""
+        trials = self._plain.get_all_trials(study_id, deepcopy=False)
+        running = [trial for trial in trials if not trial.state.is_finished()]
+        said = [(trial.number, len(trial.user_attrs)) for trial in running]
+        return len(trials), said, self._plain.get_study_user_attrs(study_id)
+
+    def _make(self, study_id: int, kept: Attributes) -> _Made:
+        state: Any = None
+        try:
+            state = self._state(study_id)
+            name = self._plain.get_study_name_from_id(study_id)
+            study = optuna.load_study(study_name=name, storage=self._plain)
+            found = adorn(study, kept, self._store)
+        except Exception:  # a page that says less is better than none
+            traceback.print_exc(file=sys.stderr)
+            found = Adornments(kept)
+        return _Made(found, kept, state, time.monotonic() + _EVERY_SECONDS)

@@ -1,0 +1,104 @@
+"""Where a study's exported files are, so that the dashboard can offer them.
+
+They are kept in Optuna's artifact store, a folder beside the study's storage, under names that
+come from what is in them: exporting the same again adds nothing.
+"""
+
+import contextlib
+import mimetypes
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import optuna
+from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
+
+from ..study.storage import MEMORY, sqlite_path
+from .manifest import digest
+
+FOLDER = "paredown-artifacts"
+
+_KEY = "exports"
+_ANY_TYPE = "application/octet-stream"
+
+
+class Artifacts(FileSystemArtifactStore):
+    """Optuna's store of files, in a folder that is made when it is first written to.
+
+    Args:
+        url: of the storage that it lies beside; in the working folder, if that is no file.
+    """
+
+    def __init__(self, url: str) -> None:
+        path = sqlite_path(url)
+        self.folder = (path.parent if path else Path()) / FOLDER
+        super().__init__(self.folder)
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        super().write(artifact_id, content_body)
+
+    def holds(self, artifact_id: str) -> bool:
+        """Whether there is such a file."""
+        return (self.folder / artifact_id).is_file()
+
+    def add(self, file: Path, artifact_id: str) -> None:
+        """Keep a file; on the same disk it takes no more room."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = self.folder / artifact_id
+        if kept.exists():
+            return
+        try:
+            os.link(file, kept)
+        except OSError:
+            shutil.copyfile(file, kept)
+
+
+def keep_exported(study: optuna.Study, url: str, trial: int, folder: Path) -> None:
+    """Keep the files of an export with the trial that they come from, in place of earlier ones.
+
+    Where they cannot be kept, they are not; the export is as good without.
+
+    Args:
+        study: that keeps where they are.
+        url: its storage.
+        trial: the number of the winner's.
+        folder: that was exported.
+    """
+    if url == MEMORY:
+        return
+    store, kept = Artifacts(url), dict(study.user_attrs.get(_KEY, {}))
+    with contextlib.suppress(OSError):
+        files = _named(study, trial, folder)
+        for name, artifact_id in files.items():
+            store.add(folder / name, artifact_id)
+        said = {"folder": str(folder.absolute()), "files": files}
+        study.set_user_attr(_KEY, kept | {str(trial): said})
+        earlier = kept.get(str(trial), {}).get("files", {}).values()
+        for artifact_id in set(earlier) - set(files.values()):
+            with contextlib.suppress(ArtifactNotFound):
+                store.remove(artifact_id)
+
+
+def read_exported(study: optuna.Study, store: Artifacts) -> Iterator[tuple[int, ArtifactMeta]]:
+    """The files that were exported and are still there: (number of the trial, file)."""
+    for trial, said in study.user_attrs.get(_KEY, {}).items():
+        for name, artifact_id in said["files"].items():
+            if store.holds(artifact_id):
+                kind = mimetypes.guess_type(name)[0] or _ANY_TYPE
+                yield int(trial), ArtifactMeta(artifact_id, name, kind, None)
+
+
+def _named(study: optuna.Study, trial: int, folder: Path) -> dict[str, str]:
+    """File -> the name of what is in it, for each file of a folder."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return {path.name: _name(study.study_name, trial, path) for path in files}
+
+
+def _name(study: str, trial: int, path: Path) -> str:
+    """The dashboard asks for artifacts by hexadecimal digits and hyphens."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{study} {trial} {path.name} {digest(path)}"))

@@ -1,0 +1,96 @@
+"""Params and MACs layer by layer, of a network and of what a plan makes of it, side by side.
+
+Plans replace layers by several, or whole blocks by others. So costs are compared at the smallest
+modules that both networks have: a layer that is still there, or what holds those that are not.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...spaces.graph.blueprint import Blueprint, Layer
+from ...spaces.graph.submodules import holders, is_inside
+
+MOST = 40
+"""Rows; deeper networks are shown module by module."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One module.
+
+    Attributes:
+        name: dotted; what both networks have.
+        params, macs: of each network, the untouched one first.
+    """
+
+    name: str
+    params: tuple[int, ...]
+    macs: tuple[int, ...]
+
+
+def compare_layers(baseline: Blueprint, others: Sequence[Blueprint], most: int = MOST) -> list[Row]:
+    """The modules of networks side by side, in the baseline's running order.
+
+    A layer that does not compute, as a batch norm, counts to what it follows: the sums over all
+    rows are the networks' costs.
+
+    Args:
+        baseline: of the untouched network.
+        others: what plans make of it.
+        most: how many rows there may be.
+    """
+    networks = [baseline, *others]
+    costs = [_computing(network) for network in networks]
+    names = _shared_names(costs[0], costs[1:])
+    while len(names) > most and (shorter := _shorter(names)) != names:
+        names = shorter
+    rows = dict.fromkeys(names)
+    sums = [{name: [0, 0] for name in rows} for _ in networks]
+    for cost, total in zip(costs, sums, strict=True):
+        for layer, (params, macs) in cost.items():
+            name = next((one for one in names if is_inside(layer, one)), names[-1])
+            total[name][0] += params
+            total[name][1] += macs
+    return [
+        Row(name, tuple(t[name][0] for t in sums), tuple(t[name][1] for t in sums)) for name in rows
+    ]
+
+
+def _computing(network: Blueprint) -> dict[str, tuple[int, int]]:
+    """Layer that computes -> its params and MACs, with what follows it and does not compute."""
+    found, sizes, last = dict[str, tuple[int, int]](), network.sizes, ""
+    for layer in network.layers:
+        params, macs = layer.weights(sizes) + layer.other_params(sizes), layer.macs(sizes)
+        last = layer.name if layer.computes or not last else _owner(layer, found, last)
+        before = found.get(last, (0, 0))
+        found[last] = (before[0] + params, before[1] + macs)
+    return found
+
+
+def _owner(layer: Layer, found: Mapping[str, object], last: str) -> str:
+    return layer.normalises if layer.normalises in found else last
+
+
+def _shared_names(baseline: Iterable[str], others: Iterable[Iterable[str]]) -> list[str]:
+    """The smallest modules that hold layers of all networks, in the baseline's order."""
+    ours = list(baseline)
+    held = {module for name in ours for module in holders(name)}
+    wide = set[str]()
+    for other in others:
+        for name in other:
+            # The last one is the outermost: a layer of no known module stands for itself.
+            wide.update([next((one for one in holders(name) if one in held), name)])
+    names = (next((m for m in reversed([*holders(name)]) if m in wide), name) for name in ours)
+    known = list(dict.fromkeys(names))
+    fresh = [name for name in sorted(wide) if not any(is_inside(name, one) for one in known)]
+    return [*known, *fresh]
+
+
+def _shorter(names: Sequence[str]) -> list[str]:
+    """The deepest names cut by their last part."""
+    depth = max(name.count(".") for name in names)
+    if not depth:
+        return list(names)
+    cut = (name.rpartition(".")[0] if name.count(".") == depth else name for name in names)
+    shorter = list(dict.fromkeys(cut))
+    return [name for name in shorter if not any(is_inside(name, o) for o in shorter if o != name)]

@@ -1,0 +1,19 @@
+"""Counts and drops as text, for tables, pages, notes and messages alike."""
+
+from __future__ import annotations
+
+_UNITS = ("", "k", "M", "G", "T")
+
+
+def short(value: float) -> str:
+    """A count in three digits: 269434 -> 269 k."""
+    unit = 0
+    while abs(value) >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    digits = 0 if unit == 0 or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f}{' ' + _UNITS[unit] if unit else ''}"
+
+
+def points(drop: float | None) -> str:
+    """A drop with its sign: +0.28 is lost, -0.28 gained."""
+    return "-" if drop is None else f"{round(drop, 2) + 0.0:+.2f}"  # -0.0 + 0.0 is 0.0

@@ -1,0 +1,168 @@
+"""Layers as a file stores them: integers with scales, float16, and rounding of what they read.
+
+While they are exported they write ONNX operators of their own; they are made for nothing else.
+Integers come as QuantizeLinear and DequantizeLinear around the layer, which runtimes turn into
+integer arithmetic: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.
+"""
+
+import copy
+
+import torch
+from torch import nn
+
+from ...spaces.graph.submodules import replace_module
+from ...spaces.quantization.layers import (
+    HalfActivations,
+    IntegerActivations,
+    Quantized,
+    QuantizedConv2d,
+    QuantizedLinear,
+    Rounded,
+)
+from ...spaces.quantization.rounding import highest_level
+from ...spaces.quantization.widths import FLOAT_BITS, INTEGER_BITS
+
+OPSET = 21
+"""The first with 4-bit integers."""
+
+INT4, INT8, FLOAT16 = "int4_levels", "int8_levels", "float16_weight"
+"""What tensors are called in the file. The exporter knows no 4-bit integers, and would widen
+float16 that is read as float32: it writes them in a wider type, and they are narrowed after it."""
+
+_NARROW = 4
+
+
+def stored(network: nn.Module) -> nn.Module:
+    """A copy of a network whose quantized layers are as a file stores them, in evaluation mode."""
+    network = copy.deepcopy(network).cpu().eval()
+    for name, module in list(network.named_modules()):
+        if isinstance(module, QuantizedConv2d | QuantizedLinear):
+            replace_module(network, name, _stored_layer(module))
+    for name, module in list(network.named_modules()):
+        if isinstance(module, IntegerActivations):
+            replace_module(network, name, _IntegerActivations(module))
+    return network.eval()
+
+
+class _Stored(Rounded):
+    """A quantized layer that reads its weights from `stored`."""
+
+    stored: nn.Module
+
+    def rounded_weight(self) -> torch.Tensor:
+        weight: torch.Tensor = self.stored()
+        return weight
+
+
+class _StoredConv2d(_Stored, QuantizedConv2d):  # type: ignore[misc]
+    pass
+
+
+class _StoredLinear(_Stored, QuantizedLinear):  # type: ignore[misc]
+    pass
+
+
+def _stored_layer(layer: Quantized) -> nn.Module:
+    half = isinstance(layer.inputs, HalfActivations) and layer.weight_bits < FLOAT_BITS
+    weights = _stored_weights(layer, half)
+    layer.settle_bias()  # still in float32: runtimes find the integers, no step is stored
+    layer.__class__ = _StoredConv2d if isinstance(layer, QuantizedConv2d) else _StoredLinear
+    del layer.weight, layer.weight_scale
+    if half:
+        layer.inputs, layer.outputs = _Cast(torch.float16), _Cast(torch.float32)
+        layer.half()
+    else:
+        layer.inputs, layer.outputs = _activations(layer.inputs), _activations(layer.outputs)
+    layer.stored = weights
+    return layer
+
+
+def _stored_weights(layer: Quantized, half: bool) -> nn.Module:
+    weight = layer.rounded_weight().detach()
+    if layer.weight_bits <= INTEGER_BITS:
+        read_as = torch.float16 if half else torch.float32
+        return _Integers(weight, layer.weight_scale, layer.weight_bits, read_as)
+    name = FLOAT16 if layer.weight_bits < FLOAT_BITS and not half else "weight"
+    return _Floats(weight.half() if half else weight, name)
+
+
+class _Floats(nn.Module):
+    """Weights, [out, ...], under a name of their own."""
+
+    def __init__(self, weight: torch.Tensor, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.register_buffer(name, weight)
+
+    def forward(self) -> torch.Tensor:
+        return self.get_buffer(self.name)
+
+
+class _Integers(nn.Module):
+    """Integer weights, [out, ...], with a scale per output channel: DequantizeLinear.
+
+    Scales stay float32 where weights are read as float16, for which they may be too small.
+    """
+
+    scale: torch.Tensor
+
+    def __init__(
+        self, weight: torch.Tensor, scale: torch.Tensor, bits: int, read_as: torch.dtype
+    ) -> None:
+        super().__init__()
+        self.read_as = read_as
+        highest, shape = highest_level(bits), (-1, *[1] * (weight.ndim - 1))
+        levels = (weight / scale.view(shape)).round().clamp(-highest, highest)
+        self.name = INT4 if bits <= _NARROW else INT8
+        self.register_buffer(self.name, levels.to(torch.int8))
+        self.register_buffer("scale", scale)
+
+    def forward(self) -> torch.Tensor:
+        levels = self.get_buffer(self.name)
+        weight: torch.Tensor = torch.onnx.ops.symbolic(
+            "DequantizeLinear",
+            (levels, self.scale),
+            attrs={"axis": 0},
+            dtype=self.scale.dtype,
+            shape=levels.shape,
+            version=OPSET,
+        )
+        return weight.to(self.read_as)
+
+
+class _IntegerActivations(nn.Module):
+    """QuantizeLinear and DequantizeLinear, with 8 bits whatever was simulated."""
+
+    scale: torch.Tensor
+    zero_point: torch.Tensor
+
+    def __init__(self, simulated: IntegerActivations) -> None:
+        super().__init__()
+        self.register_buffer("scale", simulated.scale.detach())
+        self.register_buffer("zero_point", simulated.zero_point.to(torch.uint8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        what = (self.scale, self.zero_point)
+        levels = torch.onnx.ops.symbolic(
+            "QuantizeLinear", (x, *what), dtype=torch.uint8, shape=x.shape, version=OPSET
+        )
+        return torch.onnx.ops.symbolic(
+            "DequantizeLinear", (levels, *what), dtype=torch.float32, shape=x.shape, version=OPSET
+        )
+
+
+class _Cast(nn.Module):
+    """Another floating-point type."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self.dtype)
+
+
+def _activations(simulated: nn.Module) -> nn.Module:
+    if isinstance(simulated, IntegerActivations):
+        return _IntegerActivations(simulated)
+    return nn.Identity()

@@ -1,1 +1,0 @@
-"""From Python: `paredown.pare`, and the result that it returns."""

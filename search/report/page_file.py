@@ -1,0 +1,86 @@
+"""A report's page as a file, written whole or not at all, and data that cannot break out of it."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ...errors import InputError
+
+MARK = "Paredown report"
+"""What a report calls its generator, by which it is known again."""
+
+_ENOUGH = 2000
+"""Characters at the beginning of a file in which the mark would be."""
+
+
+def check_place(path: Path, *, force: bool) -> None:
+    """See that a report may be written there.
+
+    Raises:
+        InputError: it is a folder, its folder is missing, or a file there is no report.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the report a file's name: -o report.html")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"the report cannot be written to {path}: no folder {path.parent}")
+    if path.exists() and not force and not _is_report(path):
+        raise InputError(
+            f"{path} is there already and is no report of Paredown's; choose another place with "
+            "-o, or --force to write over it"
+        )
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page in one step: whoever looks sees the old one or the new one.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}-")
+    except OSError as error:
+        raise InputError(f"the report cannot be written to {path}: {error.strerror}") from None
+    written = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(page)
+        written.chmod(0o666 & ~_umask())
+        written.replace(path)
+    except OSError as error:
+        raise InputError(f"the report cannot be written to {path}: {error.strerror}") from None
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    now = os.umask(0)
+    os.umask(now)
+    return now
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return f'content="{MARK}' in file.read(_ENOUGH)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+_HARMLESS = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028"}
+
+
+def as_json(data: Mapping[str, Any]) -> Markup:
+    """Data as JSON for a script element."""
+    return harmless(json.dumps(data))
+
+
+def harmless(text: str) -> Markup:
+    """JSON with the characters of markup written as JSON escapes; it means the same."""
+    for character, escaped in _HARMLESS.items():
+        text = text.replace(character, escaped)
+    return Markup(text)

@@ -1,0 +1,86 @@
+"""What the test split says of winners. It is looked at once for each, and kept in the study."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from ...objectives.accuracy.budget import Budget
+from ...objectives.accuracy.confidence import BalancedDrop, Correct, PairedDrop, Word
+from ...objectives.evaluation.outcome import Outcome
+from ...spaces.plan import Plan
+from ..study.retrainings import Final
+from .pareto import Verdict
+
+_KEY = "tested"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A winner on the test split.
+
+    Attributes:
+        accuracy: percent.
+        drop: in percentage points.
+        paired: image by image beside the baseline; None in studies from before 0.4.
+    """
+
+    accuracy: float
+    drop: float
+    paired: PairedDrop | None
+
+    def word(self, budget: Budget) -> Word | None:
+        """What is known about the drop and a budget."""
+        return self.paired.word(budget) if self.paired else None
+
+    def images_needed(self, budget: Budget) -> int | None:
+        """How many test images would make it `within`; None if no number would."""
+        return self.paired.images_needed(budget) if self.paired else None
+
+    @property
+    def baseline(self) -> Correct | None:
+        """What the baseline got right on the test split; None if that was not kept."""
+        paired = self.paired
+        if paired is None or paired.baseline or isinstance(paired, BalancedDrop):
+            return paired.baseline if paired else None
+        right = round((self.accuracy + self.drop) / 100 * paired.images)
+        return Correct(((right, paired.images),))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` reads it back."""
+        paired = self.paired.to_dict() if self.paired else {}
+        return {"accuracy": self.accuracy, "drop": self.drop} | paired
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Tested":
+        """Reads what `to_dict` wrote."""
+        paired = PairedDrop.from_dict(data) if "images" in data else None
+        return cls(float(data["accuracy"]), float(data["drop"]), paired)
+
+
+def read_tested(study: optuna.Study) -> dict[str, Tested]:
+    """`tested_key` -> what the test split said; one entry for each look at it."""
+    kept = study.user_attrs.get(_KEY, {})
+    return {key: Tested.from_dict(said) for key, said in kept.items()}
+
+
+def tested_key(plan: Plan, final: Final | None) -> str:
+    """Names a trained network: a plan trained again is another one."""
+    return plan.key if final is None else f"{plan.key}-seed{final.seed}"
+
+
+def look_once(study: optuna.Study, found: Verdict, test: Callable[[Plan], Outcome]) -> None:
+    """Look at the test split for a budget's winner, unless that was done, and keep what it said.
+
+    Args:
+        study: that keeps it.
+        found: what the budget buys; without a winner nothing is looked at.
+        test: scores a plan on the test split, as the network that has won.
+    """
+    plan, kept = found.winner.plan if found.winner else None, study.user_attrs.get(_KEY, {})
+    if plan is None or (key := tested_key(plan, found.final)) in kept:
+        return
+    outcome = test(plan)
+    said = Tested(outcome.accuracy, outcome.drop, outcome.paired).to_dict()
+    study.set_user_attr(_KEY, kept | {key: said})

@@ -1,0 +1,140 @@
+"""Early stopping: when a plan's drop on the way says that it will break every budget.
+
+Optuna's pruners refuse studies with several objectives, and compare a trial with others at the same
+step. Here the question is another: whether the drop at the end will be within the largest budget.
+Plans that were trained to their ends tell how drops at a rung and at the end go together; a
+straight line through them, on a scale on which large drops do not dominate, foretells the end of
+another, and its scatter how sure that is.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from ...objectives.accuracy.budget import Budget
+from ...objectives.evaluation.checkpoints import Judge, Rung
+from ...objectives.training.recipe import Recipes
+from ...spaces.plan import Plan
+from ...spaces.technique import Phase
+from ..study.trial_record import Record
+
+_FEWEST = 8
+"""Plans that have to be trained to their ends before one can be stopped."""
+
+DOUBT = 0.05
+"""A plan goes on while its chance of keeping within the largest budget is above this."""
+
+_PART_OF_TRAINING = 0.6
+"""When a plan is looked at while it trains: earlier, one-cycle's high rate hides what it learns."""
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What the drop at the end will be, on the scale of `Outlook`: a t distribution."""
+
+    mean: float
+    scale: float
+    freedom: int
+
+    def chance_within(self, value: float) -> float:
+        """The probability of being no larger than this."""
+        return float(stdtr(self.freedom, (value - self.mean) / self.scale))
+
+    def exceeded_with(self, probability: float) -> float:
+        """The value that it exceeds with this probability."""
+        return self.mean + self.scale * float(stdtrit(self.freedom, 1 - probability))
+
+
+class Outlook:
+    """Foretells drops at the end from drops at one rung: linear regression.
+
+    Args:
+        pairs: (drop at the rung, drop at the end), in percentage points.
+        unit: drops well below it count as they are, those above by their logarithm.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[float, float]], unit: float) -> None:
+        self._unit = unit
+        points = np.arcsinh(np.array(pairs, dtype=np.float64) / unit)
+        self._x, self._y = points[:, 0], points[:, 1]
+        self._spread = float(((self._x - self._x.mean()) ** 2).sum())
+        # A rung that promises less can never foretell more.
+        slope = float(((self._x - self._x.mean()) * self._y).sum()) / max(self._spread, 1e-12)
+        self._slope = max(slope, 0.0)
+        missed = self._y - self._line(self._x)
+        self._freedom = len(self._x) - 2
+        # Drops come in steps of an image: a perfect line would be luck.
+        self._noise = max(float((missed**2).sum()) / self._freedom, 0.05**2)
+
+    def _line(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self._y.mean() + self._slope * (x - self._x.mean()))
+
+    def foretell(self, drop: float) -> Foretold:
+        """The end of a plan with this drop at the rung."""
+        x = math.asinh(drop / self._unit)
+        far = (x - float(self._x.mean())) ** 2 / max(self._spread, 1e-12)
+        scale = math.sqrt(self._noise * (1 + 1 / len(self._x) + far))
+        return Foretold(float(self._line(np.array(x))), scale, self._freedom)
+
+    def chance_within(self, drop: float, budget: float) -> float:
+        """How likely a plan with this drop at the rung ends within a budget."""
+        return self.foretell(drop).chance_within(math.asinh(budget / self._unit))
+
+    def at_least(self, drop: float, certainty: float) -> float:
+        """What a plan with this drop at the rung ends with at least, in percentage points."""
+        return self._unit * math.sinh(self.foretell(drop).exceeded_with(certainty))
+
+
+class Stopping(Judge):
+    """Stops plans that will most likely break the largest budget.
+
+    Args:
+        budgets: of the study.
+        recipes: how plans are trained; rungs lie on their epochs.
+    """
+
+    def __init__(self, budgets: Sequence[Budget], recipes: Recipes) -> None:
+        self._largest = budgets[-1].max_drop
+        self._unit = max(self._largest, 1.0)
+        epochs = {"train": recipes.train.epochs, "fine-tune": recipes.fine_tune.epochs}
+        self._rungs = {
+            stage: {math.ceil(_PART_OF_TRAINING * many), many} for stage, many in epochs.items()
+        }
+        self._pairs = dict[tuple[str, bool], list[tuple[float, float]]]()
+
+    def learn(self, records: Iterable[Record]) -> None:
+        """Learn from a study's trials how drops on the way and at the end go together."""
+        ends, ways = dict[Plan, float](), dict[Plan, dict[str, float]]()
+        for record in records:
+            if record.plan is not None and record.drop is not None:
+                network = record.plan.through(Phase.PRUNE)
+                ends[network] = min(ends.get(network, math.inf), record.drop)
+                ways.setdefault(network, {}).update(record.rungs)
+        self._pairs = {}
+        for network, rungs in ways.items():
+            for rung, drop in rungs.items():
+                pairs = self._pairs.setdefault((rung, _prunes(network)), [])
+                pairs.append((drop, ends[network]))
+
+    def wants(self, stage: str, epoch: int, epochs: int) -> bool:
+        return epoch == 0 or epoch in self._rungs.get(stage, ())
+
+    def stops(self, plan: Plan, reached: Rung) -> bool:
+        outlook = self._outlook(plan, reached)
+        return outlook is not None and outlook.chance_within(reached.drop, self._largest) < DOUBT
+
+    def at_least(self, plan: Plan, reached: Rung) -> float:
+        """What a stopped plan would have ended with at least, as sure as it was stopped."""
+        outlook = self._outlook(plan, reached)
+        return reached.drop if outlook is None else outlook.at_least(reached.drop, 1 - DOUBT)
+
+    def _outlook(self, plan: Plan, reached: Rung) -> Outlook | None:
+        pairs = self._pairs.get((reached.name, _prunes(plan)), [])
+        return Outlook(pairs, self._unit) if len(pairs) >= _FEWEST else None
+
+
+def _prunes(plan: Plan) -> bool:
+    return plan.through(Phase.PRUNE) != plan.through(Phase.STRUCTURE)

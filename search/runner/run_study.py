@@ -1,0 +1,158 @@
+"""Runs a study from its configuration to what was found."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import optuna
+import sqlalchemy.exc
+from optuna.storages import get_storage
+
+from ...errors import (
+    StorageError,
+)
+from ...objectives.evaluation.task import Task
+from ...objectives.evaluation.task_spec import TaskSpec
+from ...objectives.training.cache import Cache
+from ...spaces.space import Space
+from ..isolation.backend import (
+    TaskSummary,
+    TimeLimitReached,
+)
+from ..isolation.starting import opened_backend
+from ..study.config import StudyConfig
+from ..study.profiler import OTHER, STORAGE, Profile
+from ..study.storage import (
+    Baseline,
+    continue_or_create,
+    has_baseline,
+    open_storage,
+    read_baseline,
+    shown_url,
+    storage_reason,
+)
+from ..study.timings import add_spent
+from .callbacks import Watcher
+from .search_loop import SearchLoop, too_short
+from .time_limit import TimeLimit
+
+Describe = Callable[[optuna.Study, StudyConfig, TaskSummary, Baseline], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A search that has ended.
+
+    Attributes:
+        study: the Optuna study.
+        interrupted: whether the user stopped it.
+        seconds: part -> how long it took in this run.
+        summary: of its task and space.
+        spec: what its task is made from.
+        out_of_time: whether its time limit ended it.
+    """
+
+    study: optuna.Study
+    interrupted: bool
+    seconds: Mapping[str, float]
+    summary: TaskSummary
+    spec: TaskSpec
+    out_of_time: bool = False
+
+
+def prepare(config: StudyConfig) -> tuple[Task, Space]:
+    """The task and space of a study; nothing is trained or written.
+
+    Raises:
+        InputError: the model, data or weights cannot be used, or an extra is missing.
+        UnknownName: a layer to keep that there is not.
+        PlanError: a plan to start with is not in the space.
+    """
+    task, space = config.task_spec.load()
+    return task, space.look_ahead()
+
+
+def search(
+    config: StudyConfig,
+    url: str,
+    cache: Cache,
+    watcher: Watcher,
+    *,
+    began: float | None = None,
+    retry_failed: bool = False,
+    describe: Describe | None = None,
+) -> Finished:
+    """Run a study, or go on with it, until it has its trials or its time is over.
+
+    Args:
+        config: the study.
+        url: of its storage.
+        cache: where trained networks are kept.
+        watcher: is told what happens.
+        began: when the time limit began, by `time.monotonic`; now, if not given.
+        retry_failed: try plans again whose trials failed in earlier runs.
+        describe: writes into the study what it is about, when the search has ended.
+
+    Raises:
+        InputError: model, data, weights or storage cannot be used; nothing was written.
+        TrainingDiverged: of the baseline.
+        EvaluatorDied: while the task was loaded, or the baseline trained.
+        OutOfTime: the time limit was reached before there was a baseline.
+    """
+    profile = Profile()
+    limit = TimeLimit(config.timeout, began)
+    try:
+        with profile.on(OTHER):
+            finished = _search(config, url, cache, watcher, profile, limit, retry_failed)
+            if describe is not None and has_baseline(finished.study):
+                baseline = read_baseline(finished.study)
+                describe(finished.study, config, finished.summary, baseline)
+        add_spent(finished.study, profile.seconds, finished.summary.hardware)
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
+        reason = storage_reason(error)
+        raise StorageError(f"the storage {shown_url(url)} cannot be used: {reason}") from None
+    return replace(finished, seconds=profile.seconds)
+
+
+def _search(
+    config: StudyConfig,
+    url: str,
+    cache: Cache,
+    watcher: Watcher,
+    profile: Profile,
+    limit: TimeLimit,
+    retry_failed: bool,
+) -> Finished:
+    """The search itself; what it returns has no seconds yet."""
+    spec, interrupted = config.task_spec, False
+    opened = opened_backend(
+        spec, cache, watcher, threads=config.threads, stall=config.stall, deadline=limit.end
+    )
+    try:
+        with opened as (backend, summary):
+            with profile.on(STORAGE):
+                storage = get_storage(open_storage(url))
+                study = continue_or_create(storage, url, config.name, summary.identity)
+            watcher.prepared(config, url, summary)
+            out_of_time = False
+            try:
+                loop = SearchLoop(
+                    config,
+                    url,
+                    study,
+                    backend,
+                    summary,
+                    watcher=watcher,
+                    profile=profile,
+                    limit=limit,
+                    retry_failed=retry_failed,
+                )
+                interrupted = loop.until_done()
+                in_time = interrupted or loop.prove()
+                out_of_time = loop.out_of_time or not in_time
+            except KeyboardInterrupt:
+                interrupted = True
+            finally:
+                watcher.finished()
+    except TimeLimitReached:  # of loading the task: the loop handles its own
+        raise too_short(config, "the images were loaded") from None
+    return Finished(study, interrupted, {}, summary, spec, out_of_time)

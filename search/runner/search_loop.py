@@ -1,0 +1,330 @@
+"""The loop of a search: asks Optuna for plans, evaluates those worth it, tells it the rest."""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+import optuna
+
+from ...errors import (
+    OutOfTime,
+    PredictionMismatch,
+    TrainingDiverged,
+)
+from ...objectives.cost.cost import Cost
+from ...objectives.cost.pruned_share import removal
+from ...objectives.evaluation.checkpoints import Hopeless
+from ...spaces.plan import Plan
+from ..isolation.backend import (
+    EvaluationBackend,
+    EvaluationFailed,
+    TaskSummary,
+    TimeLimitReached,
+)
+from ..results.pareto import beaten_by, verdicts
+from ..samplers import make_sampler
+from ..study import trial_record
+from ..study.config import StudyConfig
+from ..study.dead_trials import stop_trial, worker_mark
+from ..study.parsing import duration_text
+from ..study.profiler import ASSEMBLING, SAMPLING, SCORING, STORAGE, TRAINING, Profile
+from ..study.retries import is_retry, queue_failed_plans, waiting_retries
+from ..study.saved_config import write_asked
+from ..study.splits_record import write_data_splits
+from ..study.storage import (
+    Baseline,
+    name_objectives,
+    write_baseline,
+)
+from ..study.trial_record import Attributes, How, Record, count_trained
+from .callbacks import Watcher
+from .early_stopping import Stopping
+from .final_evaluation import Prover
+from .initial_plans import DESIGNS, first_designs, untrained_designs
+from .sampling_problem import Prices, question_of
+from .seen_plans import settled_before, trained_before
+from .time_limit import TimeLimit, proving_seconds
+
+_MOST_FREE_IN_A_ROW = 200
+"""Proposals without training after which a search counts as finished: the space is used up."""
+
+
+class SearchLoop:
+    """One run of a study, from the baseline to the last trial."""
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        url: str,
+        study: optuna.Study,
+        backend: EvaluationBackend,
+        summary: TaskSummary,
+        *,
+        watcher: Watcher,
+        profile: Profile,
+        limit: TimeLimit,
+        retry_failed: bool,
+    ) -> None:
+        self.config, self.url, self.study = config, url, study
+        self.backend, self.summary, self.limit = backend, summary, limit
+        self.watcher, self.profile = watcher, profile
+        self.space, self.budgets = summary.space, config.max_drop
+        self.out_of_time = False
+        self.reader = trial_record.Reader(study)
+        self.baseline = self._baseline()
+        self.space.look_ahead()
+        self.prices = Prices(summary.recipes)
+        self.stopping = Stopping(self.budgets, summary.recipes)
+        self.question = question_of(
+            self.space,
+            summary.predicted_cost,
+            self.budgets,
+            self.prices,
+            step=summary.accuracy_step,
+            trials=len(self.records),
+        )
+        study.sampler = make_sampler(config.sampler, config.seed, self.question)
+        self.retries = retry_failed
+        if retry_failed:
+            queue_failed_plans(study, self.records, self.space)
+        self.planned = deque(config.start_plans)
+        self.wants_designs = self._is_at_its_beginning()
+        if self.wants_designs:
+            self.planned.extend(untrained_designs(self.space))
+        # What an earlier run left undone comes first.
+        self.for_free = deque(plan for one in self.records for plan in self._at_other_bits(one))
+        self._learn()
+
+    def until_done(self) -> bool:
+        """Evaluate plans until there are enough. Returns whether the user interrupted."""
+        free = 0
+        try:
+            while True:
+                plan = self._next_of(self.for_free)
+                if plan is None and self._has_enough():
+                    return False
+                if not self.limit.trials_may_go_on():
+                    break
+                self.backend.deadline = self.limit.end_before_reserve
+                if plan is not None:
+                    ended = self._free_trial(plan)
+                elif (trained := self._one_trial(self._next_planned())) is not None:
+                    ended = trained
+                else:
+                    return True
+                self.for_free.extend(self._at_other_bits(ended))
+                free = 0 if ended.took_training else free + 1
+                if free >= min(_MOST_FREE_IN_A_ROW, self.space.size):
+                    return False
+        except TimeLimitReached:
+            pass
+        self.out_of_time = True
+        return False
+
+    def prove(self) -> bool:
+        """Train finalists again, and score each winner on the test split, once and for all.
+
+        Returns whether the time limit left enough time for all of it.
+        """
+        what = (self.study, self.backend, self.summary, self.config)
+        prover, in_time = Prover(*what, self.watcher, self.profile), True
+        self._reserve(retrains=False)  # for the test scores, which matter more
+        for deadline, step in (
+            (self.limit.end_before_reserve, prover.retrain),
+            (self.limit.end, prover.test),
+        ):
+            self.backend.deadline = deadline
+            try:
+                step(self.records, self.baseline)
+            except TimeLimitReached:
+                in_time = False
+        return in_time
+
+    def _baseline(self) -> Baseline:
+        """The baseline, trained if it must be, and the study told what it is about."""
+        cost = self.summary.predicted_cost(Plan())
+        with self.profile.on(TRAINING):
+            try:
+                found = self.backend.baseline()
+            except TimeLimitReached:
+                raise too_short(self.config, "the baseline was trained") from None
+            self.seconds_per_image = found.seconds.get("score", 0.0) / self.summary.splits.search
+            self.profile.move(SCORING, found.seconds.get("score", 0.0))
+        baseline = Baseline(found.accuracy, cost, found.digest)
+        write_baseline(self.study, self.url, baseline)
+        self.study.set_user_attr(trial_record.BUDGETS, [budget.max_drop for budget in self.budgets])
+        write_asked(self.study, self.config)
+        write_data_splits(self.study, self.summary.splits, found.correct)
+        name_objectives(self.study, self.config.objectives)
+        self.records = self.reader.records()
+        self.watcher.baseline_ready(baseline, self.records)
+        return baseline
+
+    def _has_enough(self) -> bool:
+        """Whether as many plans were trained as were asked for, and none waits for another try."""
+        waits = self.retries and waiting_retries(self.study)
+        return count_trained(self.records) >= self.config.trials and not waits
+
+    def _is_at_its_beginning(self) -> bool:
+        return count_trained(self.records) < min(DESIGNS, self.config.trials)
+
+    def _next_planned(self) -> Plan | None:
+        """The next plan that the sampler is not asked for; None if there is none."""
+        plan = self._next_of(self.planned)
+        if plan is None and self.wants_designs:
+            self.wants_designs = False
+            self.planned.extend(self._designs())
+            plan = self._next_of(self.planned)
+        return plan
+
+    def _designs(self) -> list[Plan]:
+        """The plans to begin with: what options miss has to be fitted for them."""
+        with self.profile.on(ASSEMBLING):
+            return first_designs(self.space, self.summary.predicted_cost, self._fitting_error)
+
+    def _fitting_error(self, plan: Plan) -> float:
+        """What a plan's parts miss; infinite if they cannot be fitted."""
+        try:
+            return self.backend.fitting_error(plan)
+        except (EvaluationFailed, TrainingDiverged):
+            return math.inf
+
+    def _next_of(self, queue: deque[Plan]) -> Plan | None:
+        """The next plan of a queue that is neither known nor, if it is for free, beaten."""
+        if not queue:
+            return None
+        known = {record.plan for record in self.records}
+        while queue:
+            plan = queue.popleft()
+            beaten = queue is self.for_free and self._beaten(self.summary.predicted_cost(plan))
+            if plan not in known and not beaten:
+                return plan
+        return None
+
+    def _at_other_bits(self, ended: Record) -> list[Plan]:
+        """What the network of a trial gives for the price of a calibration, the cheapest first."""
+        if ended.plan is None or ended.how is not How.EVALUATED:
+            return []
+        plans = self.space.at_other_bits(ended.plan)
+        return sorted(plans, key=lambda plan: self.summary.predicted_cost(plan).objectives)
+
+    def _beaten(self, cost: Cost) -> Record | None:
+        return beaten_by(self.records, cost, self.budgets[0])
+
+    def _free_trial(self, plan: Plan) -> Record:
+        """Score at other bits a network that is there.
+
+        The trial is kept when it is over, and at once: nobody has to see it run, and one write
+        takes a fraction of the time that the many of a running trial take.
+        """
+        cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
+        began = datetime.now()
+        gave = self._attempt(lambda: self._evaluate(plan))
+        marks = {trial_record.WORKER: worker_mark(), trial_record.FREE: True}
+        trial = trial_record.ended_trial(
+            trial_record.proposed(plan, cost, removed) | gave | marks,
+            self.space.params(plan),
+            {one.name: one.options for one in self.space.dimensions},
+            self.budgets[-1].max_drop,
+        )
+        trial.datetime_start = began
+        with self.profile.on(STORAGE):
+            self.study.add_trial(trial)
+        self._read()
+        ended = next(one for one in reversed(self.records) if one.plan == plan)
+        self.watcher.trial_ended(ended, self.records)
+        return ended
+
+    def _one_trial(self, plan: Plan | None) -> Record | None:
+        """See a plan through, or one that the sampler chooses; None if the user interrupted."""
+        if plan is not None:
+            self.study.enqueue_trial(self.space.params(plan))
+        with self.profile.on(SAMPLING):
+            trial = self.study.ask()
+        try:
+            trial.set_user_attr(trial_record.WORKER, worker_mark())
+            gave = self._attempt(lambda: self._settle(trial))
+            with self.profile.on(STORAGE):
+                trial_record.write(trial, gave)
+                trial_record.tell(self.study, trial)
+        except KeyboardInterrupt:
+            stop_trial(self.study, trial, "interrupted")
+            return None
+        except TimeLimitReached:
+            stop_trial(self.study, trial, "the time limit was reached")
+            self._read()
+            raise
+        except BaseException as error:
+            stop_trial(self.study, trial, f"stopped: {error}")
+            raise
+        self._read()
+        ended = next(one for one in reversed(self.records) if one.number == trial.number)
+        self.watcher.trial_ended(ended, self.records)
+        return ended
+
+    def _read(self) -> None:
+        """Read the study's trials, and let what depends on them learn."""
+        with self.profile.on(STORAGE):
+            self.records = self.reader.records()
+        self._learn()
+
+    def _learn(self) -> None:
+        self.prices.learn(self.records)
+        self.stopping.learn(self.records)
+        self._reserve(retrains=self.config.finalists > 0)
+
+    def _reserve(self, *, retrains: bool) -> None:
+        """Set time aside for proving the winners that there are by now."""
+        winners = [one.winner for one in verdicts(self.records, self.baseline, self.budgets)]
+        self.limit.reserve(
+            proving_seconds(
+                [one for one in winners if one is not None],
+                self.records,
+                self.seconds_per_image,
+                self.summary.splits.test,
+                retrains=retrains,
+            )
+        )
+
+    def _attempt(self, settle: Callable[[], Attributes]) -> Attributes:
+        """What settling a trial gives, or why it fails."""
+        try:
+            return settle()
+        except (TrainingDiverged, PredictionMismatch) as error:
+            return trial_record.failed(str(error))
+        except EvaluationFailed as error:  # be it a crash: the search goes on with other plans
+            return trial_record.failed(str(error), error.details)
+
+    def _settle(self, trial: optuna.Trial) -> Attributes:
+        """Train the trial's plan, unless something known already settles it."""
+        with self.profile.on(STORAGE):
+            plan = self.space.suggest(trial)
+        cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
+        with self.profile.on(STORAGE):
+            trial_record.write(trial, trial_record.proposed(plan, cost, removed))
+        earlier = settled_before(self.records, plan)
+        if earlier and not (earlier.how is How.FAILED and is_retry(trial.user_attrs)):
+            return trial_record.repeated(earlier)
+        if beater := self._beaten(cost):
+            return trial_record.beaten(beater)
+        return self._evaluate(plan, trial.number)
+
+    def _evaluate(self, plan: Plan, number: int | None = None) -> Attributes:
+        self.watcher.trial_begins(number, plan)
+        try:
+            outcome = self.profile.evaluation(
+                lambda asked: self.backend.evaluate(asked, self.stopping), plan
+            )
+        except Hopeless as stopped:
+            return trial_record.hopeless(stopped, self.stopping.at_least(plan, stopped.rung))
+        earlier = trained_before(self.records, plan)
+        return trial_record.shared(outcome, earlier) if earlier else trial_record.evaluated(outcome)
+
+
+def too_short(config: StudyConfig, before: str) -> OutOfTime:
+    """The error of a time limit that was reached before there was anything to show."""
+    return OutOfTime(
+        f"the time limit of {duration_text(config.timeout or 0)} was reached before {before}; give "
+        "it more time (--timeout)"
+    )

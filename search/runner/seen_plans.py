@@ -1,0 +1,32 @@
+"""What earlier trials of a study say about a plan, so that nothing is done twice."""
+
+from collections.abc import Sequence
+
+from ...spaces.plan import Plan
+from ...spaces.technique import Phase
+from ..study.trial_record import How, Record
+
+
+def trained_before(records: Sequence[Record], plan: Plan) -> Record | None:
+    """An earlier trial that trained the network which this plan only rounds."""
+    trained = (record for record in records if record.how is How.EVALUATED)
+    return next((record for record in trained if _only_rounds(plan, record.plan)), None)
+
+
+def settled_before(records: Sequence[Record], plan: Plan) -> Record | None:
+    """A trial that evaluated this plan, failed at it, or found its network to be hopeless."""
+    settled = [record for record in records if _settles(record, plan)]
+    return min(settled, key=lambda record: not record.is_scored, default=None)
+
+
+def _settles(known: Record, plan: Plan) -> bool:
+    if known.how is How.HOPELESS and _only_rounds(plan, known.plan):
+        return True  # at whatever bits
+    return known.plan == plan and (known.is_scored or known.how is How.FAILED)
+
+
+def _only_rounds(plan: Plan, other: Plan | None) -> bool:
+    """Whether a plan, but for its bits, is the network that another one trained."""
+    if other is None or plan.trains_at_last:
+        return False
+    return other.through(Phase.PRUNE) == plan.through(Phase.PRUNE)

@@ -1,0 +1,202 @@
+"""The sampler of this package: costs are known, so it models the drop alone."""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+from threadpoolctl import ThreadpoolController
+
+from .acquisition_optimizer import Chooser
+from .drop_model import CannotFit
+from .encoding import Coding
+from .history import History, read_history
+from .objective_cache import Costs
+from .parameter_encoding import Array, Axis
+from .problem import SAMPLERS, Question, Sampler
+
+_LOGGER = optuna.logging.get_logger("paredown")
+_TRIES = 4000
+"""Even samples after which a space that is too large to list counts as used up."""
+
+
+class BudgetSampler(BaseSampler):
+    """Proposes what could most improve known objectives while a costly drop stays in its budget.
+
+    An Optuna sampler for studies that minimize objectives which are known functions of the
+    parameters, under a constraint that is costly to evaluate. It models the drop with a Gaussian
+    process and proposes the point x with the greatest
+
+        gain(x, budget) * P(drop(x) <= budget) / price(x)
+
+    over all budgets, where gain is the hypervolume that x would add to the front of the points
+    within that budget, in logarithms of the objectives relative to a reference. A budget within
+    which nothing better than the reference is known yet has the likeliest point instead.
+
+    Example:
+
+        >>> import optuna
+        >>> from paredown.search.samplers import BudgetSampler, Observation, Question
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> space = {
+        ...     "width": optuna.distributions.FloatDistribution(0.1, 1.0),
+        ...     "depth": optuna.distributions.IntDistribution(1, 8),
+        ... }
+        >>> def objectives(params):  # known: size and time
+        ...     return params["width"] ** 2 * params["depth"], params["width"] * params["depth"]
+        >>> def drop(params):  # costly: an evaluation
+        ...     return 4 * (1 - params["width"]) ** 2 + 8 / params["depth"] - 1
+        >>> def observe(trial):
+        ...     found = trial.user_attrs.get("drop")
+        ...     return None if found is None else Observation(found)
+        >>> question = Question(space, objectives, observe, budgets=[1.0], reference=[8.0, 8.0])
+        >>> sampler = BudgetSampler(question, seed=0)
+        >>> study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
+        >>> for _ in range(20):
+        ...     trial = study.ask(space)
+        ...     trial.set_user_attr("drop", drop(trial.params))
+        ...     _ = study.tell(trial, objectives(trial.params))
+        >>> feasible = [t for t in study.trials if t.user_attrs["drop"] <= 1.0]
+        >>> min(t.values[0] for t in feasible) < 3.0
+        True
+
+    Sources: probability of feasibility as a factor, Schonlau, Welch and Jones, "Global versus
+    local search in constrained optimization of computer models" (1998), and Gardner et al.,
+    "Bayesian Optimization with Inequality Constraints" (2014). Gain in hypervolume: Emmerich,
+    Giannakoglou and Naujoks (2006); Daulton, Balandat and Bakshy (2020). Trials that still run
+    count as if they had turned out as expected (kriging believer): Ginsbourger, Le Riche and
+    Carraro (2010). Drops of which only a bound is known: Hutter, Hoos and Leyton-Brown, "Bayesian
+    Optimization With Censored Response Data" (2013). Gain per price: Snoek, Larochelle and Adams,
+    "Practical Bayesian Optimization of Machine Learning Algorithms" (2012).
+
+    Proposals are a function of the seed, the trial's number and the study's history, so a study
+    can be continued in another process. While there are others left, no point is proposed twice.
+
+    Attributes:
+        last_fallback: why the last proposal was drawn evenly although there should have been a
+            model, or repeated; None if nothing went wrong.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        seed: int | None = None,
+        *,
+        candidates: int = 2000,
+        costed: int = 48,
+        n_startup: int = 6,
+    ) -> None:
+        """Make a sampler.
+
+        Args:
+            question: what the study asks.
+            seed: of all that is drawn; drawn itself if there is none.
+            candidates: how many points each proposal is chosen from.
+            costed: for how many of them objectives are asked; those of the others are guessed.
+                Raise it where objectives are cheap.
+            n_startup: how many drops to observe before there is a model.
+        """
+        drawn = int(np.random.SeedSequence().generate_state(1)[0])
+        self._seed = drawn if seed is None else seed % 2**63
+        self._question, self._n_startup = question, max(n_startup, 2)
+        self._coding = Coding(question.space)
+        self._costs = Costs(question, self._coding)
+        self._chooser = Chooser(
+            question,
+            self._coding,
+            self._costs,
+            self._rng(0, "guess"),
+            candidates=candidates,
+            costed=costed,
+        )
+        self._said = set[str]()
+        # Matrices here are small: threads would wait for each other, and for those that train.
+        self._pools = ThreadpoolController()
+        self.last_fallback: str | None = None
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The question's space, whatever the study has seen."""
+        return dict(self._question.space)
+
+    def sample_relative(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """Propose a point."""
+        if search_space.keys() <= trial.system_attrs.get("fixed_params", {}).keys():
+            return {}  # it was enqueued: there is nothing to propose
+        with self._pools.limit(limits=1):
+            return self._coding.decode(self._proposal(study, trial))
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Draw a parameter that the question does not know evenly."""
+        axis = Axis.of(param_distribution)
+        return axis.decode(float(axis.sample(self._rng(trial.number, param_name), 1)[0]))
+
+    def _proposal(self, study: optuna.Study, trial: FrozenTrial) -> Array:
+        self.last_fallback = None
+        history = read_history(study, trial.number, self._question, self._coding, self._costs)
+        rng = self._rng(trial.number, "propose")
+        row = self._modelled(history, rng) if self._is_past_startup(history) else None
+        return self._plain(history, rng) if row is None else row
+
+    def _rng(self, number: int, purpose: str) -> np.random.Generator:
+        return np.random.default_rng([self._seed, number, zlib.crc32(purpose.encode())])
+
+    def _is_past_startup(self, history: History) -> bool:
+        return len(history.seen) >= self._n_startup
+
+    def _modelled(self, history: History, rng: np.random.Generator) -> Array | None:
+        """The point that promises most; None if there is no model or nothing new in reach."""
+        try:
+            return self._chooser.choose(history, rng)
+        except CannotFit as error:
+            self._fall_back(str(error))
+        except np.linalg.LinAlgError:
+            self._fall_back("the observed points cannot be told apart")
+        return None
+
+    def _plain(self, history: History, rng: np.random.Generator) -> Array:
+        """A point drawn evenly, not tried yet if there are such."""
+        for row in self._evenly(rng):
+            if self._costs.key(row) not in history.tried:
+                return row
+        self._fall_back("every point that was found has been tried already")
+        return np.asarray(self._coding.sample(rng, 1)[0])
+
+    def _evenly(self, rng: np.random.Generator) -> Iterator[Array]:
+        everything = self._coding.everything
+        if everything is not None:
+            yield from rng.permutation(everything)
+        else:
+            for _ in range(_TRIES):
+                yield self._coding.sample(rng, 1)[0]
+
+    def _fall_back(self, reason: str) -> None:
+        self.last_fallback = reason
+        if reason not in self._said:
+            self._said.add(reason)
+            _LOGGER.warning("BudgetSampler draws evenly: %s", reason)
+
+
+SAMPLERS.register(
+    Sampler(
+        "budget",
+        "models the drop alone: gain in hypervolume x probability of being within budget",
+        lambda seed, question: BudgetSampler(question, seed),
+    )
+)

@@ -1,0 +1,152 @@
+"""The drop as a model sees it, and what it foretells for points that nobody evaluated."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+from .gp import Array, Inputs, Process, fit
+
+_MOST = 300
+_NEAREST = 200
+"""Of more observations than these, the nearest to a budget and the latest are modelled."""
+_GROWTH = 1.12
+"""How much the observations grow until the model's weights are set anew."""
+
+
+class CannotFit(Exception):
+    """Too little is known for a model; the message says what is missing."""
+
+
+class Scale:
+    """Drops on a scale on which the large ones do not dominate: asinh(drop / largest budget).
+
+    Drops that come in steps keep within a budget up to half a step above the last one it allows,
+    as a continuous model sees them: the correction for continuity (Yates, "Contingency Tables
+    Involving Small Numbers and the chi-squared Test", 1934).
+
+    Args:
+        budgets: the largest drops allowed, in percentage points.
+        step: the smallest difference between two drops; 0 if they are continuous.
+    """
+
+    def __init__(self, budgets: Sequence[float], step: float = 0.0) -> None:
+        self._unit = max(budgets) if max(budgets) > 0 else 1.0
+        limits = np.array(budgets, dtype=np.float64)
+        if step > 0:
+            limits = (np.floor(limits / step + 1e-6) + 0.5) * step
+        self.budgets = self(limits)
+
+    def __call__(self, drops: Array) -> Array:
+        return np.asarray(np.arcsinh(drops / self._unit))
+
+
+class Drops:
+    """A model of the drop, conditioned on what was observed.
+
+    Args:
+        inputs: the points, in the order of their trials.
+        drops: in percentage points.
+        is_bound: where the true drop is only known to be at least this.
+        scale: on which drops are modelled.
+        weights: what to remember the weights in from one ask to the next; they are a function of
+            the observations alone.
+
+    Raises:
+        CannotFit: too little is known.
+        numpy.linalg.LinAlgError: the points cannot be told apart.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        drops: Array,
+        is_bound: NDArray[np.bool_],
+        scale: Scale,
+        weights: "Weights",
+    ) -> None:
+        if len(np.unique(drops)) < 2:
+            raise CannotFit("all drops observed so far are the same")
+        self._scale, targets = scale, scale(drops)
+        chosen = weights.of(inputs, targets, scale)
+        kept = most_relevant(targets, scale)
+        inputs, targets, is_bound = inputs[kept], targets[kept], is_bound[kept]
+        self._inputs = inputs
+        self._targets = _imputed(inputs, targets, is_bound, chosen)
+        self._process = Process(inputs, self._targets, chosen)
+
+    def believe(self, pending: Inputs) -> "Drops":
+        """The model as if pending points had turned out as it expects: the kriging believer."""
+        if len(pending):
+            self._targets = np.append(self._targets, self._process.mean(pending))
+            self._inputs = self._inputs.and_also(pending)
+            self._process = Process(self._inputs, self._targets, self._process.weights)
+        return self
+
+    def predict(self, inputs: Inputs) -> tuple[Array, Array]:
+        """(points, budgets) logarithms of the probability of being within each, and deviations."""
+        mean, deviation = self._process.predict(inputs)
+        room = (self._scale.budgets[None, :] - mean[:, None]) / deviation[:, None]
+        return np.asarray(log_ndtr(room)), deviation
+
+
+class Weights:
+    """The weights of a model, set anew whenever the observations have grown by an eighth or so.
+
+    They are set from as many observations as there were then, so that a study that is continued
+    in another process goes on with the same ones.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[bytes, Array] | None = None
+
+    def of(self, inputs: Inputs, targets: Array, scale: Scale) -> Array:
+        """The weights for observations in the order of their trials."""
+        count = _milestone(len(targets))
+        if len(np.unique(targets[:count])) < 2:
+            count = len(targets)
+        kept = most_relevant(targets[:count], scale)
+        inputs, targets = inputs[kept], targets[kept]
+        about = inputs.features.tobytes() + inputs.figures.tobytes() + targets.tobytes()
+        if self._known is None or self._known[0] != about:
+            self._known = (about, fit(inputs, targets))
+        return self._known[1]
+
+
+def _milestone(count: int) -> int:
+    """The last of the counts 4, 5, 6, ... each an eighth or so above the one before."""
+    reached = 4
+    while (following := math.ceil(reached * _GROWTH)) <= count:
+        reached = following
+    return min(reached, count)
+
+
+def most_relevant(targets: Array, scale: Scale) -> NDArray[np.intp]:
+    """Which observations to model, in order: all, or those near a budget and the latest."""
+    if len(targets) <= _MOST:
+        return np.arange(len(targets))
+    distance = np.abs(targets[:, None] - scale.budgets[None, :]).min(axis=1)
+    near = np.argsort(distance, kind="stable")[:_NEAREST]
+    rest = np.setdiff1d(np.arange(len(targets)), near)
+    return np.sort(np.concatenate([near, rest[-(_MOST - _NEAREST) :]]))
+
+
+def _imputed(inputs: Inputs, targets: Array, is_bound: NDArray[np.bool_], weights: Array) -> Array:
+    """Targets with bounds replaced by what the model of the others expects above them.
+
+    That is the mean of the normal distribution cut off below at the bound: Hutter, Hoos and
+    Leyton-Brown, "Bayesian Optimization With Censored Response Data" (2013), with one round.
+    """
+    exact = np.flatnonzero(~is_bound)
+    bound = np.flatnonzero(is_bound)
+    if not len(bound) or len(exact) < 2:
+        return targets
+    mean, deviation = Process(inputs[exact], targets[exact], weights).predict(inputs[bound])
+    least = (targets[bound] - mean) / deviation
+    log_density = -0.5 * least**2 - 0.5 * math.log(2 * math.pi)
+    expected = mean + deviation * np.exp(log_density - log_ndtr(-least))
+    targets = targets.copy()
+    targets[bound] = np.maximum(targets[bound], expected)
+    return targets

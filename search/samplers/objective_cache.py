@@ -1,0 +1,97 @@
+"""The objectives of points: exact for a few, guessed from those for many."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from .encoding import Coding
+from .gp import Array, Inputs, covariance
+from .problem import Question
+
+_REMEMBERED = 50_000
+_LEAST = 1e-12
+"""Objectives below this share of the reference count as this share."""
+_GUESSING = np.array([1.0, 1.0, 0.3, 0.7, 1.0, 1e-4])
+"""A process's weights: objectives are known exactly, and mostly sums of parameters' shares."""
+_ANCHORS = 400
+
+Value = TypeVar("Value")
+
+
+class Memory(Generic[Value]):
+    """The last values by row; the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, Value] = {}
+
+    def get(self, row: Array) -> Value | None:
+        """What is remembered of a row."""
+        return self._values.get(row.tobytes())
+
+    def put(self, row: Array, value: Value) -> Value:
+        """Remember a value."""
+        if len(self._values) >= _REMEMBERED:
+            self._values.pop(next(iter(self._values)), None)
+        self._values[row.tobytes()] = value
+        return value
+
+
+class Costs:
+    """What a question says of rows, each asked once."""
+
+    def __init__(self, question: Question, coding: Coding) -> None:
+        self._question, self._coding = question, coding
+        self._reference = np.array(question.reference, dtype=np.float64)
+        self._objectives = Memory[Array]()
+        self._keys = Memory[Hashable]()
+
+    def params(self, row: Array) -> dict[str, Any]:
+        """The parameters of a row."""
+        return self._coding.decode(row)
+
+    def key(self, row: Array) -> Hashable:
+        """What tells a row from others that mean something else."""
+        known = self._keys.get(row)
+        if known is None:
+            known = self._keys.put(row, self._question.identify(self.params(row)))
+        return known
+
+    def price(self, row: Array) -> float:
+        """What evaluating a row takes; 1, if prices do not matter."""
+        if self._question.price is None:
+            return 1.0
+        # Not remembered: what was evaluated meanwhile may have made it cheaper.
+        return max(float(self._question.price(self.params(row))), _LEAST)
+
+    def exact(self, rows: Sequence[Array] | Array) -> Array:
+        """(rows, objectives) logarithms of the objectives' shares of the reference."""
+        found = np.zeros((len(rows), len(self._reference)))
+        for place, row in enumerate(rows):
+            known = self._objectives.get(row)
+            found[place] = self._cost(row) if known is None else known
+        return found
+
+    def _cost(self, row: Array) -> Array:
+        values = np.array(self._question.objectives(self.params(row)), dtype=np.float64)
+        return self._objectives.put(row, np.log(np.maximum(values / self._reference, _LEAST)))
+
+
+class Guess:
+    """Objectives guessed from exact ones nearby: kernel ridge regression."""
+
+    def __init__(self, features: Array, exact: Array) -> None:
+        self._known, exact = _alone(features[-_ANCHORS:]), exact[-_ANCHORS:]
+        alike = covariance(self._known, self._known, _GUESSING)
+        alike += _GUESSING[5] * np.eye(len(alike))
+        self._mean = exact.mean(axis=0)
+        self._shares = cho_solve(cho_factor(alike), exact - self._mean)
+
+    def __call__(self, features: Array) -> Array:
+        across = covariance(_alone(features), self._known, _GUESSING)
+        return np.asarray(self._mean + across @ self._shares)
+
+
+def _alone(features: Array) -> Inputs:
+    return Inputs(features, np.zeros((len(features), 0)))

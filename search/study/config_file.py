@@ -1,0 +1,83 @@
+"""Reads study files, and those that come with Paredown. What they say is checked in `config`."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError, StudyFileError, UnknownName
+
+_STUDIES = files("paredown") / "studies"
+
+
+def ready_studies() -> dict[str, str]:
+    """The studies that come with Paredown, name -> title."""
+    entries = sorted(_STUDIES.iterdir(), key=lambda entry: entry.name)
+    return {
+        Path(entry.name).stem: str(tomllib.loads(entry.read_text()).get("title", ""))
+        for entry in entries
+        if entry.name.endswith(".toml")
+    }
+
+
+def read_study(study: str) -> tuple[str, dict[str, Any]]:
+    """Where a study was read from, in words, and what it says; files beside it are found there.
+
+    Args:
+        study: a name in studies/, or the path of a TOML file.
+
+    Raises:
+        UnknownName: no such study.
+        InputError, StudyFileError: the file cannot be read, or is no TOML.
+    """
+    path = Path(study)
+    if path.suffix == ".toml" or path.parent != Path():
+        return str(path), _read_file(path)
+    ready = _STUDIES / f"{study}.toml"
+    if not ready.is_file():
+        raise UnknownName("study", study, ready_studies(), see="paredown studies")
+    return f"study {study}", tomllib.loads(ready.read_text())
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no study file at {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the study file {path} cannot be read: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise StudyFileError(str(path), [f"it is no TOML: {error}"]) from None
+    if isinstance(said.get("weights"), str):
+        said["weights"] = path.parent / said["weights"]
+    if isinstance(said.get("model"), str):
+        said["model"] = _code_beside(path, said["model"])
+    if isinstance(said.get("imports"), list):
+        said["imports"] = [_file_beside(path, place) for place in said["imports"]]
+    if isinstance(said.get("data"), str):
+        said["data"] = _code_beside(path, said["data"])
+    elif isinstance(said.get("data"), dict) and isinstance(said["data"].get("source"), str):
+        said["data"]["source"] = _code_beside(path, said["data"]["source"])
+    if isinstance(said.get("start"), list):
+        said["start"] = [_beside(path, text) for text in said["start"]]
+    return said
+
+
+def _code_beside(path: Path, name: str) -> str:
+    """A file of code that a study file names is looked for beside it."""
+    file = Path(name.rpartition(":")[0])
+    is_relative = file.suffix == ".py" and not name.startswith("~")
+    return str(path.parent / name) if is_relative else name
+
+
+def _file_beside(path: Path, place: object) -> object:
+    """A file that a study file imports is looked for beside it."""
+    is_file = isinstance(place, str) and place.endswith(".py") and not place.startswith("~")
+    return str(path.parent / str(place)) if is_file else place
+
+
+def _beside(path: Path, start: object) -> object:
+    """A plan that a study file names is looked for beside it."""
+    if isinstance(start, str) and start.endswith(".json"):
+        return str(path.parent / start)
+    return start

@@ -1,0 +1,35 @@
+"""What must be the same for a study to go on: other results could not be compared."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ...spaces.space import Space
+from .code_identity import own_parts
+
+if TYPE_CHECKING:
+    from ...objectives.evaluation.task import Task
+
+METRIC = "metric"
+SEARCH = "search"
+_RECIPES = ("train", "fine_tune", "quantize")
+
+
+def identity(task: "Task", space: Space) -> dict[str, Any]:
+    """Key -> JSON-ready value, over everything that a study's results depend on."""
+    recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
+    trained = task.trains_baseline
+    recipes["baseline"] = asdict(task.recipes.baseline) if trained else {}
+    return {
+        "model": task.made_by.name,
+        "data": task.splits.name,
+        "images": task.splits.fingerprint,
+        SEARCH: task.splits.search_from,
+        "classes": task.classes,
+        "weights": None if trained else task.weights_digest,
+        "space": {d.name: list(d.options) for d in space.dimensions},
+        "layers": space.signature,
+        "seed": task.seed,
+        METRIC: task.metric,
+        "recipes": recipes,
+        **own_parts(task, space),
+    }

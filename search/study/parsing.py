@@ -1,0 +1,105 @@
+"""Options of a study as they are written: durations, grains, and the choices of its space."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+
+from ...errors import InputError, ParedownError
+from ...spaces.space import Grain
+from ...spaces.technique import Value
+from ...spaces.techniques import KINDS
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from "90", "90s", "30m", "1h30m" or "2d".
+
+    Raises:
+        InputError: it is none of these, or zero.
+    """
+    spelled = text.strip().lower()
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", spelled)
+    if not parts or "".join(number + unit for number, unit in parts) != spelled:
+        raise InputError(f"expected a duration such as 90s, 30m or 1h30m, got {text!r}")
+    seconds = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
+    if seconds <= 0:
+        raise InputError(f"a duration must be above zero, got {text!r}")
+    return seconds
+
+
+def duration_text(seconds: float) -> str:
+    """A duration in words: 95 -> "1 min 35 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def parse_epochs(text: str) -> float:
+    """How briefly to train: "3" is a count of epochs, an int; "0.5" a share, a float.
+
+    Raises:
+        InputError: it is no number.
+    """
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    raise InputError(f"expected a share of the epochs such as 0.5, or a count, got {text!r}")
+
+
+def parse_grain(value: object) -> object:
+    """How finely choices are made: a word for all kinds, or kind = word for some of them.
+
+    Raises:
+        UnknownName: no such kind.
+        InputError: no such word.
+    """
+    if isinstance(value, str) and "=" in value:
+        pairs = [part.partition("=") for part in value.split(",")]
+        value = {kind.strip(): grain.strip() for kind, _, grain in pairs}
+    if isinstance(value, Mapping):
+        return {KINDS.get(str(kind)).name: _parse_word(grain) for kind, grain in value.items()}
+    return _parse_word(value)
+
+
+def _parse_word(value: object) -> Grain:
+    grains = (Grain.NETWORK, Grain.STAGE, Grain.SITE)
+    for grain in grains:
+        if value == grain:
+            return grain
+    raise InputError(f"expected {', '.join(grains[:-1])} or {grains[-1]}, got {value!r}")
+
+
+def parse_space(value: object) -> dict[str, tuple[Value, ...]]:
+    """The options of each kind.
+
+    Raises:
+        InputError: some are none; it tells all of them, one a line.
+    """
+    if not isinstance(value, Mapping):
+        raise InputError(f"expected a table of kind = [options], got {value!r}")
+    parsed, faults = dict[str, tuple[Value, ...]](), list[str]()
+    for name, options in value.items():
+        try:
+            parsed[KINDS.get(name).name] = tuple(_parse_options(name, options))
+        except ParedownError as error:
+            faults.append(f"space.{name}: {error}")
+    if faults:
+        raise InputError("\n".join(faults))
+    return parsed
+
+
+def _parse_options(kind: str, options: object) -> Iterator[Value]:
+    if not isinstance(options, list | tuple):
+        raise InputError(f"expected a list of options, got {options!r}")
+    faults = list[str]()
+    for option in options:
+        try:
+            yield KINDS.get(kind).parse(option)
+        except ParedownError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("; ".join(faults))

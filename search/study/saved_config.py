@@ -1,0 +1,73 @@
+"""What a study was asked, kept with it, so that its networks can be made again from its name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from ...errors import StorageError
+from ...extensions import load_extensions
+from ...references import load_code
+from ...spaces.models import own_code
+
+if TYPE_CHECKING:
+    from .config import StudyConfig
+
+_KEY = "asked"
+
+
+def write_asked(study: optuna.Study, config: "StudyConfig") -> None:
+    """Keep what the last run of a study was asked. Paths are kept absolute."""
+    from ...objectives.data import own_data
+
+    said: dict[str, Any] = config.model_dump(mode="json", exclude={"start", "max_drop"})
+    said["max_drop"] = [budget.max_drop for budget in config.max_drop]
+    if config.weights is not None:
+        said["weights"] = str(config.weights.absolute())
+    if code := own_code(config.model):
+        said["model"] = code.absolute
+    said["imports"] = [
+        str(Path(one).expanduser().absolute()) if one.endswith(".py") else one
+        for one in config.imports
+    ]
+    if code := own_data(config.data.source):
+        said["data"]["source"] = code.absolute
+    if study.user_attrs.get(_KEY) != said:
+        study.set_user_attr(_KEY, said)
+
+
+def run_imports(study: optuna.Study) -> None:
+    """Run what a study imported, and what is installed: its plans may name techniques of theirs.
+
+    Raises:
+        InputError, UserCodeError: a file is not there any more, or failed.
+    """
+    load_extensions()
+    for place in study.user_attrs.get(_KEY, {}).get("imports", ()):
+        load_code(place)
+
+
+def read_asked(study: optuna.Study) -> "StudyConfig":
+    """What the last run of a study was asked; the plans that it began with are left out.
+
+    Raises:
+        StorageError: the study is from before this was kept, or it cannot be read any more.
+    """
+    from pydantic import ValidationError
+
+    from .config import StudyConfig
+
+    if _KEY not in study.user_attrs:
+        raise StorageError(
+            f"the study {study.study_name!r} does not say what it was asked: it is from before "
+            "0.4; run its `paredown search` once more, which costs no training"
+        )
+    try:
+        config = StudyConfig.model_validate(study.user_attrs[_KEY])
+    except ValidationError as error:
+        raise StorageError(
+            f"what the study {study.study_name!r} was asked cannot be read: {error}"
+        ) from None
+    if "search" in study.user_attrs[_KEY]["data"]:
+        return config
+    return config.model_copy(update={"data": config.data.split_before_0_5()})

@@ -1,0 +1,268 @@
+"""Where studies live: opened, compared with what is asked now, and told what they are about."""
+
+import contextlib
+import json
+import sqlite3
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy.engine
+import sqlalchemy.exc
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.study import StudyDirection
+
+from ...errors import StorageError, UnknownName
+from ...objectives.accuracy.scoring import Metric
+from ...objectives.cost.cost import Cost
+from ...objectives.cost.objective import DEFAULT_OBJECTIVES, OBJECTIVES
+from .code_identity import AT_WILL
+from .dead_trials import bury_dead_trials
+from .identity import METRIC, SEARCH
+from .saved_config import run_imports
+from .splits_record import how_to_go_on, in_words, source_before_0_5
+
+DEFAULT_FILE = "paredown.db"
+MEMORY = "memory"
+"""In place of a URL: the study lasts as long as the process."""
+
+IDENTITY = "paredown"
+BASELINE = "baseline"
+VERSIONS = "versions"
+
+
+def default_storage() -> str:
+    """The SQLite file in the working folder."""
+    return f"sqlite:///{DEFAULT_FILE}"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The untouched network, as a study keeps it.
+
+    Attributes:
+        accuracy: percent, on the search split.
+        cost: what it costs.
+        digest: over its weights, which tells whether two are the same.
+    """
+
+    accuracy: float
+    cost: Cost
+    digest: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` reads it back."""
+        return {"accuracy": self.accuracy, "cost": self.cost.kept(), "digest": self.digest}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Baseline":
+        """Reads what `to_dict` wrote."""
+        return cls(float(data["accuracy"]), Cost.from_dict(data["cost"]), str(data["digest"]))
+
+
+def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
+    """The storage at a URL.
+
+    Args:
+        url: as SQLAlchemy writes it, as in sqlite:///paredown.db, or `MEMORY` for a new storage.
+        must_exist: do not make a new SQLite file.
+
+    Raises:
+        StorageError: it cannot be opened.
+    """
+    if url == MEMORY:
+        return InMemoryStorage()
+    path = sqlite_path(url)
+    if path and must_exist and not path.exists():
+        raise StorageError(f"no studies at {url}: there is no file {path}; run `paredown search`")
+    if path and not path.parent.is_dir():
+        raise StorageError(f"the storage {url} cannot be opened: no folder {path.parent}")
+    if path and must_exist and not _holds_studies(path):
+        raise StorageError(f"no studies at {url}: {path} is not a file that Optuna made")
+    try:
+        return RDBStorage(url)
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.OptunaError,
+        ImportError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        reason = storage_reason(error)
+        raise StorageError(f"the storage {shown_url(url)} cannot be opened: {reason}") from None
+
+
+def shown_url(url: str) -> str:
+    """An address without its password."""
+    try:
+        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
+    except sqlalchemy.exc.ArgumentError:
+        return url
+
+
+def storage_reason(error: BaseException) -> str:
+    """The first line of what a storage complained about, under all that was wrapped around it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
+
+
+def _holds_studies(path: Path) -> bool:
+    """Whether a SQLite file is one of Optuna's, by looking and not touching."""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as db:
+            return bool(db.execute("select 1 from sqlite_master where name = 'studies'").fetchone())
+    except sqlite3.Error:
+        return False
+
+
+def has_baseline(study: optuna.Study) -> bool:
+    """Whether a study knows what its drops are measured from."""
+    return BASELINE in study.user_attrs
+
+
+def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
+    """An existing study, with what it imported.
+
+    Raises:
+        UnknownName: there is none of that name.
+        StorageError: it is not Paredown's.
+        InputError, UserCodeError: what it imported cannot be run any more.
+    """
+    names = optuna.get_all_study_names(storage)
+    if name not in names:
+        raise UnknownName("study", name, names, where=f" in {url}")
+    study = optuna.load_study(study_name=name, storage=storage)
+    if IDENTITY not in study.user_attrs:
+        raise StorageError(f"study {name!r} in {url} was not made by paredown")
+    run_imports(study)
+    return study
+
+
+def name_objectives(study: optuna.Study, names: Sequence[str]) -> None:
+    """Let dashboards say what a study minimizes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([OBJECTIVES.get(name).title for name in names])
+
+
+def read_baseline(study: optuna.Study) -> Baseline:
+    """The baseline that a study compares with.
+
+    Raises:
+        StorageError: the search was stopped before it was known.
+    """
+    if not has_baseline(study):
+        raise StorageError(
+            f"study {study.study_name!r} has no baseline yet; run `paredown search` to go on"
+        )
+    return Baseline.from_dict(study.user_attrs[BASELINE])
+
+
+def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
+    """Keep the baseline that all drops of a study are measured from.
+
+    Raises:
+        StorageError: the study has another one, so that its drops could not be compared.
+    """
+    kept = study.user_attrs.get(BASELINE)
+    if kept is not None and Baseline.from_dict(kept) != baseline:
+        raise StorageError(
+            f"study {study.study_name!r} in {url} measures from another baseline "
+            f"({kept['accuracy']:.2f} % there, {baseline.accuracy:.2f} % here): training it again "
+            f"came out differently, as happens with other versions "
+            f"({study.user_attrs.get(VERSIONS)} there). Choose another --name to start afresh"
+        )
+    study.set_user_attr(BASELINE, baseline.to_dict())
+
+
+def metric_of(study: optuna.Study) -> Metric:
+    """What a study means by accuracy; those from before it was kept mean the plain one."""
+    kept = json.loads(study.user_attrs.get(IDENTITY, "{}"))
+    return Metric(kept.get(METRIC, Metric.PLAIN))
+
+
+def continue_or_create(
+    storage: BaseStorage, url: str, name: str, what: Mapping[str, Any]
+) -> optuna.Study:
+    """The study of that name, made if need be.
+
+    Args:
+        storage: an open storage.
+        url: its address, for errors.
+        name: of the study.
+        what: its identity.
+
+    Raises:
+        StorageError: the study there is of something else; the message says what differs.
+    """
+    from ...objectives.evaluation.task import versions
+
+    if name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage)
+        check_same(study, url, what)
+        bury_dead_trials(study)
+        return study
+    directions = [StudyDirection.MINIMIZE] * len(what.get("objectives", DEFAULT_OBJECTIVES))
+    study = optuna.create_study(
+        study_name=name, storage=storage, directions=directions, load_if_exists=True
+    )
+    study.set_user_attr(IDENTITY, json.dumps(what))
+    study.set_user_attr(VERSIONS, json.dumps(versions()))
+    return study
+
+
+def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
+    """See that a study is of the same things: of the same `identity`.
+
+    Raises:
+        StorageError: it is of something else, or was not made by paredown.
+    """
+    there = f"study {study.study_name!r} in {url}"
+    if IDENTITY not in study.user_attrs:
+        raise StorageError(f"{there} was not made by paredown; choose another --name")
+    kept: dict[str, Any] = {METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
+    wanted = json.loads(json.dumps(what))
+    kept.setdefault(SEARCH, source_before_0_5(wanted.get(SEARCH)))
+    keys = [*wanted, *(key for key in AT_WILL if key not in wanted)]
+    differing = [key for key in keys if kept.get(key) != wanted.get(key)]
+    # The signature covers the options too; where these say it, the number says nothing more.
+    if len(differing) > 1 and "layers" in differing:
+        differing.remove("layers")
+    if SEARCH in differing and "images" in differing:
+        differing.remove("images")
+    if differing:
+        said = "; ".join(_difference(key, kept.get(key), wanted.get(key)) for key in differing)
+        advice = "choose another --name to start afresh"
+        if SEARCH in differing:
+            advice = f"{how_to_go_on(kept[SEARCH])}{advice}"
+        raise StorageError(
+            f"{there} is of something else: {said}. {advice[:1].upper()}{advice[1:]}"
+        )
+
+
+def with_recipes_of(study: optuna.Study, what: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity whose recipes are those of a study, where it is meant to be trained otherwise."""
+    recipes = json.loads(study.user_attrs.get(IDENTITY, "{}")).get("recipes")
+    return {**what, "recipes": recipes}
+
+
+def _difference(key: str, kept: object, wanted: object) -> str:
+    if isinstance(kept, dict) and isinstance(wanted, dict):
+        inner = (k for k in sorted({*kept, *wanted}) if kept.get(k) != wanted.get(k))
+        return "; ".join(_difference(f"{key}.{k}", kept.get(k), wanted.get(k)) for k in inner)
+    if key == SEARCH:
+        return f"the search images are {in_words(kept)} there and {in_words(wanted)} here"
+    return f"{key} is {kept} there and {wanted} here"
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a storage; None if it is no SQLite file."""
+    prefix = "sqlite:///"
+    return Path(url.removeprefix(prefix).split("?")[0]) if url.startswith(prefix) else None

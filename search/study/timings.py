@@ -1,0 +1,56 @@
+"""How long a study's runs took in all, kept with it, and on what they ran."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+
+import optuna
+
+from .profiler import part_of
+from .trial_record import Record
+
+_SECONDS = "spent_seconds"
+_HARDWARE = "ran_on"
+
+
+def add_spent(study: optuna.Study, seconds: Mapping[str, float], hardware: str) -> None:
+    """Add what a run took to what the runs before it did.
+
+    Args:
+        study: that keeps it.
+        seconds: part -> of the run that has just ended.
+        hardware: what evaluated its plans, as `objectives.training.device.hardware` has it.
+    """
+    total = read_spent(study)
+    for part, took in seconds.items():
+        total[part] = total.get(part, 0.0) + took
+    rounded = {part: round(took, 3) for part, took in total.items()}
+    study.set_user_attr(_SECONDS, json.dumps(rounded))
+    here, known = f"{hardware}, {os.cpu_count()} cores", read_hardware(study)
+    if here not in known:
+        study.set_user_attr(_HARDWARE, [*known, here])
+
+
+def read_spent(study: optuna.Study) -> dict[str, float]:
+    """Part -> seconds, over all runs that have ended; empty in studies from before this was kept.
+
+    Of two runs that end in the same moment one may be missing.
+    """
+    kept = json.loads(study.user_attrs.get(_SECONDS, "{}"))
+    return {str(part): float(took) for part, took in kept.items()}
+
+
+def read_hardware(study: optuna.Study) -> list[str]:
+    """On what the runs of a study were, each once."""
+    return [str(one) for one in study.user_attrs.get(_HARDWARE, [])]
+
+
+def spent_on_trials(records: Iterable[Record]) -> dict[str, float]:
+    """Part -> seconds, of the trials alone: without the baseline, the sampler and the storage."""
+    total = dict[str, float]()
+    for record in records:
+        for stage, took in record.seconds.items():
+            trains = record.plan is not None and record.plan.trains_at_last
+            part = part_of(stage, trains_at_last=trains)
+            total[part] = total.get(part, 0.0) + took
+    return total

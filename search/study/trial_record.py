@@ -1,0 +1,347 @@
+"""What a study keeps of each trial, and how it reads it back. The one place for attribute names."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from ...objectives.cost.cost import Cost
+from ...objectives.cost.pruned_share import Removal
+from ...objectives.evaluation.checkpoints import Hopeless
+from ...objectives.evaluation.outcome import Outcome
+from ...spaces.plan import Plan
+
+if TYPE_CHECKING:
+    from ..samplers import Observation
+
+PLAN = "plan"
+HOW = "how"
+WHY = "why"
+DETAILS = "details"
+WORKER = "worker"
+ACCURACY = "accuracy_percent"
+DROP = "drop_pp"
+SECONDS = "seconds"
+REMOVED = "removed"
+RUNGS = "rungs"
+AT_LEAST = "drop_at_least_pp"
+FREE = "free"
+BUDGETS = "budgets"  # with the study
+Attributes = dict[str, Any]
+"""What is kept with a trial: name -> value, ready for JSON."""
+
+_CONSTRAINTS = "constraints"
+"""Where Optuna's samplers and its dashboard look for how far a trial is from being feasible.
+
+NOTE: the form of before Optuna 5. Its dashboard does not show what `Trial.set_constraint` writes.
+"""
+_LAST_OF_COST = "bytes"
+
+LEFT_RUNNING = "its process is gone"
+"""Why a trial was stopped whose run died."""
+
+
+class How(StrEnum):
+    """How a trial came to its end."""
+
+    EVALUATED = "evaluated"
+    SHARED = "shared"  # the network of an earlier trial at other bits: nothing was trained
+    REPEATED = "repeated"  # the same plan was evaluated before
+    HOPELESS = "hopeless"  # stopped early: it was not going to keep within any budget
+    BEATEN = "beaten"  # a feasible plan costs less, so it was not trained
+    FAILED = "failed"
+    STOPPED = "stopped"  # by the user or the system; its plan is proposed again
+    RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial as the study keeps it.
+
+    Attributes:
+        number: of the trial.
+        how: how it ended.
+        plan: what it proposed; None if it ended before that was known.
+        cost: of the plan.
+        accuracy, drop: percent and percentage points on the search split; None if not trained.
+        why: for trials that were not evaluated, the reason in words.
+        seconds: stage -> duration.
+        removed: what its pruning removes; None if it prunes nothing.
+        rungs: name -> its drop there, on the way.
+        at_least: what its drop would have been at least, if it was stopped early.
+        is_free: whether it only rounds a network that was there, even if that failed.
+    """
+
+    number: int
+    how: How
+    plan: Plan | None = None
+    cost: Cost | None = None
+    accuracy: float | None = None
+    drop: float | None = None
+    why: str = ""
+    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    removed: Removal | None = None
+    rungs: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    at_least: float | None = None
+    is_free: bool = False
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether its drop is known."""
+        return self.drop is not None
+
+    @property
+    def took_training(self) -> bool:
+        """Whether it counts among the trials that a search was asked for; the others are free."""
+        return self.how in (How.EVALUATED, How.HOPELESS, How.FAILED) and not self.is_free
+
+
+def count_trained(records: Iterable[Record]) -> int:
+    """How many of these trials count towards those that a search was asked for."""
+    return sum(record.took_training for record in records)
+
+
+def write(trial: optuna.Trial, attributes: Attributes) -> None:
+    """Keep attributes with a trial that runs; how it ended comes last, when all else is there."""
+    for name, value in sorted(attributes.items(), key=lambda one: one[0] == HOW):
+        trial.set_user_attr(name, value)
+
+
+def write_stopped(trial: optuna.Trial, why: str) -> None:
+    """Note why a trial could not run to its end."""
+    write(trial, {HOW: How.STOPPED, WHY: why})
+
+
+def proposed(plan: Plan, cost: Cost, removed: Removal | None) -> Attributes:
+    """What a trial proposes, what that costs, and what its pruning removes."""
+    said = {} if removed is None else {REMOVED: json.dumps(asdict(removed))}
+    return {PLAN: plan.to_json(), **said, **cost.to_dict()}
+
+
+def evaluated(outcome: Outcome) -> Attributes:
+    """What evaluating the trial's plan gave."""
+    return {
+        HOW: How.EVALUATED,
+        ACCURACY: outcome.accuracy,
+        DROP: outcome.drop,
+        SECONDS: json.dumps(dict(outcome.seconds)),
+        RUNGS: json.dumps({rung.name: rung.drop for rung in outcome.rungs}),
+    }
+
+
+def hopeless(stopped: Hopeless, at_least: float) -> Attributes:
+    """An evaluation was stopped early; its drop would have been this at least."""
+    return {
+        HOW: How.HOPELESS,
+        WHY: f"{stopped}; it would have been {at_least:+.2f} or more",
+        AT_LEAST: at_least,
+        SECONDS: json.dumps(dict(stopped.seconds)),
+        RUNGS: json.dumps({stopped.rung.name: stopped.rung.drop}),
+    }
+
+
+def shared(outcome: Outcome, earlier: Record) -> Attributes:
+    """What scoring an earlier trial's network at other bits gave."""
+    why = f"the network of trial {earlier.number} at other bits"
+    return evaluated(outcome) | {HOW: How.SHARED, WHY: why}
+
+
+def repeated(earlier: Record) -> Attributes:
+    """An earlier trial had the same plan; its figures hold, or its failure does."""
+    why = f"same plan as trial {earlier.number}"
+    if earlier.at_least is not None:
+        return {HOW: How.REPEATED, WHY: f"{why}, which was hopeless", AT_LEAST: earlier.at_least}
+    if not earlier.is_scored:
+        return {HOW: How.REPEATED, WHY: f"{why}, which failed"}
+    return {HOW: How.REPEATED, WHY: why, ACCURACY: earlier.accuracy, DROP: earlier.drop}
+
+
+def beaten(by: Record) -> Attributes:
+    """A feasible plan costs less than the trial's."""
+    why = f"trial {by.number} costs less and is within every budget"
+    return {HOW: How.BEATEN, WHY: why}
+
+
+def failed(why: str, details: str = "") -> Attributes:
+    """Why a trial failed, and a traceback or crash dump, if there is one."""
+    return {HOW: How.FAILED, WHY: why} | ({DETAILS: details} if details else {})
+
+
+def state_of(attributes: Mapping[str, Any]) -> TrialState:
+    """What a trial with these attributes ends as: failed if its plan has, now or before."""
+    how = How(attributes[HOW])
+    known = DROP in attributes or AT_LEAST in attributes
+    fails = how is How.FAILED or (how is How.REPEATED and not known)
+    return TrialState.FAIL if fails else TrialState.COMPLETE
+
+
+def values_of(attributes: Mapping[str, Any]) -> list[float]:
+    """The values of a trial: what its plan, with these attributes, has in the objectives."""
+    return list(Cost.from_dict(attributes).objectives)
+
+
+def ended_trial(
+    attributes: Attributes,
+    params: Mapping[str, Any],
+    options: Mapping[str, Sequence[Any]],
+    largest_budget: float,
+) -> FrozenTrial:
+    """A trial that is over, to be added to a study at once.
+
+    Args:
+        attributes: what it proposed and how it ended.
+        params: of the trial.
+        options: of each parameter.
+        largest_budget: in percentage points.
+    """
+    state = state_of(attributes)
+    trial = optuna.trial.create_trial(
+        state=state,
+        values=None if state == TrialState.FAIL else values_of(attributes),
+        params=dict(params),
+        distributions={name: CategoricalDistribution(options[name]) for name in params},
+        user_attrs=attributes,
+    )
+    if state == TrialState.COMPLETE:
+        trial.system_attrs = {_CONSTRAINTS: [_excess(attributes, largest_budget)]}
+    return trial
+
+
+def tell(study: optuna.Study, trial: optuna.Trial) -> None:
+    """Tell a study of a trial whose end is written: its state, values and constraint.
+
+    Raises:
+        UpdateFinishedTrialError, ValueError: another process has told it already.
+    """
+    attributes = trial.user_attrs
+    state = state_of(attributes)
+    if state == TrialState.FAIL:
+        study.tell(trial, state=state)
+        return
+    excess = _excess(attributes, max(study.user_attrs[BUDGETS]))
+    trial.storage.set_trial_system_attr(trial._trial_id, _CONSTRAINTS, [excess])
+    study.tell(trial, values_of(attributes), state=state)
+
+
+def _excess(attributes: Mapping[str, Any], largest_budget: float) -> float:
+    """By how many points a drop is above the largest budget; at most 0 where it is feasible.
+
+    A trial of which nothing is known counts as just feasible: most often it was not evaluated
+    because a feasible one costs less, so that it is on no front, and nothing speaks for its
+    breaking the budget.
+    """
+    drop = attributes.get(DROP, attributes.get(AT_LEAST))
+    return 0.0 if drop is None or not math.isfinite(drop) else float(drop) - largest_budget
+
+
+class Reader:
+    """Reads a study's trials again and again; what has ended, and so stays, is parsed once.
+
+    Args:
+        study: whose trials.
+    """
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study = study
+        self._ended = dict[int, Record]()
+
+    def records(self) -> list[Record]:
+        """The trials of the study as they are now, waiting ones left out."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [self._read(trial) for trial in trials if trial.state != TrialState.WAITING]
+
+    def _read(self, trial: FrozenTrial) -> Record:
+        known = self._ended.get(trial.number)
+        if known is None:
+            known = _read(trial)
+            if trial.state.is_finished():
+                self._ended[trial.number] = known
+        return known
+
+
+def read_records(trials: Iterable[FrozenTrial]) -> list[Record]:
+    """The trials of a study, waiting ones left out."""
+    return [_read(trial) for trial in trials if trial.state != TrialState.WAITING]
+
+
+def observe(trial: FrozenTrial) -> "Observation | None":
+    """What is known of a trial's drop; None if it was not evaluated."""
+    from ..samplers import Observation  # here: samplers import scipy
+
+    if (drop := _number(trial, DROP)) is not None:
+        return Observation(drop)
+    at_least = _number(trial, AT_LEAST)
+    return None if at_least is None else Observation(at_least, is_bound=True)
+
+
+def is_failed(trial: FrozenTrial) -> bool:
+    """Whether a trial's plan could not be trained or scored."""
+    return trial.user_attrs.get(HOW) == How.FAILED
+
+
+def is_retried(trial: FrozenTrial) -> bool:
+    """Whether a trial ended without having been seen through, so that its plan comes again."""
+    return trial.user_attrs.get(HOW) == How.STOPPED
+
+
+def is_left_running(trial: FrozenTrial) -> bool:
+    """Whether a trial was stopped because its run had died."""
+    return is_retried(trial) and trial.user_attrs.get(WHY) == LEFT_RUNNING
+
+
+def has_ended(trial: FrozenTrial) -> bool:
+    """Whether it is known how a trial ended, though nobody has said that it did."""
+    return HOW in trial.user_attrs and not is_retried(trial)
+
+
+def plan_of(trial: FrozenTrial) -> Plan | None:
+    """The plan that a trial proposes; None if it ended before that was known."""
+    attrs = trial.user_attrs
+    return Plan.from_json(attrs[PLAN]) if PLAN in attrs else None
+
+
+def _number(trial: FrozenTrial, name: str) -> float | None:
+    value = trial.user_attrs.get(name)
+    return None if value is None else float(value)
+
+
+def scored(records: Sequence[Record]) -> list[Record]:
+    """The records whose drop is known, each plan once, in the order of their trials."""
+    by_plan = dict[Plan, Record]()
+    for record in records:
+        if record.plan is not None and record.is_scored:
+            by_plan.setdefault(record.plan, record)
+    return list(by_plan.values())
+
+
+def _read(trial: FrozenTrial) -> Record:
+    attrs = trial.user_attrs
+    drop = _number(trial, DROP)
+    return Record(
+        number=trial.number,
+        how=_how(trial),
+        plan=plan_of(trial),
+        cost=Cost.from_dict(attrs) if _LAST_OF_COST in attrs else None,
+        accuracy=None if drop is None else float(attrs[ACCURACY]),
+        drop=drop,
+        why=str(attrs.get(WHY, "")),
+        seconds=MappingProxyType(json.loads(attrs.get(SECONDS, "{}"))),
+        removed=Removal(**json.loads(attrs[REMOVED])) if REMOVED in attrs else None,
+        rungs=MappingProxyType(json.loads(attrs.get(RUNGS, "{}"))),
+        at_least=_number(trial, AT_LEAST),
+        is_free=bool(attrs.get(FREE)),
+    )
+
+
+def _how(trial: FrozenTrial) -> How:
+    if trial.state == TrialState.RUNNING:
+        return How.RUNNING
+    ended_as = How.FAILED if trial.state == TrialState.FAIL else How.EVALUATED
+    return How(trial.user_attrs.get(HOW, ended_as))

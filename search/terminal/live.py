@@ -1,0 +1,206 @@
+"""What a search shows while it runs: a live picture on a terminal, a line per trial elsewhere."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ...errors import first_names
+from ...objectives.accuracy.budget import Budget
+from ...spaces.graph.blueprint import ALL_GROUPS
+from ...spaces.plan import Plan
+from ...spaces.space import Space
+from ..formatting import points, short
+from ..isolation.backend import TaskSummary
+from ..results.pareto import times_smaller, verdicts
+from ..runner.callbacks import Watcher
+from ..study.config import StudyConfig
+from ..study.parsing import duration_text
+from ..study.retrainings import Final
+from ..study.storage import Baseline, shown_url
+from ..study.trial_record import How, Record, count_trained
+from .tables import plain_table
+
+_TOLD = (How.EVALUATED, How.SHARED, How.HOPELESS)
+"""Trials that get a line where there is no live picture."""
+
+_ENOUGH_TO_GUESS = 3
+"""Evaluated plans before the time that is left is worth a guess."""
+
+
+class Screen(Watcher):
+    """Shows trial, stage, epoch, time left and the best plan so far per budget.
+
+    Args:
+        console: where to; if it is no terminal, lines are printed instead.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.stage_name, self.epochs, self.epochs_done, self.loss = "", 0, 0, 0.0
+        self.trial: int | None = None
+        self.proving = False
+        self.trials, self.done, self.done_before = 0, 0, 0
+        self.began = time.monotonic()
+        self.deadline: float | None = None
+        self.baseline: Baseline | None = None
+        self.of_what = ""
+        self.budgets: Sequence[Budget] = ()
+        self.records: Sequence[Record] = ()
+        self.live = Live(console=console, get_renderable=self._picture, refresh_per_second=8)
+
+    def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
+        self.trials, self.budgets = config.trials, config.max_drop
+        self.of_what = f" {config.metric}" if config.balanced else ""
+        self.began = time.monotonic()
+        self.deadline = self.began + config.timeout if config.timeout else None
+        what = escape(f"{task.model} on {task.data}")
+        self.console.print(
+            f"[bold]{escape(config.name)}[/]: {what}, {task.splits.text}",
+            soft_wrap=True,
+        )
+        self.console.print(
+            f"{task.space.size:,} plans, {config.trials} to try; "
+            f"kept in [cyan]{escape(shown_url(storage))}[/]",
+            highlight=False,
+        )
+        for what, said in _limits(task.space):
+            self.console.print(f"[yellow]{what}[/] {escape(said)}", highlight=False, soft_wrap=True)
+        if task.in_this_process:
+            self.console.print(
+                f"[yellow]a crash would end this search:[/] {escape(task.in_this_process)}",
+                highlight=False,
+                soft_wrap=True,
+            )
+        if self.console.is_terminal:
+            self.live.start()
+
+    def stage(self, name: str, epochs: int = 0) -> None:
+        self.stage_name, self.epochs, self.epochs_done = name, epochs, 0
+
+    def epoch(self, done: int, loss: float) -> None:
+        self.epochs_done, self.loss = done, loss
+
+    def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
+        self.baseline, self.records = baseline, records
+        self.done = self.done_before = count_trained(records)
+        self.began = time.monotonic()
+        self.console.print(
+            f"baseline: [bold]{baseline.accuracy:.2f} %[/]{self.of_what}, "
+            f"{short(baseline.cost.params)} params, {short(baseline.cost.macs)} MACs"
+        )
+        if self.done:
+            self.console.print(f"going on after {self.done} trials")
+
+    def trial_begins(self, number: int | None, plan: Plan) -> None:
+        self.trial = number
+
+    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+        self.records, self.done = records, count_trained(records)
+        if record.how is How.FAILED:
+            self.console.print(f"[yellow]trial {record.number} failed[/]: {escape(record.why)}")
+        elif not self.console.is_terminal and record.how in _TOLD:
+            self.console.print(self._line(record), soft_wrap=True, highlight=False)
+
+    def final_begins(self, record: Record) -> None:
+        self.trial, self.proving = record.number, True
+
+    def final_ended(self, final: Final, budget: Budget) -> None:
+        again = "failed" if final.drop is None else points(final.drop)
+        holds = "[green]holds[/]" if final.holds(budget) else "[yellow]does not hold[/]"
+        self.console.print(
+            f"{budget.text}, trained again: {again} after {points(final.searched)} "
+            f"in the search, {holds}  {escape(final.plan.describe())}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+    def test_failed(self, budget: Budget, reason: str) -> None:
+        self.console.print(
+            f"[yellow]{budget.text}, not scored on the test split[/]: {escape(reason)}",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+    def finished(self) -> None:
+        if self.live.is_started:
+            self.live.update(Text(""))
+            self.live.transient = True
+            self.live.stop()
+
+    def _line(self, record: Record) -> str:
+        smaller = ""
+        if self.baseline and record.cost:
+            smaller = f", {times_smaller(self.baseline.cost, record.cost):.1f}x smaller"
+        plan = record.plan.describe() if record.plan else ""
+        drop = points(record.drop)
+        if record.at_least is not None:
+            drop = f"{points(record.at_least)} or more, stopped early"
+        return f"{self.done}/{self.trials}  drop {drop}{smaller}  {escape(plan)}"
+
+    def _picture(self) -> RenderableType:
+        parts: list[RenderableType] = [self._bar(), self._now()]
+        if self.baseline:
+            parts.append(self._best(self.baseline))
+        return Group(*parts)
+
+    def _bar(self) -> Table:
+        grid = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=max(self.trials, 1), completed=self.done, width=32)
+        grid.add_row(Text(f"{self.done} of {self.trials} plans"), bar, Text(self._time_left()))
+        return grid
+
+    def _now(self) -> Text:
+        if not self.stage_name:
+            return Text("")
+        again = "again, " if self.proving else ""
+        trial = "" if self.trial is None else f"trial {self.trial}: {again}"
+        epoch = f" epoch {self.epochs_done}/{self.epochs}" if self.epochs else ""
+        loss = f", loss {self.loss:.3f}" if self.epochs and self.epochs_done else ""
+        return Text(f"{trial}{self.stage_name}{epoch}{loss}", style="dim")
+
+    def _best(self, baseline: Baseline) -> Table:
+        table = plain_table("budget", ">drop", ">params", ">MACs", ">smaller")
+        for verdict in verdicts(self.records, baseline, self.budgets):
+            winner = verdict.winner
+            if winner is None or winner.cost is None:
+                table.add_row(verdict.budget.text, "-", "-", "-", "-")
+                continue
+            table.add_row(
+                verdict.budget.text,
+                points(winner.drop),
+                short(winner.cost.params),
+                short(winner.cost.macs),
+                f"{times_smaller(baseline.cost, winner.cost):.1f}x",
+            )
+        return table
+
+    def _time_left(self) -> str:
+        now = time.monotonic()
+        in_this_run = self.done - self.done_before
+        guesses = []
+        if in_this_run >= _ENOUGH_TO_GUESS:
+            per_trial = (now - self.began) / in_this_run
+            guesses.append(per_trial * (self.trials - self.done))
+        if self.deadline is not None:
+            guesses.append(max(0.0, self.deadline - now))
+        return f"about {duration_text(min(guesses))} left" if guesses else ""
+
+
+def _limits(space: Space) -> Iterator[tuple[str, str]]:
+    """What a search cannot do to this network, told before it begins."""
+    if uncounted := space.blueprint.landmarks.uncounted:
+        yield "costs leave out", first_names([one.text for one in uncounted], 3)
+    stuck = [one for one in space.blueprint.left_alone if one.what == "channels"]
+    if whole := [one.reason for one in stuck if one.name == ALL_GROUPS]:
+        yield "no channels are pruned:", whole[0]
+    elif not space.blueprint.groups:
+        yield "no channels are pruned:", "every group is left alone; --dry-run says why"
+    elif stuck:
+        names = first_names([one.name for one in stuck], 3)
+        yield "channels left alone:", f"{names}; --dry-run says why"

@@ -1,0 +1,122 @@
+"""What a model costs, and what a plan would make of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from ...errors import InputError, first_names
+from ...objectives.cost.cost import Cost
+from ...objectives.cost.cost import count as count_blueprint
+from ...spaces.apply import foretell
+from ...spaces.approaches import find_approach
+from ...spaces.graph.input_sizes import analyse
+from ...spaces.graph.tracing import classes_of, example_images, on_meta
+from ...spaces.models import build_model, find_model
+from ...spaces.plan import Plan
+from ...spaces.space import Grain, Space
+from ...spaces.technique import Value
+from ...spaces.techniques import KINDS
+from ..study.start_plans import read_plan
+from .tables import cost_table
+
+_RGB = 3
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A model's cost, with and without a plan.
+
+    Attributes:
+        approach: the number of the plan in the paper, if it is one of those.
+        uncounted: arithmetic that the counts leave out, in words.
+    """
+
+    model: str
+    classes: int
+    size: int
+    baseline: Cost
+    plan: Plan | None
+    cost: Cost
+    approach: int | None = None
+    uncounted: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `paredown count`: the plan's figures, or the model's without one."""
+        said: dict[str, Any] = {"model": self.model, "classes": self.classes, "size": self.size}
+        said |= self.cost.to_dict() | {"uncounted": list(self.uncounted)}
+        if self.approach is not None:
+            said["approach"] = self.approach
+        if self.plan is not None:
+            from ..results.pareto import times_smaller
+
+            said |= {
+                "plan": self.plan.to_dict(),
+                "times_smaller": times_smaller(self.baseline, self.cost),
+                "baseline": self.baseline.to_dict(),
+            }
+        return said
+
+    def print(self, console: Console) -> None:
+        """The same as a table."""
+        console.print(f"[bold]{self.model}[/], {self.classes} classes, {self.size} px")
+        rows = [("baseline", self.baseline)]
+        if self.plan is not None:
+            name = "plan" if self.approach is None else f"approach {self.approach}"
+            rows.append((name, self.cost))
+        console.print(cost_table(rows))
+        if self.plan is not None:
+            console.print(self.plan.describe(), highlight=False)
+        if self.uncounted:
+            shown = escape(first_names(self.uncounted, 3))
+            console.print(f"[yellow]not counted:[/] {shown}", highlight=False)
+
+
+def count_model(
+    model: str, plan_file: Path | None, approach: int | None, classes: int, size: int
+) -> Counted:
+    """Count a model on RGB images of so many pixels, or grey ones if it takes no others.
+
+    Args:
+        model: its name; with an approach also that of the family, "resnet101".
+        plan_file: of a plan; not together with an approach.
+        approach: the number of a plan of the paper.
+
+    Raises:
+        InputError: a plan and an approach are given.
+        UnknownName, ModelError: the model cannot be built or run so.
+        PlanError: the plan cannot be read, or does not fit the model.
+    """
+    if plan_file is not None and approach is not None:
+        raise InputError("expected --plan or --approach, got both")
+    plan = read_plan(plan_file) if plan_file else None
+    if approach is not None:
+        found = find_approach(model, approach)
+        model, plan = found.model, found.plan
+    built_by = find_model(model)
+    channels = built_by.channels or _RGB
+    network = build_model(built_by, classes, channels)
+    images = example_images(channels, size)
+    if plan is None:
+        blueprint = analyse(on_meta(network), images)
+    else:  # plans alone ask which channels belong together, which takes most of the time
+        from ...spaces.pruning.trace_groups import trace_with_groups
+
+        blueprint = trace_with_groups(network, images)
+    classes = classes_of(network, images)
+    baseline = cost = count_blueprint(blueprint)
+    if plan is not None:
+        Space.of(blueprint, _options(plan), Grain.BOTH).check(plan)
+        cost = count_blueprint(foretell(blueprint, plan))
+    uncounted = tuple(one.text for one in blueprint.landmarks.uncounted)
+    return Counted(model, classes, size, baseline, plan, cost, approach, uncounted)
+
+
+def _options(plan: Plan) -> dict[str, list[Value]]:
+    """The options that a plan names: it may go beyond what a study searches by default."""
+    options = dict[str, list[Value]]()
+    for choice in plan.choices:
+        options.setdefault(choice.kind, [KINDS.get(choice.kind).neutral]).append(choice.value)
+    return options

@@ -1,0 +1,73 @@
+"""A look at a space before anything is trained: its extremes and what is left alone."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...objectives.cost.cost import Cost, count
+from ...objectives.cost.objective import DEFAULT_OBJECTIVES, priced
+from ...spaces.apply import foretell
+from ...spaces.plan import Plan
+from ...spaces.space import Space
+from ..results.pareto import relative_cost
+
+_SAMPLES = 201
+
+
+class Preview:
+    """The cheapest, a middling and the dearest plan of a space.
+
+    The extremes are found by changing one decision at a time until none helps, the middle one is
+    the median of 201 plans drawn evenly.
+    """
+
+    def __init__(
+        self, space: Space, seed: int = 0, objectives: Sequence[str] = DEFAULT_OBJECTIVES
+    ) -> None:
+        self.space, self.objectives = space, objectives
+        self.baseline = self.cost(Plan())
+        drawn = [space.sample(random.Random(f"{seed}-{n}")) for n in range(_SAMPLES)]
+        drawn.sort(key=self._weight)
+        self.cheapest = self._best(drawn[0], self._weight)
+        self.middle = drawn[_SAMPLES // 2]
+        self.dearest = self._best(drawn[-1], lambda plan: -self._weight(plan))
+
+    def cost(self, plan: Plan) -> Cost:
+        """What a plan costs, without building it."""
+        blueprint = foretell(self.space.blueprint, plan)
+        return priced(count(blueprint), plan, blueprint, self.objectives)
+
+    @property
+    def plans(self) -> list[tuple[str, Plan]]:
+        return [("cheapest", self.cheapest), ("middle", self.middle), ("dearest", self.dearest)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of `paredown search --dry-run`."""
+        return {
+            "plans": self.space.size,
+            "baseline": self.baseline.to_dict(),
+            "dimensions": {d.name: list(d.options) for d in self.space.dimensions},
+            **{
+                name: {"plan": plan.to_dict(), **self.cost(plan).to_dict()}
+                for name, plan in self.plans
+            },
+            "left_alone": [
+                {"technique": one.what, "place": one.name, "reason": one.reason}
+                for one in self.space.left_alone
+            ],
+        }
+
+    def _weight(self, plan: Plan) -> float:
+        return relative_cost(self.baseline, self.cost(plan))
+
+    def _best(self, plan: Plan, weight: Callable[[Plan], float]) -> Plan:
+        best, improved = weight(plan), True
+        while improved:
+            improved = False
+            for dimension in self.space.dimensions:
+                for option in dimension.options:
+                    params = self.space.params(plan) | {dimension.name: option}
+                    candidate = self.space.plan(params)
+                    if (found := weight(candidate)) < best:
+                        plan, best, improved = candidate, found, True
+        return plan

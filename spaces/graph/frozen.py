@@ -1,0 +1,68 @@
+"""Layers that no technique may touch, because the user says so."""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+from ...errors import UnknownName
+from .blueprint import Blueprint, Layer, LeftAlone
+from .structure import Landmarks
+from .submodules import holders
+
+TO_BE_KEPT = "it is to be kept"
+
+
+def keep(blueprint: Blueprint, globs: Sequence[str]) -> Blueprint:
+    """The same network where some layers stay as they are: their channels, blocks and bits.
+
+    Args:
+        globs: of layers, of modules that hold them, or of stages: "fc", "layer4.*", "head".
+
+    Raises:
+        UnknownName: a glob that nothing matches.
+    """
+    chosen = dict[str, None]()
+    for glob in globs:
+        matching = [layer.name for layer in blueprint.layers if _matches(layer, glob)]
+        if not matching:
+            raise UnknownName("layer to keep", glob, _names(blueprint.layers))
+        chosen |= dict.fromkeys(matching)
+    if not chosen:
+        return blueprint
+    layers = [layer.but(kept=layer.name in chosen) for layer in blueprint.layers]
+    fixed = dict.fromkeys(group for layer in layers if layer.kept for group in layer.touches)
+    told = (LeftAlone("channels", group, f"{TO_BE_KEPT}, or tied to what is") for group in fixed)
+    kept = replace(
+        blueprint,
+        layers=tuple(layers),
+        left_alone=(*blueprint.left_alone, *told),
+        landmarks=_parted(blueprint.landmarks, chosen),
+        scaled=MappingProxyType(
+            {
+                share: replace(one, landmarks=_parted(one.landmarks, chosen))
+                for share, one in blueprint.scaled.items()
+            }
+        ),
+    )
+    return kept.frozen(fixed)
+
+
+def _parted(landmarks: Landmarks, kept: Container[str]) -> Landmarks:
+    """Landmarks where batch norms that are kept go with no convolution when that is replaced."""
+    going = {conv: norm for conv, norm in landmarks.normalised.items() if norm not in kept}
+    return replace(landmarks, normalised=MappingProxyType(going))
+
+
+def _matches(layer: Layer, glob: str) -> bool:
+    return any(fnmatchcase(name, glob) for name in _aliases(layer))
+
+
+def _aliases(layer: Layer) -> Iterator[str]:
+    """The layer's name, those of the modules that it is in, and its stage's."""
+    yield from holders(layer.name)
+    yield layer.stage
+
+
+def _names(layers: Iterable[Layer]) -> list[str]:
+    return list(dict.fromkeys(name for layer in layers for name in _aliases(layer)))

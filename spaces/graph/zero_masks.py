@@ -1,0 +1,35 @@
+"""Weights that pruning has set to zero, and that training must leave there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ...lazy_imports import nn, torch
+
+STORED_ZEROS = "zeros"
+"""The attribute of a module that says how many of its weights are zero, and stored as a mask."""
+
+
+@contextmanager
+def held_zeros(network: nn.Module) -> Iterator[None]:
+    """Training inside leaves zeros of sparse layers at zero.
+
+    Their gradients are zero, and so are momentum and weight decay of what is zero.
+    """
+    handles = [
+        weight.register_hook(_masking((weight != 0).to(weight.dtype)))  # type: ignore[no-untyped-call]
+        for module in network.modules()
+        if getattr(module, STORED_ZEROS, 0)
+        and isinstance(weight := module.weight, nn.Parameter)
+        and weight.requires_grad
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _masking(mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda gradient: gradient * mask

@@ -1,0 +1,240 @@
+"""Which channels of a network belong together, and how they are removed.
+
+Torch-Pruning's dependency graph (Fang et al., DepGraph, 2023, https://arxiv.org/abs/2301.12900)
+finds the groups and does the surgery. How many channels go is decided here, by rule and not by
+weights, so that the cost of a plan is known before it is trained.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+import torch_pruning
+from torch import nn
+
+from ..models.channel_pad import ChannelPad
+from .groups import FoundGroup
+
+Importance = Callable[["torch_pruning.Group"], torch.Tensor | None]
+"""Scores a group's channels: one figure per channel, the least important lowest."""
+
+
+_MOST_PLACES = 1 << 20
+"""Places that one channel group may reach; the largest of torchvision's CNNs stay far below."""
+
+
+class _BoundedGroup(torch_pruning.Group):  # type: ignore[misc]
+    """A group that ends in an error where Torch-Pruning would grow it until memory is gone.
+
+    It does so behind the reshapes of window attention (Swin, MaxViT).
+    """
+
+    def add_dep(self, dep: object, idxs: Sequence[object]) -> None:
+        self.places = getattr(self, "places", 0) + len(idxs)
+        if self.places > _MOST_PLACES:
+            raise OverflowError(f"one group of channels reaches {self.places} places")
+        super().add_dep(dep, idxs)
+
+
+class _BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
+    """A dependency graph whose groups are bounded."""
+
+    def get_pruning_group(
+        self, module: nn.Module, pruning_fn: object, idxs: Sequence[int]
+    ) -> "torch_pruning.Group":
+        # NOTE: Torch-Pruning looks its class of groups up in its own module.
+        home = torch_pruning.dependency.graph
+        usual, home.Group = home.Group, _BoundedGroup
+        try:
+            return super().get_pruning_group(module, pruning_fn, idxs)
+        finally:
+            home.Group = usual
+
+
+def find_groups(network: nn.Module, images: torch.Tensor) -> list[FoundGroup]:
+    """The channel groups of a network but its class scores, in Torch-Pruning's order.
+
+    Args:
+        network: on any device, the meta device included.
+        images: [2, channels, height, width] on the same device.
+
+    Raises:
+        Exception: whatever Torch-Pruning raises on a network that it cannot follow.
+    """
+    graph = _graph(network, images)
+    names = {module: name for name, module in network.named_modules()}
+    return [
+        _describe(graph, group, names)
+        for group in graph.get_all_groups()
+        if not _is_output(graph, group)
+    ]
+
+
+def remove_channels(
+    network: nn.Module,
+    images: torch.Tensor,
+    keep: Mapping[str, int],
+    importance: Importance | None,
+    went: dict[str, list[int]] | None = None,
+) -> nn.Module:
+    """Remove channels from a network, in place.
+
+    Args:
+        network: the network to cut.
+        images: [2, channels, height, width]; only the shape matters.
+        keep: root layer -> how many of its output channels stay.
+        importance: tells which ones; all groups are scored before any is cut. None takes
+            scattered ones, always the same, which is quicker.
+        went: is told which went, if given: root layer -> their numbers.
+    """
+    training = network.training
+    graph = _graph(network, images)
+    cuts = _cuts(graph, network, keep, importance)
+    for root, channels in cuts.items():
+        _group_of(graph, network.get_submodule(root), channels).prune()
+    if went is not None:
+        went.update(cuts)
+    return network.train(training)
+
+
+def silence_channels(
+    network: nn.Module,
+    images: torch.Tensor,
+    keep: Mapping[str, int],
+    importance: Importance | None,
+) -> nn.Module:
+    """Make layers write zeros where `remove_channels` would remove channels, by hooks, in place."""
+    graph = _graph(network, images)
+    for root, channels in _cuts(graph, network, keep, importance).items():
+        for dep, silent in _group_of(graph, network.get_submodule(root), channels):
+            target = dep.target.module
+            if graph.is_out_channel_pruning_fn(dep.handler) and isinstance(target, nn.Module):
+                target.register_forward_hook(_silencer(silent))
+    return network.eval()
+
+
+def _silencer(channels: list[int]) -> Callable[..., torch.Tensor]:
+    def silence(module: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        dimension = -1 if isinstance(module, nn.Linear | nn.LayerNorm) else 1
+        return output.index_fill(dimension, torch.tensor(channels), 0)
+
+    return silence
+
+
+def _cuts(
+    graph: "torch_pruning.DependencyGraph",
+    network: nn.Module,
+    keep: Mapping[str, int],
+    importance: Importance | None,
+) -> dict[str, list[int]]:
+    """Which output channels of which root go; all groups are scored before any is cut."""
+    cuts = {
+        root: _least_important(graph, network, root, count, importance)
+        for root, count in keep.items()
+    }
+    return {root: channels for root, channels in cuts.items() if channels}
+
+
+def _group_of(
+    graph: "torch_pruning.DependencyGraph", module: nn.Module, channels: list[int]
+) -> "torch_pruning.Group":
+    pruner = graph.get_pruner_of_module(module)
+    return graph.get_pruning_group(module, pruner.prune_out_channels, channels)
+
+
+def _least_important(
+    graph: "torch_pruning.DependencyGraph",
+    network: nn.Module,
+    root: str,
+    count: int,
+    importance: Importance | None,
+) -> list[int]:
+    module = network.get_submodule(root)
+    everything = list(range(graph.get_pruner_of_module(module).get_out_channels(module)))
+    if count >= len(everything):
+        return []
+    if importance is None:
+        return sorted(random.Random(0).sample(everything, len(everything) - count))
+    scores = importance(_group_of(graph, module, everything))
+    if scores is None:
+        raise ValueError(f"the pruning criterion has no score for the channels of {root}")
+    if scores.is_meta:  # no weights to tell channels apart by, and for the cost any will do
+        return everything[count:]
+    order = torch.argsort(scores, stable=True)[: len(everything) - count]
+    return sorted(order.tolist())
+
+
+def _graph(network: nn.Module, images: torch.Tensor) -> "torch_pruning.DependencyGraph":
+    with torch.enable_grad():
+        return _BoundedGraph().build_dependency(
+            network, images, customized_pruners={ChannelPad: _ChannelPadPruner()}, verbose=False
+        )
+
+
+def _describe(
+    graph: "torch_pruning.DependencyGraph",
+    group: "torch_pruning.Group",
+    names: Mapping[nn.Module, str],
+) -> FoundGroup:
+    root, size = group[0].dep.target.module, len(group[0].idxs)
+    writers, readers = dict[str, int](), dict[str, int]()
+    reasons = []
+    for dep, channels in group:
+        target = dep.target
+        if target.type == torch_pruning.ops.OPTYPE.PARAMETER:
+            reasons.append("a bare parameter of the network goes with it")
+        elif target.module in names:
+            reasons.extend(_refusals(target.module, names[target.module], len(channels), size))
+            share = len(channels) // size
+            if graph.is_out_channel_pruning_fn(dep.handler):
+                writers[names[target.module]] = share
+                if _writes_more(target.module, len(channels)):
+                    reasons.append("a slice or pad in the forward pass ties it to other channels")
+            if graph.is_in_channel_pruning_fn(dep.handler):
+                readers[names[target.module]] = share
+    return FoundGroup(names[root], size, writers, readers, "; ".join(dict.fromkeys(reasons)))
+
+
+def _is_output(graph: "torch_pruning.DependencyGraph", group: "torch_pruning.Group") -> bool:
+    return any(
+        dep.target.type == torch_pruning.ops.OPTYPE.OUTPUT
+        or (graph.is_out_channel_pruning_fn(dep.handler) and not dep.target.outputs)
+        for dep, _ in group
+    )
+
+
+def _writes_more(module: nn.Module, channels: int) -> bool:
+    # Torch-Pruning follows slices and pads without their offset: cut there, the network still
+    # runs, but channels add up that never belonged together.
+    if isinstance(module, nn.Conv2d):
+        return module.out_channels > channels
+    return isinstance(module, nn.Linear) and module.out_features > channels
+
+
+def _refusals(module: nn.Module, name: str, channels: int, size: int) -> Iterator[str]:
+    if isinstance(module, nn.Conv2d) and 1 < module.groups < module.out_channels:
+        yield f"{name} is a grouped convolution"
+    if isinstance(module, nn.GroupNorm | nn.MultiheadAttention):
+        yield f"{name} ({type(module).__name__}) splits its channels"
+    if channels % size:
+        yield f"{name} reads {channels} channels for {size}"
+
+
+class _ChannelPadPruner(torch_pruning.BasePruningFunc):  # type: ignore[misc]
+    """Tells Torch-Pruning how a ChannelPad loses channels: its two sides are independent."""
+
+    TARGET_MODULES = ChannelPad
+
+    def prune_out_channels(self, layer: ChannelPad, idxs: Sequence[int]) -> ChannelPad:
+        layer.remove_outputs(list(idxs))
+        return layer
+
+    def prune_in_channels(self, layer: ChannelPad, idxs: Sequence[int]) -> ChannelPad:
+        layer.remove_inputs(list(idxs))
+        return layer
+
+    def get_out_channels(self, layer: ChannelPad) -> int:
+        return layer.out_channels
+
+    def get_in_channels(self, layer: ChannelPad) -> int:
+        return layer.in_channels

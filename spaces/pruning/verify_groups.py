@@ -1,0 +1,118 @@
+"""Channel groups tried out: what Torch-Pruning believes of a network is not taken on trust.
+
+It follows calls such as slicing, padding and flipping only in part, and says nothing. A cut may
+then break the network, or leave one that runs and adds up channels that never belonged together.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from ..graph.blueprint import Blueprint, Layer
+from ..graph.channel_rounding import kept_channels
+from ..graph.tracing import on_meta, trace
+from .dependencies import remove_channels, silence_channels
+from .groups import FoundGroup, with_groups
+
+_TOLERANCE = 1e-3
+"""Of the largest score; float32 sums over fewer channels round differently."""
+
+_Cut = tuple[Mapping[str, int], Blueprint]
+
+
+def unsound_groups(
+    network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[FoundGroup]
+) -> tuple[list[FoundGroup], list[FoundGroup]]:
+    """The groups whose cut breaks a network, and those whose cut changes what it computes.
+
+    All groups are cut to half on a copy without data; where that does not run, or does not come
+    out as foretold, the halves of the list are tried apart. The second check needs numbers: a cut
+    network must compute what the whole one does with the same channels silenced. It is skipped
+    for networks on the meta device.
+
+    Args:
+        network: with weights, or on the meta device.
+        images: [batch, channels, height, width]; only the shape matters.
+        plain: the network's blueprint without groups.
+        groups: to try.
+    """
+    bare, blank = on_meta(network), images.to("meta")
+    broken = _guilty(groups, lambda some: _comes_out_as_foretold(bare, blank, plain, some))
+    rest = [group for group in groups if group not in broken]
+    if any(parameter.is_meta for parameter in network.parameters()):
+        return broken, []
+    numbered = _with_numbers(network)
+    shown = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    changed = _guilty(rest, lambda some: _computes_the_same(numbered, shown, plain, some))
+    return broken, changed
+
+
+def _guilty(
+    groups: Sequence[FoundGroup], innocent: Callable[[Sequence[FoundGroup]], bool]
+) -> list[FoundGroup]:
+    """The groups that fail a test of several at once, by halving."""
+    if not groups or innocent(groups):
+        return []
+    if len(groups) == 1:
+        return list(groups)
+    middle = len(groups) // 2
+    return [*_guilty(groups[:middle], innocent), *_guilty(groups[middle:], innocent)]
+
+
+def _halved(plain: Blueprint, groups: Sequence[FoundGroup]) -> _Cut | None:
+    """How many channels of each root stay when groups are halved, and the blueprint after it."""
+    whole = with_groups(plain, groups)
+    sizes = {name: kept_channels(group.size, 0.5) for name, group in whole.groups.items()}
+    if set(sizes) - set(whole.roots):
+        return None
+    return {whole.roots[name]: size for name, size in sizes.items()}, whole.resized(sizes)
+
+
+def _comes_out_as_foretold(
+    network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[FoundGroup]
+) -> bool:
+    halved = _halved(plain, groups)
+    if halved is None:
+        return False
+    keep, foretold = halved
+    try:
+        traced = trace(remove_channels(copy.deepcopy(network), images, keep, None), images)
+    except Exception:
+        # Torch-Pruning and the network itself may raise anything here; that is the answer.
+        return False
+    return [_counts(layer, {}) for layer in traced.layers] == [
+        _counts(layer, foretold.sizes) for layer in foretold.layers
+    ]
+
+
+def _computes_the_same(
+    network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[FoundGroup]
+) -> bool:
+    halved = _halved(plain, groups)
+    if halved is None:
+        return False
+    cut = remove_channels(copy.deepcopy(network), images, halved[0], None)
+    silenced = silence_channels(copy.deepcopy(network), images, halved[0], None)
+    with torch.no_grad():
+        wanted, got = silenced(images), cut(images)
+    return bool((wanted - got).abs().max() <= _TOLERANCE * wanted.abs().max())
+
+
+def _with_numbers(network: nn.Module) -> nn.Module:
+    """A copy with every weight at work: what starts at zero or one would hide a wrong cut."""
+    network = copy.deepcopy(network).cpu().float().eval()
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=parameter[0].numel() ** -0.5, generator=random)
+            else:
+                parameter.uniform_(0.5, 1.5, generator=random)
+    return network
+
+
+def _counts(layer: Layer, sizes: Mapping[str, int]) -> tuple[str, int, int, int]:
+    params = layer.weights(sizes) + layer.other_params(sizes)
+    return layer.name, layer.reads.count(sizes), layer.writes.count(sizes), params

@@ -1,0 +1,112 @@
+"""NNI's quantizers: scales that are learned while the weights are trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...lazy_imports import nn, torch
+from ..graph.submodules import replace_module
+from ..nni import nni_technique
+from ..quantization.widths import FLOAT_BITS, INTEGER_BITS
+from ..technique import Surroundings
+from .quantizer import Quantizer
+
+if TYPE_CHECKING:
+    from ..nni.quantizing import LearnedScales
+    from ..quantization.layers import Quantized
+
+_TITLES = {
+    "nni-qat": ("NNI's QATQuantizer: moving ranges", "Jacob et al. 2018", "1712.05877"),
+    "nni-lsq": (
+        "NNI's LsqQuantizer: learned steps",
+        "LSQ, Esser et al. 2020",
+        "1902.08153",
+    ),
+}
+
+
+class NniQuantizer(Quantizer):
+    """One of NNI's quantizers. It trains plain layers; what it learned goes into ours.
+
+    Args:
+        name: in `paredown.spaces.nni.QUANTIZERS`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.technique = nni_technique(
+            name, *_TITLES[name], saves="costs a training at each bit-width"
+        )
+
+    def train(self, network: nn.Module, around: Surroundings) -> None:
+        from ..nni.quantizing import learned_quantization
+        from ..quantization.layers import (
+            IntegerActivations,
+            QuantizedConv2d,
+            QuantizedLinear,
+            plain,
+        )
+        from ..quantization.observing import observe
+
+        layers = {
+            name: module
+            for name, module in network.named_modules()
+            if isinstance(module, QuantizedConv2d | QuantizedLinear)
+        }
+        for module in network.modules():
+            if isinstance(getattr(module, "rounded_inputs", None), IntegerActivations):
+                module.rounded_inputs = nn.Identity()  # each layer learns a scale of its own
+        for name, layer in layers.items():
+            replace_module(network, name, plain(layer))
+        learned = learned_quantization(
+            network,
+            {name: _bits(layer) for name, layer in layers.items()},
+            lambda rounding: around.tune(rounding, 1.0),
+            self.name,
+            around.calibration,
+        )
+        apart = [n for n, one in layers.items() if isinstance(one.outputs, IntegerActivations)]
+        seen = observe(network, apart, around.calibration)
+        for name, layer in layers.items():
+            if name in learned:
+                _take_over(layer, learned[name])
+            if name in seen:
+                layer.outputs = IntegerActivations(layer.activation_bits, *seen[name].writes)
+            replace_module(network, name, layer.to(layer.weight.device))
+
+
+def _take_over(layer: Quantized, learned: LearnedScales) -> None:
+    from ..quantization.layers import IntegerActivations
+    from ..quantization.rounding import highest_level
+
+    if learned.weight is not None:
+        layer.weight_scale.copy_(learned.weight)
+        _cut_off(layer, highest_level(_bits(layer)[0]))
+    if learned.inputs is not None:
+        layer.inputs = IntegerActivations(layer.activation_bits, 0.0, 1.0)
+        scale, zero_point = learned.inputs
+        layer.inputs.scale.fill_(scale)
+        layer.inputs.zero_point.fill_(zero_point)
+
+
+def _cut_off(layer: Quantized, highest: int) -> None:
+    """Hold the weights to the levels that they were trained at, of which the layer may have more.
+
+    They are the network's own, and NNI leaves them as they were before rounding.
+    """
+    most = (layer.weight_scale * highest).view(-1, *[1] * (layer.weight.ndim - 1))
+    with torch.no_grad():
+        layer.weight.clamp_(-most, most)
+
+
+def _bits(layer: Quantized) -> tuple[int, int]:
+    """Bits of weights and inputs that NNI is to learn scales for; float16 has none.
+
+    NNI cannot hold the pairs of a channel's weights to 16 bits, which 7-bit weights never leave.
+    """
+    weights, activations = layer.weight_bits, layer.activation_bits
+    if layer.has_pairs:
+        weights = INTEGER_BITS - 1
+    return (
+        weights if weights <= INTEGER_BITS else FLOAT_BITS,
+        activations if activations <= INTEGER_BITS else FLOAT_BITS,
+    )

@@ -1,0 +1,37 @@
+"""Which channels pruning removes: a criterion, chosen once for the network."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ...errors import PlanError
+from ...own_code import own_code_digest
+from ..criteria import CRITERIA
+from ..graph.blueprint import Cutting
+from ..technique import Technique, Value
+from .bases import Manner
+
+
+class CriterionKind(Manner):
+    """The criterion that says which channels matter least."""
+
+    name = "criterion"
+    title = "which channels pruning removes"
+    neutral = "l1"
+    shapes = False
+
+    def techniques(self) -> Iterable[Technique]:
+        return (criterion.technique for criterion in CRITERIA)
+
+    def parse(self, value: object) -> Value:
+        if not isinstance(value, str):
+            raise PlanError(f"expected a pruning criterion such as 'taylor', got {value!r}")
+        return CRITERIA.get(value).name
+
+    def extra(self, value: Value) -> str:
+        return CRITERIA.get(str(value)).technique.extra
+
+    def code(self, value: Value) -> str:
+        return own_code_digest(type(CRITERIA.get(str(value))))
+
+    def noted(self, cutting: Cutting, value: Value) -> Cutting:
+        return replace(cutting, criterion=str(value))

@@ -1,0 +1,157 @@
+"""The head: how class scores are made of the last feature map.
+
+Lin et al.: Network in Network (2014), https://arxiv.org/abs/1312.4400: global average pooling in
+place of fully connected layers, and a 1x1 convolution to the classes in front of it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import ClassVar
+
+from ...lazy_imports import nn, torch
+from ..blocks.block_graph import Piece
+from ..blocks.insert import Graft, graft
+from ..graph.blueprint import HEAD, Blueprint, Channels, Layer, LeftAlone, Op
+from ..graph.structure import Tail
+from ..graph.submodules import replace_module, take_out
+from ..technique import Phase, Surroundings, Technique, Value
+from .bases import NamedKind
+from .classifier_tail import feature_channels, put_before, usable_tail, why_no_tail
+
+
+class Head(NamedKind):
+    """What stands behind the last feature map.
+
+    "gap" pools it to one pixel and keeps one linear layer; "conv" makes the scores by a 1x1
+    convolution, with a bias where the network's last convolution has one, and pools those.
+    """
+
+    name = "head"
+    title = "how class scores are made of the last feature map"
+    phase = Phase.STRUCTURE
+    untouched = "the head as it is"
+    titles: ClassVar[Mapping[str, str]] = {
+        "gap": "average pooling, one linear layer",
+        "gap+nobias": "the same without bias",
+        "conv": "1x1 conv to the classes, ReLU, pooling",
+        "conv+bn": "1x1 conv, batch norm, ReLU, pooling",
+        "conv+relu6": "1x1 conv, ReLU6, pooling",
+        "conv+bn+relu6": "1x1 conv, batch norm, ReLU6, pooling",
+    }
+    technique = Technique(
+        name="",
+        title="",
+        replaces="pooling and linear layers",
+        saves="2x of VGG-19's params",
+        paper="Network in Network, Lin et al. 2014",
+        link="https://arxiv.org/abs/1312.4400",
+    )
+
+    def default_options(self) -> tuple[Value, ...]:
+        return ("original", "gap", "conv+bn")
+
+    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        return () if value == self.neutral or _why_not(blueprint, str(value)) else (HEAD,)
+
+    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        if HEAD not in chosen:
+            return blueprint
+        tail, value = usable_tail(blueprint), str(chosen[HEAD])
+        channels, classes = feature_channels(blueprint, tail), _classes(blueprint, tail)
+        first, gone = tail.linears[0], frozenset((*tail.linears, *tail.company))
+        if value.startswith("gap"):
+            bias = not value.endswith("+nobias")
+            linear = Layer(
+                first, Op.LINEAR, channels, Channels(classes), HEAD, positions=1, bias=bias
+            )
+            kept = (
+                linear if layer.name == first else layer
+                for layer in blueprint.layers
+                if layer.name == first or layer.name not in gone
+            )
+            return _without_tail(blueprint.with_layers(kept))
+        into = channels.count(blueprint.sizes)
+        part = _piece(value, into, classes, _biased(blueprint), tail.size)
+        removed = frozenset(layer.name for layer in blueprint.layers) & gone
+        one = Graft(tail.pools[-1], part, channels, Channels(classes), HEAD, removed)
+        return _without_tail(graft(blueprint, [one]))
+
+    def apply(
+        self,
+        network: nn.Module,
+        blueprint: Blueprint,
+        chosen: Mapping[str, Value],
+        around: Surroundings,
+    ) -> nn.Module:
+        if HEAD not in chosen:
+            return network
+        tail, value = usable_tail(blueprint), str(chosen[HEAD])
+        into = feature_channels(blueprint, tail).count(blueprint.sizes)
+        classes, device = _classes(blueprint, tail), next(network.parameters()).device
+        for name in (*tail.pools[:-1], *tail.company, *tail.linears):
+            take_out(network, name)
+        replace_module(network, tail.pools[-1], nn.AdaptiveAvgPool2d(1))
+        with torch.device(device):
+            if value.startswith("gap"):
+                linear = nn.Linear(into, classes, bias=not value.endswith("+nobias"))
+                replace_module(network, tail.linears[0], linear)
+            else:
+                put_before(
+                    network, tail.pools[-1], _scores(value, into, classes, _biased(blueprint))
+                )
+        return network
+
+    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+        refused = dict[str, list[str]]()
+        for value in options:
+            if value != self.neutral and (reason := _why_not(blueprint, str(value))):
+                refused.setdefault(reason, []).append(str(value))
+        for reason, names in refused.items():
+            yield LeftAlone(self.name, HEAD, f"{', '.join(names)}: {reason}")
+
+
+def _why_not(blueprint: Blueprint, value: str) -> str:
+    if reason := why_no_tail(blueprint):
+        return reason
+    tail = usable_tail(blueprint)
+    if value.startswith("gap") and len(tail.linears) == tail.pixels == 1:
+        bias = blueprint.layer(tail.linears[0]).bias
+        if bias != value.endswith("+nobias"):
+            return "its head is that already"
+    return ""
+
+
+def _scores(value: str, channels: int, classes: int, bias: bool) -> OrderedDict[str, nn.Module]:
+    parts = OrderedDict[str, nn.Module](conv=nn.Conv2d(channels, classes, 1, bias=bias))
+    if "+bn" in value:
+        parts["bn"] = nn.BatchNorm2d(classes)
+    parts["act"] = nn.ReLU6() if value.endswith("+relu6") else nn.ReLU()
+    return parts
+
+
+@lru_cache(maxsize=1024)
+def _piece(value: str, channels: int, classes: int, bias: bool, size: tuple[int, int]) -> Piece:
+    from ..blocks.block_tracing import take_apart
+
+    return take_apart(
+        lambda: nn.Sequential(_scores(value, channels, classes, bias)), channels, classes, size
+    )
+
+
+def _classes(blueprint: Blueprint, tail: Tail) -> int:
+    return blueprint.layer(tail.linears[-1]).writes.count(blueprint.sizes)
+
+
+def _biased(blueprint: Blueprint) -> bool:
+    """Whether the network's last convolution has a bias."""
+    convs = [layer for layer in blueprint.layers if layer.op is Op.CONV and layer.stage != HEAD]
+    return convs[-1].bias if convs else True
+
+
+def _without_tail(blueprint: Blueprint) -> Blueprint:
+    marks = replace(blueprint.landmarks, tail=None)
+    return replace(blueprint, landmarks=marks).without_orphans()

@@ -1,0 +1,144 @@
+"""A neck: what widens the features of a thin trunk between the last block and the head.
+
+Sandler et al.: MobileNetV2 (2018), https://arxiv.org/abs/1801.04381, ends in a wide 1x1
+convolution; Howard et al.: Searching for MobileNetV3 (2019), https://arxiv.org/abs/1905.02244,
+section 5.1, does without the block before it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import ClassVar
+
+from ...lazy_imports import nn, torch
+from ..blocks.block_graph import Piece
+from ..blocks.insert import Graft, graft, own_output
+from ..blocks.inverted import Inverted
+from ..blocks.parts import normalised, pointwise
+from ..graph.blueprint import HEAD, Blueprint, LeftAlone
+from ..graph.sites import BlockSpec, find_blocks
+from ..graph.structure import Shortcut
+from ..graph.submodules import replace_module
+from ..technique import Phase, Surroundings, Technique, Value
+from .bases import NamedKind
+from .classifier_tail import feature_channels, put_before, usable_tail, why_no_tail
+
+_NECK = "neck"
+_FEATURES = "+features"
+
+
+class Neck(NamedKind):
+    """What stands between the last block and the pooling.
+
+    "conv" and "inverted" widen to the last stage's hidden width, and the first linear layer reads
+    that; with "+features" a 1x1 convolution leads back to as many features as it read before.
+    """
+
+    name = "neck"
+    title = "what widens the features before they are pooled"
+    phase = Phase.STRUCTURE
+    untouched = "the features as they are"
+    titles: ClassVar[Mapping[str, str]] = {
+        "conv": "1x1 conv to the hidden width",
+        "inverted": "inverted bottleneck to the hidden width",
+        "conv+features": "1x1 conv there and 1x1 back",
+        "inverted+features": "inverted bottleneck and 1x1 back",
+    }
+    technique = Technique(
+        name="",
+        title="",
+        replaces="nothing",
+        saves="costs 2 % of ResNet-101",
+        paper="MobileNetV3, Howard et al. 2019",
+        link="https://arxiv.org/abs/1905.02244",
+    )
+
+    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        return () if value == self.neutral or _why_not(blueprint) else (HEAD,)
+
+    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        if HEAD not in chosen:
+            return blueprint
+        tail, value = usable_tail(blueprint), str(chosen[HEAD])
+        pool, first = tail.pools[-1], tail.linears[0]
+        channels, widths = feature_channels(blueprint, tail), _widths(blueprint, value)
+        name, size = f"{pool}.{_NECK}", tail.size
+        part = _piece(value, channels.count(blueprint.sizes), widths, size)
+        wide = own_output(name, part)
+        whole = graft(blueprint, [Graft(name, part, channels, wide, HEAD, before=first)])
+        layers = (layer.but(reads=wide) if layer.name == first else layer for layer in whole.layers)
+        behind = replace(tail, pools=(*tail.pools[:-1], f"{pool}.pool"))
+        return replace(whole.with_layers(layers), landmarks=replace(whole.landmarks, tail=behind))
+
+    def apply(
+        self,
+        network: nn.Module,
+        blueprint: Blueprint,
+        chosen: Mapping[str, Value],
+        around: Surroundings,
+    ) -> nn.Module:
+        if HEAD not in chosen:
+            return network
+        tail, value = usable_tail(blueprint), str(chosen[HEAD])
+        channels = feature_channels(blueprint, tail).count(blueprint.sizes)
+        widths = _widths(blueprint, value)
+        first = network.get_submodule(tail.linears[0])
+        if not isinstance(first, nn.Linear):
+            raise TypeError(f"expected a linear layer, got {type(first).__name__}")
+        with torch.device(first.weight.device):
+            neck = _build(value, channels, widths, tail.size)
+            if first.in_features != widths[-1]:
+                bias = first.bias is not None
+                fresh = nn.Linear(widths[-1], first.out_features, bias=bias)
+                replace_module(network, tail.linears[0], fresh)
+        put_before(network, tail.pools[-1], OrderedDict(neck=neck))
+        return network
+
+    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+        if reason := _why_not(blueprint):
+            yield LeftAlone(self.name, HEAD, reason)
+
+
+def _why_not(blueprint: Blueprint) -> str:
+    if reason := why_no_tail(blueprint):
+        return reason
+    if not find_blocks(blueprint):
+        return "no residual block says how wide its last stage is inside"
+    tail = usable_tail(blueprint)
+    return "" if tail.pixels == 1 else "its first linear layer reads more than pooled features"
+
+
+def _widths(blueprint: Blueprint, value: str) -> tuple[int, ...]:
+    """The widths that a neck goes through, the last being what the head reads."""
+    hidden = find_blocks(blueprint)[-1].hidden.count(blueprint.sizes)
+    if not value.endswith(_FEATURES):
+        return (hidden,)
+    features = feature_channels(blueprint, usable_tail(blueprint))
+    return (hidden, features.count(blueprint.sizes))
+
+
+def _build(
+    value: str, channels: int, widths: tuple[int, ...], size: tuple[int, int]
+) -> nn.Sequential:
+    parts = OrderedDict[str, nn.Module]()
+    hidden = widths[0]
+    if value.startswith("inverted"):
+        shortcut = Shortcut.PROJECTION
+        parts["widen"] = Inverted().build(
+            BlockSpec(channels, hidden, hidden, (1, 1), size, shortcut)
+        )
+    else:
+        parts["widen"] = normalised(pointwise(channels, hidden), nn.ReLU6)
+    if len(widths) > 1:
+        parts["features"] = normalised(pointwise(hidden, widths[-1]), nn.ReLU6)
+    return nn.Sequential(parts)
+
+
+@lru_cache(maxsize=1024)
+def _piece(value: str, channels: int, widths: tuple[int, ...], size: tuple[int, int]) -> Piece:
+    from ..blocks.block_tracing import take_apart
+
+    return take_apart(lambda: _build(value, channels, widths, size), channels, widths[-1], size)

@@ -1,0 +1,59 @@
+"""How a network comes to its bit-widths, chosen once for the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ...errors import PlanError
+from ...lazy_imports import nn
+from ..graph.blueprint import WHOLE, Blueprint
+from ..quantizers import QUANTIZERS
+from ..technique import Kind, Phase, Surroundings, Technique, Value, no_training
+
+
+class QuantizerKind(Kind):
+    """By calibration alone, or by training at the bit-widths after it."""
+
+    name = "quantizer"
+    title = "how a network comes to its bits"
+    phase = Phase.QUANTIZE
+    neutral = "ptq"
+    shapes = False
+    trains = True
+    tunes = ("bits",)
+
+    def default_options(self) -> tuple[Value, ...]:
+        return (self.neutral,)
+
+    def techniques(self) -> Iterable[Technique]:
+        return (quantizer.technique for quantizer in QUANTIZERS)
+
+    def parse(self, value: object) -> Value:
+        if not isinstance(value, str):
+            raise PlanError(f"expected a quantizer such as 'qat', got {value!r}")
+        return QUANTIZERS.get(value).name
+
+    def extra(self, value: Value) -> str:
+        return QUANTIZERS.get(str(value)).technique.extra
+
+    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        return (WHOLE,)
+
+    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        return blueprint
+
+    def apply(
+        self,
+        network: nn.Module,
+        blueprint: Blueprint,
+        chosen: Mapping[str, Value],
+        around: Surroundings,
+    ) -> nn.Module:
+        from ..quantization.layers import Rounded
+
+        if around.tune is not no_training:
+            QUANTIZERS.get(str(chosen[WHOLE])).train(network, around)
+            for module in network.modules():
+                if isinstance(module, Rounded):
+                    module.settle_pairs()
+        return network

@@ -1,0 +1,44 @@
+"""Narrower stages: fewer channels from the start, before any training.
+
+Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861, section 3.3 (the width
+multiplier). Deviation: the multiplier is per stage, and the channels that stay are the baseline's
+largest by L1 norm with their weights, not new ones.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..graph.blueprint import Blueprint
+from ..pruning.shrink import shrunk, stages_with_groups
+from ..technique import Phase, Technique, Value
+from .bases import CuttingKind, parse_fraction
+
+
+class Width(CuttingKind):
+    """The share of a stage's channels that is built at all."""
+
+    name = "width"
+    title = "share of a stage's channels that is kept, before training"
+    phase = Phase.STRUCTURE
+    neutral = 1.0
+
+    def default_options(self) -> tuple[Value, ...]:
+        return (1.0, 0.75, 0.5, 0.25)
+
+    def techniques(self) -> Iterable[Technique]:
+        yield Technique(
+            name="0 < width <= 1",
+            title="width multiplier",
+            replaces="layers of a stage",
+            saves="0.5 about 4x of params and FLOPs",
+            paper="MobileNets, Howard et al. 2017",
+            link="https://arxiv.org/abs/1704.04861",
+        )
+
+    def parse(self, value: object) -> Value:
+        return parse_fraction(value, "a width", low_open=True, high_open=False)
+
+    def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
+        return stages_with_groups(blueprint)
+
+    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+        return shrunk(blueprint, {stage: float(width) for stage, width in chosen.items()})
