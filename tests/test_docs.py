@@ -42,7 +42,8 @@ __all__ = ["everything_small"]
 MOST_NOT_RUN = 3
 """Blocks of all pages that may say that they are not run."""
 
-ALL = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md"]
+OTHERS = ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")
+ALL = [*PAGES, *(ROOT / page for page in OTHERS)]
 COMMANDS: dict[str, Any] = dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
