@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from .search.api.pare import pare
     from .search.api.result import Result, Winner
     from .search.export.rebuilding import load
-    from .search.runner.callbacks import Watcher
+    from .search.runner.callbacks import Callback
     from .spaces.plan import Plan
     from .spaces.space import Space
 
 __all__ = [
     "Budget",
+    "Callback",
     "Cost",
     "Outcome",
     "ParedownError",
     "Plan",
     "Result",
     "Space",
-    "Watcher",
     "Winner",
     "__version__",
     "load",
@@ -38,7 +38,7 @@ _HOMES = {
     "Plan": "spaces.plan",
     "Result": "search.api.result",
     "Space": "spaces.space",
-    "Watcher": "search.runner.callbacks",
+    "Callback": "search.runner.callbacks",
     "Winner": "search.api.result",
     "load": "search.export.rebuilding",
     "pare": "search.api.pare",

@@ -14,7 +14,7 @@ ParedownError                 exit code 1: something went wrong
  ├─ FileDiffers               exit code 4: an exported file is not as good as its network
  ├─ TrainingDiverged          the loss is no longer a finite number
  ├─ OutOfTime                 the time limit was reached before there was anything to show
- └─ PredictionMismatch        a network does not cost what its plan foretold: a bug
+ └─ PredictionMismatch        a network does not cost what its plan predicted: a bug
 """
 
 import copyreg
@@ -43,7 +43,7 @@ class UnknownName(InputError):
     """A name that is not registered.
 
     Args:
-        what: the sort of thing, as in "sampler".
+        noun: the sort of thing, as in "sampler".
         name: what was given.
         known: the names there are.
         see: a command that lists them, if there is one.
@@ -51,11 +51,11 @@ class UnknownName(InputError):
     """
 
     def __init__(
-        self, what: str, name: str, known: Iterable[str], see: str | None = None, where: str = ""
+        self, noun: str, name: str, known: Iterable[str], see: str | None = None, where: str = ""
     ) -> None:
-        self.what, self.name, self.known = what, name, sorted(known)
+        self.noun, self.name, self.known = noun, name, sorted(known)
         near = nearest_names(name, self.known)
-        super().__init__(f"unknown {what} {name!r}{where}; {near}{_listed(see)}")
+        super().__init__(f"unknown {noun} {name!r}{where}; {near}{_listed(see)}")
 
 
 class PlanError(InputError):
@@ -88,15 +88,17 @@ class UserCodeError(InputError):
     """A function or file of the user's that failed while it ran.
 
     Args:
-        what: the function or file, as it was named.
+        subject: the function or file, as it was named.
         error: that it ended in.
         where: the file, the line and its text; empty if that is not known.
     """
 
-    def __init__(self, what: str, error: BaseException, where: str) -> None:
-        self.what, self.where = what, where
-        kind, said = type(error).__name__, " ".join(str(error).split())
-        super().__init__(f"{what} failed with {kind}{f': {said}' if said else ''}" + _at(where))
+    def __init__(self, subject: str, error: BaseException, where: str) -> None:
+        self.subject, self.where = subject, where
+        error_name, text = type(error).__name__, " ".join(str(error).split())
+        super().__init__(
+            f"{subject} failed with {error_name}{f': {text}' if text else ''}" + _at(where)
+        )
 
 
 class WeightsError(InputError):
@@ -128,7 +130,7 @@ class OutOfTime(ParedownError):
 
 
 class PredictionMismatch(ParedownError):
-    """A network does not cost what its plan foretold: a defect in Paredown, never the user's."""
+    """A network does not cost what its plan predicted: a defect in Paredown, never the user's."""
 
 
 def nearest_names(name: str, known: Sequence[str]) -> str:

@@ -24,13 +24,14 @@ from .spaces.criteria import CRITERIA, Criterion, Ranking
 from .spaces.graph.blueprint import Blueprint
 from .spaces.graph.sites import BlockSpec, ConvSpec
 from .spaces.plan import Plan
-from .spaces.technique import Surroundings, Technique
+from .spaces.technique import ApplyContext, TechniqueInfo
 
 __all__ = [
     "CRITERIA",
     "FAMILIES",
     "OBJECTIVES",
     "SOURCES",
+    "ApplyContext",
     "Augmentation",
     "BlockFamily",
     "BlockSpec",
@@ -50,8 +51,7 @@ __all__ = [
     "Ranking",
     "ResidualFamily",
     "Splits",
-    "Surroundings",
-    "Technique",
+    "TechniqueInfo",
     "depthwise",
     "fit",
     "fitted_splits",

@@ -20,13 +20,17 @@ def load_extensions() -> tuple[str, ...]:
     Raises:
         UserCodeError: one of them failed; the message names it and its package.
     """
-    found = sorted(entry_points(group=GROUP), key=lambda one: one.name)
-    for one in found:
-        with user_code(_named(one)):
-            with_torchvision(one.load)
-    return tuple(one.name for one in found)
+    installed = sorted(entry_points(group=GROUP), key=lambda entry_point: entry_point.name)
+    for entry_point in installed:
+        with user_code(_named(entry_point)):
+            with_torchvision(entry_point.load)
+    return tuple(entry_point.name for entry_point in installed)
 
 
-def _named(one: EntryPoint) -> str:
-    package = f" of the package {one.dist.name} {one.dist.version}" if one.dist else ""
-    return f"the installed extension {one.name!r}{package}"
+def _named(entry_point: EntryPoint) -> str:
+    package = (
+        f" of the package {entry_point.dist.name} {entry_point.dist.version}"
+        if entry_point.dist
+        else ""
+    )
+    return f"the installed extension {entry_point.name!r}{package}"

@@ -18,12 +18,12 @@ def missing_packages(extra: str) -> list[str]:
     return [package for package in PACKAGES[extra] if importlib.util.find_spec(package) is None]
 
 
-def require_extra(extra: str, what: str) -> None:
+def require_extra(extra: str, subject: str) -> None:
     """See that an extra is installed.
 
     Args:
         extra: a name in `PACKAGES`.
-        what: needs it, for the message.
+        subject: needs it, for the message.
 
     Raises:
         InputError: it is not; the message says how to install it.
@@ -31,6 +31,6 @@ def require_extra(extra: str, what: str) -> None:
     missing = missing_packages(extra)
     if missing:
         raise InputError(
-            f"{what} needs {' and '.join(missing)}, which is not installed: "
+            f"{subject} needs {' and '.join(missing)}, which is not installed: "
             f"pip install 'paredown[{extra}]' brings it"
         )

@@ -9,20 +9,20 @@ from .references import source_digest
 _HERE = __name__.partition(".")[0]
 
 
-def own_code_digest(made: type | Callable[..., object]) -> str:
+def own_code_digest(target: type | Callable[..., object]) -> str:
     """12 hexadecimal digits over what a class or function is written in.
 
     Empty if it is one of Paredown's. Else over its file and what lies beside it; of one that was
     typed, as in a notebook, over its code.
     """
-    if made.__module__.partition(".")[0] == _HERE:
+    if target.__module__.partition(".")[0] == _HERE:
         return ""
-    return source_digest(made) or _digest_of_functions(made)
+    return source_digest(target) or _digest_of_functions(target)
 
 
-def _digest_of_functions(made: type | Callable[..., object]) -> str:
+def _digest_of_functions(target: type | Callable[..., object]) -> str:
     total = hashlib.sha256()
-    for name, value in _functions(made):
+    for name, value in _functions(target):
         total.update(name.encode())
         if isinstance(value, FunctionType):
             for part in _parts(value.__code__):
@@ -30,12 +30,12 @@ def _digest_of_functions(made: type | Callable[..., object]) -> str:
     return total.hexdigest()[:12]
 
 
-def _functions(made: type | Callable[..., object]) -> Iterator[tuple[str, object]]:
-    if not isinstance(made, type):
-        yield "", made
+def _functions(target: type | Callable[..., object]) -> Iterator[tuple[str, object]]:
+    if not isinstance(target, type):
+        yield "", target
         return
-    for one in made.__mro__[:-1]:
-        yield from sorted(vars(one).items(), key=lambda pair: pair[0])
+    for item in target.__mro__[:-1]:
+        yield from sorted(vars(item).items(), key=lambda pair: pair[0])
 
 
 def _parts(code: CodeType) -> Iterator[bytes]:

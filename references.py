@@ -82,13 +82,13 @@ class Reference:
             UserCodeError: running it failed.
         """
         module = _module_of_file(self.file) if self.file else _module(self.place)
-        found = getattr(module, self.function, None)
-        if found is None:
+        value = getattr(module, self.function, None)
+        if value is None:
             near = nearest_names(self.function, _functions(module))
             raise InputError(f"{self.place} has no {self.function!r}; {near}")
-        if not callable(found):
-            raise InputError(f"{self.name} is of type {type(found).__name__}; expected a function")
-        function: Function = found
+        if not callable(value):
+            raise InputError(f"{self.name} is of type {type(value).__name__}; expected a function")
+        function: Function = value
         return function
 
 
@@ -148,17 +148,17 @@ def source_digest(function: Function) -> str:
 
 def _files_beside(module: ModuleType, folder: Path) -> set[str]:
     """The files in a folder, or below it, that a module's names come from."""
-    waiting, found = [module], set[str]()
+    waiting, files = [module], set[str]()
     while waiting:
-        names = {_module_name(one) for one in list(vars(waiting.pop()).values())}
+        names = {_module_name(item) for item in list(vars(waiting.pop()).values())}
         for other in filter(None, map(sys.modules.get, sorted(names))):
             file = getattr(other, "__file__", None)
-            if file is None or file in found or _is_installed(file):
+            if file is None or file in files or _is_installed(file):
                 continue
             if Path(file).is_relative_to(folder):
-                found.add(file)
+                files.add(file)
                 waiting.append(other)
-    return found
+    return files
 
 
 def _module_name(value: object) -> str:
@@ -192,7 +192,11 @@ def call(function: Function, name: str, offered: Mapping[str, object], called_wi
         UserCodeError: it failed.
     """
     taken = parameters_of(function)
-    unknown = [one.name for one in taken.values() if _is_needed(one) and not _by_name(one, offered)]
+    unknown = [
+        parameter.name
+        for parameter in taken.values()
+        if _is_needed(parameter) and not _by_name(parameter, offered)
+    ]
     if unknown:
         how = (
             f"with {called_with} if it takes them; give the others" if offered else "as it is; give"
@@ -201,17 +205,21 @@ def call(function: Function, name: str, offered: Mapping[str, object], called_wi
             f"{name} needs {' and '.join(unknown)}, which nobody gives: a function is called {how} "
             "defaults"
         )
-    given = {one.name: offered[one.name] for one in taken.values() if _by_name(one, offered)}
+    provided = {
+        parameter.name: offered[parameter.name]
+        for parameter in taken.values()
+        if _by_name(parameter, offered)
+    }
     with user_code(name, _file_of(function)):
-        return function(**given)
+        return function(**provided)
 
 
 @contextmanager
-def user_code(what: str, file: str | None = None) -> Iterator[None]:
+def user_code(subject: str, file: str | None = None) -> Iterator[None]:
     """Runs code of the user's inside.
 
     Args:
-        what: is done, for the message.
+        subject: is done, for the message.
         file: that it is from, if that is known.
 
     Raises:
@@ -220,7 +228,7 @@ def user_code(what: str, file: str | None = None) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        raise _failed(what, error, file) from error
+        raise _failed(subject, error, file) from error
 
 
 def _file_of(function: Function) -> str | None:
@@ -291,19 +299,23 @@ def _find_also_in(folder: Path) -> None:
 
 
 def _functions(module: ModuleType) -> list[str]:
-    return [name for name, one in vars(module).items() if callable(one) and name[:1] != "_"]
+    return [name for name, item in vars(module).items() if callable(item) and name[:1] != "_"]
 
 
-def _failed(what: str, error: BaseException, file: str | None) -> UserCodeError:
+def _failed(subject: str, error: BaseException, file: str | None) -> UserCodeError:
     """The error with the last line of the user's own code that led to it."""
     if isinstance(error, SyntaxError) and error.filename:
         text = (error.text or "").strip()
-        return UserCodeError(what, error, f"{error.filename}, line {error.lineno}: {text}")
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.filename != __file__]
-    theirs = [one for one in frames if one.filename == file or not _is_installed(one.filename)]
+        return UserCodeError(subject, error, f"{error.filename}, line {error.lineno}: {text}")
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__
+    ]
+    theirs = [
+        frame for frame in frames if frame.filename == file or not _is_installed(frame.filename)
+    ]
     last = (theirs or frames)[-1:]
-    where = "".join(f"{one.filename}, line {one.lineno}: {one.line}" for one in last)
-    return UserCodeError(what, error, where)
+    where = "".join(f"{frame.filename}, line {frame.lineno}: {frame.line}" for frame in last)
+    return UserCodeError(subject, error, where)
 
 
 def _is_installed(file: str) -> bool:

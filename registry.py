@@ -21,15 +21,15 @@ class Registry(Generic[Record]):
     """Records by name, in the order in which they were registered.
 
     Args:
-        what: what one record is, for errors: "block family".
+        noun: what one record is, for errors: "block family".
         see: the command that lists the records, if there is one.
         on_replaced: is called when a record takes another's place.
     """
 
     def __init__(
-        self, what: str, see: str | None = None, on_replaced: Callable[[], None] | None = None
+        self, noun: str, see: str | None = None, on_replaced: Callable[[], None] | None = None
     ) -> None:
-        self.what, self.see, self._on_replaced = what, see, on_replaced
+        self.noun, self.see, self._on_replaced = noun, see, on_replaced
         self._records: dict[str, Record] = {}
         self._files: dict[str, str] = {}
 
@@ -49,7 +49,7 @@ class Registry(Generic[Record]):
         name, file = record.name, RUNNING.get()
         if name in self._records:
             if not replace and (not file or self._files.get(name) != file):
-                raise ValueError(f"{self.what} {name!r} is registered twice")
+                raise ValueError(f"{self.noun} {name!r} is registered twice")
             if self._on_replaced:
                 self._on_replaced()
         self._records[name], self._files[name] = record, file
@@ -64,7 +64,7 @@ class Registry(Generic[Record]):
         try:
             return self._records[name]
         except KeyError:
-            raise UnknownName(self.what, name, self._records, self.see) from None
+            raise UnknownName(self.noun, name, self._records, self.see) from None
 
     def not_from_files(self) -> list[Record]:
         """The records that were not registered by a file of the user's that was named."""

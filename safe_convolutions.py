@@ -36,7 +36,7 @@ _NARROW = (torch.bfloat16, torch.float16)
 _Convolve = Callable[..., torch.Tensor]
 _ATEN = (torch.ops.aten.conv1d, torch.ops.aten.conv2d, torch.ops.aten.conv3d)
 _CONVOLUTIONS = frozenset[object](
-    {torch.conv1d, torch.conv2d, torch.conv3d, *_ATEN, *(one.default for one in _ATEN)}
+    {torch.conv1d, torch.conv2d, torch.conv3d, *_ATEN, *(item.default for item in _ATEN)}
 )
 """Under all their names; as the last, networks call them that `torch.export` made."""
 
@@ -51,7 +51,7 @@ def safe_convolutions(network: nn.Module) -> Iterator[None]:
     Args:
         network: where its first parameter is, it computes; without parameters, on the processor.
     """
-    device = next((one.device.type for one in network.parameters()), "cpu")
+    device = next((parameter.device.type for parameter in network.parameters()), "cpu")
     if device != "cpu":
         yield
         return
@@ -97,10 +97,10 @@ def _safe(
     if dtype in _NARROW and _is_narrow(input, kernel, steps, pads, dilation):
         with torch.autocast("cpu", enabled=False):
             wide = bias if bias is None else bias.float()
-            made = _safe(
+            output = _safe(
                 convolve, input.float(), weight.float(), wide, stride, padding, dilation, groups
             )
-        return made.to(dtype)
+        return output.to(dtype)
     if (
         max(steps) > 1
         and torch.is_grad_enabled()
@@ -119,10 +119,10 @@ def _padded(
 ) -> torch.Tensor:
     """An input with its padding around it; a kernel reaches from its first pixel to its last."""
     if isinstance(padding, str):  # "same": what is odd goes behind, as torch has it
-        around = [(reach // 2, reach - reach // 2) for reach in reaches]
+        pad_pairs = [(reach // 2, reach - reach // 2) for reach in reaches]
     else:
-        around = [(pad, pad) for pad in _each(padding, len(reaches))]
-    return F.pad(input, [pad for sides in reversed(around) for pad in sides])
+        pad_pairs = [(pad, pad) for pad in _each(padding, len(reaches))]
+    return F.pad(input, [pad for sides in reversed(pad_pairs) for pad in sides])
 
 
 def _is_narrow(
@@ -134,13 +134,13 @@ def _is_narrow(
 ) -> bool:
     """Whether a convolution is of the second kind; the width is the last dimension."""
     sizes = input.shape[-len(steps) :]
-    made = [
+    outputs = [
         (size + 2 * pad - dilation * (pixels - 1) - 1) // step + 1
         for size, pixels, step, pad, dilation in zip(
             sizes, kernel, steps, pads, dilations, strict=True
         )
     ]
-    return steps[-1] > 1 and (sizes[-1] < steps[-1] or (made[-1] == 1 and max(made) > 1))
+    return steps[-1] > 1 and (sizes[-1] < steps[-1] or (outputs[-1] == 1 and max(outputs) > 1))
 
 
 def _computed_in(input: torch.Tensor) -> torch.dtype:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 
 OPTION_A = Path(__file__).parent.parent / "tests" / "search" / "option_a.py"
 STUDY = """
@@ -31,7 +31,7 @@ max_drop = [90]
 trials = {trials}
 finalists = 0
 seed = 0
-per = "network"
+granularity = "network"
 
 [space]
 block = ["original", "separable"]
@@ -77,8 +77,8 @@ CASES = (
 
 def study(trials: int, blocks: bool) -> str:
     """The study, but for its model."""
-    said = STUDY.format(trials=trials)
-    return said if blocks else said.replace('["original", "separable"]', '["original"]')
+    text = STUDY.format(trials=trials)
+    return text if blocks else text.replace('["original", "separable"]', '["original"]')
 
 
 def unpack(archive: str, folder: Path, train: int, test: int) -> None:
@@ -95,8 +95,8 @@ def unpack(archive: str, folder: Path, train: int, test: int) -> None:
 def commanded(folder: Path, *words: str) -> tuple[dict[str, Any], float]:
     """The JSON of a `paredown` command run in a folder, and its seconds; an end if it fails."""
     began = time.monotonic()
-    said = done(*words, "--json", folder=folder)
-    return json.loads(said), time.monotonic() - began
+    text = done(*words, "--json", folder=folder)
+    return json.loads(text), time.monotonic() - began
 
 
 def done(*words: str, folder: Path) -> str:
@@ -111,17 +111,17 @@ def done(*words: str, folder: Path) -> str:
 def through(case: Case, folder: Path, weights: str) -> dict[str, Any]:
     """A network's way from its name to its files."""
     name = case.model.replace(":", "-").replace(".", "-")
-    given = ("--weights", weights) if case.has_weights else ()
-    search = ("search", case.study, "--name", name, "--model", case.model, *given)
-    found, searching = commanded(folder, *search)
+    provided = ("--weights", weights) if case.has_weights else ()
+    search = ("search", case.study, "--name", name, "--model", case.model, *provided)
+    results, searching = commanded(folder, *search)
     done("report", name, folder=folder)
     manifest, exporting = commanded(folder, "export", name, "--format", "onnx")
-    (won,) = found["budgets"]
+    (won,) = results["budgets"]
     return {
-        "params": found["baseline"]["params"],
-        "baseline": found["baseline"]["accuracy"],
-        "trials": found["trials"],
-        "times_smaller": won["times_smaller"],
+        "params": results["baseline"]["params"],
+        "baseline": results["baseline"]["accuracy"],
+        "trials": results["trials"],
+        "compression": won["compression"],
         "accuracy": won["accuracy"],
         "agreement": manifest["files"]["model.onnx"]["checked"]["agreement"],
         "bytes": manifest["files"]["model.onnx"]["checked"]["bytes"],
@@ -137,39 +137,41 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=2)
     parser.add_argument("--images", type=int, default=30, help="of each class, to learn from")
     parser.add_argument("--models", nargs="*", help="some of them")
-    asked = parser.parse_args()
-    found = dict[str, dict[str, Any]]()
+    arguments = parser.parse_args()
+    results = dict[str, dict[str, Any]]()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        unpack(asked.data, folder / "images", asked.images, asked.images)
+        unpack(arguments.data, folder / "images", arguments.images, arguments.images)
         shutil.copy(OPTION_A, folder)
         for file, blocks in (("own.toml", True), ("as-they-are.toml", False)):
-            said = f'model = "resnet20"\n{study(asked.trials, blocks)}'
-            (folder / file).write_text(said, encoding="utf-8")
+            text = f'model = "resnet20"\n{study(arguments.trials, blocks)}'
+            (folder / file).write_text(text, encoding="utf-8")
         for case in CASES:
-            if asked.models and case.model not in asked.models:
+            if arguments.models and case.model not in arguments.models:
                 continue
-            one = found[case.model] = through(case, folder, str(Path(asked.weights).resolve()))
+            data = results[case.model] = through(
+                case, folder, str(Path(arguments.weights).resolve())
+            )
             print(
-                f"{case.model}: {one['times_smaller']:.1f} times smaller, the file gives the same "
-                f"class to {one['agreement']:.1f} % of images, {one['search_seconds']:.0f} + "
-                f"{one['export_seconds']:.0f} seconds",
+                f"{case.model}: {data['compression']:.1f} times smaller, the file gives the same "
+                f"class to {data['agreement']:.1f} % of images, {data['search_seconds']:.0f} + "
+                f"{data['export_seconds']:.0f} seconds",
                 flush=True,
             )
-            kept = {"surroundings": surroundings("timm", "onnxruntime"), "networks": found}
-            keep("bring_your_own", kept)
+            remaining = {"surroundings": environment("timm", "onnxruntime"), "networks": results}
+            write_result("bring_your_own", remaining)
     head = ["network", "params", "baseline %", "winner %", "smaller", "same class %", "seconds"]
     rows = [
         [
             name,
-            f"{one['params']:,}",
-            f"{one['baseline']:.1f}",
-            f"{one['accuracy']:.1f}",
-            f"{one['times_smaller']:.1f}x",
-            f"{one['agreement']:.1f}",
-            f"{one['search_seconds'] + one['export_seconds']:.0f}",
+            f"{data['params']:,}",
+            f"{data['baseline']:.1f}",
+            f"{data['accuracy']:.1f}",
+            f"{data['compression']:.1f}x",
+            f"{data['agreement']:.1f}",
+            f"{data['search_seconds'] + data['export_seconds']:.0f}",
         ]
-        for name, one in found.items()
+        for name, data in results.items()
     ]
     print(table(head, rows))
 

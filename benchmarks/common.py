@@ -19,7 +19,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 _PACKAGES = ("torchvision", "torch-pruning", "fvcore", "scikit-learn")
 
 
-def surroundings(*packages: str) -> dict[str, object]:
+def environment(*packages: str) -> dict[str, object]:
     """What a figure may depend on beside its inputs: the hardware and the versions.
 
     Args:
@@ -34,7 +34,7 @@ def surroundings(*packages: str) -> dict[str, object]:
     }
 
 
-def keep(name: str, result: Mapping[str, object]) -> Path:
+def write_result(name: str, result: Mapping[str, object]) -> Path:
     """Write a result beside the others, as JSON."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
@@ -46,13 +46,13 @@ def keep(name: str, result: Mapping[str, object]) -> Path:
 def _finite(value: Any) -> Any:
     """The same with null for what is no finite number: JSON has no word for it."""
     if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def kept(name: str) -> dict[str, Any]:
+def read_result(name: str) -> dict[str, Any]:
     """A result as it was kept before; empty if there is none."""
     path = RESULTS / f"{name}.json"
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}

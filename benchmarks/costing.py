@@ -1,6 +1,6 @@
-"""How long costing takes: a thousand plans foretold, against the counting of built networks.
+"""How long costing takes: a thousand plans predicted, against the counting of built networks.
 
-For each model, a thousand plans are drawn from a space and costed by `count(foretell(...))`: cold,
+For each model, a thousand plans are drawn from a space and costed by `count(predict(...))`: cold,
 which traces every new piece that a plan needs, and warm, when all pieces are known. Some of the
 plans are also built, and the built networks counted by fvcore and by torch's FlopCounterMode.
 
@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 from fvcore.nn import FlopCountAnalysis
-from paredown.benchmarks.common import keep, kept, surroundings, table
+from paredown.benchmarks.common import environment, read_result, table, write_result
 from paredown.errors import ParedownError
 from paredown.objectives.cost.cost import Cost, count
 from paredown.objectives.training.device import threads
-from paredown.spaces.apply import apply_phase, foretell
-from paredown.spaces.blocks.families import piece, variants
+from paredown.spaces.apply import apply_phase, predict_graph
+from paredown.spaces.blocks.families import block_graph, variants
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.input_sizes import SCALES
 from paredown.spaces.graph.tracing import example_images
@@ -34,8 +34,8 @@ from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Kind, Phase, Surroundings, Value
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import ApplyContext, Phase, Technique, Value
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -72,27 +72,27 @@ class Timing:
         """Of seconds per plan."""
         tenth = max(1, len(cpu) // 10)
         tenths = (fmean(cpu[i : i + tenth]) for i in range(0, len(cpu), tenth))
-        return cls(*_figures(wall), *_figures(cpu), tuple(_ms(one) for one in tenths))
+        return cls(*_figures(wall), *_figures(cpu), tuple(_ms(value) for value in tenths))
 
 
 def full_options() -> dict[str, tuple[Value, ...]]:
     """All options of every kind: those that its listing names, or else its defaults."""
     options: dict[str, tuple[Value, ...]] = {}
-    for kind in KINDS:
-        options[kind.name] = kind.default_options()
-        if isinstance(kind.neutral, str):
-            options[kind.name] = tuple(dict.fromkeys((kind.neutral, *_named(kind))))
+    for technique in TECHNIQUES:
+        options[technique.name] = technique.default_options()
+        if isinstance(technique.neutral, str):
+            options[technique.name] = tuple(dict.fromkeys((technique.neutral, *_named(technique))))
     return options | {
         "resolution": (1.0, *SCALES),
-        "block": (KINDS.get("block").neutral, *variants()),
+        "block": (TECHNIQUES.get("block").neutral, *variants()),
     }
 
 
-def _named(kind: Kind) -> Iterator[Value]:
-    """The options that a kind lists by name; some lines of a listing stand for several."""
-    for technique in kind.techniques():
+def _named(technique: Technique) -> Iterator[Value]:
+    """The options that a technique lists by name; some lines of a listing stand for several."""
+    for info in technique.infos():
         with suppress(ParedownError):
-            yield kind.parse(technique.name)
+            yield technique.parse(info.name)
 
 
 def forget() -> None:
@@ -125,16 +125,16 @@ def repeated(
         before()
         runs.append(timed(tasks))
     wall, cpu = zip(*runs, strict=True)
-    return [median(one) for one in zip(*wall, strict=True)], [
-        median(one) for one in zip(*cpu, strict=True)
+    return [median(pair) for pair in zip(*wall, strict=True)], [
+        median(pair) for pair in zip(*cpu, strict=True)
     ]
 
 
 def built(network: nn.Module, blueprint: Blueprint, plan: Plan, size: int) -> nn.Module:
     """The plan's network on the meta device; bit-widths aside, which change no count of MACs."""
-    around = Surroundings(example_images(3, size))
+    context = ApplyContext(example_images(3, size))
     for phase in (Phase.STRUCTURE, Phase.PRUNE):
-        network = apply_phase(network, blueprint, plan, phase, around)
+        network = apply_phase(network, blueprint, plan, phase, context)
     return network.eval()
 
 
@@ -165,7 +165,7 @@ def torch_macs(network: nn.Module, images: torch.Tensor) -> int:
 
 def cost_tasks(blueprint: Blueprint, plans: Sequence[Plan]) -> list[Callable[[], Cost]]:
     def task(plan: Plan) -> Callable[[], Cost]:
-        return lambda: count(foretell(blueprint, plan))
+        return lambda: count(predict_graph(blueprint, plan))
 
     return [task(plan) for plan in plans]
 
@@ -183,17 +183,17 @@ def counters(
         with torch.device("meta"):
             bare = built(build_model(model, CLASSES, 3), blueprint, plan, size)
             blank = torch.zeros(1, 3, size, size)
-        macs = count(foretell(blueprint, plan)).macs
+        macs = count(predict_graph(blueprint, plan)).macs
         tasks["FlopCounterMode"].append(_checked(torch_macs, bare, blank, macs))
         with torch.device("meta"):
             other = built(build_model(model, CLASSES, 3), blueprint, plan, size)
         images = torch.zeros(1, 3, size, size)
         tasks["fvcore"].append(_checked(fvcore_macs, on_cpu(other), images, macs))
-    found = {}
+    results = {}
     for name, some in tasks.items():
         some[0]()  # what a first call sets up is not counted
-        found[name] = repeated(some, times, gc.collect)
-    return found
+        results[name] = repeated(some, times, gc.collect)
+    return results
 
 
 def _checked(
@@ -219,14 +219,14 @@ class Asked:
     cold_times: int
 
 
-def measure(model: str, size: int, kind: str, asked: Asked) -> dict[str, object]:
+def measure(model: str, size: int, technique: str, settings: Asked) -> dict[str, object]:
     """All timings of one model in one space."""
     with torch.device("meta"):
         network = build_model(model, CLASSES, 3)
     blueprint = trace_with_groups(network, example_images(3, size))
-    space = Space.of(blueprint, full_options() if kind == "full" else None)
+    space = Space.of(blueprint, full_options() if technique == "full" else None)
     rng = random.Random(SEED)
-    plans = [space.sample(rng) for _ in range(asked.plans)]
+    plans = [space.sample(rng) for _ in range(settings.plans)]
     tasks = cost_tasks(blueprint, plans)
     looking = list[float]()
 
@@ -236,41 +236,47 @@ def measure(model: str, size: int, kind: str, asked: Asked) -> dict[str, object]
         space.look_ahead()
         looking.append(round(time.process_time() - begun, 2))
 
-    cold = repeated(tasks, asked.cold_times, make_space)
-    pieces = piece.cache_info().misses
-    warm = repeated(tasks, asked.warm_times, gc.collect)
-    said: dict[str, object] = {
-        **asdict(asked),
+    cold = repeated(tasks, settings.cold_times, make_space)
+    pieces = block_graph.cache_info().misses
+    warm = repeated(tasks, settings.warm_times, gc.collect)
+    data: dict[str, object] = {
+        **asdict(settings),
         "seed": SEED,
-        "surroundings": surroundings(),
+        "surroundings": environment(),
         "log10_of_space": len(str(space.size)) - 1,
         "pieces": pieces,
         "look_ahead_cpu_s": looking,
         "cold_ms": asdict(Timing.of(*cold)),
         "warm_ms": asdict(Timing.of(*warm)),
     }
-    if asked.built:
-        few = range(0, asked.plans, max(1, asked.plans // asked.built))[: asked.built]
-        others = counters(model, size, blueprint, [plans[i] for i in few], max(3, asked.cold_times))
+    if settings.built:
+        few = range(0, settings.plans, max(1, settings.plans // settings.built))[: settings.built]
+        others = counters(
+            model, size, blueprint, [plans[i] for i in few], max(3, settings.cold_times)
+        )
         ours = {"cold": cold, "warm": warm}
         for name, (wall, cpu) in others.items():
-            said[f"{name}_ms"] = {"median": _ms(median(wall)), "cpu_median": _ms(median(cpu))}
-            said[f"{name}_times_slower"] = {
+            data[f"{name}_ms"] = {"median": _ms(median(wall)), "cpu_median": _ms(median(cpu))}
+            data[f"{name}_times_slower"] = {
                 when: round(median(cpu) / median(seconds[i] for i in few), 1)
                 for when, (_, seconds) in ours.items()
             }
-    return said
+    return data
 
 
 def rows(results: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
     """The table's rows, cold and warm apart."""
-    for (name, one), when in product(results.items(), ("cold", "warm")):
-        ours = one[f"{when}_ms"]
+    for (name, item), when in product(results.items(), ("cold", "warm")):
+        ours = item[f"{when}_ms"]
         columns = ("mean", "median", "p95", "cpu_mean", "cpu_median", "cpu_p95")
-        row = [f"{name}, {when}", str(one["plans"]), *(f"{ours[column]:.2f}" for column in columns)]
+        row = [
+            f"{name}, {when}",
+            str(item["plans"]),
+            *(f"{ours[column]:.2f}" for column in columns),
+        ]
         for counter in ("fvcore", "FlopCounterMode"):
-            if f"{counter}_ms" in one:
-                times, slower = one[f"{counter}_ms"], one[f"{counter}_times_slower"]
+            if f"{counter}_ms" in item:
+                times, slower = item[f"{counter}_ms"], item[f"{counter}_times_slower"]
                 row.append(f"{times['cpu_median']:.0f} ({slower[when]:.1f}x)")
             else:
                 row.append("")
@@ -294,16 +300,16 @@ def main() -> None:
     parser.add_argument("--built", type=int, default=10, help="plans to build; 0 leaves it out")
     parser.add_argument("--warm-times", type=int, default=5)
     parser.add_argument("--cold-times", type=int, default=1, help="each traces for minutes")
-    said = parser.parse_args()
-    asked = Asked(said.plans, said.built, said.warm_times, said.cold_times)
+    arguments = parser.parse_args()
+    settings = Asked(arguments.plans, arguments.built, arguments.warm_times, arguments.cold_times)
     head = ["ms per plan", "plans", "mean", "median", "p95", "CPU mean", "CPU median", "CPU p95"]
     head += ["fvcore, CPU median", "FlopCounterMode, CPU median"]
-    results = kept("costing")
+    results = read_result("costing")
     with threads(1):
-        for kind, setting in product(said.spaces, said.settings):
+        for kind, setting in product(arguments.spaces, arguments.settings):
             name = f"{setting}, {kind}"
-            results[name] = measure(*SETTINGS[setting], kind, asked)
-            keep("costing", results)  # what is done is not lost, and parts can be run again
+            results[name] = measure(*SETTINGS[setting], kind, settings)
+            write_result("costing", results)  # what is done is not lost, and parts can be run again
             print(*rows({name: results[name]}), sep="\n", flush=True)
     print(table(head, list(rows(results))))
 

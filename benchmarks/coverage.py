@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.objectives.accuracy.confidence import PairedDrop
 from scipy.stats import norm
 
@@ -89,8 +89,8 @@ def newcombe(counts: Counts) -> tuple[float, float]:
     cross = max(cross - images / 2, 0) if cross > 0 else cross
     alike = cross / math.sqrt(sides) if sides else 0.0
 
-    def apart(one: float, other: float) -> float:
-        return math.sqrt(max(one**2 - 2 * alike * one * other + other**2, 0.0))
+    def apart(value: float, other: float) -> float:
+        return math.sqrt(max(value**2 - 2 * alike * value * other + other**2, 0.0))
 
     seen = first - second
     return seen - apart(first - low1, high2 - second), seen + apart(high1 - first, second - low2)
@@ -124,49 +124,49 @@ def grid() -> Iterator[Cell]:
 def coverage(cell: Cell, draws: int, rng: numpy.random.Generator) -> dict[str, float]:
     """Method -> how often its interval has the true drop in it."""
     drawn = rng.multinomial(cell.images, cell.shares, size=draws)
-    found, times = numpy.unique(drawn, axis=0, return_counts=True)
+    values, times = numpy.unique(drawn, axis=0, return_counts=True)
     covered = dict.fromkeys(METHODS, 0.0)
-    for counts, many in zip(found.tolist(), times.tolist(), strict=True):
+    for counts, many in zip(values.tolist(), times.tolist(), strict=True):
         for name, interval in METHODS.items():
             low, high = interval(tuple(counts))
             covered[name] += many * (low - 1e-12 <= cell.drop <= high + 1e-12)
     return {name: hits / draws for name, hits in covered.items()}
 
 
-def summary(found: dict[Cell, dict[str, float]]) -> dict[str, dict[str, object]]:
+def summary(results: dict[Cell, dict[str, float]]) -> dict[str, dict[str, object]]:
     """Method -> the least and the greatest coverage, and how many cells miss the bar."""
-    said = dict[str, dict[str, object]]()
+    data = dict[str, dict[str, object]]()
     for name in METHODS:
         for which, wanted in (("", True), (", fewer differ", False)):
-            values = [hit[name] for cell, hit in found.items() if cell.has_enough == wanted]
-            said[name + which] = {
+            values = [hit[name] for cell, hit in results.items() if cell.has_enough == wanted]
+            data[name + which] = {
                 "cells": len(values),
                 "least": min(values),
                 "greatest": max(values),
                 "outside": sum(not BAR[0] <= value <= BAR[1] for value in values),
             }
-    return said
+    return data
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="How often intervals have the true drop in them.")
     parser.add_argument("--draws", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    begun, rng = time.perf_counter(), numpy.random.default_rng(asked.seed)
-    found = {cell: coverage(cell, asked.draws, rng) for cell in grid()}
-    said = summary(found)
-    rows = [[name, *(f"{value:g}" for value in one.values())] for name, one in said.items()]
+    arguments = parser.parse_args()
+    begun, rng = time.perf_counter(), numpy.random.default_rng(arguments.seed)
+    results = {cell: coverage(cell, arguments.draws, rng) for cell in grid()}
+    data = summary(results)
+    rows = [[name, *(f"{value:g}" for value in data.values())] for name, data in data.items()]
     print(table(["interval", "cells", "least", "greatest", "outside 93-97 %"], rows))
-    path = keep(
+    path = write_result(
         "coverage",
         {
-            "surroundings": surroundings("scipy"),
-            "seed": asked.seed,
-            "draws": asked.draws,
+            "surroundings": environment("scipy"),
+            "seed": arguments.seed,
+            "draws": arguments.draws,
             "minutes": round((time.perf_counter() - begun) / 60, 1),
-            "methods": said,
-            "cells": [asdict(cell) | hits for cell, hits in found.items()],
+            "methods": data,
+            "cells": [asdict(cell) | hits for cell, hits in results.items()],
         },
     )
     print(f"kept in results/{path.name}")

@@ -19,10 +19,10 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.extras import missing_packages
 from paredown.objectives.accuracy.scoring import score
-from paredown.objectives.cost.pruned_share import Removal, removal
+from paredown.objectives.cost.pruned_share import PrunedShare, pruned_share
 from paredown.objectives.data import DataRequest, ImageSet
 from paredown.objectives.evaluation.task import Task
 from paredown.objectives.training.device import best_device, threads
@@ -34,7 +34,7 @@ from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.shrink import stages_with_groups
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 
 RATIOS = (0.3, 0.5, 0.7)
 SEEDS = (0, 1, 2)
@@ -80,9 +80,9 @@ class Bench:
         stages = dict.fromkeys(stages_with_groups(self.blueprint), ratio)
         return Plan.of({"prune": stages, "criterion": {"network": criterion}})
 
-    def removed(self, ratio: float) -> Removal:
+    def removed(self, ratio: float) -> PrunedShare:
         """What that is in params and MACs."""
-        removed = removal(self.blueprint, self.plan("l1", ratio))
+        removed = pruned_share(self.blueprint, self.plan("l1", ratio))
         if removed is None:
             raise ValueError(f"a ratio of {ratio} removes nothing")
         return removed
@@ -90,9 +90,9 @@ class Bench:
     def pruned(self, criterion: str, ratio: float, recipe: Recipe, seed: int) -> Pruned:
         """Cut, score, fine-tune, score."""
         splits, plan = self.task.splits, self.plan(criterion, ratio)
-        around = Surroundings(self.images, self.examples)
+        context = ApplyContext(self.images, self.examples)
         network = copy.deepcopy(self.network)
-        network = apply_phase(network, self.blueprint, plan, Phase.PRUNE, around)
+        network = apply_phase(network, self.blueprint, plan, Phase.PRUNE, context)
         recalibrate_batchnorm(network, self.train, splits.normalisation)
         before = self._score(network)
         train(
@@ -122,9 +122,11 @@ def run(
     """Criterion -> ratio -> one network per seed; seeds outermost, so that none comes late."""
     results: Results = {c: {f"{r:g}": [] for r in ratios} for c in criteria}
     for seed, ratio, criterion in product(seeds, ratios, criteria):
-        found = bench.pruned(criterion, ratio, RECIPE, seed)
-        results[criterion][f"{ratio:g}"].append(found)
-        print(f"seed {seed}, {ratio:.0%}, {criterion}: {found.before} -> {found.after}", flush=True)
+        result = bench.pruned(criterion, ratio, RECIPE, seed)
+        results[criterion][f"{ratio:g}"].append(result)
+        print(
+            f"seed {seed}, {ratio:.0%}, {criterion}: {result.before} -> {result.after}", flush=True
+        )
     return results
 
 
@@ -138,8 +140,8 @@ def show(results: Results) -> str:
     return table(["criterion", *(f"{float(ratio):.0%} of channels" for ratio in ratios)], rows)
 
 
-def _cell(found: Sequence[Pruned]) -> str:
-    after, before = median(one.after for one in found), median(one.before for one in found)
+def _cell(results: Sequence[Pruned]) -> str:
+    after, before = median(item.after for item in results), median(item.before for item in results)
     return f"{after:.2f} ({before:.2f})"
 
 
@@ -147,41 +149,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How well pruning criteria choose.")
     parser.add_argument("--data", required=True, help="folder with train/ and test/, or a set")
     parser.add_argument("--weights", type=Path, required=True, help="of the ResNet-20")
-    installed = [
-        c.name for c in CRITERIA if not c.technique.extra or not missing_packages(c.technique.extra)
-    ]
+    installed = [c.name for c in CRITERIA if not c.info.extra or not missing_packages(c.info.extra)]
     parser.add_argument("--criteria", nargs="+", default=installed, choices=CRITERIA.names)
     parser.add_argument("--ratios", nargs="+", type=float, default=list(RATIOS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--images", type=int, default=IMAGES, help="to fine-tune on, and to score")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", default="criteria", help="of the file in results/")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     begun = time.perf_counter()
-    with threads(asked.threads):
-        request = DataRequest(asked.data)
-        task = Task.load("resnet20", request, Recipes(), 0, asked.weights)
-        bench = Bench(task, asked.images)
+    with threads(arguments.threads):
+        request = DataRequest(arguments.data)
+        task = Task.load("resnet20", request, Recipes(), 0, arguments.weights)
+        bench = Bench(task, arguments.images)
         baseline = round(bench.accuracy, 2)
         print(f"baseline {baseline:.2f} % on {len(bench.test):,} test images", flush=True)
-        results = run(bench, asked.criteria, asked.ratios, asked.seeds)
-        said: dict[str, object] = {
+        results = run(bench, arguments.criteria, arguments.ratios, arguments.seeds)
+        data: dict[str, object] = {
             "model": "resnet20",
             "baseline_accuracy": baseline,
             "train_images": len(bench.train),
             "test_images": len(bench.test),
             "recipe": asdict(RECIPE),
-            "seeds": asked.seeds,
-            "removed": {f"{r:g}": asdict(bench.removed(r)) for r in asked.ratios},
-            "surroundings": surroundings(),
+            "seeds": arguments.seeds,
+            "removed": {f"{r:g}": asdict(bench.removed(r)) for r in arguments.ratios},
+            "surroundings": environment(),
             "minutes": round((time.perf_counter() - begun) / 60, 1),
             "accuracy": {
-                criterion: {ratio: [asdict(one) for one in found] for ratio, found in rows.items()}
+                criterion: {
+                    ratio: [asdict(item) for item in results] for ratio, results in rows.items()
+                }
                 for criterion, rows in results.items()
             },
         }
         print(show(results))
-        print(f"kept in results/{keep(asked.name, said).name}")
+        print(f"kept in results/{write_result(arguments.name, data).name}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Every pruning criterion in every network: whether what comes out is sound.
 
-Half of the channels of every stage go. Then the network must cost what was foretold, answer and
+Half of the channels of every stage go. Then the network must cost what was predicted, answer and
 learn with finite numbers, and answer the same as an ONNX file under onnxruntime. The numbers are
 how far the file's answers are off, as a share of the largest one. tests/spaces/test_criteria.py
 checks a part of this.
@@ -18,17 +18,17 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.objectives.cost.cost import count, measure
 from paredown.search.onnx import OnnxModel, write_onnx
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.criteria import CRITERIA
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.shrink import stages_with_groups
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from torch import nn
 
 SIZES = {
@@ -52,10 +52,10 @@ class Finding:
     """What became of one network under one criterion.
 
     Attributes:
-        cost: whether it costs what was foretold.
+        cost: whether it costs what was predicted.
         forward, backward: whether its scores and its gradients are finite, for all parameters.
         onnx: the largest difference from the file's scores, as a share of the largest score.
-        kept: the share of the parameters that is left.
+        pruned_error: the share of the parameters that is left.
         seconds: that cutting took.
     """
 
@@ -65,7 +65,7 @@ class Finding:
     forward: bool
     backward: bool
     onnx: float
-    kept: float
+    pruned_error: float
     seconds: float
 
     @property
@@ -117,10 +117,10 @@ def find(model: str, criterion: str, network: nn.Module, blueprint: Blueprint) -
         }
     )
     cut, began = copy.deepcopy(network), time.perf_counter()
-    around = Surroundings(images[:2], [(images, labels)])
-    cut = apply_phase(cut, blueprint, plan, Phase.PRUNE, around)
-    seconds, foretold = time.perf_counter() - began, count(foretell(blueprint, plan))
-    cost = measure(cut, images) == foretold
+    context = ApplyContext(images[:2], [(images, labels)])
+    cut = apply_phase(cut, blueprint, plan, Phase.PRUNE, context)
+    seconds, predicted = time.perf_counter() - began, count(predict_graph(blueprint, plan))
+    cost = measure(cut, images) == predicted
     settle(cut, model)
     scores = cut.train()(images)
     torch.autograd.backward(F.cross_entropy(scores, labels))
@@ -131,9 +131,9 @@ def find(model: str, criterion: str, network: nn.Module, blueprint: Blueprint) -
         criterion,
         cost=cost,
         forward=scores.shape == (4, CLASSES) and bool(scores.isfinite().all()),
-        backward=all(one is not None and bool(one.isfinite().all()) for one in gradients),
+        backward=all(tensor is not None and bool(tensor.isfinite().all()) for tensor in gradients),
         onnx=file_error(cut.eval(), images),
-        kept=foretold.params / count(blueprint).params,
+        pruned_error=predicted.params / count(blueprint).params,
         seconds=seconds,
     )
 
@@ -160,7 +160,7 @@ def grid(findings: Sequence[Finding], models: Sequence[str], criteria: Sequence[
 
 def main() -> None:
     """Print the table, and keep the findings."""
-    every = [criterion.name for criterion in CRITERIA if not criterion.technique.extra]
+    every = [criterion.name for criterion in CRITERIA if not criterion.info.extra]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--criteria", nargs="+", choices=CRITERIA.names, default=every)
@@ -176,8 +176,8 @@ def main() -> None:
     passed = sum(finding.passes for finding in findings)
     print(f"{passed} of {len(findings)} as they should be; tolerance {_TOLERANCE:g}")
     rows = [asdict(finding) | {"passes": finding.passes} for finding in findings]
-    said = {"ratio": RATIO, "sizes": SIZES, "tolerance": _TOLERANCE, "passed": passed}
-    print(keep(options.name, surroundings() | said | {"findings": rows}))
+    data = {"ratio": RATIO, "sizes": SIZES, "tolerance": _TOLERANCE, "passed": passed}
+    print(write_result(options.name, environment() | data | {"findings": rows}))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 ResNet-20, on digits by the default study and on a folder of CIFAR-10's images by exporting.toml
 with given weights: `paredown search`, then `paredown export` of a budget's winner to every format
 that is installed. The bars: each file's accuracies within half a point of the network's, and the
-numbers that the ONNX file stores within 5 % of the bytes foretold.
+numbers that the ONNX file stores within 5 % of the bytes predicted.
 
     python benchmarks/exporting.py --data path/to/cifar10 --weights resnet20.safetensors
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.benchmarks.shipping import MOST_BYTES, MOST_POINTS
 from paredown.search.onnx import initializer_bytes
 
@@ -41,12 +41,12 @@ class Case:
     max_drop: str
 
 
-def cases(asked: argparse.Namespace) -> Iterator[Case]:
+def cases(arguments: argparse.Namespace) -> Iterator[Case]:
     """Digits, and what the command names."""
-    yield Case("digits", ("digits", "--trials", str(asked.trials)), "2")
-    if asked.data:
-        given = ("--data", asked.data, "--weights", asked.weights)
-        yield Case("CIFAR-10", (str(STUDY), *given), "2")
+    yield Case("digits", ("digits", "--trials", str(arguments.trials)), "2")
+    if arguments.data:
+        provided = ("--data", arguments.data, "--weights", arguments.weights)
+        yield Case("CIFAR-10", (str(STUDY), *provided), "2")
 
 
 def commanded(folder: Path, *words: str) -> str:
@@ -66,33 +66,33 @@ def exported(case: Case, folder: Path) -> dict[str, Any]:
     output = folder / "exported" / case.name
     budget = ("--max-drop", case.max_drop)
     words = ("export", case.name, *budget, "--output", str(output), "--json")
-    said = json.loads(commanded(folder, *words))
+    data = json.loads(commanded(folder, *words))
     ended = time.perf_counter()
     stored = initializer_bytes(output / "model.onnx")
-    kept = ("plan", "max_drop", "accuracy", "word", "seeds", "data", "files")
-    return {name: said[name] for name in kept} | {
-        "foretold_bytes": said["cost"]["bytes"],
+    remaining = ("plan", "max_drop", "accuracy", "certainty", "seeds", "data", "files")
+    return {name: data[name] for name in remaining} | {
+        "foretold_bytes": data["cost"]["bytes"],
         "onnx_bytes": stored,
-        "excess": stored / said["cost"]["bytes"] - 1,
+        "excess": stored / data["cost"]["bytes"] - 1,
         "search_seconds": round(searched - began, 1),
         "export_seconds": round(ended - searched, 1),
     }
 
 
-def holds(found: dict[str, Any]) -> bool:
+def holds(results: dict[str, Any]) -> bool:
     """Whether both bars are met."""
-    return abs(found["excess"]) <= MOST_BYTES and all(
-        abs(one["checked"]["accuracy"][split] - one["checked"]["network"][split]) <= MOST_POINTS
-        for one in found["files"].values()
+    return abs(results["excess"]) <= MOST_BYTES and all(
+        abs(item["checked"]["accuracy"][split] - item["checked"]["network"][split]) <= MOST_POINTS
+        for item in results["files"].values()
         for split in ("search", "test")
     )
 
 
-def lines(name: str, found: dict[str, Any]) -> Iterator[Sequence[str]]:
+def lines(name: str, results: dict[str, Any]) -> Iterator[Sequence[str]]:
     """A line per file."""
-    for file, one in found["files"].items():
-        seen = one["checked"]
-        excess = f"{found['excess']:+.1%}" if file.endswith(".onnx") else ""
+    for file, item in results["files"].items():
+        seen = item["checked"]
+        excess = f"{results['excess']:+.1%}" if file.endswith(".onnx") else ""
         yield (
             f"{name}, {file}",
             *(
@@ -112,24 +112,24 @@ def main() -> None:
     parser.add_argument("--data", help="folder with train/ and test/, or a set")
     parser.add_argument("--weights", help="of the ResNet-20 on that data")
     parser.add_argument("--trials", type=int, default=12, help="of the search on digits")
-    asked = parser.parse_args()
-    if bool(asked.data) != bool(asked.weights):
+    arguments = parser.parse_args()
+    if bool(arguments.data) != bool(arguments.weights):
         parser.error("--data and --weights go together")
-    if asked.data:
-        images = Path(asked.data)  # a folder, or else the name of a set
-        asked.data = str(images.resolve()) if images.exists() else asked.data
-        asked.weights = str(Path(asked.weights).resolve())
-    found, held = dict[str, dict[str, Any]](), dict[str, bool]()
+    if arguments.data:
+        images = Path(arguments.data)  # a folder, or else the name of a set
+        arguments.data = str(images.resolve()) if images.exists() else arguments.data
+        arguments.weights = str(Path(arguments.weights).resolve())
+    results, held = dict[str, dict[str, Any]](), dict[str, bool]()
     with tempfile.TemporaryDirectory() as folder:
-        for case in cases(asked):
-            found[case.name] = exported(case, Path(folder))
-            held[case.name] = holds(found[case.name])
+        for case in cases(arguments):
+            results[case.name] = exported(case, Path(folder))
+            held[case.name] = holds(results[case.name])
             print(f"{case.name}: {'holds' if held[case.name] else 'DOES NOT HOLD'}")
     head = ["file", "search %", "test %", "same class %", "logits", "bytes", "tensors", "ms"]
-    print(table(head, [line for name, one in found.items() for line in lines(name, one)]))
-    said = {"surroundings": surroundings("onnx", "onnxruntime"), "exported": found}
-    said["holds"] = held
-    print(f"kept in results/{keep('exporting', said).name}")
+    print(table(head, [line for name, data in results.items() for line in lines(name, data)]))
+    data = {"surroundings": environment("onnx", "onnxruntime"), "exported": results}
+    data["holds"] = held
+    print(f"kept in results/{write_result('exporting', data).name}")
 
 
 if __name__ == "__main__":

@@ -17,15 +17,15 @@ from dataclasses import asdict, dataclass
 from statistics import mean, median
 
 import optuna
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.benchmarks.samplers import BUDGETS, Simulation
 from paredown.benchmarks.trained_plans import SEEDS, Table
 from paredown.objectives.accuracy.budget import Budget
-from paredown.search.results.finalists import next_finalist, proven_verdict
-from paredown.search.results.pareto import relative_cost, verdict
-from paredown.search.study.retrainings import Final
+from paredown.search.results.finalists import confirmed_result, next_finalist
+from paredown.search.results.pareto import budget_result, relative_cost
+from paredown.search.study.retrainings import Retraining
 from paredown.search.study.storage import Baseline
-from paredown.search.study.trial_record import Record
+from paredown.search.study.trial_record import TrialRecord
 from paredown.spaces.plan import Plan
 
 TRAININGS = 32
@@ -68,41 +68,41 @@ class Study:
         )
         search = Simulation(recorded, self.searched, "budget", seed)
         search.run(trainings)
-        self.records: Sequence[Record] = search.records
+        self.records: Sequence[TrialRecord] = search.records
 
     def without(self) -> list[Chosen]:
         """Winners as the search has them."""
-        found = [verdict(self.records, self.baseline, budget).winner for budget in BUDGETS]
+        winners = [budget_result(self.records, self.baseline, budget).winner for budget in BUDGETS]
         return [
             self._chosen(budget, won, won.drop, self.searched)
-            for budget, won in zip(BUDGETS, found, strict=True)
+            for budget, won in zip(BUDGETS, winners, strict=True)
             if won is not None and won.drop is not None
         ]
 
     def with_finalists(self, most: int) -> list[Chosen]:
         """Winners that held when they were trained again."""
-        finals, trained, winners = list[Final](), list[int](), list[Chosen]()
+        retrainings, trained, winners = list[Retraining](), list[int](), list[Chosen]()
         for budget in BUDGETS:
-            before, cost = len(finals), self.baseline.cost
-            while found := next_finalist(self.records, finals, cost, budget, most):
-                finals.append(self._final(found))
-            trained.append(len(finals) - before)
+            before, cost = len(retrainings), self.baseline.cost
+            while record := next_finalist(self.records, retrainings, cost, budget, most):
+                retrainings.append(self._final(record))
+            trained.append(len(retrainings) - before)
         for budget, many in zip(BUDGETS, trained, strict=True):
-            settled = proven_verdict(self.records, finals, self.baseline, budget, most)
-            if settled.winner and settled.final and settled.final.drop is not None:
-                drop = settled.final.drop
+            settled = confirmed_result(self.records, retrainings, self.baseline, budget, most)
+            if settled.winner and settled.retraining and settled.retraining.drop is not None:
+                drop = settled.retraining.drop
                 winners.append(self._chosen(budget, settled.winner, drop, self.again, many))
         return winners
 
-    def _final(self, record: Record) -> Final:
+    def _final(self, record: TrialRecord) -> Retraining:
         if record.plan is None or record.drop is None:
             raise ValueError(f"trial {record.number} was not scored")
         drop = self.table.trained(record.plan, self.again).drop
         accuracy = self.baseline.accuracy - drop
-        return Final(record.plan, self.again, accuracy, drop, record.drop)
+        return Retraining(record.plan, self.again, accuracy, drop, record.drop)
 
     def _chosen(
-        self, budget: Budget, record: Record, drop: float, seed: int, finalists: int = 0
+        self, budget: Budget, record: TrialRecord, drop: float, seed: int, finalists: int = 0
     ) -> Chosen:
         if record.plan is None or record.cost is None:
             raise ValueError(f"trial {record.number} was not scored")
@@ -116,11 +116,11 @@ def summary(chosen: Sequence[Chosen], searches: int) -> dict[str, float]:
     """Means and medians over winners of one budget."""
     return {
         "winners": len(chosen) / searches,
-        "chosen by": round(mean(one.chosen_by for one in chosen), 2),
-        "on the test split": round(mean(one.tested for one in chosen), 2),
-        "apart": round(mean(one.tested - one.chosen_by for one in chosen), 2),
-        "times cheaper": round(median(one.times_cheaper for one in chosen), 1),
-        "trained again": round(mean(one.finalists for one in chosen), 1),
+        "chosen by": round(mean(chosen.chosen_by for chosen in chosen), 2),
+        "on the test split": round(mean(chosen.tested for chosen in chosen), 2),
+        "apart": round(mean(chosen.tested - chosen.chosen_by for chosen in chosen), 2),
+        "times cheaper": round(median(chosen.times_cheaper for chosen in chosen), 1),
+        "trained again": round(mean(chosen.finalists for chosen in chosen), 1),
     }
 
 
@@ -129,39 +129,39 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trainings", type=int, default=TRAININGS)
     parser.add_argument("--most", type=int, default=MOST, help="finalists that may fail")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     begun, recorded = time.perf_counter(), Table()
-    studies = [Study(recorded, seed, asked.trainings) for seed in range(asked.seeds)]
+    studies = [Study(recorded, seed, arguments.trainings) for seed in range(arguments.seeds)]
     kinds = {
         "without": [study.without() for study in studies],
-        "with finalists": [study.with_finalists(asked.most) for study in studies],
+        "with finalists": [study.with_finalists(arguments.most) for study in studies],
     }
-    said = {
+    data = {
         f"{budget.text}, {kind}": summary(
-            [one for found in all_found for one in found if one.budget == budget.max_drop],
-            asked.seeds,
+            [entry for chosen in all_found for entry in chosen if entry.budget == budget.max_drop],
+            arguments.seeds,
         )
         for budget in BUDGETS
         for kind, all_found in kinds.items()
     }
     luck = float(recorded.about["baseline_test"]) - float(recorded.about["baseline"])
-    rows = [[name, *(f"{value:g}" for value in one.values())] for name, one in said.items()]
-    print(table(["budget", *next(iter(said.values()))], rows))
+    rows = [[name, *(f"{value:g}" for value in data.values())] for name, data in data.items()]
+    print(table(["budget", *next(iter(data.values()))], rows))
     print(f"of what they lie apart, the baseline's own luck is {luck:.2f}")
-    path = keep(
+    path = write_result(
         "finalists",
         {
-            "surroundings": surroundings("optuna", "scipy"),
+            "surroundings": environment("optuna", "scipy"),
             "table": recorded.about["surroundings"],
-            "searches": asked.seeds,
-            "trainings": asked.trainings,
-            "most": asked.most,
+            "searches": arguments.seeds,
+            "trainings": arguments.trainings,
+            "most": arguments.most,
             "baseline_luck": luck,
             "minutes": round((time.perf_counter() - begun) / 60, 1),
-            "summary": said,
+            "summary": data,
             "winners": {
-                kind: [[asdict(one) for one in found] for found in all_found]
+                kind: [[asdict(chosen) for chosen in chosen] for chosen in all_found]
                 for kind, all_found in kinds.items()
             },
         },

@@ -10,43 +10,43 @@ from pathlib import Path
 from typing import Any
 
 from paredown.search.results.pareto import front
-from paredown.search.results.summary import Answer, answer
+from paredown.search.results.summary import StudySummary, summarize
 from paredown.search.study.storage import open_storage, open_study
-from paredown.search.study.trial_record import Record, scored
+from paredown.search.study.trial_record import TrialRecord, scored
 
 _COLOURS = "viridis_r"
 
 
-def draw(found: Answer, path: Path) -> None:
+def draw(summary: StudySummary, path: Path) -> None:
     """Draw what was found, effective params by effective FLOPs, both in percent of the baseline's.
 
     Args:
-        found: by a finished study.
+        summary: by a finished study.
         path: of the PNG to write.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.8), layout="constrained", facecolor="white")
     axes = figure.subplots()
-    largest = max(verdict.budget.max_drop for verdict in found.verdicts)
-    plans = scored(found.records)
-    within = [one for one in plans if _drop(one) <= largest]
-    beyond = [one for one in plans if _drop(one) > largest]
-    axes.scatter(*_shares(found, beyond), s=16, c="0.82", label=f"drops more than {largest:g} pp")
+    largest = max(result.budget.max_drop for result in summary.results)
+    plans = scored(summary.records)
+    within = [record for record in plans if _drop(record) <= largest]
+    beyond = [record for record in plans if _drop(record) > largest]
+    axes.scatter(*_shares(summary, beyond), s=16, c="0.82", label=f"drops more than {largest:g} pp")
     dots = axes.scatter(
-        *_shares(found, within),
+        *_shares(summary, within),
         s=44,
-        c=[_drop(one) for one in within],
+        c=[_drop(record) for record in within],
         cmap=_COLOURS,
-        vmin=min(0.0, *(_drop(one) for one in within)),
+        vmin=min(0.0, *(_drop(record) for record in within)),
         vmax=largest,
         edgecolors="0.25",
         linewidths=0.6,
         zorder=3,
     )
-    for verdict in found.verdicts:
-        _front(axes, found, front(plans, verdict.budget), f"front within {verdict.budget.text}")
-    _winners(axes, found)
+    for result in summary.results:
+        _front(axes, summary, front(plans, result.budget), f"front within {result.budget.text}")
+    _winners(axes, summary)
     axes.plot(100, 100, "k*", markersize=14, label="baseline", zorder=5)
     axes.set(
         xscale="log",
@@ -64,22 +64,22 @@ def draw(found: Answer, path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def _front(axes: Any, found: Answer, records: Sequence[Record], label: str) -> None:
+def _front(axes: Any, summary: StudySummary, records: Sequence[TrialRecord], label: str) -> None:
     """Stairs: whatever is above and to the right of them is beaten."""
-    across, up = _shares(found, records)
+    across, up = _shares(summary, records)
     if across:
         ends = [across[0], *across, 200], [200, *up, up[-1]]
         axes.step(*ends, where="post", linewidth=1.2, label=label, zorder=2)
 
 
-def _winners(axes: Any, found: Answer) -> None:
+def _winners(axes: Any, summary: StudySummary) -> None:
     """A ring around each winner, and the budgets that it wins."""
     budgets = dict[int, list[str]]()
-    for verdict in found.verdicts:
-        if verdict.winner is not None:
-            budgets.setdefault(verdict.winner.number, []).append(f"{verdict.budget.max_drop:g}")
-    winners = {one.number: one for v in found.verdicts if (one := v.winner) is not None}
-    across, up = _shares(found, list(winners.values()))
+    for result in summary.results:
+        if result.winner is not None:
+            budgets.setdefault(result.winner.number, []).append(f"{result.budget.max_drop:g}")
+    winners = {record.number: record for v in summary.results if (record := v.winner) is not None}
+    across, up = _shares(summary, list(winners.values()))
     axes.scatter(
         across, up, s=170, facecolors="none", edgecolors="crimson", linewidths=1.8, zorder=4
     )
@@ -88,17 +88,19 @@ def _winners(axes: Any, found: Answer) -> None:
         axes.annotate(text, (x, y), (12, 8), textcoords="offset points", color="crimson")
 
 
-def _shares(found: Answer, records: Sequence[Record]) -> tuple[list[float], list[float]]:
+def _shares(
+    summary: StudySummary, records: Sequence[TrialRecord]
+) -> tuple[list[float], list[float]]:
     """Effective params and FLOPs of records, each in percent of the baseline's."""
-    base = found.baseline.cost.objectives
-    costs = [one.cost.objectives for one in records if one.cost is not None]
+    base = summary.baseline.cost.objectives
+    costs = [record.cost.objectives for record in records if record.cost is not None]
     return (
         [100 * params / base[0] for params, _ in costs],
         [100 * flops / base[1] for _, flops in costs],
     )
 
 
-def _drop(record: Record) -> float:
+def _drop(record: TrialRecord) -> float:
     return float("inf") if record.drop is None else record.drop
 
 
@@ -107,10 +109,12 @@ def main() -> None:
     parser.add_argument("name", help="of the study")
     parser.add_argument("--storage", default="sqlite:///paredown.db", help="where it is kept")
     parser.add_argument("-o", "--output", type=Path, default=Path("front.png"), help="a PNG")
-    asked = parser.parse_args()
-    study = open_study(open_storage(asked.storage, must_exist=True), asked.storage, asked.name)
-    draw(answer(study, (), asked.storage), asked.output)
-    print(asked.output)
+    arguments = parser.parse_args()
+    study = open_study(
+        open_storage(arguments.storage, must_exist=True), arguments.storage, arguments.name
+    )
+    draw(summarize(study, (), arguments.storage), arguments.output)
+    print(arguments.output)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from paredown.benchmarks.common import keep, surroundings, table
-from paredown.search.study.trial_record import How, read_records
+from paredown.benchmarks.common import environment, table, write_result
+from paredown.search.study.trial_record import TrialStatus, read_records
 
 WAYS = ("child by SIGSEGV", "child by SIGKILL", "search by SIGKILL")
 _COMMAND = "from paredown.search.cli import main; main()"
@@ -79,14 +79,14 @@ def ended(way: str, moment: float, trials: int) -> Mapping[str, Any]:
                 os.kill(target, signal.SIGSEGV if "SIGSEGV" in way else signal.SIGKILL)
                 hit = True
         _, err = process.communicate()
-        said = err.decode(errors="replace")
+        text = err.decode(errors="replace")
         if way.startswith("search") and hit:
             process, runs = run(folder), 2
-            said = process.communicate()[1].decode(errors="replace")
+            text = process.communicate()[1].decode(errors="replace")
         url = f"sqlite:///{folder / 'paredown.db'}"
         every = read_records(optuna.load_study(study_name="study", storage=url).trials)
-        trained = [one for one in every if one.took_training]
-        plans = [one.plan for one in trained]
+        trained = [record for record in every if record.took_training]
+        plans = [record.plan for record in trained]
         return {
             "way": way,
             "moment_s": round(moment, 2),
@@ -95,16 +95,16 @@ def ended(way: str, moment: float, trials: int) -> Mapping[str, Any]:
             "code": process.returncode,
             "trained": len(trained),
             "trained twice": len(plans) - len(set(plans)),
-            "left running": sum(one.how is How.RUNNING for one in every),
-            "why": [one.why for one in every if one.how is How.FAILED],
-            "error": "" if process.returncode in (0, 3) else said[-500:],
+            "left running": sum(record.status is TrialStatus.RUNNING for record in every),
+            "why": [record.reason for record in every if record.status is TrialStatus.FAILED],
+            "error": "" if process.returncode in (0, 3) else text[-500:],
         }
 
 
-def holds(one: Mapping[str, Any], trials: int) -> bool:
+def holds(data: Mapping[str, Any], trials: int) -> bool:
     """Whether the study has ended as it should."""
-    whole = one["trained"] == trials and not one["trained twice"] and not one["left running"]
-    return bool(whole and one["code"] in (0, 3))
+    whole = data["trained"] == trials and not data["trained twice"] and not data["left running"]
+    return bool(whole and data["code"] in (0, 3))
 
 
 def main() -> int:
@@ -112,31 +112,31 @@ def main() -> int:
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--trials", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     began = time.perf_counter()
-    undisturbed = ended("nothing", 10**6, asked.trials)
+    undisturbed = ended("nothing", 10**6, arguments.trials)
     seconds = time.perf_counter() - began
     print(f"undisturbed: {seconds:.1f} s, {undisturbed['trained']} trained", flush=True)
-    rng, found = random.Random(asked.seed), list[Mapping[str, Any]]()
-    for number in range(asked.moments):
+    rng, results = random.Random(arguments.seed), list[Mapping[str, Any]]()
+    for number in range(arguments.moments):
         # The first second is imports, in which there is neither study nor child.
-        found.append(ended(WAYS[number % 3], rng.uniform(1, seconds), asked.trials))
-        print(found[-1], flush=True)
+        results.append(ended(WAYS[number % 3], rng.uniform(1, seconds), arguments.trials))
+        print(results[-1], flush=True)
     rows = []
     for way in WAYS:
-        of_it = [one for one in found if one["way"] == way]
-        good = sum(holds(one, asked.trials) for one in of_it)
-        rows.append([way, str(len(of_it)), str(sum(one["hit"] for one in of_it)), str(good)])
+        of_it = [data for data in results if data["way"] == way]
+        good = sum(holds(data, arguments.trials) for data in of_it)
+        rows.append([way, str(len(of_it)), str(sum(data["hit"] for data in of_it)), str(good)])
     print(table(["ended", "searches", "hit", "as it should be"], rows))
-    said = {
-        "surroundings": surroundings("optuna", "cloudpickle"),
-        "seed": asked.seed,
-        "trials": asked.trials,
+    data = {
+        "surroundings": environment("optuna", "cloudpickle"),
+        "seed": arguments.seed,
+        "trials": arguments.trials,
         "seconds undisturbed": round(seconds, 1),
-        "searches": found,
+        "searches": results,
     }
-    print(f"kept in results/{keep('interruptions', said).name}")
-    return 0 if all(holds(one, asked.trials) for one in found) else 1
+    print(f"kept in results/{write_result('interruptions', data).name}")
+    return 0 if all(holds(data, arguments.trials) for data in results) else 1
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 
 APART, HERE = "in a process of its own", "in the searching process"
 _COMMAND = {
@@ -63,12 +63,12 @@ def search(how: str, trials: int) -> Run:
 
 def family(process: int) -> list[int]:
     """A process and all that it has started."""
-    found = [process]
+    results = [process]
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{process}/task").iterdir():
             for child in (task / "children").read_text().split():
-                found += family(int(child))
-    return found
+                results += family(int(child))
+    return results
 
 
 def memory(process: int) -> float:
@@ -84,11 +84,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What a process for evaluation costs.")
     parser.add_argument("--trials", type=int, default=32)
     parser.add_argument("--repetitions", type=int, default=3)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     runs: dict[str, list[Run]] = {APART: [], HERE: []}
-    for number in range(asked.repetitions):
+    for number in range(arguments.repetitions):
         for how in (APART, HERE) if number % 2 else (HERE, APART):
-            runs[how].append(search(how, asked.trials))
+            runs[how].append(search(how, arguments.trials))
             print(how, runs[how][-1], flush=True)
     figures = {
         name: {how: median(getattr(run, name) for run in ran) for how, ran in runs.items()}
@@ -100,14 +100,14 @@ def main() -> None:
         for name, by_how in figures.items()
     ]
     print(table(["median", *runs, "ratio"], rows))
-    said = {
-        "surroundings": surroundings("optuna", "cloudpickle"),
-        "trials": asked.trials,
-        "repetitions": asked.repetitions,
+    data = {
+        "surroundings": environment("optuna", "cloudpickle"),
+        "trials": arguments.trials,
+        "repetitions": arguments.repetitions,
         "runs": {how: [asdict(run) for run in ran] for how, ran in runs.items()},
         "ratios": ratios,
     }
-    print(f"kept in results/{keep('isolation', said).name}")
+    print(f"kept in results/{write_result('isolation', data).name}")
 
 
 if __name__ == "__main__":

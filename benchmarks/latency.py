@@ -18,14 +18,14 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.search.onnx import OnnxModel, initializer_bytes, write_onnx
 from paredown.spaces.apply import apply_phase
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.technique import Phase, Surroundings
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import ApplyContext, Phase
+from paredown.spaces.techniques import TECHNIQUES
 
 WIDTHS = ("w32a32", "w16a16", "w8a32", "w8a8", "w4a8")
 CLASSES, SEED = 1000, 0
@@ -51,11 +51,11 @@ def write_files(model: str, size: int, widths: Sequence[str], folder: Path) -> d
     network = build_model(model, CLASSES, 3).eval()
     images = torch.randn(2, 3, size, size)
     blueprint = trace_with_groups(network, images)
-    around = Surroundings(images, [(images, torch.zeros(2, dtype=torch.long))])
+    context = ApplyContext(images, [(images, torch.zeros(2, dtype=torch.long))])
     files = dict[str, Path]()
     for width in widths:
-        plan = Plan.of({"bits": KINDS.get("bits").everywhere(blueprint, width)})
-        quantized = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around)
+        plan = Plan.of({"bits": TECHNIQUES.get("bits").everywhere(blueprint, width)})
+        quantized = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, context)
         files[width] = folder / f"{model}-{width}.onnx"
         write_onnx(quantized, images, files[width])
     return files
@@ -76,17 +76,17 @@ def timed(files: Mapping[str, Path], size: int, rounds: int, threads: int) -> di
     return {name: Timed(initializer_bytes(path), times[name]) for name, path in files.items()}
 
 
-def rows(found: Mapping[str, Timed], label: str) -> list[list[str]]:
+def rows(results: Mapping[str, Timed], label: str) -> list[list[str]]:
     """A row per width."""
-    first = next(iter(found.values()))
+    first = next(iter(results.values()))
     return [
         [
             f"{label}, {name}",
-            f"{one.bytes / 1e6:.2f}",
-            f"{median(one.milliseconds):.1f}",
-            f"{ratio(first, one):.2f}x",
+            f"{timing.bytes / 1e6:.2f}",
+            f"{median(timing.milliseconds):.1f}",
+            f"{ratio(first, timing):.2f}x",
         ]
-        for name, one in found.items()
+        for name, timing in results.items()
     ]
 
 
@@ -103,33 +103,33 @@ def main() -> None:
     parser.add_argument("--widths", nargs="+", default=list(WIDTHS))
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    asked = parser.parse_args()
-    told, lines = dict[str, object](), list[list[str]]()
+    arguments = parser.parse_args()
+    reported, lines = dict[str, object](), list[list[str]]()
     with tempfile.TemporaryDirectory() as folder:
-        for model in asked.models:
-            files = write_files(model, asked.size, asked.widths, Path(folder))
-            for threads in asked.threads:
-                found = timed(files, asked.size, asked.rounds, threads)
+        for model in arguments.models:
+            files = write_files(model, arguments.size, arguments.widths, Path(folder))
+            for threads in arguments.threads:
+                results = timed(files, arguments.size, arguments.rounds, threads)
                 label = f"{model}, {threads} thread{'' if threads == 1 else 's'}"
-                lines += rows(found, label)
-                told[label] = {
+                lines += rows(results, label)
+                reported[label] = {
                     name: {
-                        "bytes": one.bytes,
-                        "median_ms": round(median(one.milliseconds), 2),
-                        "times_faster": round(ratio(found[asked.widths[0]], one), 2),
-                        "milliseconds": one.milliseconds,
+                        "bytes": timing.bytes,
+                        "median_ms": round(median(timing.milliseconds), 2),
+                        "times_faster": round(ratio(results[arguments.widths[0]], timing), 2),
+                        "milliseconds": timing.milliseconds,
                     }
-                    for name, one in found.items()
+                    for name, timing in results.items()
                 }
-    said: dict[str, object] = {
-        "image": [3, asked.size, asked.size],
+    data: dict[str, object] = {
+        "image": [3, arguments.size, arguments.size],
         "seed": SEED,
-        "rounds": asked.rounds,
-        "surroundings": surroundings("onnx", "onnxruntime", "onnxscript"),
-        "latency": told,
+        "rounds": arguments.rounds,
+        "surroundings": environment("onnx", "onnxruntime", "onnxscript"),
+        "latency": reported,
     }
-    print(table(["file", "MB of weights", "ms", f"against {asked.widths[0]}"], lines))
-    print(f"kept in results/{keep('latency', said).name}")
+    print(table(["file", "MB of weights", "ms", f"against {arguments.widths[0]}"], lines))
+    print(f"kept in results/{write_result('latency', data).name}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.benchmarks.criteria import subset
 from paredown.errors import TrainingDiverged
 from paredown.objectives.accuracy.scoring import score
@@ -44,7 +44,7 @@ from paredown.spaces.apply import apply_phase
 from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from scipy.stats import spearmanr
 from torch import nn
 
@@ -58,7 +58,7 @@ TRAININGS = ("library, a fifth", "library, all", "noise, all")
 
 
 @dataclass(frozen=True)
-class Found:
+class Measurement:
     """One plan's accuracies in percent, and how long what led to them took.
 
     Attributes:
@@ -104,7 +104,7 @@ class Bench:
                 drawn.append(plan)
         return drawn
 
-    def found(self, plan: Plan) -> Found:
+    def measure(self, plan: Plan) -> Measurement:
         """A plan from both starts."""
         begun = time.perf_counter()
         assembled = self.evaluator.assembled(plan)
@@ -116,7 +116,7 @@ class Bench:
             begun = time.perf_counter()
             trained[name] = {rate: self._trained(network, recipe, rate) for rate in self.rates}
             seconds[name] = round((time.perf_counter() - begun) / len(self.rates), 2)
-        return Found(plan.describe(), self.score(assembled), trained, seconds)
+        return Measurement(plan.describe(), self.score(assembled), trained, seconds)
 
     def score(self, network: nn.Module) -> float:
         """Percent of the images."""
@@ -125,10 +125,10 @@ class Bench:
     def _started(self, plan: Plan, network: nn.Module) -> nn.Module:
         """A network changed by a plan, its new blocks as they are initialised."""
         splits = self.task.splits
-        around = Surroundings(example_images(splits.channels, splits.size, self.device))
+        context = ApplyContext(example_images(splits.channels, splits.size, self.device))
         changed = copy.deepcopy(network)
         with seeded(self.task.seed):
-            changed = apply_phase(changed, self.space.blueprint, plan, Phase.STRUCTURE, around)
+            changed = apply_phase(changed, self.space.blueprint, plan, Phase.STRUCTURE, context)
             refill(network, changed)
         return changed
 
@@ -165,51 +165,58 @@ def with_images(splits: Splits, count: int | None, has_weights: bool) -> Splits:
     return splits
 
 
-def best_rates(found: Sequence[Found]) -> dict[str, float]:
+def best_rates(measurements: Sequence[Measurement]) -> dict[str, float]:
     """Training -> the rate that is best for it, by the median over plans."""
 
     def middle(name: str, rate: float) -> float:
-        return median(one.trained[name][rate] for one in found)
+        return median(item.trained[name][rate] for item in measurements)
 
-    rates = found[0].trained[TRAININGS[0]]
+    rates = measurements[0].trained[TRAININGS[0]]
     return {name: max(rates, key=lambda rate: middle(name, rate)) for name in TRAININGS}
 
 
-def columns(found: Sequence[Found]) -> dict[str, list[float]]:
+def columns(measurements: Sequence[Measurement]) -> dict[str, list[float]]:
     """Accuracies of all plans, each training at its best rate, and the difference that matters."""
-    rates = best_rates(found)
-    said = {"library, untrained": [one.untrained for one in found]}
-    said |= {name: [one.trained[name][rate] for one in found] for name, rate in rates.items()}
-    pairs = zip(said[TRAININGS[0]], said[TRAININGS[2]], strict=True)
-    return said | {"library at a fifth - noise": [round(a - b, 2) for a, b in pairs]}
+    rates = best_rates(measurements)
+    data = {"library, untrained": [item.untrained for item in measurements]}
+    data |= {
+        name: [item.trained[name][rate] for item in measurements] for name, rate in rates.items()
+    }
+    pairs = zip(data[TRAININGS[0]], data[TRAININGS[2]], strict=True)
+    return data | {"library at a fifth - noise": [round(a - b, 2) for a, b in pairs]}
 
 
-def summary(found: Sequence[Found]) -> dict[str, object]:
+def summary(measurements: Sequence[Measurement]) -> dict[str, object]:
     """Medians over plans, wins and losses, and how well untrained accuracies rank plans."""
-    said = columns(found)
-    gains, final = said["library at a fifth - noise"], said["library, all"]
-    ranks = spearmanr(said["library, untrained"], final).statistic if len(found) > 2 else None
+    data = columns(measurements)
+    gains, retraining = data["library at a fifth - noise"], data["library, all"]
+    ranks = (
+        spearmanr(data["library, untrained"], retraining).statistic
+        if len(measurements) > 2
+        else None
+    )
     return {
-        "rates": best_rates(found),
-        "medians": {name: round(median(values), 2) for name, values in said.items()},
+        "rates": best_rates(measurements),
+        "medians": {name: round(median(values), 2) for name, values in data.items()},
         "wins": sum(gain > 0 for gain in gains),
         "losses": sum(gain < 0 for gain in gains),
         "rank_correlation": None if ranks is None else round(float(ranks), 2),
         "median_seconds": {
-            name: round(median(one.seconds[name] for one in found), 2) for name in found[0].seconds
+            name: round(median(item.seconds[name] for item in measurements), 2)
+            for name in measurements[0].seconds
         },
     }
 
 
-def show(found: Sequence[Found]) -> str:
+def show(measurements: Sequence[Measurement]) -> str:
     """One row per plan, and the medians."""
-    said = columns(found)
+    data = columns(measurements)
     rows = [
-        [one.plan, *(f"{values[number]:.2f}" for values in said.values())]
-        for number, one in enumerate(found)
+        [item.plan, *(f"{values[number]:.2f}" for values in data.values())]
+        for number, item in enumerate(measurements)
     ]
-    rows.append(["median", *(f"{median(values):.2f}" for values in said.values())])
-    return table(["plan", *said], rows)
+    rows.append(["median", *(f"{median(values):.2f}" for values in data.values())])
+    return table(["plan", *data], rows)
 
 
 def main() -> None:
@@ -226,45 +233,45 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="of the recipe's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", help="of the file in results/")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     begun = time.perf_counter()
-    given = {"data": asked.data, "weights": asked.weights, "model": asked.model}
-    with threads(asked.threads), tempfile.TemporaryDirectory() as folder:
-        task, space = prepare(load_config(asked.study, given))
+    provided = {"data": arguments.data, "weights": arguments.weights, "model": arguments.model}
+    with threads(arguments.threads), tempfile.TemporaryDirectory() as folder:
+        task, space = prepare(load_config(arguments.study, provided))
         recipes = task.recipes
-        if asked.epochs is not None:
-            recipes = replace(recipes, train=replace(recipes.train, epochs=asked.epochs))
-        if asked.batch is not None:
-            recipes = replace(recipes, train=replace(recipes.train, batch_size=asked.batch))
-        splits = with_images(task.splits, asked.images, task.weights is not None)
+        if arguments.epochs is not None:
+            recipes = replace(recipes, train=replace(recipes.train, epochs=arguments.epochs))
+        if arguments.batch is not None:
+            recipes = replace(recipes, train=replace(recipes.train, batch_size=arguments.batch))
+        splits = with_images(task.splits, arguments.images, task.weights is not None)
         bench = Bench(
-            replace(task, splits=splits, recipes=recipes), space, Path(folder), asked.rates
+            replace(task, splits=splits, recipes=recipes), space, Path(folder), arguments.rates
         )
         baseline = bench.score(bench.evaluator.baseline)
         print(f"baseline {baseline:.2f} % on {len(bench.images):,} images", flush=True)
-        found = list[Found]()
-        for plan in bench.plans(asked.plans, asked.changes):
-            found.append(bench.found(plan))
-            print(len(found), found[-1], flush=True)
-        told = summary(found)
-        said: dict[str, object] = {
-            "study": Path(asked.study).stem,
+        measurements = list[Measurement]()
+        for plan in bench.plans(arguments.plans, arguments.changes):
+            measurements.append(bench.measure(plan))
+            print(len(measurements), measurements[-1], flush=True)
+        reported = summary(measurements)
+        data: dict[str, object] = {
+            "study": Path(arguments.study).stem,
             "model": task.model,
             "baseline_accuracy": baseline,
             "train_images": len(splits.train),
             "scored_images": len(bench.images),
             "recipe": asdict(bench.recipe),
             "short_recipe": asdict(bench.short),
-            "changes": asked.changes,
+            "changes": arguments.changes,
             "seeds": {"plans": SEED, "training": task.seed},
-            "surroundings": surroundings("scipy"),
+            "surroundings": environment("scipy"),
             "minutes": round((time.perf_counter() - begun) / 60, 1),
-            **told,
-            "plans": [asdict(one) for one in found],
+            **reported,
+            "plans": [asdict(item) for item in measurements],
         }
-        print(show(found), told, sep="\n\n")
-        name = asked.name or ("library-cifar" if asked.data else "library")
-        print(f"\nkept in results/{keep(name, said).name}")
+        print(show(measurements), reported, sep="\n\n")
+        name = arguments.name or ("library-cifar" if arguments.data else "library")
+        print(f"\nkept in results/{write_result(name, data).name}")
 
 
 if __name__ == "__main__":

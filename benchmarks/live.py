@@ -19,29 +19,31 @@ from typing import Any
 
 import numpy
 import optuna
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.benchmarks.volumes import volume
 from paredown.objectives.accuracy.budget import Budget, parse_budgets
 from paredown.objectives.cost.cost import Cost
 from paredown.objectives.training.cache import Cache
-from paredown.search.results.pareto import relative_cost, verdicts
-from paredown.search.runner.callbacks import Watcher
+from paredown.search.results.pareto import budget_results, relative_cost
+from paredown.search.runner.callbacks import Callback
 from paredown.search.runner.run_study import search
 from paredown.search.study.config import StudyConfig, load_config
 from paredown.search.study.storage import Baseline, read_baseline
-from paredown.search.study.trial_record import How, Record, count_trained, read_records
+from paredown.search.study.trial_record import TrialRecord, TrialStatus, count_trained, read_records
 
 SAMPLERS = ("budget", "tpe", "nsga2")
 STUDY = Path(__file__).parent / "live.toml"
 
 
-def front_volume(records: Sequence[Record], baseline: Cost, budget: Budget) -> float:
+def front_volume(records: Sequence[TrialRecord], baseline: Cost, budget: Budget) -> float:
     """Log-hypervolume of the feasible front."""
-    within = (one for one in records if one.drop is not None and budget.allows(one.drop))
-    return volume((one.cost for one in within if one.cost is not None), baseline)
+    within = (
+        record for record in records if record.drop is not None and budget.allows(record.drop)
+    )
+    return volume((record.cost for record in within if record.cost is not None), baseline)
 
 
-class _Timer(Watcher):
+class _Timer(Callback):
     """Notes when each network had been trained, and what the front was by then."""
 
     def __init__(self, config: StudyConfig) -> None:
@@ -49,13 +51,17 @@ class _Timer(Watcher):
         self.curve = list[dict[str, Any]]()
         self.baseline: Baseline | None = None
 
-    def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
+    def baseline_ready(self, baseline: Baseline, records: Sequence[TrialRecord]) -> None:
         self.baseline = baseline
 
-    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+    def trial_ended(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
         if self.baseline is None:
             return
-        if record.how in (How.EVALUATED, How.SHARED, How.HOPELESS):
+        if record.status in (
+            TrialStatus.EVALUATED,
+            TrialStatus.REUSED_WEIGHTS,
+            TrialStatus.EARLY_STOPPED,
+        ):
             self.curve.append(
                 {
                     "seconds": round(time.perf_counter() - self.began, 1),
@@ -75,38 +81,38 @@ def one_search(config: StudyConfig, folder: Path) -> dict[str, Any]:
     cache = Cache(folder / f"cache-{config.name}")
     ended = search(config, f"sqlite:///{folder / config.name}.db", cache, timer)
     records, baseline = read_records(ended.study.trials), read_baseline(ended.study)
-    found = verdicts(records, baseline, config.max_drop)
+    results = budget_results(records, baseline, config.max_drop)
     return {
         "baseline": baseline.accuracy,
         "trainings": count_trained(records),
-        "hopeless": sum(one.how is How.HOPELESS for one in records),
-        "for_free": sum(one.how is How.SHARED for one in records),
+        "hopeless": sum(record.status is TrialStatus.EARLY_STOPPED for record in records),
+        "for_free": sum(record.status is TrialStatus.REUSED_WEIGHTS for record in records),
         "volumes": [front_volume(records, baseline.cost, b) for b in config.max_drop],
         "winners": [
             None
-            if one.winner is None or one.winner.cost is None or one.winner.plan is None
+            if result.winner is None or result.winner.cost is None or result.winner.plan is None
             else {
-                "times_cheaper": 1 / relative_cost(baseline.cost, one.winner.cost),
-                "drop": one.winner.drop,
-                "plan": one.winner.plan.describe(),
+                "times_cheaper": 1 / relative_cost(baseline.cost, result.winner.cost),
+                "drop": result.winner.drop,
+                "plan": result.winner.plan.describe(),
             }
-            for one in found
+            for result in results
         ],
         "seconds": dict(ended.seconds),
         "curve": timer.curve,
     }
 
 
-def _config(sampler: str, asked: argparse.Namespace) -> StudyConfig:
-    said = {
+def _config(sampler: str, arguments: argparse.Namespace) -> StudyConfig:
+    data = {
         "name": sampler,
         "sampler": sampler,
-        "data": asked.data,
-        "weights": asked.weights,
-        "timeout": asked.time,
-        "seed": asked.seed,
+        "data": arguments.data,
+        "weights": arguments.weights,
+        "timeout": arguments.time,
+        "seed": arguments.seed,
     }
-    return load_config(str(STUDY), said)
+    return load_config(str(STUDY), data)
 
 
 def all_at_once(arguments: list[str], folder: Path) -> dict[str, Any]:
@@ -123,20 +129,20 @@ def all_at_once(arguments: list[str], folder: Path) -> dict[str, Any]:
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in SAMPLERS}
 
 
-def figures(found: dict[str, Any], budgets: tuple[Budget, ...]) -> str:
+def figures(results: dict[str, Any], budgets: tuple[Budget, ...]) -> str:
     """What each sampler had when the time was over."""
     head = ["sampler", "trained", "stopped early", "for free", "log-hypervolume (mean)"]
     head += [f"times cheaper, {budget.text}" for budget in budgets]
     rows = [
         [
             name,
-            str(one["trainings"]),
-            str(one["hopeless"]),
-            str(one["for_free"]),
-            f"{numpy.mean(one['volumes']):.3f}",
-            *("-" if won is None else f"{won['times_cheaper']:.1f}" for won in one["winners"]),
+            str(item["trainings"]),
+            str(item["hopeless"]),
+            str(item["for_free"]),
+            f"{numpy.mean(item['volumes']):.3f}",
+            *("-" if won is None else f"{won['times_cheaper']:.1f}" for won in item["winners"]),
         ]
-        for name, one in found.items()
+        for name, item in results.items()
     ]
     return table(head, rows)
 
@@ -149,25 +155,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=SAMPLERS, help="run one search, for the others' sake")
     parser.add_argument("--folder", type=Path, help="for the studies of --only")
-    asked = parser.parse_args()
-    asked.data, asked.weights = str(asked.data.resolve()), str(asked.weights.resolve())
-    if asked.only:
-        said = one_search(_config(asked.only, asked), asked.folder)
-        (asked.folder / f"{asked.only}.json").write_text(json.dumps(said))
+    arguments = parser.parse_args()
+    arguments.data = str(arguments.data.resolve())
+    arguments.weights = str(arguments.weights.resolve())
+    if arguments.only:
+        data = one_search(_config(arguments.only, arguments), arguments.folder)
+        (arguments.folder / f"{arguments.only}.json").write_text(json.dumps(data))
         return
     with tempfile.TemporaryDirectory() as folder:
-        found = all_at_once(sys.argv[1:], Path(folder))
-    config = _config(SAMPLERS[0], asked)
-    print(figures(found, parse_budgets([budget.max_drop for budget in config.max_drop])))
-    said = {
-        "surroundings": surroundings("optuna", "scipy"),
+        results = all_at_once(sys.argv[1:], Path(folder))
+    config = _config(SAMPLERS[0], arguments)
+    print(figures(results, parse_budgets([budget.max_drop for budget in config.max_drop])))
+    data = {
+        "surroundings": environment("optuna", "scipy"),
         "rules": __doc__,
-        "time": asked.time,
-        "seed": asked.seed,
+        "time": arguments.time,
+        "seed": arguments.seed,
         "study": STUDY.read_text(),
-        "samplers": found,
+        "samplers": results,
     }
-    print(f"kept in results/{keep('live', said).name}")
+    print(f"kept in results/{write_result('live', data).name}")
 
 
 if __name__ == "__main__":

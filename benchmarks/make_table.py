@@ -13,10 +13,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from paredown.benchmarks.common import surroundings
+from paredown.benchmarks.common import environment
 from paredown.benchmarks.trained_plans import SEEDS, STUDY, TABLE, every_network, pack
 from paredown.objectives.accuracy.scoring import score
-from paredown.objectives.evaluation.checkpoints import Judge
+from paredown.objectives.evaluation.checkpoints import EarlyStopper
 from paredown.objectives.evaluation.evaluator import Evaluator
 from paredown.objectives.training.cache import Cache
 from paredown.objectives.training.device import threads
@@ -25,27 +25,27 @@ from paredown.search.study.config import load_config
 from paredown.spaces.plan import Plan
 
 
-class _EveryEpoch(Judge):
+class _EveryEpoch(EarlyStopper):
     """Looks at a plan after every epoch, and stops none."""
 
-    def wants(self, stage: str, epoch: int, epochs: int) -> bool:
+    def should_check(self, stage: str, epoch: int, epochs: int) -> bool:
         return True
 
 
 def record(evaluator: Evaluator, plan: Plan) -> dict[str, object]:
     """A network at all its bit-widths: drops and test accuracies, what led there, and how long."""
-    rows, rungs, seconds = list[list[object]](), list[list[object]](), dict[str, float]()
+    rows, checkpoints, seconds = list[list[object]](), list[list[object]](), dict[str, float]()
     splits = evaluator.task.splits
-    for one in [plan, *evaluator.space.at_other_bits(plan)]:
+    for entry in [plan, *evaluator.space.at_other_bits(plan)]:
         begun = time.perf_counter()
-        outcome = evaluator.evaluate(one)
+        outcome = evaluator.evaluate(entry)
         took = time.perf_counter() - begun
-        if one == plan:
-            rungs = [[r.stage, r.epoch, round(r.drop, 3)] for r in outcome.rungs]
+        if entry == plan:
+            checkpoints = [[r.stage, r.epoch, round(r.drop, 3)] for r in outcome.checkpoints]
             seconds = {name: round(value, 3) for name, value in outcome.seconds.items()}
-        tested = score(evaluator.network(one), splits.test, splits.normalisation).accuracy
-        rows.append([one.to_json(), round(outcome.drop, 3), round(tested, 3), round(took, 3)])
-    return {"plan": plan.to_json(), "rows": rows, "rungs": rungs, "seconds": seconds}
+        tested = score(evaluator.network(entry), splits.test, splits.normalisation).accuracy
+        rows.append([entry.to_json(), round(outcome.drop, 3), round(tested, 3), round(took, 3)])
+    return {"plan": plan.to_json(), "rows": rows, "rungs": checkpoints, "seconds": seconds}
 
 
 def measure(evaluator: Evaluator, folder: Path) -> None:
@@ -68,10 +68,12 @@ def about(evaluator: Evaluator) -> dict[str, object]:
     splits, recipes = evaluator.task.splits, evaluator.task.recipes
     tested = score(evaluator.baseline, splits.test, splits.normalisation)
     return {
-        "surroundings": surroundings(),
+        "surroundings": environment(),
         "seeds": list(SEEDS),
         "recipes": asdict(recipes),
-        "space": {one.name: list(one.options) for one in evaluator.space.dimensions},
+        "space": {
+            dimension.name: list(dimension.options) for dimension in evaluator.space.dimensions
+        },
         "baseline": evaluator.baseline_score.accuracy,
         "baseline_test": tested.accuracy,
         "baseline_digest": evaluator.baseline_digest,
@@ -83,20 +85,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, choices=SEEDS, help="which of the two to train with")
     parser.add_argument("--folder", type=Path, default=Path("table-parts"), help="for the parts")
     parser.add_argument("--pack", action="store_true", help="write the table from the parts")
-    asked = parser.parse_args()
-    if not asked.pack and asked.seed is None:
+    arguments = parser.parse_args()
+    if not arguments.pack and arguments.seed is None:
         parser.error("say --seed 0 or --seed 1, and --pack when both are done")
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    seed = asked.seed or 0
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    seed = arguments.seed or 0
     with threads(1):
         task, space = prepare(load_config(str(STUDY), {}))
-        cache = Cache(asked.folder / f"cache{seed}")
-        evaluator = Evaluator(task, space, cache, judge=_EveryEpoch(), seed=seed)
-        (asked.folder / "about.json").write_text(json.dumps(about(evaluator), indent=1))
-        if asked.pack:
-            print(pack(asked.folder, TABLE, evaluator))
+        cache = Cache(arguments.folder / f"cache{seed}")
+        evaluator = Evaluator(task, space, cache, early_stopper=_EveryEpoch(), seed=seed)
+        (arguments.folder / "about.json").write_text(json.dumps(about(evaluator), indent=1))
+        if arguments.pack:
+            print(pack(arguments.folder, TABLE, evaluator))
         else:
-            measure(evaluator, asked.folder)
+            measure(evaluator, arguments.folder)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.objectives.training.convolution_checks import (
     BOUNDS,
     HEAP_CHECKS,
@@ -69,7 +69,7 @@ def child_speed(rounds: int) -> None:
     images, labels = torch.randn(BATCH, 3, SIZE, SIZE), torch.randint(0, 10, (BATCH,))
     networks = {way: copy.deepcopy(first).to(memory_format=WAYS[way][0]) for way in WAYS}  # type: ignore[call-overload]
     optimizers = {
-        way: torch.optim.SGD(one.parameters(), 0.01, 0.9) for way, one in networks.items()
+        way: torch.optim.SGD(item.parameters(), 0.01, 0.9) for way, item in networks.items()
     }
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     for number in range(rounds + 1):
@@ -89,12 +89,16 @@ def child_speed(rounds: int) -> None:
 
 def child(setting: str, *options: str, checked: bool = False) -> tuple[int, list[dict[str, Any]]]:
     """Run this script as another processor; its exit status, negative for a signal, and lines."""
-    made = {**os.environ, "OMP_NUM_THREADS": "1", **PLAYED[setting]}
-    made |= HEAP_CHECKS if checked else {}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **PLAYED[setting]}
+    environment |= HEAP_CHECKS if checked else {}
     command = [sys.executable, __file__, "--child", *options]
     try:
         ran = subprocess.run(
-            command, env=made, timeout=_PATIENCE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            env=environment,
+            timeout=_PATIENCE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         status, text = ran.returncode, ran.stdout
     except subprocess.TimeoutExpired as late:
@@ -133,7 +137,7 @@ def speeds(setting: str, rounds: int) -> dict[str, Any]:
                 "images_per_second": round(BATCH / median(seconds), 1),
                 "against_contiguous": _ratio(times["contiguous"], seconds),
                 "against_channels_last": _ratio(times["channels_last"], seconds),
-                "seconds": [round(one, 4) for one in seconds],
+                "seconds": [round(item, 4) for item in seconds],
             }
             for way, seconds in times.items()
         },
@@ -144,24 +148,24 @@ def _ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
     return round(median(a / b for a, b in zip(slow, fast, strict=True)), 3)
 
 
-def check_rows(found: Mapping[str, dict[str, Any]]) -> Iterator[list[str]]:
+def check_rows(results: Mapping[str, dict[str, Any]]) -> Iterator[list[str]]:
     """A row per processor."""
-    for setting, one in found.items():
+    for setting, data in results.items():
         cells = list[str]()
         for safe in ("unsafe", "safe"):
-            cells.append(str(one[safe]["convolutions"]))
-            cells += [str(len(one[safe][fault])) for fault in ("died", "wrong")]
+            cells.append(str(data[safe]["convolutions"]))
+            cells += [str(len(data[safe][fault])) for fault in ("died", "wrong")]
         yield [setting, *cells]
 
 
-def speed_rows(found: Mapping[str, dict[str, Any]]) -> Iterator[list[str]]:
+def speed_rows(results: Mapping[str, dict[str, Any]]) -> Iterator[list[str]]:
     """A row per processor."""
-    for setting, one in found.items():
-        ways = one["ways"].values()
+    for setting, data in results.items():
+        ways = data["ways"].values()
         cells = (
             f"{way['images_per_second']:.0f} ({way['against_contiguous']:.2f})" for way in ways
         )
-        yield [f"{setting} ({one['hardware']})", *cells]
+        yield [f"{setting} ({data['hardware']})", *cells]
 
 
 def main() -> None:
@@ -172,14 +176,14 @@ def main() -> None:
     parser.add_argument("--child", choices=("check", "speed"), help=argparse.SUPPRESS)
     parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--safe", action="store_true", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.child == "check":
-        child_check(asked.draws, asked.first, asked.safe)
-    elif asked.child == "speed":
-        child_speed(asked.rounds)
+    if arguments.child == "check":
+        child_check(arguments.draws, arguments.first, arguments.safe)
+    elif arguments.child == "speed":
+        child_speed(arguments.rounds)
     else:
-        measure(asked.draws, asked.draws_without, asked.rounds)
+        measure(arguments.draws, arguments.draws_without, arguments.rounds)
 
 
 def measure(draws: int, draws_without: int, rounds: int) -> None:
@@ -191,11 +195,11 @@ def measure(draws: int, draws_without: int, rounds: int) -> None:
         }
         for setting in PLAYED
     }
-    found = {setting: speeds(setting, rounds) for setting in PLAYED}
+    results = {setting: speeds(setting, rounds) for setting in PLAYED}
     head = ["processor", "without: convolutions", "died", "wrong", "with: convolutions"]
     head += ["died", "wrong"]
     print(table(head, list(check_rows(faults))), end="\n\n")
-    print(table(["images a CPU second", *WAYS], list(speed_rows(found))))
+    print(table(["images a CPU second", *WAYS], list(speed_rows(results))))
     result = {
         "draws": draws,
         "draws_without": draws_without,
@@ -203,11 +207,11 @@ def measure(draws: int, draws_without: int, rounds: int) -> None:
         "seed": SEED,
         "bounds": {str(dtype): bound for dtype, bound in BOUNDS.items()},
         "training": {"model": "resnet20", "batch": BATCH, "image": [3, SIZE, SIZE]},
-        "surroundings": surroundings(),
+        "surroundings": environment(),
         "checks": faults,
-        "speed": found,
+        "speed": results,
     }
-    print(f"kept in results/{keep('processors', result).name}")
+    print(f"kept in results/{write_result('processors', result).name}")
 
 
 if __name__ == "__main__":

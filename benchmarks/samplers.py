@@ -18,23 +18,23 @@ from typing import Any
 import numpy
 import optuna
 from numpy.typing import NDArray
-from paredown.benchmarks.common import keep, surroundings
+from paredown.benchmarks.common import environment, write_result
 from paredown.benchmarks.common import table as markdown
 from paredown.benchmarks.trained_plans import SEEDS, Table
 from paredown.benchmarks.volumes import volume
 from paredown.objectives.accuracy.budget import Budget
 from paredown.objectives.cost.cost import Cost
-from paredown.objectives.evaluation.checkpoints import Hopeless
+from paredown.objectives.evaluation.checkpoints import EarlyStopped
 from paredown.objectives.evaluation.outcome import Outcome
 from paredown.objectives.training.recipe import Recipe, Recipes
-from paredown.search.results.pareto import beaten_by, relative_cost
-from paredown.search.runner.early_stopping import Stopping
+from paredown.search.results.pareto import dominated_by, relative_cost
+from paredown.search.runner.early_stopping import BudgetEarlyStopper
 from paredown.search.runner.initial_plans import first_designs
-from paredown.search.runner.sampling_problem import Prices, question_of
+from paredown.search.runner.sampling_problem import TrainingCost, sampling_problem
 from paredown.search.runner.seen_plans import settled_before
 from paredown.search.samplers import make_sampler
 from paredown.search.study import trial_record
-from paredown.search.study.trial_record import How, Record
+from paredown.search.study.trial_record import TrialRecord, TrialStatus
 from paredown.spaces.plan import Plan
 from paredown.spaces.technique import Phase
 
@@ -76,7 +76,7 @@ class Simulation:
         trained_with: which of the table's two seeds to believe.
         sampler: by name.
         seed: of the sampler.
-        stops: whether hopeless plans are stopped early.
+        stops: whether stopped early plans are stopped early.
     """
 
     def __init__(
@@ -84,19 +84,21 @@ class Simulation:
     ) -> None:
         self.table, self.trained_with, self.space = table, trained_with, table.space
         self.recipes = Recipes(
-            **{name: Recipe(**said) for name, said in table.about["recipes"].items()}
+            **{name: Recipe(**data) for name, data in table.about["recipes"].items()}
         )
-        self.prices = Prices(self.recipes)
-        self.stopping = Stopping(BUDGETS, self.recipes) if stops else None
-        self.records = list[Record]()
+        self.training_cost = TrainingCost(self.recipes)
+        self.early_stopper = BudgetEarlyStopper(BUDGETS, self.recipes) if stops else None
+        self.records = list[TrialRecord]()
         self.done = set[tuple[str, Plan]]()
         self.front = Front(table)
-        self.question = question_of(self.space, table.cost, BUDGETS, self.prices, step=table.step)
+        self.problem = sampling_problem(
+            self.space, table.cost, BUDGETS, self.training_cost, step=table.step
+        )
         self.study = optuna.create_study(
-            directions=["minimize", "minimize"], sampler=make_sampler(sampler, seed, self.question)
+            directions=["minimize", "minimize"], sampler=make_sampler(sampler, seed, self.problem)
         )
         self.study.set_user_attr(trial_record.BUDGETS, [budget.max_drop for budget in BUDGETS])
-        self.reader = trial_record.Reader(self.study)
+        self.reader = trial_record.RecordReader(self.study)
         self.curve, self.spent = Curve(), 0.0
 
     def run(self, trainings: int) -> Curve:
@@ -112,7 +114,7 @@ class Simulation:
 
     def _one_trial(self) -> None:
         began = time.perf_counter()
-        trial = self.study.ask(dict(self.question.space))
+        trial = self.study.ask(dict(self.problem.space))
         sampling = time.perf_counter() - began
         plan = self.space.plan(trial.params)
         attributes = self._attributes(plan)
@@ -121,14 +123,17 @@ class Simulation:
         )
         trial_record.tell(self.study, trial)
         self._note(plan, attributes)
-        if attributes[trial_record.HOW] not in (How.EVALUATED, How.HOPELESS):
+        if attributes[trial_record.STATUS] not in (
+            TrialStatus.EVALUATED,
+            TrialStatus.EARLY_STOPPED,
+        ):
             return
-        if attributes[trial_record.HOW] is How.EVALUATED:
+        if attributes[trial_record.STATUS] is TrialStatus.EVALUATED:
             for other in self._others(plan):
                 self._free_trial(other)
-        self.prices.learn(self.records)
-        if self.stopping:
-            self.stopping.learn(self.records)
+        self.training_cost.learn(self.records)
+        if self.early_stopper:
+            self.early_stopper.learn(self.records)
         self.curve.sampling.append(sampling)
         self.curve.seconds.append(self.spent)
         self.curve.volumes.append(self.front.volumes())
@@ -138,8 +143,8 @@ class Simulation:
         """What seeing a plan through gives."""
         if earlier := settled_before(self.records, plan):
             return trial_record.repeated(earlier)
-        if beater := beaten_by(self.records, self.table.cost(plan), BUDGETS[0]):
-            return trial_record.beaten(beater)
+        if beater := dominated_by(self.records, self.table.cost(plan), BUDGETS[0]):
+            return trial_record.dominated(beater)
         outcome = self._train(plan)
         return outcome if isinstance(outcome, dict) else trial_record.evaluated(outcome)
 
@@ -149,31 +154,45 @@ class Simulation:
         network, structure = plan.through(Phase.PRUNE), plan.through(Phase.STRUCTURE)
         new = {"assemble": structure, "train": structure, "prune": network, "fine-tune": network}
         new = {stage: part for stage, part in new.items() if (stage, part) not in self.done}
-        rungs = [rung for rung in known.rungs if rung.stage in new]
-        for rung in rungs if self.stopping else ():
-            if self._is_hopeless(plan, rung):
-                return self._stopped(plan, rung, new)
+        checkpoints = [checkpoint for checkpoint in known.checkpoints if checkpoint.stage in new]
+        for checkpoint in checkpoints if self.early_stopper else ():
+            if self._is_stopped_early(plan, checkpoint):
+                return self._stopped(plan, checkpoint, new)
         self.spent += sum(known.seconds[stage] for stage in new) + known.rounding
         self.done |= set(new.items())
         cost = self.table.cost(plan)
-        return Outcome(plan, cost, 0.0, known.drop, known.seconds, tuple(rungs))
+        return Outcome(plan, cost, 0.0, known.drop, known.seconds, tuple(checkpoints))
 
-    def _is_hopeless(self, plan: Plan, rung: Any) -> bool:
-        judge = self.stopping
-        return bool(judge and judge.wants(rung.stage, rung.epoch, 0) and judge.stops(plan, rung))
+    def _is_stopped_early(self, plan: Plan, checkpoint: Any) -> bool:
+        early_stopper = self.early_stopper
+        return bool(
+            early_stopper
+            and early_stopper.should_check(checkpoint.stage, checkpoint.epoch, 0)
+            and early_stopper.should_stop(plan, checkpoint)
+        )
 
-    def _stopped(self, plan: Plan, rung: Any, new: dict[str, Plan]) -> trial_record.Attributes:
+    def _stopped(
+        self, plan: Plan, checkpoint: Any, new: dict[str, Plan]
+    ) -> trial_record.Attributes:
         known = self.table.trained(plan, self.trained_with)
         whole = {"train": self.recipes.train.epochs, "fine-tune": self.recipes.fine_tune.epochs}
         for stage, part in new.items():
-            share = rung.epoch / whole[stage] if stage == rung.stage and rung.epoch else 1.0
+            share = (
+                checkpoint.epoch / whole[stage]
+                if stage == checkpoint.stage and checkpoint.epoch
+                else 1.0
+            )
             self.spent += known.seconds[stage] * share
             if share == 1.0:
                 self.done.add((stage, part))
-            if stage == rung.stage:
+            if stage == checkpoint.stage:
                 break
-        at_least = self.stopping.at_least(plan, rung) if self.stopping else rung.drop
-        return trial_record.hopeless(Hopeless(rung), at_least)
+        lower_bound = (
+            self.early_stopper.drop_lower_bound(plan, checkpoint)
+            if self.early_stopper
+            else checkpoint.drop
+        )
+        return trial_record.early_stopped(EarlyStopped(checkpoint), lower_bound)
 
     def _others(self, plan: Plan) -> list[Plan]:
         others = self.space.at_other_bits(plan)
@@ -181,26 +200,26 @@ class Simulation:
 
     def _free_trial(self, plan: Plan) -> None:
         """What a trained network gives at other bits, unless a feasible plan costs less."""
-        known = {one.plan for one in self.records}
-        if plan in known or beaten_by(self.records, self.table.cost(plan), BUDGETS[0]):
+        known = {record.plan for record in self.records}
+        if plan in known or dominated_by(self.records, self.table.cost(plan), BUDGETS[0]):
             return
         cost, trained = self.table.cost(plan), self.table.trained(plan, self.trained_with)
         self.spent += trained.rounding
         attributes = trial_record.evaluated(Outcome(plan, cost, 0.0, trained.drop))
-        attributes |= {trial_record.HOW: How.SHARED}
+        attributes |= {trial_record.STATUS: TrialStatus.REUSED_WEIGHTS}
         self.study.add_trial(
             trial_record.ended_trial(
                 trial_record.proposed(plan, cost, None) | attributes,
                 self.space.params(plan),
-                {one.name: one.options for one in self.space.dimensions},
-                max(self.question.budgets),
+                {dimension.name: dimension.options for dimension in self.space.dimensions},
+                max(self.problem.budgets),
             )
         )
         self._note(plan, attributes)
 
     def _note(self, plan: Plan, attributes: trial_record.Attributes) -> None:
         self.records = self.reader.records()
-        if attributes[trial_record.HOW] in (How.EVALUATED, How.SHARED):
+        if attributes[trial_record.STATUS] in (TrialStatus.EVALUATED, TrialStatus.REUSED_WEIGHTS):
             self.front.add(plan, attributes[trial_record.DROP])
 
 
@@ -224,7 +243,7 @@ class Front:
     def winners(self) -> list[float]:
         """Per budget the logarithm of the winner's relative cost."""
         return [
-            min((math.log(relative_cost(self._baseline, one)) for one in members), default=0.0)
+            min((math.log(relative_cost(self._baseline, cost)) for cost in members), default=0.0)
             for members in self.members
         ]
 
@@ -236,7 +255,7 @@ class Front:
 @cache
 def designs(table: Table) -> tuple[Plan, ...]:
     """The plans that every search begins with."""
-    return tuple(first_designs(table.space, table.cost, table.missed))
+    return tuple(first_designs(table.space, table.cost, table.fitting_error))
 
 
 @cache
@@ -274,10 +293,10 @@ def summary(table: Table, curves: dict[str, list[Curve]]) -> dict[str, dict[str,
     """Medians over seeds, per sampler."""
     whole = [float(numpy.mean(best_known(table, seed).volumes())) for seed in SEEDS]
     cheapest = [best_known(table, seed).winners() for seed in SEEDS]
-    said = dict[str, dict[str, Any]]()
+    data = dict[str, dict[str, Any]]()
     for name, runs in curves.items():
         shares = [[v / whole[i % 2] for v in run.volume] for i, run in enumerate(runs)]
-        said[name] = {
+        data[name] = {
             "seeds": len(runs),
             "share_after": {
                 n: median(share[min(n, len(share)) - 1] for share in shares)
@@ -300,7 +319,7 @@ def summary(table: Table, curves: dict[str, list[Curve]]) -> dict[str, dict[str,
             },
             "sampling_seconds": median(s for run in runs for s in run.sampling),
         }
-    return said
+    return data
 
 
 def _seconds_at(run: Curve, training: float) -> float:
@@ -311,10 +330,10 @@ def catching_up(
     curves: dict[str, list[Curve]], ours: str, rival: str, trainings: int
 ) -> list[float]:
     """Trainings that our search takes, seed by seed, for what a rival has after so many."""
-    found = list[float]()
+    values = list[float]()
     for mine, theirs in zip(curves[ours], curves[rival], strict=False):
-        found.append(reach(list(mine.volume), float(theirs.volume[:trainings][-1])))
-    return found
+        values.append(reach(list(mine.volume), float(theirs.volume[:trainings][-1])))
+    return values
 
 
 def draw(curves: dict[str, list[Curve]], path: Path) -> None:
@@ -359,35 +378,35 @@ def main() -> None:
     parser.add_argument("--trainings", type=int, default=TRAININGS)
     parser.add_argument("--rows", nargs="+", default=[name for name, _, _ in ROWS])
     parser.add_argument("--name", default="samplers", help="of the files in results/")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     recorded = Table()
-    rows = [row for row in ROWS if row[0] in asked.rows]
+    rows = [row for row in ROWS if row[0] in arguments.rows]
     begun = time.perf_counter()
-    curves = compare(recorded, rows, asked.seeds, asked.trainings)
-    said = summary(recorded, curves)
-    print(figures(said))
+    curves = compare(recorded, rows, arguments.seeds, arguments.trainings)
+    data = summary(recorded, curves)
+    print(figures(data))
     caught = {
-        rival: catching_up(curves, "budget", rival, asked.trainings)
+        rival: catching_up(curves, "budget", rival, arguments.trainings)
         for rival in ("tpe", "nsga2", "random")
         if rival in curves and "budget" in curves
     }
-    for rival, found in caught.items():
+    for rival, values in caught.items():
         print(
-            f"trainings of budget for what {rival} has after {asked.trainings}: "
-            f"median {median(found):g}, from {min(found):g} to {max(found):g}"
+            f"trainings of budget for what {rival} has after {arguments.trainings}: "
+            f"median {median(values):g}, from {min(values):g} to {max(values):g}"
         )
-    path = keep(
-        asked.name,
+    path = write_result(
+        arguments.name,
         {
-            "surroundings": surroundings("optuna", "scipy"),
+            "surroundings": environment("optuna", "scipy"),
             "table": recorded.about["surroundings"],
             "rules": __doc__,
             "designs": [plan.describe() for plan in designs(recorded)],
             "budgets": [budget.max_drop for budget in BUDGETS],
-            "trainings": asked.trainings,
+            "trainings": arguments.trainings,
             "minutes": round((time.perf_counter() - begun) / 60, 1),
-            "samplers": said,
+            "samplers": data,
             "budget_catches_up_after": caught,
         },
     )
@@ -395,7 +414,7 @@ def main() -> None:
     print(f"kept in results/{path.name}, drawn in {path.stem}.png")
 
 
-def figures(said: dict[str, dict[str, Any]]) -> str:
+def figures(data: dict[str, dict[str, Any]]) -> str:
     """The summary as a table."""
     head = [
         "sampler",
@@ -408,13 +427,13 @@ def figures(said: dict[str, dict[str, Any]]) -> str:
     rows = [
         [
             name,
-            *(f"{100 * share:.1f}" for share in one["share_after"].values()),
-            *(f"{many:g}" for many in one["trainings_to"].values()),
-            *(f"{many:.0f}" for many in one["seconds_to"].values()),
-            *(f"{regret:.2f}" for regret in one["regret_after_25"].values()),
-            f"{1000 * one['sampling_seconds']:.0f}",
+            *(f"{100 * share:.1f}" for share in data["share_after"].values()),
+            *(f"{many:g}" for many in data["trainings_to"].values()),
+            *(f"{many:.0f}" for many in data["seconds_to"].values()),
+            *(f"{regret:.2f}" for regret in data["regret_after_25"].values()),
+            f"{1000 * data['sampling_seconds']:.0f}",
         ]
-        for name, one in said.items()
+        for name, data in data.items()
     ]
     return markdown(head, rows)
 

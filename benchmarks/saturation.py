@@ -33,7 +33,7 @@ from unittest.mock import patch
 
 import numpy
 import torch
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.benchmarks.latency import write_files
 from paredown.objectives.accuracy.confidence import PairedDrop
 from paredown.objectives.accuracy.scoring import score
@@ -51,7 +51,7 @@ from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization import layers, rounding
 from paredown.spaces.space import Space
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 
 BEFORE, NOW, SEVEN, UNSIGNED = "8 bits", "pairs", "7 bits", "unsigned"
 WIDTH, BLOCK = "w8a8", "inverted"
@@ -95,7 +95,7 @@ def with_unsigned_weights(path: Path, written: Path) -> None:
 
     model = onnx.load(path)
     graph = model.graph
-    tensors = {one.name: one for one in graph.initializer}
+    tensors = {item.name: item for item in graph.initializer}
     for node in graph.node:
         weight = tensors.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
         if weight is None or weight.data_type != onnx.TensorProto.INT8:
@@ -114,18 +114,18 @@ def elsewhere(files: Mapping[str, Path], images: numpy.ndarray[Any, Any]) -> dic
     if emulator is None:
         return None
     with tempfile.TemporaryDirectory() as place:
-        shown, said = Path(place) / "images.npy", Path(place) / "answers.npz"
+        shown, output_path = Path(place) / "images.npy", Path(place) / "answers.npz"
         numpy.save(shown, images)
         python = str(Path(sys.executable).resolve())
-        words = [emulator, "-cpu", PROCESSOR, python, "-c", _ANSWER, str(shown), str(said)]
-        found = os.pathsep.join(one for one in sys.path if one)  # of a virtual environment
+        words = [emulator, "-cpu", PROCESSOR, python, "-c", _ANSWER, str(shown), str(output_path)]
+        text = os.pathsep.join(name for name in sys.path if name)  # of a virtual environment
         subprocess.run(
             [*words, *map(str, files.values())],
             check=True,
             capture_output=True,
-            env=os.environ | {"PYTHONPATH": found},
+            env=os.environ | {"PYTHONPATH": text},
         )
-        answers = numpy.load(said)
+        answers = numpy.load(output_path)
         return {name: answers[str(path)] for name, path in files.items()}
 
 
@@ -182,10 +182,12 @@ def cases(data: str | None, weights: Path | None, most: int) -> Iterator[Case]:
     config = load_config("digits", {})
     digits = Task.load("resnet20", config.data.request(), config.recipes, 0, None)
     options = {"bits": ("w32a32", WIDTH), "block": ("original", BLOCK)}
-    one = _evaluator(digits, options)
-    yield Case("digits", one, Plan(), most)
-    stages = KINDS.get("block").places(one.space.blueprint, BLOCK)
-    yield Case("digits, depthwise", one, Plan.of({"block": dict.fromkeys(stages, BLOCK)}), most)
+    evaluator = _evaluator(digits, options)
+    yield Case("digits", evaluator, Plan(), most)
+    stages = TECHNIQUES.get("block").places(evaluator.space.blueprint, BLOCK)
+    yield Case(
+        "digits, depthwise", evaluator, Plan.of({"block": dict.fromkeys(stages, BLOCK)}), most
+    )
     if data is not None:
         task = Task.load("resnet20", DataRequest(data), Recipes(), 0, weights)
         yield Case("CIFAR-10", _evaluator(task, {"bits": ("w32a32", WIDTH)}), Plan(), most)
@@ -237,8 +239,8 @@ def compared(case: Case, folder: Path, count: int) -> dict[str, Any]:
 
 def _channels(network: torch.nn.Module) -> int:
     """The output channels of layers that compute with integers."""
-    integers = (one for one in network.modules() if isinstance(one, layers.Rounded))
-    return sum(len(one.weight) for one in integers if one.has_pairs)
+    integers = (module for module in network.modules() if isinstance(module, layers.Rounded))
+    return sum(len(layer.weight) for layer in integers if layer.has_pairs)
 
 
 def _timed(models: Mapping[str, OnnxModel], image: torch.Tensor) -> dict[str, list[float]]:
@@ -261,18 +263,18 @@ def speeds(folder: Path) -> dict[str, list[float]]:
     return _timed({how: OnnxModel(path) for how, path in files.items()}, image)
 
 
-def lines(name: str, found: Mapping[str, Any]) -> Iterator[list[str]]:
+def lines(name: str, results: Mapping[str, Any]) -> Iterator[list[str]]:
     """A line per way."""
-    for how, one in found["ways"].items():
-        drop, there = one["drop"], one["without_vnni"]
+    for how, item in results["ways"].items():
+        drop, there = item["drop"], item["without_vnni"]
         yield [
             f"{name}, {how}",
-            f"{one['accuracy']:.2f}",
+            f"{item['accuracy']:.2f}",
             f"{drop['drop']:+.2f} ({drop['low']:+.2f} to {drop['high']:+.2f})",
-            f"{one['saturating_channels']} of {found['weight_channels']}",
+            f"{item['saturating_channels']} of {results['weight_channels']}",
             f"{there['same_class']:.1f}" if there else "",
             f"{there['difference']:.0e}" if there else "",
-            f"{min(found['milliseconds'][how]):.2f}",
+            f"{min(results['milliseconds'][how]):.2f}",
         ]
 
 
@@ -282,26 +284,26 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="of the ResNet-20 on that data")
     parser.add_argument("--images", type=int, default=10_000, help="of the test split, at most")
     parser.add_argument("--emulated", type=int, default=256, help="images answered by emulation")
-    asked = parser.parse_args()
-    found = dict[str, dict[str, Any]]()
+    arguments = parser.parse_args()
+    results = dict[str, dict[str, Any]]()
     with tempfile.TemporaryDirectory() as folder, threads(1):
-        for number, case in enumerate(cases(asked.data, asked.weights, asked.images)):
-            found[case.name] = compared(case, Path(folder) / str(number), asked.emulated)
-            for line in lines(case.name, found[case.name]):
+        for number, case in enumerate(cases(arguments.data, arguments.weights, arguments.images)):
+            results[case.name] = compared(case, Path(folder) / str(number), arguments.emulated)
+            for line in lines(case.name, results[case.name]):
                 print(" | ".join(line), flush=True)
         speed = speeds(Path(folder) / "speed")
     emulator = f"{EMULATOR} -cpu {PROCESSOR}" if shutil.which(EMULATOR) else None
-    said = {
-        "surroundings": surroundings("onnx", "onnxruntime"),
+    data = {
+        "surroundings": environment("onnx", "onnxruntime"),
         "emulator": emulator,
-        "networks": found,
+        "networks": results,
         "resnet18_milliseconds": speed,
     }
     head = ["network", "%", "drop (95 %)", "can saturate", "same class", "apart", "ms"]
-    print(table(head, [line for name, one in found.items() for line in lines(name, one)]))
+    print(table(head, [line for name, data in results.items() for line in lines(name, data)]))
     shown = [[how, f"{min(ms):.1f}"] for how, ms in speed.items()]
     print(table(["resnet18, 224 px", "ms"], shown))
-    print(f"kept in results/{keep('saturation', said).name}")
+    print(f"kept in results/{write_result('saturation', data).name}")
 
 
 if __name__ == "__main__":

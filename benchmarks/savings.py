@@ -9,14 +9,14 @@ docs/techniques.md take their figures from here.
 
 import torch
 from paredown.search.terminal.tables import plain_table
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.blocks import variants
 from paredown.spaces.graph.blueprint import Blueprint, Layer
 from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 from rich.console import Console
 
 MODELS = ("resnet101-cifar", "vgg19-cifar", "resnet20", "resnet18")
@@ -38,11 +38,11 @@ def rows(blueprint: Blueprint) -> set[Row]:
 
 def saving(blueprint: Blueprint, family: str) -> str:
     """Params and MACs of the layers that change, before over after."""
-    places = KINDS.get("block").places(blueprint, family)
+    places = TECHNIQUES.get("block").places(blueprint, family)
     if not places:
         return "-"
     plan = Plan.of({"block": dict.fromkeys(places, family)})
-    before, after = rows(blueprint), rows(foretell(blueprint, plan))
+    before, after = rows(blueprint), rows(predict_graph(blueprint, plan))
     gone, new = before - after, after - before
     if not gone:  # additions alone
         gone, new = before, after

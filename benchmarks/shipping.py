@@ -3,7 +3,7 @@
 ResNet-20, on digits as the default study trains it, and on CIFAR-10 or a folder like it with given
 weights. For each bit-width that the default space offers, everywhere at once: the accuracy that a
 search records, that of the ONNX file under onnxruntime on the same images of the search split, the
-bytes foretold, and those of the tensors in the file. The bars: half a point, and 5 %.
+bytes predicted, and those of the tensors in the file. The bars: half a point, and 5 %.
 
     python benchmarks/shipping.py --data path/to/cifar10 --weights resnet20.safetensors
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 from paredown.objectives.data import DataRequest
 from paredown.objectives.evaluation.evaluator import Evaluator
 from paredown.objectives.evaluation.task import Task
@@ -27,7 +27,7 @@ from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 
 MOST_POINTS, MOST_BYTES = 0.5, 0.05
 
@@ -39,13 +39,13 @@ class Shipped:
     Attributes:
         bits: stage -> its width.
         recorded, in_file: accuracy in percent on the search split.
-        foretold_bytes, file_bytes: of the weights.
+        predicted_bytes, file_bytes: of the weights.
     """
 
     bits: dict[str, str]
     recorded: float
     in_file: float
-    foretold_bytes: int
+    predicted_bytes: int
     file_bytes: int
 
     @property
@@ -56,13 +56,13 @@ class Shipped:
 
     @property
     def excess(self) -> float:
-        """Bytes in the file beyond those foretold, as a share."""
-        return self.file_bytes / self.foretold_bytes - 1
+        """Bytes in the file beyond those predicted, as a share."""
+        return self.file_bytes / self.predicted_bytes - 1
 
 
 def plans(space: Space) -> Iterator[tuple[str, Plan]]:
     """Every width of the default space, wherever it fits; wider ones elsewhere."""
-    offered = [str(option) for option in KINDS.get("bits").default_options()]
+    offered = [str(option) for option in TECHNIQUES.get("bits").default_options()]
     yield offered[0], Plan()
     yield from zip(offered[1:], space.at_other_bits(Plan()), strict=True)
 
@@ -79,7 +79,7 @@ def shipped(evaluator: Evaluator, plan: Plan, folder: Path) -> Shipped:
         bits={place: str(value) for place, value in plan.chosen("bits").items()},
         recorded=round(outcome.accuracy, 3),
         in_file=round(again.accuracy, 3),
-        foretold_bytes=outcome.cost.bytes,
+        predicted_bytes=outcome.cost.bytes,
         file_bytes=initializer_bytes(path),
     )
 
@@ -96,31 +96,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Is what the search scores what the file does?")
     parser.add_argument("--data", help="folder with train/ and test/, or a set")
     parser.add_argument("--weights", type=Path, help="of the ResNet-20 on that data")
-    asked = parser.parse_args()
-    found, lines = dict[str, dict[str, object]](), list[list[str]]()
+    arguments = parser.parse_args()
+    results, lines = dict[str, dict[str, object]](), list[list[str]]()
     with tempfile.TemporaryDirectory() as folder, threads(1):
-        for name, task in tasks(asked.data, asked.weights):
+        for name, task in tasks(arguments.data, arguments.weights):
             images = example_images(task.splits.channels, task.splits.size)
             space = Space.of(trace_with_groups(task.build(), images))
             evaluator = Evaluator(task, space, Cache())
             for width, plan in plans(space):
-                one = shipped(evaluator, plan, Path(folder))
-                found.setdefault(name, {})[width] = asdict(one) | {"holds": one.holds}
+                item = shipped(evaluator, plan, Path(folder))
+                results.setdefault(name, {})[width] = asdict(item) | {"holds": item.holds}
                 lines.append(
                     [
                         f"{name}, {width}",
-                        f"{one.recorded:.2f} %",
-                        f"{one.in_file:.2f} %",
-                        f"{one.foretold_bytes:,}",
-                        f"{one.file_bytes:,} ({one.excess:+.1%})",
-                        "yes" if one.holds else "NO",
+                        f"{item.recorded:.2f} %",
+                        f"{item.in_file:.2f} %",
+                        f"{item.predicted_bytes:,}",
+                        f"{item.file_bytes:,} ({item.excess:+.1%})",
+                        "yes" if item.holds else "NO",
                     ]
                 )
                 print(" | ".join(lines[-1]), flush=True)
-    said = {"surroundings": surroundings("onnx", "onnxruntime", "onnxscript"), "shipped": found}
-    head = ["network", "recorded", "in the file", "bytes foretold", "bytes in the file", "holds"]
+    data = {"surroundings": environment("onnx", "onnxruntime", "onnxscript"), "shipped": results}
+    head = ["network", "recorded", "in the file", "bytes predicted", "bytes in the file", "holds"]
     print(table(head, lines))
-    print(f"kept in results/{keep('shipping', said).name}")
+    print(f"kept in results/{write_result('shipping', data).name}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from paredown.benchmarks.common import keep, surroundings, table
+from paredown.benchmarks.common import environment, table, write_result
 
 _RUN = (sys.executable, "-c", "from paredown.search.cli import main; main()")
 _STUDY = "small"
@@ -82,12 +82,12 @@ def timed(command: str, folder: Path, times: int) -> Timing:
 
 def _run(command: str, folder: Path) -> float:
     """CPU seconds of a run."""
-    with tempfile.TemporaryFile(mode="w+") as said:
+    with tempfile.TemporaryFile(mode="w+") as output:
         process = subprocess.Popen(
             [*_RUN, *command.split()],
             cwd=folder,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=output,
             text=True,
         )
         if process.stdout is None:
@@ -98,9 +98,9 @@ def _run(command: str, folder: Path) -> float:
         process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
+        output.seek(0)
         if process.returncode not in (0, _INTERRUPTED):
-            raise RuntimeError(f"{command} ended with {process.returncode}: {said.read()}")
+            raise RuntimeError(f"{command} ended with {process.returncode}: {output.read()}")
     return used.ru_utime + used.ru_stime
 
 
@@ -127,8 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             timings[command] = timed(command, folder, times)
             print(f"{command}: {timings[command].cpu_median:.2f} s", file=sys.stderr)
     commands = {name: asdict(timing) for name, timing in timings.items()}
-    found = {"times": times, "commands": commands}
-    path = keep("startup", surroundings("optuna", "typer") | found)
+    results = {"times": times, "commands": commands}
+    path = write_result("startup", environment("optuna", "typer") | results)
     headings = ("CPU seconds", "median", "least")
     rows = [[name, f"{t.cpu_median:.2f}", f"{t.cpu_least:.2f}"] for name, t in timings.items()]
     print(table(headings, rows))

@@ -19,12 +19,12 @@ from statistics import median
 
 import numpy
 from numpy.typing import NDArray
-from paredown.benchmarks.common import keep, surroundings
+from paredown.benchmarks.common import environment, write_result
 from paredown.benchmarks.common import table as markdown
 from paredown.benchmarks.samplers import BUDGETS, designs, reach
 from paredown.benchmarks.trained_plans import SEEDS, Table
 from paredown.benchmarks.volumes import relative
-from paredown.search.samplers.hypervolume import gains, hypervolume
+from paredown.search.samplers.hypervolume import hypervolume, hypervolume_improvement
 from paredown.spaces.plan import Plan
 from paredown.spaces.technique import Phase
 from scipy.special import ndtr
@@ -104,9 +104,9 @@ def smoothed(table: Table, drops: Array) -> Array:
     """Drops as far as options and pairs of options tell them."""
     chosen = [table.space.params(plan) for plan in table.plans]
     ones = [
-        numpy.array([params[one.name] == option for params in chosen], dtype=numpy.float64)
-        for one in table.space.dimensions
-        for option in one.options
+        numpy.array([params[dimension.name] == option for params in chosen], dtype=numpy.float64)
+        for dimension in table.space.dimensions
+        for option in dimension.options
     ]
     pairs = [left * right for left, right in combinations(ones, 2)]
     columns = numpy.stack([numpy.ones(len(drops)), *ones, *pairs], axis=1)
@@ -121,7 +121,7 @@ def _scatter(drops: Array, mean: Array, network: NDArray[numpy.int64]) -> tuple[
     """Each plan's standard deviation, and how much of it the plans of a network share."""
     apart = (drops[0] - drops[1]) / numpy.sqrt(2)
     level = numpy.digitize(mean, _EDGES[1:-1])
-    deviations = numpy.array([apart[level == one].std() for one in range(len(_EDGES) - 1)])
+    deviations = numpy.array([apart[level == number].std() for number in range(len(_EDGES) - 1)])
     scatter = deviations[level]
     order = numpy.argsort(network, kind="stable")
     rows = (apart / scatter)[order].reshape(network.max() + 1, -1)
@@ -133,7 +133,7 @@ def _ends(budget: float, step: float) -> float:
     return float((numpy.floor(budget / step + 1e-6) + 0.5) * step)
 
 
-def found(known: Known, drops: Array, chances: Array, trainings: int) -> list[float]:
+def simulate(known: Known, drops: Array, chances: Array, trainings: int) -> list[float]:
     """Share of the best hypervolume after each training, of who trains by these chances.
 
     Args:
@@ -153,12 +153,12 @@ def found(known: Known, drops: Array, chances: Array, trainings: int) -> list[fl
 
 
 def _most_promising(known: Known, drops: Array, chances: Array, done: NDArray[numpy.bool_]) -> int:
-    promise = numpy.zeros(len(drops))
+    acquisition = numpy.zeros(len(drops))
     for place, budget in enumerate(BUDGETS):
         front = known.costs[done & (drops <= budget.max_drop + 1e-9)]
-        promise += gains(known.costs, front) * chances[:, place]
-    promise[done] = -1
-    return int(known.network[promise.argmax()])
+        acquisition += hypervolume_improvement(known.costs, front) * chances[:, place]
+    acquisition[done] = -1
+    return int(known.network[acquisition.argmax()])
 
 
 def _volume(known: Known, drops: Array, done: NDArray[numpy.bool_]) -> float:
@@ -182,24 +182,29 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=100, help="Tables that are drawn.")
     parser.add_argument("--trainings", type=int, default=200)
     parser.add_argument("--name", default="told", help="Of the result.")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     known = Known.of(Table())
     chances = known.chances()
 
     def certain(drops: Array) -> Array:
-        return numpy.stack([drops <= one.max_drop + 1e-9 for one in BUDGETS], axis=1).astype(float)
+        return numpy.stack([drops <= budget.max_drop + 1e-9 for budget in BUDGETS], axis=1).astype(
+            float
+        )
 
     rng: Callable[[int], numpy.random.Generator] = numpy.random.default_rng
-    said = {
+    data = {
         "told mean and scatter, drawn tables": _summary(
-            [found(known, known.draw(rng(n)), chances, asked.trainings) for n in range(asked.draws)]
+            [
+                simulate(known, known.draw(rng(n)), chances, arguments.trainings)
+                for n in range(arguments.draws)
+            ]
         ),
         "told mean and scatter, the table": _summary(
-            [found(known, drops, chances, asked.trainings) for drops in known.drops]
+            [simulate(known, drops, chances, arguments.trainings) for drops in known.drops]
         ),
         "told the other training's drops, the table": _summary(
             [
-                found(known, known.drops[s], certain(known.drops[1 - s]), asked.trainings)
+                simulate(known, known.drops[s], certain(known.drops[1 - s]), arguments.trainings)
                 for s in SEEDS
             ]
         ),
@@ -208,21 +213,21 @@ def main() -> None:
     rows = [
         [
             who,
-            str(one["runs"]),
-            *(f"{100 * share:.1f}" for share in one["share_after"].values()),  # type: ignore[attr-defined]
-            f"{one['trainings_to_95']:g}",
+            str(data["runs"]),
+            *(f"{100 * share:.1f}" for share in data["share_after"].values()),  # type: ignore[attr-defined]
+            f"{data['trainings_to_95']:g}",
         ]
-        for who, one in said.items()
+        for who, data in data.items()
     ]
     print(markdown(head, rows))
-    path = keep(
-        asked.name,
+    path = write_result(
+        arguments.name,
         {
-            "surroundings": surroundings("scipy"),
+            "surroundings": environment("scipy"),
             "rules": __doc__,
-            "seeds": {"draws": [0, asked.draws - 1], "table": list(SEEDS)},
-            "trainings": asked.trainings,
-            "searchers": said,
+            "seeds": {"draws": [0, arguments.draws - 1], "table": list(SEEDS)},
+            "trainings": arguments.trainings,
+            "searchers": data,
         },
     )
     print(f"kept in results/{path.name}")

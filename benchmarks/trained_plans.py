@@ -15,7 +15,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 from paredown.objectives.cost.cost import Cost
-from paredown.objectives.evaluation.checkpoints import Rung
+from paredown.objectives.evaluation.checkpoints import Checkpoint
 from paredown.objectives.evaluation.evaluator import Evaluator
 from paredown.objectives.evaluation.task import Task
 from paredown.search.runner.run_study import prepare
@@ -28,7 +28,7 @@ TABLE = Path(__file__).parent / "table.npz"
 STUDY = Path(__file__).parent / "table.toml"
 SEEDS = (0, 1)
 
-RUNGS = (
+CHECKPOINTS = (
     *(("assemble", 0),),
     *(("train", epoch) for epoch in range(1, 6)),
     ("prune", 0),
@@ -45,14 +45,14 @@ class Trained:
     Attributes:
         drop: on the search split.
         tested: accuracy on the test split.
-        rungs: what was seen on the way, the structure's training included.
+        checkpoints: what was seen on the way, the structure's training included.
         seconds: stage -> duration, as if nothing had been in the cache.
         rounding: seconds that the plan's bit-widths took, scoring included.
     """
 
     drop: float
     tested: float
-    rungs: tuple[Rung, ...]
+    checkpoints: tuple[Checkpoint, ...]
     seconds: Mapping[str, float]
     rounding: float
 
@@ -70,7 +70,9 @@ class Table:
         self.about: dict[str, Any] = json.loads(str(self._arrays.pop("about")))
         self._networks = {plan: i for i, plan in enumerate(self._plans("networks"))}
         self._rows = {plan: i for i, plan in enumerate(self._plans("plans"))}
-        self._missed = dict(zip(self._plans("alone"), self._arrays["missed"].tolist(), strict=True))
+        self._fitting_errors = dict(
+            zip(self._plans("alone"), self._arrays["missed"].tolist(), strict=True)
+        )
 
     @property
     def plans(self) -> list[Plan]:
@@ -96,9 +98,9 @@ class Table:
         row = self._arrays["costs"][self._rows[plan]]
         return Cost(**dict(zip(_COSTS, row.tolist(), strict=True)))
 
-    def missed(self, plan: Plan) -> float:
-        """What the parts of a plan with a single choice miss: see `Evaluator.missed`."""
-        return float(self._missed[plan])
+    def fitting_error(self, plan: Plan) -> float:
+        """What the parts of a plan with a single choice miss: see `Evaluator.fitting_error`."""
+        return float(self._fitting_errors[plan])
 
     def trained(self, plan: Plan, seed: int) -> Trained:
         """What training a plan gave."""
@@ -107,9 +109,9 @@ class Table:
         return Trained(
             drop=float(self._arrays["drops"][seed, row]),
             tested=float(self._arrays["tested"][seed, row]),
-            rungs=tuple(
-                Rung(stage, epoch, float(drop))
-                for (stage, epoch), drop in zip(RUNGS, drops, strict=True)
+            checkpoints=tuple(
+                Checkpoint(stage, epoch, float(drop))
+                for (stage, epoch), drop in zip(CHECKPOINTS, drops, strict=True)
                 if not numpy.isnan(drop)
             ),
             seconds={
@@ -145,24 +147,24 @@ def pack(folder: Path, path: Path, evaluator: Evaluator) -> str:
     ]
     structures = [_structures(part) for part in parts]
     both = list(zip(parts, structures, strict=True))
-    costs = [evaluator.foretold_cost(Plan.from_json(plan)) for plan in plans]
+    costs = [evaluator.predicted_cost(Plan.from_json(plan)) for plan in plans]
     numpy.savez_compressed(
         path,
         about=numpy.array((folder / "about.json").read_text()),
         networks=numpy.array("\n".join(networks)),
         plans=numpy.array("\n".join(plans)),
         alone=numpy.array("\n".join(plan.to_json() for plan in alone)),
-        missed=numpy.array([evaluator.missed(plan) for plan in alone], numpy.float32),
-        costs=numpy.array([[getattr(one, name) for name in _COSTS] for one in costs]),
+        missed=numpy.array([evaluator.fitting_error(plan) for plan in alone], numpy.float32),
+        costs=numpy.array([[getattr(cost, name) for name in _COSTS] for cost in costs]),
         drops=_column(parts, networks, 1),
         tested=_column(parts, networks, 2),
         rounding=_column(parts, networks, 3),
         rungs=numpy.array(
-            [[_rungs(part[one], known) for one in networks] for part, known in both],
+            [[_checkpoints(part[name], known) for name in networks] for part, known in both],
             numpy.float32,
         ),
         seconds=numpy.array(
-            [[_seconds(part[one], known) for one in networks] for part, known in both],
+            [[_seconds(part[name], known) for name in networks] for part, known in both],
             numpy.float32,
         ),
     )
@@ -173,13 +175,13 @@ def every_network(space: Space) -> list[Plan]:
     """Every network of a space that is trained, those of one structure one after the other."""
     names = [dimension.name for dimension in space.dimensions]
     combinations = product(*(dimension.options for dimension in space.dimensions))
-    plans = {space.plan(dict(zip(names, one, strict=True))) for one in combinations}
+    plans = {space.plan(dict(zip(names, pair, strict=True))) for pair in combinations}
     trained = {plan.through(Phase.PRUNE) for plan in plans}
     return sorted(trained, key=lambda p: (p.through(Phase.STRUCTURE).to_json(), p.to_json()))
 
 
 Line = dict[str, Any]
-"""What was noted of one network: its plan, a row per bit-width, rungs and seconds."""
+"""What was noted of one network: its plan, a row per bit-width, checkpoints and seconds."""
 
 
 def _read(path: Path) -> dict[str, Line]:
@@ -196,14 +198,16 @@ def _structures(part: Mapping[str, Line]) -> dict[str, Line]:
     return {_structure(line): line for line in part.values() if "train" in line["seconds"]}
 
 
-def _rungs(line: Line, structures: Mapping[str, Line]) -> list[float]:
-    """The drop at each rung; not a number where a plan has no such rung."""
+def _checkpoints(line: Line, structures: Mapping[str, Line]) -> list[float]:
+    """The drop at each checkpoint; not a number where a plan has no such checkpoint."""
     trained = structures.get(_structure(line), {"rungs": []})
     seen = {(stage, epoch): drop for stage, epoch, drop in [*trained["rungs"], *line["rungs"]]}
     own = {(stage, epoch) for stage, epoch, _ in line["rungs"]}
     return [
-        seen[rung] if rung in seen and (rung in own or rung[0] in ("assemble", "train")) else nan
-        for rung in RUNGS
+        seen[checkpoint]
+        if checkpoint in seen and (checkpoint in own or checkpoint[0] in ("assemble", "train"))
+        else nan
+        for checkpoint in CHECKPOINTS
     ]
 
 

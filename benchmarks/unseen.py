@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from paredown.benchmarks.common import keep, surroundings, table
-from paredown.objectives.accuracy.confidence import Correct, UnpairedDifference
+from paredown.benchmarks.common import environment, table, write_result
+from paredown.objectives.accuracy.confidence import CorrectCounts, UnpairedDifference
 from paredown.objectives.accuracy.scoring import score
 from paredown.objectives.data import DataRequest, ImageSet, MemoryImages, split_parts
 from paredown.objectives.evaluation.task import Task
@@ -57,14 +57,14 @@ def answers(task: Task, images: ImageSet) -> MemoryImages:
 
     So they can be split as the images are.
     """
-    found = score(task.build(), images, task.splits.normalisation)
-    return MemoryImages(found.correct.to(torch.uint8)[:, None, None, None], images.labels)
+    result = score(task.build(), images, task.splits.normalisation)
+    return MemoryImages(result.correct.to(torch.uint8)[:, None, None, None], images.labels)
 
 
 def seen(search: MemoryImages, test: MemoryImages, source: str, seed: int) -> Seen:
     """What answers to both splits say."""
-    counts = [(int(one.images.sum()), len(one)) for one in (search, test)]
-    first, second = (Correct((count,)) for count in counts)
+    counts = [(int(images.images.sum()), len(images)) for images in (search, test)]
+    first, second = (CorrectCounts((count,)) for count in counts)
     return Seen(source, seed, UnpairedDifference(first, second))
 
 
@@ -73,46 +73,46 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="folder with train/ and test/, or a set")
     parser.add_argument("--weights", required=True, type=Path, help="of the ResNet-20 on that data")
     parser.add_argument("--seeds", type=int, default=20, help="how many split seeds to look at")
-    asked = parser.parse_args()
-    began, request, found = time.monotonic(), DataRequest(asked.data), list[Seen]()
+    arguments = parser.parse_args()
+    began, request, measurements = time.monotonic(), DataRequest(arguments.data), list[Seen]()
     with threads(1):
         for wanted in (replace(request, search="train"), request):
-            task = Task.load("resnet20", wanted, Recipes(), 0, asked.weights)
+            task = Task.load("resnet20", wanted, Recipes(), 0, arguments.weights)
             search, test = (answers(task, part) for part in (task.splits.search, task.splits.test))
-            found.append(seen(search, test, str(task.splits.search_from), 0))
+            measurements.append(seen(search, test, str(task.splits.search_from), 0))
             if wanted.search == "train":
                 whole = test  # all test images
-    for seed in range(1, asked.seeds):
+    for seed in range(1, arguments.seeds):
         parts, wanted = {"train": whole, "test": whole}, replace(request, search="test", seed=seed)
         _, search, test = split_parts(parts, wanted)
-        found.append(seen(search, test, "test", seed))
-    halves = [one.difference.points for one in found[1:]]
+        measurements.append(seen(search, test, "test", seed))
+    halves = [seen.difference.points for seen in measurements[1:]]
     holds = abs(halves[0]) <= MOST_POINTS
-    said = {
-        "surroundings": surroundings(),
+    data = {
+        "surroundings": environment(),
         "minutes": round((time.monotonic() - began) / 60, 1),
-        "baseline": [one.to_dict() for one in found],
+        "baseline": [seen.to_dict() for seen in measurements],
         "halves": {
             "seeds": len(halves),
             "mean": statistics.mean(halves),
-            "within_a_point": sum(abs(one) <= MOST_POINTS for one in halves),
+            "within_a_point": sum(abs(value) <= MOST_POINTS for value in halves),
         },
         "holds": holds,
     }
     head = ["search images from", "split seed", "search", "test", "difference", "95 % interval"]
     rows = [
         [
-            one.search_from,
-            str(one.split_seed),
-            f"{one.difference.first.accuracy:.2f} %",
-            f"{one.difference.second.accuracy:.2f} %",
-            f"{one.difference.points:+.2f}",
-            "{:+.2f} to {:+.2f}".format(*one.difference.interval),
+            seen.search_from,
+            str(seen.split_seed),
+            f"{seen.difference.first.accuracy:.2f} %",
+            f"{seen.difference.second.accuracy:.2f} %",
+            f"{seen.difference.points:+.2f}",
+            "{:+.2f} to {:+.2f}".format(*seen.difference.interval),
         ]
-        for one in found
+        for seen in measurements
     ]
     print(table(head, rows))
-    print(f"written to {keep('unseen', said)}")
+    print(f"written to {write_result('unseen', data)}")
     if not holds:
         raise SystemExit(f"the bar is {MOST_POINTS:g} point: it does not hold")
 

@@ -1,15 +1,15 @@
-"""Plans carried out: foretold on a blueprint, and done to a network, phase by phase."""
+"""Plans carried out: predicted on a blueprint, and done to a network, phase by phase."""
 
 from __future__ import annotations
 
 from ..lazy_imports import nn
 from .graph.blueprint import Blueprint
 from .plan import Plan
-from .technique import Phase, Surroundings
-from .techniques import KINDS, kinds_of
+from .technique import ApplyContext, Phase
+from .techniques import TECHNIQUES, techniques_in
 
 
-def foretell(blueprint: Blueprint, plan: Plan, through: Phase = Phase.QUANTIZE) -> Blueprint:
+def predict_graph(blueprint: Blueprint, plan: Plan, through: Phase = Phase.QUANTIZE) -> Blueprint:
     """The blueprint that a plan leads to, without building anything.
 
     Args:
@@ -17,15 +17,15 @@ def foretell(blueprint: Blueprint, plan: Plan, through: Phase = Phase.QUANTIZE) 
         plan: a plan that the network's space holds.
         through: the last phase that counts.
     """
-    for kind in KINDS:
-        chosen = plan.chosen(kind.name)
-        if chosen and kind.phase <= through:
-            blueprint = kind.foretell(blueprint, chosen)
+    for technique in TECHNIQUES:
+        chosen = plan.chosen(technique.name)
+        if chosen and technique.phase <= through:
+            blueprint = technique.predict_graph(blueprint, chosen)
     return blueprint
 
 
 def apply_phase(
-    network: nn.Module, blueprint: Blueprint, plan: Plan, phase: Phase, around: Surroundings
+    network: nn.Module, blueprint: Blueprint, plan: Plan, phase: Phase, context: ApplyContext
 ) -> nn.Module:
     """Do one phase of a plan to a network, in place where that is possible.
 
@@ -34,16 +34,16 @@ def apply_phase(
         blueprint: of the untouched network, with its channel groups.
         plan: a plan that the network's space holds.
         phase: the phase to do.
-        around: images on the network's device.
+        context: images on the network's device.
 
     Returns:
-        The network, whose blueprint is now `foretell(blueprint, plan, phase)`.
+        The network, whose blueprint is now `predict(blueprint, plan, phase)`.
     """
     before = Phase(phase - 1) if phase > Phase.STRUCTURE else None
-    current = foretell(blueprint, plan, before) if before else blueprint
-    for kind in kinds_of(phase):
-        chosen = plan.chosen(kind.name)
+    current = predict_graph(blueprint, plan, before) if before else blueprint
+    for technique in techniques_in(phase):
+        chosen = plan.chosen(technique.name)
         if chosen:
-            network = kind.apply(network, current, chosen, around)
-            current = kind.foretell(current, chosen)
+            network = technique.apply(network, current, chosen, context)
+            current = technique.predict_graph(current, chosen)
     return network

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..errors import ParedownError, PlanError
 from .graph.blueprint import STAGE, STEM, WHOLE
 from .technique import Phase, Value
-from .techniques import KINDS
+from .techniques import TECHNIQUES
 
 VERSION = 1
 
@@ -17,7 +17,7 @@ VERSION = 1
 class Choice(NamedTuple):
     """One decision: `Choice("block", "stage1", "separable")`."""
 
-    kind: str
+    technique: str
     place: str
     value: Value
 
@@ -39,15 +39,15 @@ class Plan:
 
     @classmethod
     def of(cls, chosen: Mapping[str, object]) -> "Plan":
-        """A plan from kind -> place -> option.
+        """A plan from technique -> place -> option.
 
         Raises:
-            PlanError: unknown kinds or options; the message says all of them.
+            PlanError: unknown techniques or options; the message says all of them.
         """
         faults, choices = list[str](), list[Choice]()
         for kind_name, by_place in chosen.items():
             try:
-                kind = KINDS.get(kind_name)
+                technique = TECHNIQUES.get(kind_name)
             except ParedownError as error:
                 faults.append(str(error))
                 continue
@@ -57,11 +57,11 @@ class Plan:
                 continue
             for place, raw in by_place.items():
                 try:
-                    value = kind.parse(raw)
+                    value = technique.parse(raw)
                 except ParedownError as error:
                     faults.append(f"{kind_name}.{place}: {error}")
                     continue
-                if value != kind.neutral:
+                if value != technique.neutral:
                     choices.append(Choice(kind_name, place, value))
         if faults:
             raise PlanError("the plan has faults: " + "; ".join(faults))
@@ -73,31 +73,39 @@ class Plan:
 
         A criterion means nothing where nothing is pruned.
         """
-        made = list(choices)
-        present = {choice.kind for choice in made}
-        kept = (choice for choice in made if _means_something(choice.kind, present))
-        return cls(tuple(sorted(kept)))
+        values = list(choices)
+        present = {choice.technique for choice in values}
+        remaining = (choice for choice in values if _means_something(choice.technique, present))
+        return cls(tuple(sorted(remaining)))
 
-    def chosen(self, kind: str) -> dict[str, Value]:
-        """What is chosen of one kind, by place; neutral places left out."""
-        return {choice.place: choice.value for choice in self.choices if choice.kind == kind}
+    def chosen(self, technique: str) -> dict[str, Value]:
+        """What is chosen of one technique, by place; neutral places left out."""
+        return {
+            choice.place: choice.value for choice in self.choices if choice.technique == technique
+        }
 
     def through(self, phase: Phase) -> "Plan":
         """The part of the plan that is done by the end of a phase: what plans can share."""
-        kept = (choice for choice in self.choices if KINDS.get(choice.kind).phase <= phase)
-        return Plan.with_meaning(kept)
+        choices = (
+            choice for choice in self.choices if TECHNIQUES.get(choice.technique).phase <= phase
+        )
+        return Plan.with_meaning(choices)
 
     @property
     def input(self) -> "Plan":
         """The part of the plan that changes what the network is given, and none of its parts."""
-        kept = (choice for choice in self.choices if KINDS.get(choice.kind).changes_input)
-        return Plan.with_meaning(kept)
+        choices = (
+            choice for choice in self.choices if TECHNIQUES.get(choice.technique).changes_input
+        )
+        return Plan.with_meaning(choices)
 
     @property
     def trains_at_last(self) -> bool:
         """Whether its last phase trains too, and does not just round."""
-        kinds = (KINDS.get(choice.kind) for choice in self.choices)
-        return any(kind.trains and kind.phase is Phase.QUANTIZE for kind in kinds)
+        techniques = (TECHNIQUES.get(choice.technique) for choice in self.choices)
+        return any(
+            technique.trains and technique.phase is Phase.QUANTIZE for technique in techniques
+        )
 
     @property
     def is_trained(self) -> bool:
@@ -110,14 +118,18 @@ class Plan:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     def describe(self) -> str:
-        """The plan in words, place by place within each kind."""
+        """The plan in words, place by place within each technique."""
         if not self.choices:
             return "the untouched baseline"
-        return "; ".join(_words(kind, self.chosen(kind)) for kind in self._kinds())
+        return "; ".join(
+            _words(technique, self.chosen(technique)) for technique in self._techniques()
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: {"version": 1, "block": {"stage1": "separable"}, ...}."""
-        return {"version": VERSION} | {kind: self.chosen(kind) for kind in self._kinds()}
+        return {"version": VERSION} | {
+            technique: self.chosen(technique) for technique in self._techniques()
+        }
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back; equal plans give equal lines."""
@@ -135,7 +147,9 @@ class Plan:
         version = data.get("version")
         if version != VERSION:
             raise PlanError(f'a plan says "version": {VERSION}, got {version!r}')
-        return cls.of({kind: by_place for kind, by_place in data.items() if kind != "version"})
+        return cls.of(
+            {technique: by_place for technique, by_place in data.items() if technique != "version"}
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
@@ -150,23 +164,23 @@ class Plan:
             raise PlanError(f"a plan is JSON; {error}") from None
         return cls.from_dict(data)
 
-    def _kinds(self) -> Iterator[str]:
-        present = {choice.kind for choice in self.choices}
-        return (kind.name for kind in KINDS if kind.name in present)
+    def _techniques(self) -> Iterator[str]:
+        present = {choice.technique for choice in self.choices}
+        return (technique.name for technique in TECHNIQUES if technique.name in present)
 
 
-def _means_something(kind: str, present: Container[str]) -> bool:
-    tuned = KINDS.get(kind).tunes
+def _means_something(technique: str, present: Container[str]) -> bool:
+    tuned = TECHNIQUES.get(technique).modifies
     return not tuned or any(other in present for other in tuned)
 
 
-def _words(kind: str, by_place: Mapping[str, Value]) -> str:
+def _words(technique: str, by_place: Mapping[str, Value]) -> str:
     places = dict[Value, list[str]]()
     for place, value in by_place.items():
         places.setdefault(value, []).append(place)
     parts = (f"{value:g}" if isinstance(value, float) else value for value in places)
-    said = (f"{part}{_where(at)}" for part, at in zip(parts, places.values(), strict=True))
-    return f"{kind} " + " and ".join(said)
+    lines = (f"{part}{_where(at)}" for part, at in zip(parts, places.values(), strict=True))
+    return f"{technique} " + " and ".join(lines)
 
 
 def _where(places: list[str]) -> str:

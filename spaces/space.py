@@ -12,17 +12,17 @@ from typing import Any, Protocol
 
 from ..errors import PlanError, nearest_names
 from ..extras import require_extra
-from .apply import foretell
-from .graph.blueprint import WHOLE, Blueprint, LeftAlone
+from .apply import predict_graph
+from .graph.blueprint import WHOLE, Blueprint, Skipped
 from .plan import Choice, Plan
-from .technique import Kind, Phase, Value
-from .techniques import KINDS
+from .technique import Phase, Technique, Value
+from .techniques import TECHNIQUES
 
 _LOOKED_AT = 100
 """Plans drawn to look ahead: most of what options do to each other shows in so many."""
 
 
-class Grain(StrEnum):
+class Granularity(StrEnum):
     """How finely choices are made: once for the network, per stage, or per site where there are."""
 
     NETWORK = "network"
@@ -39,13 +39,13 @@ class Suggests(Protocol):
 
 @dataclass(frozen=True)
 class Dimension:
-    """One decision to take: a kind, a place and the options there, the neutral one first.
+    """One decision to take: a technique, a place and the options there, the neutral one first.
 
     Attributes:
         reach: option -> place -> what it means there, if it is more than the decision's own place.
     """
 
-    kind: str
+    technique: str
     place: str
     options: tuple[Value, ...]
     reach: Mapping[Value, Mapping[str, Value]] = field(default_factory=dict, compare=False)
@@ -53,11 +53,11 @@ class Dimension:
     @property
     def name(self) -> str:
         """The name of Optuna's parameter: "stage1.block"."""
-        return f"{self.place}.{self.kind}"
+        return f"{self.place}.{self.technique}"
 
     def meaning(self, value: Value) -> Mapping[str, Value]:
         """What an option chooses, by place; nothing, if it is neutral."""
-        if value == KINDS.get(self.kind).neutral:
+        if value == TECHNIQUES.get(self.technique).neutral:
             return {}
         return self.reach.get(value, {self.place: value})
 
@@ -67,11 +67,11 @@ class Dimension:
         return {place for meant in self.reach.values() for place in meant} or {self.place}
 
     def option_of(self, chosen: Mapping[str, Value]) -> Value:
-        """The option that a plan takes here: place -> what it chooses of this kind."""
+        """The option that a plan takes here: place -> what it chooses of this technique."""
         if not self.reach:
-            return chosen.get(self.place, KINDS.get(self.kind).neutral)
+            return chosen.get(self.place, TECHNIQUES.get(self.technique).neutral)
         alike = (option for option, meant in self.reach.items() if chosen == meant)
-        return next(alike, KINDS.get(self.kind).neutral)
+        return next(alike, TECHNIQUES.get(self.technique).neutral)
 
 
 @dataclass(frozen=True)
@@ -80,45 +80,49 @@ class Space:
 
     Attributes:
         blueprint: of the untouched network, with its channel groups.
-        dimensions: the decisions, by kind and then from input to output.
-        left_alone: where nothing can act, and why.
+        dimensions: the decisions, by technique and then from input to output.
+        skipped: where nothing can act, and why.
     """
 
     blueprint: Blueprint
     dimensions: tuple[Dimension, ...]
-    left_alone: tuple[LeftAlone, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     @classmethod
     def of(
         cls,
         blueprint: Blueprint,
         options: Mapping[str, Sequence[Value]] | None = None,
-        per: Grain | Mapping[str, Grain] = Grain.STAGE,
+        granularity: Granularity | Mapping[str, Granularity] = Granularity.STAGE,
     ) -> "Space":
         """The space over a network.
 
         Args:
             blueprint: with channel groups (`tracing.trace_with_groups`).
-            options: kind -> the options to search; a kind that is not named keeps its defaults,
-                one with no options is not searched.
-            per: how finely choices are made, of all kinds or by kind; what is said of a site goes
-                before what is said of its stage.
+            options: technique -> the options to search; a technique that is not named keeps its
+                defaults, one with no options is not searched.
+            granularity: how finely choices are made, of all techniques or by technique; what is
+                said of a site goes before what is said of its stage.
 
         Raises:
-            UnknownName, PlanError: a kind or an option that there is not.
+            UnknownName, PlanError: a technique or an option that there is not.
         """
-        given = {
-            kind: [KINDS.get(kind).parse(value) for value in values]
-            for kind, values in (options or {}).items()
+        provided = {
+            technique: [TECHNIQUES.get(technique).parse(value) for value in values]
+            for technique, values in (options or {}).items()
         }
-        dimensions, left_alone = list[Dimension](), list(blueprint.left_alone)
-        for kind in KINDS:
-            values = tuple(given.get(kind.name, kind.default_options()))
-            grain = per if isinstance(per, Grain) else per.get(kind.name, Grain.STAGE)
-            dimensions += _dimensions(blueprint, kind, values, grain)
-            if any(value != kind.neutral for value in values):
-                left_alone += kind.left_alone(blueprint, values)
-        return cls(blueprint, tuple(dimensions), tuple(left_alone))
+        dimensions, skipped = list[Dimension](), list(blueprint.skipped)
+        for technique in TECHNIQUES:
+            values = tuple(provided.get(technique.name, technique.default_options()))
+            level = (
+                granularity
+                if isinstance(granularity, Granularity)
+                else granularity.get(technique.name, Granularity.STAGE)
+            )
+            dimensions += _dimensions(blueprint, technique, values, level)
+            if any(value != technique.neutral for value in values):
+                skipped += technique.skipped(blueprint, values)
+        return cls(blueprint, tuple(dimensions), tuple(skipped))
 
     def require(self) -> None:
         """See that everything is installed that some plan needs.
@@ -128,9 +132,9 @@ class Space:
         """
         for dimension in self.dimensions:
             for option in dimension.options:
-                extra = KINDS.get(dimension.kind).extra(option)
+                extra = TECHNIQUES.get(dimension.technique).extra(option)
                 if extra:
-                    require_extra(extra, f"{dimension.kind} {option}")
+                    require_extra(extra, f"{dimension.technique} {option}")
 
     def look_ahead(self) -> "Space":
         """Look at every option alone and at some together, so that costing is arithmetic after it.
@@ -141,9 +145,9 @@ class Space:
         untouched = self.params(Plan())
         for dimension in self.dimensions:
             for option in dimension.options:
-                foretell(self.blueprint, self.plan(untouched | {dimension.name: option}))
+                predict_graph(self.blueprint, self.plan(untouched | {dimension.name: option}))
         for number in range(_LOOKED_AT):
-            foretell(self.blueprint, self.sample(random.Random(number)))
+            predict_graph(self.blueprint, self.sample(random.Random(number)))
         return self
 
     @property
@@ -163,15 +167,15 @@ class Space:
     def plan(self, params: Mapping[str, Value]) -> Plan:
         """The plan of a trial's parameters, one option for each dimension's name."""
         return Plan.with_meaning(
-            Choice(d.kind, place, value)
+            Choice(d.technique, place, value)
             for d in self.dimensions
             for place, value in d.meaning(params[d.name]).items()
         )
 
     def params(self, plan: Plan) -> dict[str, Value]:
         """A plan as a trial's parameters: the inverse of `plan`."""
-        said = {kind: plan.chosen(kind) for kind in {choice.kind for choice in plan.choices}}
-        return {d.name: d.option_of(said.get(d.kind, {})) for d in self.dimensions}
+        chosen = {name: plan.chosen(name) for name in {choice.technique for choice in plan.choices}}
+        return {d.name: d.option_of(chosen.get(d.technique, {})) for d in self.dimensions}
 
     def sample(self, rng: random.Random) -> Plan:
         """A plan drawn evenly."""
@@ -240,83 +244,87 @@ class Space:
     @cached_property
     def signature(self) -> str:
         """Tells spaces apart: 12 hexadecimal digits over all decisions and the network's layers."""
-        said = [[d.name, list(d.options)] for d in self.dimensions]
+        parts = [[d.name, list(d.options)] for d in self.dimensions]
         sizes = self.blueprint.sizes
         layers = [
             [layer.name, layer.op, layer.positions, layer.weights(sizes), layer.other_params(sizes)]
             for layer in self.blueprint.layers
         ]
-        text = json.dumps([said, layers, sorted(sizes.items())])
+        text = json.dumps([parts, layers, sorted(sizes.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _faults(self, plan: Plan) -> list[str]:
         """What a plan says where there is nothing to decide, and what is no option there."""
         params = self.params(plan)
-        reached = {(d.kind, place) for d in self.dimensions for place in d.all_places}
-        faults = [self._stranger(c) for c in plan.choices if (c.kind, c.place) not in reached]
+        reached = {(d.technique, at) for d in self.dimensions for at in d.all_places}
+        faults = [self._stranger(c) for c in plan.choices if (c.technique, c.place) not in reached]
         faults += [
-            f"{d.kind}.{d.place}: {params[d.name]} is not among {', '.join(map(str, d.options))}"
+            f"{d.technique}.{d.place}: {params[d.name]} is not among "
+            f"{', '.join(map(str, d.options))}"
             for d in self.dimensions
             if params[d.name] not in d.options
         ]
         if not faults and self.plan(params) != plan:
-            meant = {
-                (d.kind, place) for d in self.dimensions for place in d.meaning(params[d.name])
-            }
-            odd = dict.fromkeys(c.kind for c in plan.choices if (c.kind, c.place) not in meant)
-            faults = [f"{kind}: this space decides once for the whole network" for kind in odd]
+            used = {(d.technique, at) for d in self.dimensions for at in d.meaning(params[d.name])}
+            odd = dict.fromkeys(
+                c.technique for c in plan.choices if (c.technique, c.place) not in used
+            )
+            faults = [f"{name}: this space decides once for the whole network" for name in odd]
         return faults
 
     def _stranger(self, choice: Choice) -> str:
-        known = [d.place for d in self.dimensions if d.kind == choice.kind]
+        known = [d.place for d in self.dimensions if d.technique == choice.technique]
         if not known:
-            return f"{choice.kind}.{choice.place}: this space has no choice of {choice.kind}"
+            return (
+                f"{choice.technique}.{choice.place}: this space has no choice of {choice.technique}"
+            )
         near = nearest_names(choice.place, known)
-        return f"{choice.kind}.{choice.place}: no such place; {near}"
+        return f"{choice.technique}.{choice.place}: no such place; {near}"
 
 
 def _up_to(option: Value, offered: Sequence[Value], all_of: Sequence[Dimension]) -> Value:
     """The last of what is offered that comes no later than an option in the longest list."""
     longest = max((d.options for d in all_of), key=len)
     earlier = longest[: longest.index(option)] if option in longest else ()
-    return next((one for one in (option, *reversed(earlier)) if one in offered), offered[0])
+    return next((item for item in (option, *reversed(earlier)) if item in offered), offered[0])
 
 
 def _only_rounds(dimension: Dimension) -> bool:
     """Whether its options act on a trained network and cost next to nothing."""
-    kind = KINDS.get(dimension.kind)
-    return kind.phase is Phase.QUANTIZE and not kind.trains
+    technique = TECHNIQUES.get(dimension.technique)
+    return technique.phase is Phase.QUANTIZE and not technique.trains
 
 
 def _dimensions(
-    blueprint: Blueprint, kind: Kind, values: Sequence[Value], per: Grain
+    blueprint: Blueprint, technique: Technique, values: Sequence[Value], granularity: Granularity
 ) -> Iterator[Dimension]:
-    where = {value: _places(blueprint, kind, value, per) for value in values}
-    if per is Grain.NETWORK and any(len(places) > 1 for places in where.values()):
+    where = {value: _places(blueprint, technique, value, granularity) for value in values}
+    if granularity is Granularity.NETWORK and any(len(places) > 1 for places in where.values()):
         fitting = [value for value in values if where[value]]
-        keeps = [kind.neutral] if kind.neutral in values or not fitting else []
-        reach = {value: kind.everywhere(blueprint, value) for value in fitting}
+        keeps = [technique.neutral] if technique.neutral in values or not fitting else []
+        reach = {value: technique.everywhere(blueprint, value) for value in fitting}
         if fitting:
-            yield Dimension(kind.name, WHOLE, tuple(dict.fromkeys([*keeps, *fitting])), reach)
+            yield Dimension(technique.name, WHOLE, tuple(dict.fromkeys([*keeps, *fitting])), reach)
         return
     known = [*blueprint.stages, *(place for places in where.values() for place in places)]
     for place in dict.fromkeys(known):
-        fitting = [value for value in values if value != kind.neutral and place in where[value]]
-        keeps = [kind.neutral] if kind.neutral in values or not fitting else []
+        fitting = [
+            value for value in values if value != technique.neutral and place in where[value]
+        ]
+        keeps = [technique.neutral] if technique.neutral in values or not fitting else []
         # Several options to choose from, or one that the study insists on.
         if fitting:
-            yield Dimension(kind.name, place, tuple(dict.fromkeys([*keeps, *fitting])))
+            yield Dimension(technique.name, place, tuple(dict.fromkeys([*keeps, *fitting])))
 
 
-def _places(blueprint: Blueprint, kind: Kind, value: Value, per: Grain) -> list[str]:
-    if value == kind.neutral:
+def _places(
+    blueprint: Blueprint, technique: Technique, value: Value, granularity: Granularity
+) -> list[str]:
+    if value == technique.neutral:
         return []
-    stages = not kind.has_sites or per is not Grain.SITE
-    sites = kind.has_sites and per in (Grain.SITE, Grain.BOTH)
+    stages = not technique.has_sites or granularity is not Granularity.SITE
+    sites = technique.has_sites and granularity in (Granularity.SITE, Granularity.BOTH)
     return [
-        *(kind.places(blueprint, value) if stages else ()),
-        *(kind.sites(blueprint, value) if sites else ()),
+        *(technique.places(blueprint, value) if stages else ()),
+        *(technique.sites(blueprint, value) if sites else ()),
     ]
-
-
-__all__ = ["Dimension", "Grain", "Space", "Suggests"]

@@ -1,6 +1,6 @@
-"""The kinds of choice that a plan is made of: what each offers, foretells and does.
+"""The techniques that a plan is made of: what each offers, predicts and does.
 
-A kind knows both sides of its techniques: what they do to a network, and what they do to its
+A technique knows both sides of its techniques: what they do to a network, and what they do to its
 blueprint. That the two agree is what makes costs known before training.
 """
 
@@ -13,11 +13,11 @@ from enum import IntEnum
 from typing import ClassVar, TypeAlias
 
 from ..lazy_imports import nn, torch
-from .graph.blueprint import Blueprint, LeftAlone
+from .graph.blueprint import Blueprint, Skipped
 
 
 @dataclass(frozen=True)
-class Technique:
+class TechniqueInfo:
     """One thing that a plan can do to a network.
 
     Attributes:
@@ -41,11 +41,11 @@ class Technique:
 class Described:
     """Anything that is listed, and named in plans, by its technique."""
 
-    technique: Technique
+    info: TechniqueInfo
 
     @property
     def name(self) -> str:
-        return self.technique.name
+        return self.info.name
 
 
 Value = str | float
@@ -53,7 +53,7 @@ Value = str | float
 
 
 class Phase(IntEnum):
-    """When a kind acts. A network is trained after STRUCTURE and fine-tuned after PRUNE."""
+    """When a technique acts. A network is trained after STRUCTURE and fine-tuned after PRUNE."""
 
     STRUCTURE = 1
     PRUNE = 2
@@ -72,22 +72,22 @@ def no_training(network: nn.Module, share: float) -> None:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a kind may look at and use while it changes a network.
+class ApplyContext:
+    """What a technique may look at and use while it changes a network.
 
     Attributes:
         images: [2, channels, height, width], normalised; for tracing, only the shape matters.
         examples: training images on the network's device; without any, what needs them is left
             out or done blindly, which is enough to see shapes.
         tune: trains a network, in place, for this share of the epochs that its phase is given.
-        kept: group -> which of its channels are left, by their numbers before any went: [left].
-            Kinds that cut note it here; a group that lost none is not there.
+        kept_channels: group -> which of its channels are left, by their numbers before any went:
+            [left]. Techniques that cut note it here; a group that lost none is not there.
     """
 
     images: torch.Tensor
     examples: Examples = ()
     tune: Callable[[nn.Module, float], None] = no_training
-    kept: dict[str, torch.Tensor] = field(default_factory=dict)
+    kept_channels: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def calibration(self) -> list[torch.Tensor]:
@@ -95,23 +95,23 @@ class Surroundings:
         return [images for images, _ in self.examples]
 
 
-class Kind(ABC):
-    """One kind of choice, made per place: `plan.chosen("block") == {"stage1": "separable"}`.
+class Technique(ABC):
+    """One technique, made per place: `plan.chosen("block") == {"stage1": "separable"}`.
 
-    Subclass it, give the class attributes, and register an instance with `KINDS`.
+    Subclass it, give the class attributes, and register an instance with `TECHNIQUES`.
 
     Attributes:
         name: as written in plans, study files and Optuna's parameters ("stage1.block").
         title: in words, for listings.
-        phase: when it acts. Kinds of one phase act in the order of their registration.
+        phase: when it acts. Techniques of one phase act in the order of their registration.
         neutral: the option that changes nothing; plans leave it out.
         has_sites: whether it can be chosen per site too, and not per stage alone.
         trains: whether it trains the network while it acts.
         shapes: whether what it chooses can be seen in the network's layers, and not in their
             weights alone.
         changes_input: whether it changes what the network is given and none of its parts.
-        tunes: kinds whose choices it says the manner of; where a plan has none of theirs, it means
-            nothing and is left out.
+        modifies: techniques whose choices it says the manner of; where a plan has none of theirs,
+            it means nothing and is left out.
     """
 
     name: ClassVar[str]
@@ -122,14 +122,14 @@ class Kind(ABC):
     trains: ClassVar[bool] = False
     shapes: ClassVar[bool] = True
     changes_input: ClassVar[bool] = False
-    tunes: ClassVar[tuple[str, ...]] = ()
+    modifies: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def default_options(self) -> tuple[Value, ...]:
         """What a study searches when its file does not say."""
 
     @abstractmethod
-    def techniques(self) -> Iterable[Technique]:
+    def infos(self) -> Iterable[TechniqueInfo]:
         """Its techniques, for listings."""
 
     @abstractmethod
@@ -157,11 +157,12 @@ class Kind(ABC):
         return dict.fromkeys(self.places(blueprint, value), value)
 
     def sites(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
-        """The single sites where this option changes something, if the kind has sites at all."""
+        """The single sites where this option changes something, if the technique has sites at
+        all."""
         return ()
 
     @abstractmethod
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         """The blueprint of what `apply` will make, by arithmetic alone."""
 
     @abstractmethod
@@ -170,17 +171,17 @@ class Kind(ABC):
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
         """Do it to the network, in place where that is possible, and return the network.
 
         Args:
-            network: the network as the kinds before this one left it.
-            blueprint: what was foretold of that network.
+            network: the network as the techniques before this one left it.
+            blueprint: what was predicted of that network.
             chosen: place -> option, neutral ones left out.
-            around: images to look at.
+            context: images to look at.
         """
 
-    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterable[LeftAlone]:
+    def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterable[Skipped]:
         """Places that none of these options can touch, and why. For the reader's eyes only."""
         return ()

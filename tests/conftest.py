@@ -73,11 +73,11 @@ class Browser:
 
     def errors(self) -> list[str]:
         """What the console has complained about since it was asked last."""
-        return [one["message"] for one in self._log() if one["level"] == "SEVERE"]
+        return [data["message"] for data in self._log() if data["level"] == "SEVERE"]
 
     def _log(self) -> list[dict[str, Any]]:
-        said: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return said
+        parts: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return parts
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ FLOORS = {
 """The folders and loose files of each layer, the lowest first: imports go downwards only."""
 
 ONE_EACH = ("blocks", "commands", "criteria", "figures", "quantizers", "techniques")
-"""Folders of which every file is one thing of a kind, however short it is."""
+"""Folders of which every file is one thing of a technique, however short it is."""
 
 SHORT = {
     "__init__.py",
@@ -102,15 +102,15 @@ NAMES = {module_of(path) for path in EVERYWHERE}
 
 def reached(path: Path) -> set[str]:
     """The modules of the package that a file imports, anywhere in it, even for types alone."""
-    package, found = path.relative_to(ROOT).parent.parts, set[str]()
+    package, names = path.relative_to(ROOT).parent.parts, set[str]()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
             home = ".".join(filter(None, base))
             inner = {f"{home}.{alias.name}".lstrip(".") for alias in node.names}
-            found |= inner & NAMES
-            found |= {home} if inner - NAMES else set()
-    return found
+            names |= inner & NAMES
+            names |= {home} if inner - NAMES else set()
+    return names
 
 
 REACHED = {module_of(path): reached(path) for path in EVERYWHERE}
@@ -232,8 +232,8 @@ def test_no_file_name_occurs_twice() -> None:
 
 def test_each_folder_says_in_two_sentences_what_lives_there() -> None:
     folders = [path for path in MODULES if path.name == "__init__.py"]
-    said = {name_of(path): ast.get_docstring(ast.parse(path.read_text())) for path in folders}
-    assert not [name for name, doc in said.items() if len(re.findall(r"\.(?=\s|$)", doc or "")) < 2]
+    data = {name_of(path): ast.get_docstring(ast.parse(path.read_text())) for path in folders}
+    assert not [name for name, doc in data.items() if len(re.findall(r"\.(?=\s|$)", doc or "")) < 2]
 
 
 MAP = (ROOT / "ARCHITECTURE.md").read_text()

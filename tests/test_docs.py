@@ -22,7 +22,7 @@ from paredown.search.cli import app
 from paredown.search.study.config import DataConfig, StudyConfig
 from paredown.search.terminal.listings import techniques
 from paredown.spaces.models import build_model
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 from paredown.tests.docs.reading import (
     PAGES,
     ROOT,
@@ -76,7 +76,9 @@ def test_every_command_and_snippet_runs(
 
 
 def test_few_blocks_are_not_run_and_all_say_why() -> None:
-    left = {f"{name_of(page)}:{one.line}": one.not_run for page in PAGES for one in skipped(page)}
+    left = {
+        f"{name_of(page)}:{item.line}": item.not_run for page in PAGES for item in skipped(page)
+    }
     assert len(left) <= MOST_NOT_RUN, left
 
 
@@ -86,9 +88,9 @@ def skipped(page: Path) -> list[Block]:
 
 @pytest.mark.parametrize("page", ALL, ids=name_of)
 def test_commands_that_are_mentioned_exist(page: Path) -> None:
-    said = [shlex.split(code, posix=False) for code in mentioned(page)]
-    said += [list(one.words) for block in skipped(page) for one in block.commands()]
-    for program, first, *words in (one for one in said if len(one) > 1):
+    parts = [shlex.split(code, posix=False) for code in mentioned(page)]
+    parts += [list(item.words) for block in skipped(page) for item in block.commands()]
+    for program, first, *words in (item for item in parts if len(item) > 1):
         if program == "python":
             assert (ROOT / first).exists() or first == "-m", first
         elif not first.startswith("-") and re.fullmatch(r"[a-z]+", first):
@@ -118,28 +120,28 @@ def test_the_line_that_ci_runs_is_there_once_and_can_be_installed() -> None:
     ]
     text = "\n".join(page.read_text() for page in ALL)
     asked = re.findall(r"(?:paredown|-e '\.|'\.)\[([\w,]+)\]", text)
-    assert {extra for one in asked for extra in one.split(",")} <= extras.keys()
+    assert {extra for item in asked for extra in item.split(",")} <= extras.keys()
     assert (ROOT / "constraints.txt").exists()
 
 
 def options(command: click.Command) -> set[str]:
     """The options of a command as they are typed."""
-    return {name for one in command.params for name in one.opts if name.startswith("--")} | {
-        "--help"
-    }
+    return {
+        name for parameter in command.params for name in parameter.opts if name.startswith("--")
+    } | {"--help"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_page_of_commands_has_every_option(command: str) -> None:
     section = sections(ROOT / "docs" / "commands.md")[f"paredown {command}"]
-    told = set(re.findall(r"^\| `(--[\w-]+)", section, flags=re.M))
-    assert told == options(COMMANDS[command]) - {"--help"}
+    reported = set(re.findall(r"^\| `(--[\w-]+)", section, flags=re.M))
+    assert reported == options(COMMANDS[command]) - {"--help"}
 
 
 def test_the_page_of_commands_has_no_other_command() -> None:
     headings = sections(ROOT / "docs" / "commands.md")
-    said = {one.removeprefix("paredown ") for one in headings if one.startswith("paredown ")}
-    assert said == COMMANDS.keys()
+    names = {name.removeprefix("paredown ") for name in headings if name.startswith("paredown ")}
+    assert names == COMMANDS.keys()
 
 
 def sections(page: Path) -> dict[str, str]:
@@ -153,7 +155,7 @@ def sections(page: Path) -> dict[str, str]:
     [
         ("The study", {**StudyConfig.model_fields}),
         ("data", {**DataConfig.model_fields}),
-        ("Recipes", {one.name: one for one in fields(Recipe)}),
+        ("Recipes", {attribute.name: attribute for attribute in fields(Recipe)}),
     ],
     ids=["study", "data", "recipe"],
 )
@@ -166,27 +168,27 @@ def test_the_page_of_study_files_has_every_key_with_its_default(
     assert [name for name, _ in rows] == list(keys)
     for name, default in rows:
         value = keys[name].default
-        told = f"{value:g}" if isinstance(value, float) else f"{value}"
+        got_text = f"{value:g}" if isinstance(value, float) else f"{value}"
         if isinstance(value, int | float | str) and not isinstance(value, bool) and value != "":
-            assert default.strip('`" ') == told, name
+            assert default.strip('`" ') == got_text, name
 
 
-def test_the_page_of_study_files_has_the_default_options_of_every_kind() -> None:
+def test_the_page_of_study_files_has_the_default_options_of_every_technique() -> None:
     text = sections(ROOT / "docs" / "study-files.md")["space"]
-    told = dict(re.findall(r"^\| `(\w+)` \| `(.+)` \|$", text, flags=re.M))
-    assert {kind: tuple(json.loads(options)) for kind, options in told.items()} == {
-        kind.name: tuple(kind.default_options()) for kind in KINDS
+    reported = dict(re.findall(r"^\| `(\w+)` \| `(.+)` \|$", text, flags=re.M))
+    assert {kind: tuple(json.loads(options)) for kind, options in reported.items()} == {
+        technique.name: tuple(technique.default_options()) for technique in TECHNIQUES
     }
 
 
 def test_every_technique_is_told_with_its_paper() -> None:
     page = ROOT / "docs" / "techniques.md"
-    text, said = page.read_text(), named(page)
+    text, names = page.read_text(), named(page)
     for row in techniques().rows:
         name = row["name"].removeprefix("...")
         if not re.search(r"[\s,<]", name):
-            assert name in said, f"{row['kind']} {name}"
-        assert row["kind"] in said
+            assert name in names, f"{row['kind']} {name}"
+        assert row["kind"] in names
         assert row["link"] in text, f"{row['kind']} {name}: {row['link']}"
 
 
@@ -201,13 +203,13 @@ def test_other_tools_count_what_the_page_of_costs_says(
 
     rows = sections(ROOT / "docs" / "costs.md")["What others count"].splitlines()
     cells = [[cell.strip() for cell in row.strip("| ").split("|")] for row in rows if "," in row]
-    said = {cell[0]: int(cell[2 + column].replace(",", "")) for cell in cells if len(cell) == 4}
+    data = {cell[0]: int(cell[2 + column].replace(",", "")) for cell in cells if len(cell) == 4}
     network, image = build_model(model, classes, 3).eval(), torch.zeros(1, 3, size, size)
     with FlopCounterMode(display=False) as counter:
         network(image)
     fvcore = FlopCountAnalysis(network, image).unsupported_ops_warnings(False)
     pruning, _ = torch_pruning.utils.count_ops_and_params(network, image)
-    assert said["torch `FlopCounterMode`"] == counter.get_total_flops()
-    assert said["fvcore `FlopCountAnalysis`"] == fvcore.total()
-    assert said["Torch-Pruning `count_ops_and_params`"] == pruning
-    assert said["Paredown"] == measure(network, image).flops
+    assert data["torch `FlopCounterMode`"] == counter.get_total_flops()
+    assert data["fvcore `FlopCountAnalysis`"] == fvcore.total()
+    assert data["Torch-Pruning `count_ops_and_params`"] == pruning
+    assert data["Paredown"] == measure(network, image).flops

@@ -11,13 +11,13 @@ from paredown.search.study.config_file import ready_studies
 def test_public_names() -> None:
     assert sorted(paredown.__all__) == [
         "Budget",
+        "Callback",
         "Cost",
         "Outcome",
         "ParedownError",
         "Plan",
         "Result",
         "Space",
-        "Watcher",
         "Winner",
         "__version__",
         "load",

@@ -65,10 +65,10 @@ def test_a_file_and_a_module_are_found(folder: Path) -> None:
 def test_a_file_runs_once_until_it_changes(folder: Path) -> None:
     file = folder / "counting.py"
     file.write_text("ran = []\ndef make():\n    ran.append(1)\n    return len(ran)\n")
-    one = Reference.parse("counting.py:make")
-    assert [one.load()(), one.load()()] == [1, 2]
+    item = Reference.parse("counting.py:make")
+    assert [item.load()(), item.load()()] == [1, 2]
     file.write_text(file.read_text().replace("len(ran)", "-len(ran)"))
-    assert one.load()() == -1
+    assert item.load()() == -1
 
 
 def test_names_are_the_same_wherever_the_file_lies(folder: Path) -> None:
@@ -147,10 +147,10 @@ def test_functions_are_given_what_they_take() -> None:
 
 
 def test_the_digest_covers_what_the_code_is_made_from(folder: Path) -> None:
-    one = source_digest(Reference.parse("nets.py:make").load())
-    assert one == source_digest(Reference.parse("nets.py:make").load()) != ""
+    name = source_digest(Reference.parse("nets.py:make").load())
+    assert name == source_digest(Reference.parse("nets.py:make").load()) != ""
     (folder / "beside.py").write_text("value = 2\n")
-    assert source_digest(Reference.parse("nets.py:make").load()) != one
+    assert source_digest(Reference.parse("nets.py:make").load()) != name
     assert source_digest(len) == ""
 
 

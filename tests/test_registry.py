@@ -9,7 +9,7 @@ from paredown.spaces.criteria import CRITERIA
 from paredown.spaces.models import MODELS
 from paredown.spaces.quantization.widths import shipped_widths
 from paredown.spaces.technique import Phase
-from paredown.spaces.techniques import KINDS, kinds_of
+from paredown.spaces.techniques import TECHNIQUES, techniques_in
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ def test_says_how_many_where_there_are_too_many() -> None:
 
 
 def test_everything_registered_is_described() -> None:
-    techniques = [technique for kind in KINDS for technique in kind.techniques()]
-    techniques += [criterion.technique for criterion in CRITERIA]
-    for technique in techniques:
-        assert technique.name
-        assert technique.title
-        assert technique.replaces
-        assert technique.saves
+    infos = [info for technique in TECHNIQUES for info in technique.infos()]
+    infos += [criterion.info for criterion in CRITERIA]
+    for info in infos:
+        assert info.name
+        assert info.title
+        assert info.replaces
+        assert info.saves
     for model in MODELS:
         assert model.title
         assert model.link.startswith("https://")
@@ -87,26 +87,28 @@ def test_everything_registered_is_described() -> None:
 
 
 def test_default_options_are_canonical_and_begin_with_the_neutral_one() -> None:
-    for kind in KINDS:
-        options = kind.default_options()
-        assert options[0] == kind.neutral
+    for technique in TECHNIQUES:
+        options = technique.default_options()
+        assert options[0] == technique.neutral
         assert len(set(options)) == len(options)
-        assert all(kind.parse(option) == option for option in options)
-    alone = {kind.name for kind in KINDS if len(kind.default_options()) == 1}
+        assert all(technique.parse(option) == option for option in options)
+    alone = {technique.name for technique in TECHNIQUES if len(technique.default_options()) == 1}
     manners = {"criterion", "round", "steps", "quantizer"}
     assert (
         alone == {"resolution", "neck", "trunk", "sparse"} | manners
     )  # searched where a study asks for them
 
 
-def test_kinds_act_phase_after_phase() -> None:
+def test_techniques_act_phase_after_phase() -> None:
     structure = ["resolution", "depth", "neck", "head", "trunk", "width", "block"]
-    assert [kind.name for kind in KINDS] == [
+    assert [technique.name for technique in TECHNIQUES] == [
         *structure,
         *("criterion", "round", "steps", "prune", "sparse"),
         *("bits", "quantizer"),
     ]
-    assert [kind.name for phase in Phase for kind in kinds_of(phase)] == list(KINDS.names)
+    assert [technique.name for phase in Phase for technique in techniques_in(phase)] == list(
+        TECHNIQUES.names
+    )
 
 
 def test_bit_widths_are_named_for_their_bits() -> None:

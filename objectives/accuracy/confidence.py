@@ -44,7 +44,7 @@ scipy has them, whose import would take longer than all else that `paredown best
 _MOST_IMAGES = 10**9
 
 
-class Word(StrEnum):
+class Certainty(StrEnum):
     """What is known about a drop and a budget."""
 
     WITHIN = "within"  # the upper bound is within the budget
@@ -53,7 +53,7 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True)
-class Correct:
+class CorrectCounts:
     """How many images a network gets right.
 
     Attributes:
@@ -64,12 +64,12 @@ class Correct:
     counts: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, score: Score) -> Correct:
+    def of(cls, score: Score) -> CorrectCounts:
         """From the answers, in the metric of the score."""
         if score.classes is None:
             return cls((_count_right(score.correct),))
         labels = sorted(set(score.classes.tolist()))
-        return cls(tuple(_count_right(score.correct[score.classes == one]) for one in labels))
+        return cls(tuple(_count_right(score.correct[score.classes == item]) for item in labels))
 
     @property
     def accuracy(self) -> float:
@@ -85,10 +85,10 @@ class Correct:
 
     def to_list(self) -> list[list[int]]:
         """JSON-ready; `from_list` reads it back."""
-        return [list(one) for one in self.counts]
+        return [list(pair) for pair in self.counts]
 
     @classmethod
-    def from_list(cls, data: Sequence[Sequence[int]]) -> Correct:
+    def from_list(cls, data: Sequence[Sequence[int]]) -> CorrectCounts:
         """Reads what `to_list` wrote."""
         return cls(tuple((int(right), int(images)) for right, images in data))
 
@@ -101,8 +101,8 @@ class UnpairedDifference:
         first, second: its answers to the one set and the other.
     """
 
-    first: Correct
-    second: Correct
+    first: CorrectCounts
+    second: CorrectCounts
 
     @property
     def points(self) -> float:
@@ -168,10 +168,10 @@ class PairedDrop:
         return cls(images, int(lost), int(gained), right)
 
     @property
-    def baseline(self) -> Correct | None:
+    def baseline(self) -> CorrectCounts | None:
         """What the baseline got right; None where that was not kept."""
         right = self.baseline_right
-        return None if right is None else Correct(((right, self.images),))
+        return None if right is None else CorrectCounts(((right, self.images),))
 
     @property
     def drop(self) -> float:
@@ -184,15 +184,15 @@ class PairedDrop:
         return 100 * self._lower(TWO_SIDED), 100 * self._upper(TWO_SIDED)
 
     @cached_property
-    def at_most(self) -> float:
+    def upper_bound(self) -> float:
         """What the true drop is not above with 95 % confidence, in percentage points."""
         return 100 * self._upper(ONE_SIDED)
 
-    def word(self, budget: Budget) -> Word:
+    def certainty(self, budget: Budget) -> Certainty:
         """What is known about the drop and a budget."""
-        if budget.allows(self.at_most):
-            return Word.WITHIN
-        return Word.LIKELY if budget.allows(self.drop) else Word.OVER
+        if budget.allows(self.upper_bound):
+            return Certainty.WITHIN
+        return Certainty.LIKELY if budget.allows(self.drop) else Certainty.OVER
 
     def images_needed(self, budget: Budget) -> int | None:
         """How many images would make it `within`, should they be answered as these were.
@@ -214,18 +214,23 @@ class PairedDrop:
         """JSON-ready; `from_dict` reads it back."""
         low, high = self.interval
         counts = {"images": self.images, "lost": self.lost, "gained": self.gained}
-        said = counts | {"drop": self.drop, "low": low, "high": high, "at_most": self.at_most}
+        data = counts | {
+            "drop": self.drop,
+            "low": low,
+            "high": high,
+            "upper_bound": self.upper_bound,
+        }
         baseline = self.baseline
-        return said if baseline is None else said | {"baseline_right": baseline.to_list()}
+        return data if baseline is None else data | {"baseline_right": baseline.to_list()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PairedDrop:
         """Reads what `to_dict` wrote."""
         classes = data.get("classes") or [[data["images"], data["lost"], data["gained"]]]
-        kept = data.get("baseline_right") or [(None, 0)] * len(classes)
+        stored = data.get("baseline_right") or [(None, 0)] * len(classes)
         drops = [
             PairedDrop(int(images), int(lost), int(gained), None if right is None else int(right))
-            for (images, lost, gained), (right, _) in zip(classes, kept, strict=True)
+            for (images, lost, gained), (right, _) in zip(classes, stored, strict=True)
         ]
         return BalancedDrop.of(drops) if "classes" in data else drops[0]
 
@@ -250,35 +255,35 @@ class BalancedDrop(PairedDrop):
     @classmethod
     def of(cls, classes: Sequence[PairedDrop]) -> BalancedDrop:
         """From the drops of the classes."""
-        counts = [(one.images, one.lost, one.gained) for one in classes]
+        counts = [(paired.images, paired.lost, paired.gained) for paired in classes]
         images, lost, gained = (sum(some) for some in zip(*counts, strict=True))
-        rights = [one.baseline_right for one in classes if one.baseline_right is not None]
+        rights = [paired.baseline_right for paired in classes if paired.baseline_right is not None]
         right = sum(rights) if len(rights) == len(classes) else None
         return cls(images, lost, gained, right, tuple(classes))
 
     @property
-    def baseline(self) -> Correct | None:
+    def baseline(self) -> CorrectCounts | None:
         """What the baseline got right of each class; None where that was not kept."""
-        known = [one.baseline for one in self.classes]
-        counts = [count for one in known if one is not None for count in one.counts]
-        return Correct(tuple(counts)) if len(counts) == len(known) else None
+        known = [paired.baseline for paired in self.classes]
+        counts = [count for counts in known if counts is not None for count in counts.counts]
+        return CorrectCounts(tuple(counts)) if len(counts) == len(known) else None
 
     @property
     def drop(self) -> float:
         """In percentage points, as it was seen: the mean of the classes' drops."""
-        return sum(one.drop for one in self.classes) / len(self.classes)
+        return sum(paired.drop for paired in self.classes) / len(self.classes)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; for each class its images, and those lost and gained."""
-        classes = [[one.images, one.lost, one.gained] for one in self.classes]
+        classes = [[paired.images, paired.lost, paired.gained] for paired in self.classes]
         return super().to_dict() | {"classes": classes}
 
     def _upper(self, z: float, times: float = 1.0) -> float:
-        over = (one._upper(z, times) - one.drop / 100 for one in self.classes)
+        over = (paired._upper(z, times) - paired.drop / 100 for paired in self.classes)
         return min(1.0, self.drop / 100 + math.hypot(*over) / len(self.classes))
 
     def _lower(self, z: float) -> float:
-        under = (one.drop / 100 - one._lower(z) for one in self.classes)
+        under = (paired.drop / 100 - paired._lower(z) for paired in self.classes)
         return max(-1.0, self.drop / 100 - math.hypot(*under) / len(self.classes))
 
 

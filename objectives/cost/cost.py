@@ -19,7 +19,7 @@ from ...lazy_imports import nn, torch
 from ...spaces.graph.blueprint import Blueprint, Layer
 from ...spaces.quantization.widths import INTEGER_BITS
 
-OBJECTIVES = "objectives"
+OBJECTIVES_KEY = "objectives"
 """The key under which costs keep the figures that a study minimizes."""
 
 
@@ -58,26 +58,30 @@ class Cost:
             return tuple(figure for _, figure in self.chosen)
         return self.params_effective, self.flops_effective
 
-    def kept(self) -> dict[str, Any]:
+    def to_stored(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` reads it back."""
-        return self.figures() | ({OBJECTIVES: dict(self.chosen)} if self.chosen else {})
+        return self.figures() | ({OBJECTIVES_KEY: dict(self.chosen)} if self.chosen else {})
 
     def figures(self) -> dict[str, Any]:
         """What every cost has, by name."""
-        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "chosen"}
+        return {
+            attribute.name: getattr(self, attribute.name)
+            for attribute in fields(self)
+            if attribute.name != "chosen"
+        }
 
     @classmethod
-    def from_dict(cls, said: Mapping[str, Any]) -> Cost:
+    def from_dict(cls, data: Mapping[str, Any]) -> Cost:
         """Reads what `kept` or `to_dict` wrote; other keys are left alone."""
-        names = [one.name for one in fields(cls) if one.name != "chosen"]
-        chosen = tuple(said.get(OBJECTIVES, {}).items())
-        return cls(**{name: said[name] for name in names}, chosen=chosen)
+        names = [attribute.name for attribute in fields(cls) if attribute.name != "chosen"]
+        chosen = tuple(data.get(OBJECTIVES_KEY, {}).items())
+        return cls(**{name: data[name] for name in names}, chosen=chosen)
 
     def to_dict(self) -> dict[str, Any]:
         """All figures by name, FLOPs included, and the study's objectives if they are others."""
-        return self.kept() | {"flops": self.flops}
+        return self.to_stored() | {"flops": self.flops}
 
-    def beats(self, other: Cost) -> bool:
+    def dominates(self, other: Cost) -> bool:
         """Whether this is at most the other in all objectives and less in one."""
         ours, theirs = self.objectives, other.objectives
         return all(a <= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs
@@ -122,13 +126,13 @@ def measure(network: nn.Module, images: torch.Tensor) -> Cost:
     return count(trace(network, images))
 
 
-def check_prediction(foretold: Cost, measured: Cost, what: str) -> None:
-    """See that a network costs what its plan foretold.
+def check_prediction(predicted: Cost, measured: Cost, subject: str) -> None:
+    """See that a network costs what its plan predicted.
 
     Raises:
         PredictionMismatch: it does not, which is a defect in Paredown.
     """
-    if foretold != measured:
+    if predicted != measured:
         raise PredictionMismatch(
-            f"{what} was foretold to cost {foretold} and costs {measured}; please report this"
+            f"{subject} was predicted to cost {predicted} and costs {measured}; please report this"
         )

@@ -8,7 +8,7 @@ from ...errors import InputError
 from ...own_code import own_code_digest
 from ...references import user_code
 from ...registry import Registry
-from ...spaces.apply import foretell
+from ...spaces.apply import predict_graph
 from ...spaces.graph.blueprint import Blueprint
 from ...spaces.plan import Plan
 from .cost import Cost, count
@@ -66,7 +66,7 @@ def predicted_cost(blueprint: Blueprint, plan: Plan, objectives: Sequence[str]) 
     Raises:
         InputError, UserCodeError: as `priced`.
     """
-    changed = foretell(blueprint, plan)
+    changed = predict_graph(blueprint, plan)
     return priced(count(changed), plan, changed, objectives)
 
 

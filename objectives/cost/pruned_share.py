@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...spaces.apply import foretell
+from ...spaces.apply import predict_graph
 from ...spaces.graph.blueprint import Blueprint
 from ...spaces.plan import Plan
 from ...spaces.technique import Phase
@@ -10,7 +10,7 @@ from .cost import count
 
 
 @dataclass(frozen=True)
-class Removal:
+class PrunedShare:
     """The shares of the network before pruning that pruning removed, 0 to 1.
 
     Attributes:
@@ -31,7 +31,7 @@ class Removal:
         )
 
 
-def removal(blueprint: Blueprint, plan: Plan) -> Removal | None:
+def pruned_share(blueprint: Blueprint, plan: Plan) -> PrunedShare | None:
     """What a plan's pruning removes; None if it prunes no channels.
 
     Args:
@@ -40,13 +40,13 @@ def removal(blueprint: Blueprint, plan: Plan) -> Removal | None:
     """
     if plan.through(Phase.PRUNE) == plan.through(Phase.STRUCTURE):
         return None
-    before = foretell(blueprint, plan, Phase.STRUCTURE)
-    after = foretell(blueprint, plan, Phase.PRUNE)
+    before = predict_graph(blueprint, plan, Phase.STRUCTURE)
+    after = predict_graph(blueprint, plan, Phase.PRUNE)
     channels, left = sum(before.sizes.values()), sum(after.sizes.values())
     if channels == left:
         return None
     whole, pruned = count(before), count(after)
-    return Removal(
+    return PrunedShare(
         channels=1 - left / channels,
         params=1 - pruned.params / whole.params,
         macs=1 - pruned.macs / whole.macs,

@@ -4,7 +4,7 @@ from typing import Any
 
 from ...errors import DataError
 from .request import DataRequest
-from .sources import GIVEN, DataSource
+from .sources import SESSION_OBJECTS, DataSource
 from .splits import Splits
 from .user_datasets import own_splits
 
@@ -23,11 +23,11 @@ def give_data(train: Any, test: Any = None, search: Any = None) -> tuple[str, Da
         DataError: one of them is a name.
     """
     data = {"train": train, "test": test, "search": search}
-    data = {part: one for part, one in data.items() if one is not None or part == "train"}
-    for part, one in data.items():
-        if isinstance(one, str):
+    data = {part: item for part, item in data.items() if item is not None or part == "train"}
+    for part, item in data.items():
+        if isinstance(item, str):
             raise DataError(
-                f"{part} is {one!r}; a data set by name, as train alone, brings its other parts"
+                f"{part} is {item!r}; a data set by name, as train alone, brings its other parts"
             )
     title = _title(train)
 
@@ -35,7 +35,7 @@ def give_data(train: Any, test: Any = None, search: Any = None) -> tuple[str, Da
         return own_splits(title, data, request)
 
     source = DataSource(title, "datasets of your own", load)
-    return GIVEN.add(title, source), source
+    return SESSION_OBJECTS.add(title, source), source
 
 
 def _title(data: Any) -> str:

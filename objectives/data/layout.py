@@ -39,20 +39,20 @@ def find_images(root: Path) -> Mapping[str, Listing]:
     Raises:
         DataError: something is missing, empty, or differs between the parts.
     """
-    found = [name for name in _PART_NAMES if _holds_classes(root / name)]
-    if not found:
+    names = [name for name in _PART_NAMES if _holds_classes(root / name)]
+    if not names:
         return {WHOLE: _listing(root)}
-    if "train" not in found or "test" not in found:
+    if "train" not in names or "test" not in names:
         raise DataError(
-            f"{root} has {_folders(found)} with class folders within; expected both train/ and "
+            f"{root} has {_folders(names)} with class folders within; expected both train/ and "
             "test/ (and search/ or val/ if there is one), or only class folders"
         )
-    listings = {_part(name): _listing(root / name) for name in found}
-    if len(listings) < len(found):
+    listings = {_part(name): _listing(root / name) for name in names}
+    if len(listings) < len(names):
         raise DataError(
-            f"{root} has {_folders(found[2:])}; only one of them can be the search part"
+            f"{root} has {_folders(names[2:])}; only one of them can be the search part"
         )
-    for name in found:
+    for name in names:
         _check_same_classes(root, listings["train"].classes, name, listings[_part(name)].classes)
     return listings
 
@@ -84,13 +84,13 @@ def _listing(folder: Path) -> Listing:
 
 
 def _check_same_classes(
-    root: Path, expected: tuple[str, ...], name: str, found: tuple[str, ...]
+    root: Path, expected: tuple[str, ...], name: str, actual: tuple[str, ...]
 ) -> None:
-    if found == expected:
+    if actual == expected:
         return
     only = {
-        "train": [each for each in expected if each not in found],
-        name: [each for each in found if each not in expected],
+        "train": [each for each in expected if each not in actual],
+        name: [each for each in actual if each not in expected],
     }
     differences = [
         f"only in {part}/: {first_names(names, _SHOWN)}" for part, names in only.items() if names

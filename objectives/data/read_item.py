@@ -109,15 +109,15 @@ def _eight_bits(pixels: npt.NDArray[Any]) -> Pixels:
 
 def _label(label: object) -> int:
     try:
-        found = operator.index(label)  # type: ignore[arg-type]
+        value = operator.index(label)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise DataError(
             f"has the label {str(label)[:40]!r}, a {type(label).__name__}; expected an integer, "
             "0 for the first class"
         ) from None
-    if found < 0:
-        raise DataError(f"has the label {found}; expected 0 for the first class, and above")
-    return found
+    if value < 0:
+        raise DataError(f"has the label {value}; expected 0 for the first class, and above")
+    return value
 
 
 def _fitted(pixels: Pixels, size: int) -> Pixels:

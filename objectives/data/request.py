@@ -73,13 +73,13 @@ class DataRequest:
         """
         if self.mean is None or self.std is None:
             return default.for_channels(channels)
-        given = Normalisation(tuple(self.mean), tuple(self.std))
-        if len(given.mean) not in (1, channels):
+        provided = Normalisation(tuple(self.mean), tuple(self.std))
+        if len(provided.mean) not in (1, channels):
             raise DataError(
-                f"mean and std have {len(given.mean)} values, the images {channels} channel"
+                f"mean and std have {len(provided.mean)} values, the images {channels} channel"
                 f"{'' if channels == 1 else 's'}"
             )
-        return given.for_channels(channels)
+        return provided.for_channels(channels)
 
     def augmentation(self, default: Augmentation, size: int) -> Augmentation:
         """What the request asks for, else the default, for images with a side of so many pixels.

@@ -9,13 +9,13 @@ from pathlib import Path
 from ...errors import DataError
 from ...references import Reference, is_reference
 from ...registry import Registry
-from ...spaces.models.in_memory import Given
+from ...spaces.models.in_memory import SessionObjects
 from .folder import load_folder
 from .request import DataRequest
 from .splits import Splits, as_requested
 from .user_datasets import load_own
 
-__all__ = ["GIVEN", "SOURCES", "DataRequest", "DataSource", "find_data", "load_data"]
+__all__ = ["SESSION_OBJECTS", "SOURCES", "DataRequest", "DataSource", "find_data", "load_data"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DataSource:
 
 SOURCES: Registry[DataSource] = Registry("data set")
 
-GIVEN: Given[DataSource] = Given("data set")
+SESSION_OBJECTS: SessionObjects[DataSource] = SessionObjects("data set")
 """Data sets that were given as objects."""
 
 
@@ -51,10 +51,10 @@ def load_data(request: DataRequest) -> Splits:
         InputError, UserCodeError: the function is not there, or failed.
         DataError: the set cannot be used; the message says why.
     """
-    found = find_data(request.name_or_path)
-    if isinstance(found, DataSource):
-        return as_requested(found.load(request), request)
-    return as_requested(load_folder(found, request), request)
+    source = find_data(request.name_or_path)
+    if isinstance(source, DataSource):
+        return as_requested(source.load(request), request)
+    return as_requested(load_folder(source, request), request)
 
 
 def find_data(name: str) -> DataSource | Path:
@@ -63,8 +63,8 @@ def find_data(name: str) -> DataSource | Path:
     Raises:
         UnknownName, InputError: as `load_data`.
     """
-    if given := GIVEN.find(name):
-        return given
+    if provided := SESSION_OBJECTS.find(name):
+        return provided
     if name in SOURCES or not name:
         return SOURCES.get(name)
     path = _expanded(name)

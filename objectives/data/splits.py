@@ -192,16 +192,16 @@ def _expected_source(parts: Mapping[str, ImageSet], request: DataRequest) -> Sea
 
 def _check_request(request: DataRequest, source: SearchSource) -> None:
     """See that the search images come from where the request says, if it says so."""
-    said = f'search = "{request.search}" in [data]'
+    text = f'search = "{request.search}" in [data]'
     if request.search is None or request.search == source:
         return
     if source is SearchSource.WHOLE and request.search == "test":
         raise DataError(
-            f"{said}: there is no test part to take images from; leave it out (all three parts "
+            f"{text}: there is no test part to take images from; leave it out (all three parts "
             "are then drawn from the images there are), or give a test part"
         )
     if source is not SearchSource.WHOLE:
-        raise DataError(f"{said}: the data set has its own images for the search; leave it out")
+        raise DataError(f"{text}: the data set has its own images for the search; leave it out")
 
 
 def _halves(test: Images, seed: int, classes: Sequence[str] | None) -> tuple[Images, Images]:
@@ -224,8 +224,8 @@ def _halves(test: Images, seed: int, classes: Sequence[str] | None) -> tuple[Ima
 
 def _split_off(images: Images, share: float, seed: int) -> tuple[Images, Images]:
     """The rest, and the share that knows of it."""
-    kept, taken = _divide(images.labels, torch.arange(len(images)), share, seed)
-    rest, part = images.subset(kept), images.subset(taken)
+    remaining, taken = _divide(images.labels, torch.arange(len(images)), share, seed)
+    rest, part = images.subset(remaining), images.subset(taken)
     part.split_off = SplitOff(images, rest)
     return rest, part
 
@@ -236,13 +236,13 @@ def _divide(
     """The indices without and with the stratified share, both ascending."""
     from sklearn.model_selection import train_test_split  # here: takes a second to import
 
-    kept, taken = train_test_split(
+    remaining, taken = train_test_split(
         indices.numpy(),
         test_size=share,
         stratify=labels[indices].numpy(),
         random_state=seed % 2**32,
     )
-    return torch.from_numpy(kept).sort().values, torch.from_numpy(taken).sort().values
+    return torch.from_numpy(remaining).sort().values, torch.from_numpy(taken).sort().values
 
 
 def _check_counts(

@@ -41,8 +41,8 @@ def load_own(reference: Reference, request: DataRequest) -> Splits:
         UserCodeError: the function, or reading an item, failed.
         DataError: what it returned cannot be used; the message says what to do.
     """
-    made = call(reference.load(), reference.name, {}, "")
-    return own_splits(reference.name, _named(reference, made), request)
+    returned = call(reference.load(), reference.name, {}, "")
+    return own_splits(reference.name, _named(reference, returned), request)
 
 
 def own_splits(name: str, data: Mapping[str, Any], request: DataRequest) -> Splits:
@@ -80,32 +80,34 @@ def fitted_parts(
     Raises:
         UserCodeError, DataError: as `load_own`.
     """
-    parts = {name: _Part(name, one, request) for name, one in data.items()}
+    parts = {name: _Part(name, item, request) for name, item in data.items()}
     read = {name: part.read() for name, part in parts.items()}
     classes = _classes(parts, read)
     size, channels = _shape(read, request)
-    count = sum(len(one.labels) for one in read.values())
+    count = sum(len(item.labels) for item in read.values())
     fits = count * channels * size**2 <= request.max_memory_bytes
     images = {
-        name: one.in_memory(channels) if fits else one.streamed(parts[name], channels, size)
-        for name, one in read.items()
+        name: item.in_memory(channels) if fits else item.streamed(parts[name], channels, size)
+        for name, item in read.items()
     }
     return split_parts(images, request, classes=classes), classes
 
 
-def _named(reference: Reference, made: object) -> dict[str, Any]:
+def _named(reference: Reference, returned: object) -> dict[str, Any]:
     """The parts by name."""
-    if isinstance(made, Mapping):
-        parts = {"search" if key in _ALSO_SEARCH else str(key): one for key, one in made.items()}
-        known = set(parts) <= set(_ORDER) and len(parts) == len(made)
+    if isinstance(returned, Mapping):
+        parts = {
+            "search" if key in _ALSO_SEARCH else str(key): item for key, item in returned.items()
+        }
+        known = set(parts) <= set(_ORDER) and len(parts) == len(returned)
         if known and {"train", "test"} <= set(parts):
             return {name: parts[name] for name in _ORDER if name in parts}
-        came = f"a dictionary with {', '.join(map(str, made)) or 'nothing'}"
-    elif isinstance(made, tuple | list) and len(made) in (2, 3):
-        return dict(zip(_ORDER, made, strict=False))
+        came = f"a dictionary with {', '.join(map(str, returned)) or 'nothing'}"
+    elif isinstance(returned, tuple | list) and len(returned) in (2, 3):
+        return dict(zip(_ORDER, returned, strict=False))
     else:
-        many = f" of {len(made)}" if isinstance(made, tuple | list) else ""
-        came = "nothing" if made is None else f"a {type(made).__name__}{many}"
+        many = f" of {len(returned)}" if isinstance(returned, tuple | list) else ""
+        came = "nothing" if returned is None else f"a {type(returned).__name__}{many}"
     raise DataError(
         f"{reference.name} returned {came}; expected (train, test), or (train, test, search), or "
         "a dictionary with these names"
@@ -129,7 +131,7 @@ class _Read:
     pixels: list[Pixels]
 
     def in_memory(self, channels: int) -> ImageSet:
-        images = np.stack([to_channels_of_one(one, channels) for one in self.pixels])
+        images = np.stack([to_channels_of_one(item, channels) for item in self.pixels])
         return MemoryImages(torch.from_numpy(images), torch.tensor(self.labels))
 
     def streamed(self, part: _Part, channels: int, size: int) -> ImageSet:
@@ -149,18 +151,20 @@ class _Part:
 
     def __init__(self, name: str, data: Any, request: DataRequest) -> None:
         self.name, self.data, self.request = name, data, request
-        kind = type(data).__name__
+        type_name = type(data).__name__
         if isinstance(data, torch.utils.data.DataLoader):
             raise DataError(f"{name} is a DataLoader; return the data set itself, its .dataset")
         try:
             self.length = len(data)
         except (TypeError, NotImplementedError):
             raise DataError(
-                f"{name}, a {kind}, has no length; expected a data set with __len__ and "
+                f"{name}, a {type_name}, has no length; expected a data set with __len__ and "
                 "__getitem__ (list(...) makes one of a stream that fits in memory)"
             ) from None
         if not hasattr(data, "__getitem__"):
-            raise DataError(f"{name}, a {kind}, gives no item by its number: it has no __getitem__")
+            raise DataError(
+                f"{name}, a {type_name}, gives no item by its number: it has no __getitem__"
+            )
         if not self.length:
             raise DataError(f"{name} has no images")
 
@@ -170,13 +174,13 @@ class _Part:
         Raises:
             UserCodeError, DataError: it cannot be read, or is of another form.
         """
-        what = f"item {index} of {self.name}"
-        with user_code(f"reading {what}"):
+        subject = f"item {index} of {self.name}"
+        with user_code(f"reading {subject}"):
             item = self.data[index]
         try:
             return read_item(item, size, channels)
         except DataError as error:
-            raise DataError(f"{what} {error}") from None
+            raise DataError(f"{subject} {error}") from None
 
     def read(self) -> _Read:
         """Every item, once."""
@@ -200,8 +204,8 @@ class _Part:
         """See that an item is the same whenever it is read."""
         for index in range(min(_READ_TWICE, self.length)):
             wanted = self.request
-            one, again = (self.item(index, wanted.channels, wanted.size) for _ in range(2))
-            if one[1] != again[1] or not np.array_equal(one[0], again[0]):
+            pair, again = (self.item(index, wanted.channels, wanted.size) for _ in range(2))
+            if pair[1] != again[1] or not np.array_equal(pair[0], again[0]):
                 raise DataError(
                     f"item {index} of {self.name} is another one each time it is read: leave "
                     "random changes out of the data set; [data] has crop and flip for them"
@@ -237,7 +241,7 @@ class _Source:
 
 def _classes(parts: Mapping[str, _Part], read: Mapping[str, _Read]) -> tuple[str, ...]:
     """The classes by name, after a look at every label."""
-    there = {name: set(one.labels) for name, one in read.items()}
+    there = {name: set(item.labels) for name, item in read.items()}
     count = 1 + max(max(labels) for labels in there.values())
     names = parts["train"].classes
     if names is not None and count > len(names):
@@ -259,13 +263,13 @@ def _classes(parts: Mapping[str, _Part], read: Mapping[str, _Read]) -> tuple[str
             "train": sorted(there["train"] - labels),
             name: sorted(labels - there["train"]),
         }
-        told = [
+        reported = [
             f"only in {part}: {first_names([known[label] for label in some], _SHOWN)}"
             for part, some in only.items()
             if some
         ]
-        if told:
-            raise DataError(f"the classes of train and {name} differ: {'; '.join(told)}")
+        if reported:
+            raise DataError(f"the classes of train and {name} differ: {'; '.join(reported)}")
     return known
 
 
@@ -273,13 +277,13 @@ def _shape(read: Mapping[str, _Read], request: DataRequest) -> tuple[int, int]:
     """The side and the channels of all images."""
     places = [
         (shape, f"item {index} of {name}")
-        for name, one in read.items()
-        for shape, index in one.shapes.items()
+        for name, item in read.items()
+        for shape, index in item.shapes.items()
     ]
-    for (one, where), (other, there) in pairwise(places):
-        if one[1:] != other[1:]:
+    for (pair, where), (other, there) in pairwise(places):
+        if pair[1:] != other[1:]:
             raise DataError(
-                f"images differ in size: {where} has {_sides(one)} pixels, {there} "
+                f"images differ in size: {where} has {_sides(pair)} pixels, {there} "
                 f"{_sides(other)}; set size = N in [data], the side that all are fitted to"
             )
     _, height, width = places[0][0]

@@ -1,4 +1,4 @@
-"""Looks at a plan while it is being trained, so that a hopeless one can stop early.
+"""Looks at a plan while it is being trained, so that a poor one can stop early.
 
 Successive halving (Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943) calls them rungs.
 """
@@ -11,7 +11,7 @@ from ...spaces.plan import Plan
 
 
 @dataclass(frozen=True)
-class Rung:
+class Checkpoint:
     """How far a plan is, and how well it does there.
 
     Attributes:
@@ -30,33 +30,36 @@ class Rung:
         return f"{self.stage} {self.epoch}"
 
 
-class Judge:
-    """Decides at each rung whether a plan goes on. This one lets all go on, and looks at none."""
+class EarlyStopper:
+    """Decides at each checkpoint whether a plan goes on. This one lets all go on, and looks at
+    none."""
 
-    def wants(self, stage: str, epoch: int, epochs: int) -> bool:
+    def should_check(self, stage: str, epoch: int, epochs: int) -> bool:
         """Whether to look at the plan after this epoch of a stage; a look costs one scoring."""
         return False
 
-    def stops(self, plan: Plan, reached: Rung) -> bool:
-        """Whether the plan, which has reached a rung, is hopeless."""
+    def should_stop(self, plan: Plan, checkpoint: Checkpoint) -> bool:
+        """Whether to stop the plan at this checkpoint."""
         return False
 
 
-LENIENT = Judge()
+NO_EARLY_STOPPING = EarlyStopper()
 
 
-class Hopeless(Exception):
-    """A judge stopped a plan.
+class EarlyStopped(Exception):
+    """An early stopper stopped a plan.
 
     Attributes:
-        rung: where.
+        checkpoint: where.
         seconds: stage -> how long it took until then.
     """
 
-    def __init__(self, rung: Rung) -> None:
-        super().__init__(f"stopped at {rung.name} with a drop of {rung.drop:+.2f} points")
-        self.rung = rung
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(
+            f"stopped at {checkpoint.name} with a drop of {checkpoint.drop:+.2f} points"
+        )
+        self.checkpoint = checkpoint
         self.seconds: Mapping[str, float] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Hopeless, (self.rung,), {"seconds": dict(self.seconds)}
+        return EarlyStopped, (self.checkpoint,), {"seconds": dict(self.seconds)}

@@ -11,10 +11,10 @@ from ..cost.cost import Cost, check_prediction, measure
 from ..cost.objective import predicted_cost
 from ..data import ImageSet
 from ..training.cache import Cache, tensors_digest
-from ..training.progress import SILENT, Clock, Progress
-from .checkpoints import LENIENT, Hopeless, Judge, Rung
+from ..training.progress import SILENT, Progress, StageTimer
+from .checkpoints import NO_EARLY_STOPPING, Checkpoint, EarlyStopped, EarlyStopper
 from .outcome import Outcome
-from .pipeline import Builder
+from .pipeline import TrainingPipeline
 from .task import Task
 
 
@@ -26,7 +26,7 @@ class Evaluator:
         space: whose plans are evaluated.
         cache: where trained networks are kept.
         progress: is told of stages and epochs.
-        judge: may stop plans on their way; it can be replaced at any time.
+        early_stopper: may stop plans on their way; it can be replaced at any time.
         seed: of what plans draw while they are built and trained; the task's, if not given. The
             baseline keeps the task's.
     """
@@ -37,15 +37,15 @@ class Evaluator:
         space: Space,
         cache: Cache,
         progress: Progress = SILENT,
-        judge: Judge = LENIENT,
+        early_stopper: EarlyStopper = NO_EARLY_STOPPING,
         seed: int | None = None,
     ) -> None:
-        self.task, self.space, self.cache, self.judge = task, space, cache, judge
+        self.task, self.space, self.cache, self.early_stopper = task, space, cache, early_stopper
         self.seed = task.seed if seed is None else seed
-        self.clock = Clock(progress)
-        self._builder = Builder(task, space, cache, self.clock, self._look, self.seed)
-        self._rungs = list[Rung]()
-        self._asked = Plan()
+        self.timer = StageTimer(progress)
+        self._builder = TrainingPipeline(task, space, cache, self.timer, self._look, self.seed)
+        self._checkpoints = list[Checkpoint]()
+        self._current_plan = Plan()
         self._baseline_scores = dict[str, Score]()
 
     def reseeded(self, seed: int) -> "Evaluator":
@@ -54,12 +54,12 @@ class Evaluator:
         Args:
             seed: of what plans draw while they are built and trained.
         """
-        other = Evaluator(self.task, self.space, self.cache, self.clock.progress, seed=seed)
+        other = Evaluator(self.task, self.space, self.cache, self.timer.progress, seed=seed)
         other._builder.baseline = self.baseline
         other._baseline_scores = self._baseline_scores
         return other
 
-    def foretold_cost(self, plan: Plan) -> Cost:
+    def predicted_cost(self, plan: Plan) -> Cost:
         """What a plan costs, without building it.
 
         Raises:
@@ -93,24 +93,27 @@ class Evaluator:
         Raises:
             PlanError: the plan is not in the space.
             TrainingDiverged: its training failed.
-            PredictionMismatch: it does not cost what was foretold.
-            Hopeless: the judge stopped it.
+            PredictionMismatch: it does not cost what was predicted.
+            Hopeless: the early stopper stopped it.
         """
         self.space.check(plan)
         try:
             return self._outcome(plan, "search")
-        except Hopeless as stopped:
-            stopped.seconds = self.clock.seconds
+        except EarlyStopped as stopped:
+            stopped.seconds = self.timer.seconds
             raise
 
     def test(self, plan: Plan) -> Outcome:
         """Score a plan on the test split, which is for winners alone."""
         self.space.check(plan)
-        judge, self.judge = self.judge, LENIENT  # it has won, whatever it is at some rung
+        early_stopper, self.early_stopper = (
+            self.early_stopper,
+            NO_EARLY_STOPPING,
+        )  # it has won, whatever it is at some checkpoint
         try:
             return self._outcome(plan, "test")
         finally:
-            self.judge = judge
+            self.early_stopper = early_stopper
 
     def network(self, plan: Plan) -> nn.Module:
         """The plan's network, trained, pruned and quantized."""
@@ -122,12 +125,13 @@ class Evaluator:
         self.space.check(plan)
         return self._builder.assembled(plan)
 
-    def missed(self, plan: Plan) -> float:
-        """What the plan's parts miss of the baseline's features: see `Builder.missed`.
+    def fitting_error(self, plan: Plan) -> float:
+        """What the plan's parts miss of the baseline's features: see
+        `TrainingPipeline.fitting_error`.
 
         The plan need not lie in the space, as long as the network has its places.
         """
-        return self._builder.missed(plan)
+        return self._builder.fitting_error(plan)
 
     def _baseline_score(self, split: str) -> Score:
         if split not in self._baseline_scores:
@@ -137,39 +141,39 @@ class Evaluator:
 
     def _outcome(self, plan: Plan, split: str) -> Outcome:
         baseline = self._baseline_score(split)
-        self.clock.reset()
-        self._rungs, self._asked = [], plan
+        self.timer.reset()
+        self._checkpoints, self._current_plan = [], plan
         network = self._builder.network(plan)
         measured = measure(network, self._builder.images(self._builder.device))
-        foretold = self.foretold_cost(plan)
-        check_prediction(foretold, measured, f"plan {plan.key}")
+        predicted = self.predicted_cost(plan)
+        check_prediction(predicted, measured, f"plan {plan.key}")
         # The empty plan is the baseline, whose answers are known.
-        found = self._score(network, getattr(self.task.splits, split)) if plan.choices else baseline
+        score = self._score(network, getattr(self.task.splits, split)) if plan.choices else baseline
         return Outcome(
             plan,
-            foretold,
-            found.accuracy,
-            drop_between(baseline.accuracy, found.accuracy),
-            self.clock.seconds,
-            tuple(self._rungs),
-            PairedDrop.between(baseline, found),
+            predicted,
+            score.accuracy,
+            drop_between(baseline.accuracy, score.accuracy),
+            self.timer.seconds,
+            tuple(self._checkpoints),
+            PairedDrop.between(baseline, score),
         )
 
     def _look(self, network: nn.Module, stage: str, epoch: int, epochs: int) -> None:
-        """Let the judge see how a plan does by now.
+        """Let the early stopper see how a plan does by now.
 
         Raises:
             Hopeless: that is enough for it.
         """
-        if not self.judge.wants(stage, epoch, epochs):
+        if not self.early_stopper.should_check(stage, epoch, epochs):
             return
         accuracy = self._score(network, self.task.splits.search).accuracy
-        rung = Rung(stage, epoch, drop_between(self.baseline_score.accuracy, accuracy))
-        self._rungs.append(rung)
-        if self.judge.stops(self._asked, rung):
-            raise Hopeless(rung)
+        checkpoint = Checkpoint(stage, epoch, drop_between(self.baseline_score.accuracy, accuracy))
+        self._checkpoints.append(checkpoint)
+        if self.early_stopper.should_stop(self._current_plan, checkpoint):
+            raise EarlyStopped(checkpoint)
 
     def _score(self, network: nn.Module, images: ImageSet) -> Score:
-        with self.clock.stage("score"):
+        with self.timer.stage("score"):
             normalisation = self.task.splits.normalisation
             return score(network, images, normalisation, metric=self.task.metric)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from ...spaces.plan import Plan
 from ..accuracy.confidence import PairedDrop
 from ..cost.cost import Cost
-from .checkpoints import Rung
+from .checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Outcome:
         accuracy: percent, on the images of the split.
         drop: the baseline's accuracy on the same images minus this, in percentage points.
         seconds: stage -> how long it took; what came from the cache is left out.
-        rungs: how well it did on the way, where that was looked at.
+        checkpoints: how well it did on the way, where that was looked at.
         paired: image by image beside the baseline.
     """
 
@@ -29,5 +29,5 @@ class Outcome:
     accuracy: float
     drop: float
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    rungs: tuple[Rung, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
     paired: PairedDrop | None = None

@@ -69,21 +69,22 @@ class Task:
             ModelError: the model brings no weights, and `trained` says that it does.
             DataError: the images cannot be used.
         """
-        found = find_model(model) if isinstance(model, str) else model
-        if trained and not found.has_weights:
+        registered = find_model(model) if isinstance(model, str) else model
+        if trained and not registered.has_weights:
             raise ModelError(
-                f"{found.name} brings no weights of its own: trained is for functions of yours "
+                f"{registered.name} brings no weights of its own: trained is for functions of "
+                f"yours "
                 "that return a trained network; give weights as a file"
             )
         if trained and weights is not None:
             raise ModelError(
-                f"{found.name} is said to be trained, and weights are given: {weights}"
+                f"{registered.name} is said to be trained, and weights are given: {weights}"
             )
-        if found.channels is not None and data.channels is None:
-            data = replace(data, channels=found.channels)
+        if registered.channels is not None and data.channels is None:
+            data = replace(data, channels=registered.channels)
         if data.weights_given is None:
             data = replace(data, weights_given=trained or weights is not None)
-        return cls(found, load_data(data), recipes, seed, weights, trained, metric, objectives)
+        return cls(registered, load_data(data), recipes, seed, weights, trained, metric, objectives)
 
     @cached_property
     def made_by(self) -> Model:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...spaces.graph.frozen import keep
 from ...spaces.plan import Plan
-from ...spaces.space import Grain, Space
+from ...spaces.space import Granularity, Space
 from ...spaces.technique import Value
 from ..accuracy.scoring import Metric
 from ..cost.objective import DEFAULT_OBJECTIVES
@@ -30,7 +30,7 @@ class TaskSpec:
         objectives: names of what is minimized.
         keep: globs of layers that no technique may touch.
         options: technique -> its options, where they are not the default ones.
-        per: how finely choices are made.
+        granularity: how finely choices are made.
         start_plans: plans that the space has to hold.
         imports: files and modules of the user's that register techniques.
     """
@@ -45,7 +45,7 @@ class TaskSpec:
     objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
     keep: tuple[str, ...] = ()
     options: Mapping[str, Sequence[Value]] = field(default_factory=dict)
-    per: Grain | Mapping[str, Grain] = Grain.STAGE
+    granularity: Granularity | Mapping[str, Granularity] = Granularity.STAGE
     start_plans: tuple[Plan, ...] = ()
     imports: tuple[str, ...] = ()
 
@@ -73,7 +73,7 @@ class TaskSpec:
         network, images = task.build(), example_images(task.splits.channels, task.splits.size)
         blueprint = keep(trace_with_groups(network, images), self.keep)
         check_classes(network, images, task.splits.classes)
-        space = Space.of(blueprint, self.options, self.per)
+        space = Space.of(blueprint, self.options, self.granularity)
         space.require()
         for plan in self.start_plans:
             space.check(plan)

@@ -7,7 +7,7 @@ from torch import nn
 
 
 @contextmanager
-def fresh_statistics(module: nn.Module) -> Iterator[None]:
+def recalibrate_bn(module: nn.Module) -> Iterator[None]:
     """What runs inside gives a module's batch norms their figures; it ends in evaluation mode."""
     norms = [inner for inner in module.modules() if isinstance(inner, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]

@@ -14,9 +14,9 @@ from torch import nn
 
 from ...heartbeat import beat
 from ...safe_convolutions import safe_convolutions
-from ...spaces.graph.zero_masks import held_zeros
-from .batchnorm import fresh_statistics
-from .changed_parts import Part
+from ...spaces.graph.zero_masks import zero_masks
+from .batchnorm import recalibrate_bn
+from .changed_parts import ReplacedPart
 
 _IMAGES = 512
 _PIXELS = 128 * 64 * 64
@@ -25,7 +25,7 @@ _FEWEST = 16
 
 
 @dataclass(frozen=True)
-class Effort:
+class FitSchedule:
     """How long a part is fitted: steps of Adam, images in each, and the rate that they begin at."""
 
     steps: int
@@ -33,25 +33,25 @@ class Effort:
     rate: float
 
 
-ALONE = Effort(steps=100, batch=32, rate=1e-2)
+FIT_ISOLATED = FitSchedule(steps=100, batch=32, rate=1e-2)
 """For a part that learns from the teacher's features, once for all plans."""
 
-IN_PLACE = Effort(steps=60, batch=64, rate=2e-2)
+FIT_IN_NETWORK = FitSchedule(steps=60, batch=64, rate=2e-2)
 """For a part that only has to get used to what the parts in front of it make."""
 
 
-def some_of(calibration: Sequence[torch.Tensor]) -> torch.Tensor:
+def subsample(calibration: Sequence[torch.Tensor]) -> torch.Tensor:
     """As many images as parts are fitted to: [images, channels, h, w]."""
     height, width = calibration[0].shape[2:]
     many = min(_IMAGES, max(_FEWEST, _PIXELS // (height * width)))
     return torch.cat(list(calibration))[:many]
 
 
-def wanted_of(
-    teacher: nn.Module, part: Part, images: torch.Tensor
+def teacher_features(
+    teacher: nn.Module, part: ReplacedPart, images: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What the teacher gives to a part and makes of it, in the channels that are left."""
-    reads, writes = seen_at(teacher, part, images)
+    reads, writes = features_at(teacher, part, images)
     if part.reads is not None:
         reads = reads[:, part.reads]
     if part.writes is not None:
@@ -59,17 +59,17 @@ def wanted_of(
     return reads, writes
 
 
-def makes(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> bool:
+def shapes_match(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> bool:
     """Whether a part turns such inputs into outputs of the wanted shape."""
     try:
         with torch.no_grad():
-            made = part.eval()(inputs[:2])
+            outputs = part.eval()(inputs[:2])
     except RuntimeError:  # torch's word for channels that do not fit
         return False
-    return isinstance(made, torch.Tensor) and made.shape == wanted[:2].shape
+    return isinstance(outputs, torch.Tensor) and outputs.shape == wanted[:2].shape
 
 
-def fit(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: Effort) -> float:
+def fit(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: FitSchedule) -> float:
     """Train a part to make outputs of inputs, in place; if that makes it worse, it stays as it was.
 
     Args:
@@ -86,13 +86,13 @@ def fit(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: Eff
     after = _error(part, inputs, wanted)
     if not after < before:
         part.load_state_dict(begun)
-    with fresh_statistics(part), torch.no_grad():
+    with recalibrate_bn(part), torch.no_grad():
         part(inputs)
     return min(before, after)
 
 
-def seen_at(
-    network: nn.Module, part: Part, images: torch.Tensor
+def features_at(
+    network: nn.Module, part: ReplacedPart, images: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a part reads and writes when a network runs in evaluation mode."""
     beat()
@@ -125,10 +125,10 @@ def seen_at(
 def _error(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> float:
     """As in training: batch norm takes its figures from the batch, and keeps none."""
     beat()
-    kept = {name: tensor.clone() for name, tensor in part.state_dict().items()}
+    stored = {name: tensor.clone() for name, tensor in part.state_dict().items()}
     with torch.no_grad():
         missed = F.mse_loss(_learning(part)(inputs), wanted) / _scale(wanted)
-    part.load_state_dict(kept)
+    part.load_state_dict(stored)
     return float(missed.nan_to_num(torch.inf))
 
 
@@ -136,13 +136,15 @@ def _scale(wanted: torch.Tensor) -> torch.Tensor:
     return wanted.var().clamp_min(1e-12)
 
 
-def _train(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: Effort) -> None:
+def _train(
+    part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: FitSchedule
+) -> None:
     """Steps of Adam on the squared error."""
     scale = _scale(wanted)
     optimizer = torch.optim.Adam(part.parameters(), lr=effort.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, effort.steps)
     _learning(part)
-    with held_zeros(part), safe_convolutions(part):
+    with zero_masks(part), safe_convolutions(part):
         for step in range(effort.steps):
             beat()
             first = step * effort.batch % len(inputs)
@@ -169,4 +171,13 @@ class _Enough(Exception):
     """Ends a forward pass whose rest is of no interest."""
 
 
-__all__ = ["ALONE", "IN_PLACE", "Effort", "fit", "makes", "seen_at", "some_of", "wanted_of"]
+__all__ = [
+    "FIT_IN_NETWORK",
+    "FIT_ISOLATED",
+    "FitSchedule",
+    "features_at",
+    "fit",
+    "shapes_match",
+    "subsample",
+    "teacher_features",
+]

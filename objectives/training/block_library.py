@@ -13,14 +13,22 @@ import torch
 from torch import nn
 
 from ...own_code import own_code_digest
-from .block_fitting import ALONE, IN_PLACE, fit, makes, seen_at, some_of, wanted_of
+from .block_fitting import (
+    FIT_IN_NETWORK,
+    FIT_ISOLATED,
+    features_at,
+    fit,
+    shapes_match,
+    subsample,
+    teacher_features,
+)
 from .cache import Cache, cache_key, tensors_digest
-from .changed_parts import Part, shape_of
+from .changed_parts import ReplacedPart, shape_of
 
 _ERROR = "error"
 
 
-class Library:
+class BlockLibrary:
     """Fitted parts, kept in a cache.
 
     Args:
@@ -34,39 +42,39 @@ class Library:
         self, cache: Cache, key: str, teacher: nn.Module, calibration: Sequence[torch.Tensor]
     ) -> None:
         self.cache, self.key, self.teacher = cache, key, teacher
-        self.images = some_of(calibration)
+        self.images = subsample(calibration)
 
-    def assemble(self, network: nn.Module, parts: Sequence[Part]) -> None:
+    def assemble(self, network: nn.Module, parts: Sequence[ReplacedPart]) -> None:
         """Put fitted parts into a network, in place, and let each get used to those before it."""
         for part, _, wanted in self._fitted(network, parts):
-            _fit_in_place(network, part, wanted, self.images)
+            _fit_part(network, part, wanted, self.images)
         network.eval()
 
-    def errors(self, network: nn.Module, parts: Sequence[Part]) -> list[float]:
+    def errors(self, network: nn.Module, parts: Sequence[ReplacedPart]) -> list[float]:
         """What each part misses alone, as a share of the variance; the network gets the parts."""
         return [missed for _, missed, _ in self._fitted(network, parts)]
 
     def _fitted(
-        self, network: nn.Module, parts: Sequence[Part]
-    ) -> Iterator[tuple[Part, float, torch.Tensor]]:
+        self, network: nn.Module, parts: Sequence[ReplacedPart]
+    ) -> Iterator[tuple[ReplacedPart, float, torch.Tensor]]:
         """Each part with weights from the library in the network, its error and what it is for.
 
         Parts whose images or channels are no longer those of the teacher are joined with what
         follows them, as where a stride has moved from one to the other; else they are left out.
         """
-        waiting: Part | None = None
+        waiting: ReplacedPart | None = None
         for part in parts:
             joined = waiting.with_next(part) if waiting and waiting.leads_to(part) else part
-            given, wanted = wanted_of(self.teacher, joined, self.images)
-            if makes(joined.of(network), given, wanted):
-                missed = self._start(joined, joined.of(network), given, wanted)
+            inputs, wanted = teacher_features(self.teacher, joined, self.images)
+            if shapes_match(joined.of(network), inputs, wanted):
+                missed = self._start(joined, joined.of(network), inputs, wanted)
                 yield joined, missed, wanted
                 waiting = None
             else:
                 waiting = joined
 
     def _start(
-        self, part: Part, module: nn.Module, given: torch.Tensor, wanted: torch.Tensor
+        self, part: ReplacedPart, module: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor
     ) -> float:
         """Give a part its fitted weights: from the cache, else fitted now. Returns its error."""
         key = cache_key(
@@ -74,62 +82,64 @@ class Library:
             modules=part.modules,
             shape=shape_of(module),
             begins=tensors_digest(module.state_dict()),
-            reads=_told(part.reads),
-            writes=_told(part.writes),
+            reads=_as_list(part.reads),
+            writes=_as_list(part.writes),
             **_code(module),
         )
-        kept = self.cache.get(key)
-        if kept is not None and _is_of(module, kept):
-            missed = float(kept.pop(_ERROR))
-            module.load_state_dict(kept)
+        tensors = self.cache.get(key)
+        if tensors is not None and _holds_tensors_of(module, tensors):
+            missed = float(tensors.pop(_ERROR))
+            module.load_state_dict(tensors)
             return missed
-        missed = fit(module, given, wanted, ALONE)
+        missed = fit(module, inputs, wanted, FIT_ISOLATED)
         self.cache.put(key, module.state_dict() | {_ERROR: torch.tensor(missed)})
         return missed
 
 
-def settle(
+def fit_in_place(
     network: nn.Module,
-    parts: Sequence[Part],
+    parts: Sequence[ReplacedPart],
     teacher: nn.Module,
     calibration: Sequence[torch.Tensor],
 ) -> None:
     """Fit parts in place, in running order, to a teacher that is no other plan's."""
-    images = some_of(calibration)
+    images = subsample(calibration)
     for part in parts:
-        _, wanted = wanted_of(teacher, part, images)
-        _fit_in_place(network, part, wanted, images)
+        _, wanted = teacher_features(teacher, part, images)
+        _fit_part(network, part, wanted, images)
     network.eval()
 
 
-def _fit_in_place(
-    network: nn.Module, part: Part, wanted: torch.Tensor, images: torch.Tensor
+def _fit_part(
+    network: nn.Module, part: ReplacedPart, wanted: torch.Tensor, images: torch.Tensor
 ) -> None:
     """Let a part make what is wanted of what the parts in front of it give; if it can."""
-    given, _ = seen_at(network, part, images)
+    inputs, _ = features_at(network, part, images)
     module = part.of(network)
-    if makes(module, given, wanted):
-        fit(module, given, wanted, IN_PLACE)
+    if shapes_match(module, inputs, wanted):
+        fit(module, inputs, wanted, FIT_IN_NETWORK)
 
 
-def _is_of(module: nn.Module, kept: Mapping[str, torch.Tensor]) -> bool:
+def _holds_tensors_of(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> bool:
     """Whether an entry of the cache holds a module's tensors, and the error beside them."""
     own = module.state_dict() | {_ERROR: torch.tensor(0.0)}
-    return own.keys() == kept.keys() and all(
-        tensor.shape == kept[name].shape for name, tensor in own.items()
+    return own.keys() == tensors.keys() and all(
+        tensor.shape == tensors[name].shape for name, tensor in own.items()
     )
 
 
-def _told(numbers: torch.Tensor | None) -> list[int] | None:
+def _as_list(numbers: torch.Tensor | None) -> list[int] | None:
     return None if numbers is None else numbers.tolist()
 
 
-__all__ = ["Library", "settle"]
+__all__ = ["BlockLibrary", "fit_in_place"]
 
 
 def _code(module: nn.Module) -> dict[str, list[str]]:
     """What tells apart parts of the user's own classes, whose code may change."""
-    classes = {type(one) for one in module.modules()}
-    theirs = {one for one in classes if not one.__module__.startswith("torch.")}
-    digests = {own_code_digest(one) for one in theirs} - {""}
+    classes = {type(module) for module in module.modules()}
+    theirs = {
+        module_type for module_type in classes if not module_type.__module__.startswith("torch.")
+    }
+    digests = {own_code_digest(module_type) for module_type in theirs} - {""}
     return {"code": sorted(digests)} if digests else {}

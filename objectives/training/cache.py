@@ -62,12 +62,12 @@ class Cache:
         """Keep tensors under a key. What cannot be written is not kept; the work goes on."""
         from safetensors.torch import save_file
 
-        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with contextlib.suppress(OSError, SafetensorError):
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.folder, suffix=".part") as folder:
                 part = Path(folder) / "entry"
-                save_file(kept, part, metadata={_DIGEST: tensors_digest(kept)})
+                save_file(stored, part, metadata={_DIGEST: tensors_digest(stored)})
                 part.replace(self._path(key))  # never half an entry under its name
             self._make_room()
 

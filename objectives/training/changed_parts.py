@@ -16,19 +16,19 @@ from ...spaces.graph.sites import find_blocks
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ReplacedPart:
     """A part of a network and its likeness in the network before the change.
 
     Attributes:
         modules: their names, in running order; the first one's input is the part's, and the last
             one's output.
-        given, made: the channels that the old part read and wrote.
+        input_channels, output_channels: the channels that the old part read and wrote.
         reads, writes: which of these are left: [channels]; None if all are.
     """
 
     modules: tuple[str, ...]
-    given: Channels
-    made: Channels
+    input_channels: Channels
+    output_channels: Channels
     reads: torch.Tensor | None
     writes: torch.Tensor | None
 
@@ -41,29 +41,31 @@ class Part:
         names = {name for name, _ in network.named_modules()}
         return names.issuperset(self.modules)
 
-    def leads_to(self, other: "Part") -> bool:
+    def leads_to(self, other: "ReplacedPart") -> bool:
         """Whether another reads just what this one writes."""
-        return self.made == other.given
+        return self.output_channels == other.input_channels
 
-    def with_next(self, behind: "Part") -> "Part":
+    def with_next(self, behind: "ReplacedPart") -> "ReplacedPart":
         """The two as one."""
         modules = (*self.modules, *behind.modules)
-        return Part(modules, self.given, behind.made, self.reads, behind.writes)
+        return ReplacedPart(
+            modules, self.input_channels, behind.output_channels, self.reads, behind.writes
+        )
 
 
 def find_parts(
-    blueprint: Blueprint, old: nn.Module, new: nn.Module, kept: Mapping[str, torch.Tensor]
-) -> list[Part]:
+    blueprint: Blueprint, old: nn.Module, new: nn.Module, tensors: Mapping[str, torch.Tensor]
+) -> list[ReplacedPart]:
     """The parts that were changed, in running order.
 
     Args:
         blueprint: of the old network.
         old, new: the network before the change and after it.
-        kept: group -> which of its channels are left; groups that lost none are not there.
+        tensors: group -> which of its channels are left; groups that lost none are not there.
     """
     return [
         part
-        for part in _parts(blueprint, kept)
+        for part in _parts(blueprint, tensors)
         if part.is_in(new) and shape_of(part.of(old)) != shape_of(part.of(new))
     ]
 
@@ -78,20 +80,26 @@ def shape_of(module: nn.Module) -> str:
             if isinstance(value, int | float | str | tuple) and key != "training"
         }
         lines.append(f"{name} {type(inner).__module__}.{type(inner).__qualname__} {plain}")
-    lines += [f"{name} {tuple(one.shape)}" for name, one in module.state_dict().items()]
+    lines += [f"{name} {tuple(item.shape)}" for name, item in module.state_dict().items()]
     return "\n".join(lines)
 
 
-def _parts(blueprint: Blueprint, kept: Mapping[str, torch.Tensor]) -> Iterator[Part]:
+def _parts(blueprint: Blueprint, tensors: Mapping[str, torch.Tensor]) -> Iterator[ReplacedPart]:
     """All parts of a network; those behind channels that cannot be told apart are left out."""
-    for modules, given, made in _interfaces(blueprint):
-        if _is_told(given, kept) and _is_told(made, kept):
-            yield Part(modules, given, made, kept.get(given.group), kept.get(made.group))
+    for modules, input_channels, output_channels in _interfaces(blueprint):
+        if _is_known(input_channels, tensors) and _is_known(output_channels, tensors):
+            yield ReplacedPart(
+                modules,
+                input_channels,
+                output_channels,
+                tensors.get(input_channels.group),
+                tensors.get(output_channels.group),
+            )
 
 
-def _is_told(channels: Channels, kept: Mapping[str, torch.Tensor]) -> bool:
+def _is_known(channels: Channels, tensors: Mapping[str, torch.Tensor]) -> bool:
     """Whether it is known which of these channels are left; not where several groups join."""
-    return bool(channels.group) or not any(group in kept for group in channels.groups)
+    return bool(channels.group) or not any(group in tensors for group in channels.groups)
 
 
 def _interfaces(
@@ -117,10 +125,10 @@ def _interfaces(
 
 def _with_whole_blocks(blueprint: Blueprint, layers: Container[str]) -> Blueprint:
     """The blueprint without residual blocks whose convolutions have been replaced one by one."""
-    marks = blueprint.landmarks
+    marks = blueprint.structure
     whole = (b for b in marks.blocks if b.entry in layers and b.middle in layers)
     blocks = tuple(block for block in whole if block.exit in layers)
-    return replace(blueprint, landmarks=replace(marks, blocks=blocks))
+    return replace(blueprint, structure=replace(marks, blocks=blocks))
 
 
-__all__ = ["Part", "find_parts", "shape_of"]
+__all__ = ["ReplacedPart", "find_parts", "shape_of"]

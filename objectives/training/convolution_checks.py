@@ -145,7 +145,7 @@ def errors(case: Convolution, safe: bool = True) -> dict[str, float]:
         Of the output and the gradients of input, weight and bias: the largest error of all times,
         as a share of the largest number that is right. Infinite where there is no number.
     """
-    found = dict[str, float]()
+    results = dict[str, float]()
     random_numbers = torch.Generator().manual_seed(0)
     for _ in range(case.times):
         layer = nn.Conv2d(
@@ -167,11 +167,13 @@ def errors(case: Convolution, safe: bool = True) -> dict[str, float]:
         images = images.contiguous(memory_format=_format(case.images_last))
         _leave_junk()
         with safe_convolutions(layer) if safe else nullcontext():
-            made = _computed(layer, images, random_numbers, case.dtype)
+            outputs = _computed(layer, images, random_numbers, case.dtype)
         for name, tensor in right.items():
-            error = (made[name].double() - tensor).abs().max() / tensor.abs().max().clamp_min(1e-30)
-            found[name] = max(found.get(name, 0.0), float(error.nan_to_num(torch.inf)))
-    return found
+            error = (outputs[name].double() - tensor).abs().max() / tensor.abs().max().clamp_min(
+                1e-30
+            )
+            results[name] = max(results.get(name, 0.0), float(error.nan_to_num(torch.inf)))
+    return results
 
 
 def _drawn(shape: Iterable[int], random_numbers: torch.Generator) -> torch.Tensor:
@@ -188,9 +190,9 @@ def _computed(
     layer.zero_grad(set_to_none=True)
     images = images.detach().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
-        made = layer(images)
-    torch.autograd.backward(made, _drawn(made.shape, random_numbers).to(made.dtype))
-    tensors = {"output": made.detach(), "input": images.grad}
+        output = layer(images)
+    torch.autograd.backward(output, _drawn(output.shape, random_numbers).to(output.dtype))
+    tensors = {"output": output.detach(), "input": images.grad}
     tensors |= {name: parameter.grad for name, parameter in layer.named_parameters()}
     return {name: tensor.clone() for name, tensor in tensors.items() if tensor is not None}
 

@@ -21,7 +21,7 @@ class Progress:
 SILENT = Progress()
 
 
-class Spent:
+class Timings:
     """Adds up seconds under names; what is inside of something else is taken off it.
 
     Args:
@@ -63,7 +63,7 @@ class Spent:
         self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
 
-class Clock(Spent):
+class StageTimer(Timings):
     """How long the stages of an evaluation take.
 
     Args:

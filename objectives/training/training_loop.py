@@ -16,9 +16,9 @@ from torch import nn
 from ...errors import TrainingDiverged
 from ...heartbeat import beat
 from ...safe_convolutions import safe_convolutions
-from ...spaces.graph.zero_masks import held_zeros
+from ...spaces.graph.zero_masks import zero_masks
 from ..data import Augmentation, ImageSet, Normalisation
-from .batchnorm import fresh_statistics
+from .batchnorm import recalibrate_bn
 from .device import has_bf16
 from .progress import SILENT, Progress
 from .recipe import Recipe
@@ -77,7 +77,7 @@ def train(
     )
     order = torch.Generator().manual_seed(seed)
     changes = torch.Generator(device).manual_seed(seed)
-    with seeded(seed), held_zeros(network), safe_convolutions(network):
+    with seeded(seed), zero_masks(network), safe_convolutions(network):
         network.train()
         for epoch in range(recipe.epochs):
             total, batches = torch.zeros((), device=device), 0
@@ -113,7 +113,7 @@ def recalibrate_batchnorm(
     network: nn.Module, images: ImageSet, normalisation: Normalisation, batches: int = 8
 ) -> None:
     """Take batch norm's running statistics afresh, as after surgery; the weights stay."""
-    with fresh_statistics(network), torch.no_grad(), safe_convolutions(network):
+    with recalibrate_bn(network), torch.no_grad(), safe_convolutions(network):
         for batch, _ in first_batches(network, images, normalisation, batches):
             network(batch)
             beat()

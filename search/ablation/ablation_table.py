@@ -6,13 +6,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ..formatting import points
-from ..results.summary import Answer
+from ..results.summary import StudySummary
 from ..terminal.tables import plain_table
-from .leave_one_out import Watch, ratios
+from .leave_one_out import AblationCallback, ratios
 from .saved_ablation import Ablation
 
 
-class AblationScreen(Watch):
+class AblationScreen(AblationCallback):
     """A line for each network that was trained, and on a terminal what is going on.
 
     Args:
@@ -23,35 +23,35 @@ class AblationScreen(Watch):
         self.console = console
         self.status = Status("making the study's networks again", console=console)
         self.status.start()
-        self.what, self.stage_name, self.epochs = "", "", 0
+        self.technique, self.stage_name, self.epochs = "", "", 0
 
     def begins(self, technique: str | None, number: int, of: int) -> None:
-        self.what = f"{number} of {of}: {_named(technique)}"
-        self.status.update(self.what)
+        self.technique = f"{number} of {of}: {_named(technique)}"
+        self.status.update(self.technique)
 
     def stage(self, name: str, epochs: int = 0) -> None:
         self.stage_name, self.epochs = name, epochs
-        self.status.update(f"{self.what}: {name}")
+        self.status.update(f"{self.technique}: {name}")
 
     def epoch(self, done: int, loss: float) -> None:
         epochs = f" epoch {done}/{self.epochs}" if self.epochs else ""
-        self.status.update(f"{self.what}: {self.stage_name}{epochs}, loss {loss:.3f}")
+        self.status.update(f"{self.technique}: {self.stage_name}{epochs}, loss {loss:.3f}")
 
     def ended(self, technique: str | None, drop: float | None) -> None:
-        said = "its training failed" if drop is None else f"drop {points(drop)}"
-        self.console.print(f"{self.what}: {said}", highlight=False)
+        text = "its training failed" if drop is None else f"drop {points(drop)}"
+        self.console.print(f"{self.technique}: {text}", highlight=False)
 
     def finished(self) -> None:
         """Nothing more comes."""
         self.status.stop()
 
 
-def ablation_table(ablation: Ablation, answer: Answer) -> Table:
+def ablation_table(ablation: Ablation, summary: StudySummary) -> Table:
     """What each technique saves and costs, and what all of them do together.
 
     Args:
         ablation: of the winner of the answer's only budget.
-        answer: of the study.
+        summary: of the study.
     """
     table = plain_table(
         "technique",
@@ -60,19 +60,19 @@ def ablation_table(ablation: Ablation, answer: Answer) -> Table:
         ">effective\nFLOPs",
         ">drop\nwithout it",
         ">costs",
-        title=f"What the winner of {answer.study} for {answer.verdicts[0].budget.text} is made of",
+        title=f"What the winner of {summary.study} for {summary.results[0].budget.text} is made of",
     )
     table.columns[0].no_wrap = True
     for row in ablation.rows:
         table.add_row(
             row.technique,
-            row.words,
+            row.description,
             f"{row.params_effective_ratio:.2f}x",
             f"{row.flops_effective_ratio:.2f}x",
             points(row.drop_without),
             Text(points(row.costs_pp), style="bold"),
         )
-    winner, base = answer.verdicts[0].winner, answer.baseline.cost
+    winner, base = summary.results[0].winner, summary.baseline.cost
     if winner is not None and winner.cost is not None:
         params, flops = ratios(base, winner.cost)
         table.add_section()
@@ -83,28 +83,28 @@ def ablation_table(ablation: Ablation, answer: Answer) -> Table:
 
 def how_to_read(ablation: Ablation) -> str:
     """The sentences below the table."""
-    said = ["Each row is the winner without one technique."]
+    parts = ["Each row is the winner without one technique."]
     if ablation.rows:
-        row = max(ablation.rows, key=lambda one: one.params_effective_ratio)
-        said.append(
+        row = max(ablation.rows, key=lambda item: item.params_effective_ratio)
+        parts.append(
             f"Without {row.technique} it would have {row.params_effective_ratio:.2f} times the "
             f"effective params, and a drop of {points(row.drop_without)} points in place of "
             f"{points(ablation.drop)}."
         )
     if ablation.epochs:
         epochs = f"{ablation.epochs} epoch{'s' if ablation.epochs > 1 else ''}"
-        said.append(
+        parts.append(
             f"All were trained again alike, the winner for {epochs}, with one seed: small costs of "
             "either sign may be chance."
         )
-    said.append("Savings multiply only roughly and costs do not add up: techniques interact.")
+    parts.append("Savings multiply only roughly and costs do not add up: techniques interact.")
     if ablation.left_out:
         names = ", ".join(ablation.left_out)
-        said.append(
+        parts.append(
             f"Nothing is said of {names}: the study offers nothing in its place, or training "
             "without it failed."
         )
-    return " ".join(said)
+    return " ".join(parts)
 
 
 def _named(technique: str | None) -> str:

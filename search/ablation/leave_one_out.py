@@ -19,22 +19,29 @@ from ...objectives.training.progress import Progress
 from ...objectives.training.recipe import Recipes, shortened
 from ...spaces.plan import Plan
 from ...spaces.technique import Phase
-from ...spaces.techniques import KINDS
+from ...spaces.techniques import TECHNIQUES
 from ..isolation.backend import EvaluationFailed, TaskSummary
 from ..isolation.starting import opened_backend
 from ..results.advice import advice
 from ..results.attribution import without
-from ..results.summary import answer
+from ..results.summary import summarize
 from ..runner.reopen import check_digest
-from ..study.saved_config import read_asked
+from ..study.saved_config import read_saved_config
 from ..study.storage import check_same, with_recipes_of
-from .saved_ablation import Ablation, Part, named, read_ablations, techniques_of, write_ablation
+from .saved_ablation import (
+    Ablation,
+    AblationRow,
+    named,
+    read_ablations,
+    techniques_of,
+    write_ablation,
+)
 
 HALF = 0.5
 """The share of a study's epochs that is enough, unless the user says otherwise."""
 
 
-class Watch(Progress):
+class AblationCallback(Progress):
     """Is told how an ablation goes on; does nothing, override what you want to see."""
 
     def begins(self, technique: str | None, number: int, of: int) -> None:
@@ -49,7 +56,7 @@ def ablate(
     url: str,
     budget: Budget,
     cache: Cache,
-    watch: Watch,
+    watch: AblationCallback,
     epochs: float = HALF,
 ) -> Ablation:
     """Take a budget's winner apart, and keep what was found with the study.
@@ -67,26 +74,26 @@ def ablate(
         InputError: the epochs are out of range, or data and weights are not those of the study.
         TrainingDiverged, EvaluationFailed: the winner cannot be trained again.
     """
-    found = answer(study, (budget,), url)
-    verdict = found.verdicts[0]
-    if verdict.winner is None or verdict.winner.plan is None:
-        raise NothingFits(advice(found))
-    plan, recipes = verdict.winner.plan, read_asked(study).recipes
+    study_summary = summarize(study, (budget,), url)
+    result = study_summary.results[0]
+    if result.winner is None or result.winner.plan is None:
+        raise NothingFits(advice(study_summary))
+    plan, recipes = result.winner.plan, read_saved_config(study).recipes
     share = _share(epochs, _epochs_of(plan, recipes))
     brief = _shortened(recipes, share)
     known = read_ablations(study).get(Budget(float(named(budget))))
     if known and (known.plan, known.epochs) == (plan, _epochs_of(plan, brief)):
         return known
-    config = read_asked(study)
+    config = read_saved_config(study)
     spec = replace(config.task_spec, recipes=brief)
-    seed = verdict.final.seed if verdict.final else None
+    seed = result.retraining.seed if result.retraining else None
     opened = opened_backend(spec, cache, watch, threads=config.threads, stall=config.stall)
     with opened as (backend, summary):
         check_same(study, url, with_recipes_of(study, summary.identity))
         check_digest(study, backend.baseline().digest)
 
-        def measured(asked: Plan) -> float:
-            return backend.evaluate(asked, seed=seed).drop
+        def measured(candidate: Plan) -> float:
+            return backend.evaluate(candidate, seed=seed).drop
 
         taken = _taken_apart(plan, _epochs_of(plan, brief), summary, measured, watch)
     write_ablation(study, budget, taken)
@@ -94,11 +101,15 @@ def ablate(
 
 
 def _taken_apart(
-    plan: Plan, epochs: int, task: TaskSummary, measured: Callable[[Plan], float], watch: Watch
+    plan: Plan,
+    epochs: int,
+    task: TaskSummary,
+    measured: Callable[[Plan], float],
+    watch: AblationCallback,
 ) -> Ablation:
-    rests = {kind: without(plan, kind) for kind in techniques_of(plan)}
+    rests = {technique: without(plan, technique) for technique in techniques_of(plan)}
     # A study may insist on a technique; then there is no such plan.
-    rests = {kind: rest for kind, rest in rests.items() if task.space.holds(rest)}
+    rests = {technique: rest for technique, rest in rests.items() if task.space.holds(rest)}
     watch.begins(None, 1, 1 + len(rests))
     try:
         drop = measured(plan)
@@ -109,16 +120,16 @@ def _taken_apart(
             f"training the winner again failed: {error}", error.details
         ) from None
     watch.ended(None, drop)
-    cost, rows = task.predicted_cost(plan), list[Part]()
-    for number, (kind, rest) in enumerate(rests.items(), 2):
-        watch.begins(kind, number, 1 + len(rests))
+    cost, rows = task.predicted_cost(plan), list[AblationRow]()
+    for number, (technique, rest) in enumerate(rests.items(), 2):
+        watch.begins(technique, number, 1 + len(rests))
         left = _drop(measured, rest)
-        watch.ended(kind, left)
+        watch.ended(technique, left)
         if left is not None:
             rows.append(
-                Part(
-                    kind,
-                    _words(plan, kind),
+                AblationRow(
+                    technique,
+                    _words(plan, technique),
                     *ratios(task.predicted_cost(rest), cost),
                     drop_without=left,
                     costs_pp=drop - left,
@@ -143,13 +154,17 @@ def ratios(other: Cost, cost: Cost) -> tuple[float, float]:
     )
 
 
-def _words(plan: Plan, kind: str) -> str:
-    """What a plan chooses of a kind, and in which manner."""
-    told = [c for c in plan.choices if c.kind == kind or kind in KINDS.get(c.kind).tunes]
-    manner = Plan(tuple(choice for choice in told if choice.kind != kind))
-    chosen = Plan(tuple(choice for choice in told if choice.kind == kind))
-    said = [chosen.describe().removeprefix(f"{kind} ")]
-    return "; ".join([*said, manner.describe()] if manner.choices else said)
+def _words(plan: Plan, technique: str) -> str:
+    """What a plan chooses of a technique, and in which manner."""
+    choices = [
+        c
+        for c in plan.choices
+        if c.technique == technique or technique in TECHNIQUES.get(c.technique).modifies
+    ]
+    manner = Plan(tuple(choice for choice in choices if choice.technique != technique))
+    chosen = Plan(tuple(choice for choice in choices if choice.technique == technique))
+    parts = [chosen.describe().removeprefix(f"{technique} ")]
+    return "; ".join([*parts, manner.describe()] if manner.choices else parts)
 
 
 def _epochs_of(plan: Plan, recipes: Recipes) -> int:

@@ -8,18 +8,19 @@ import optuna
 
 from ...objectives.accuracy.budget import Budget
 from ...spaces.plan import Plan
-from ...spaces.techniques import KINDS
+from ...spaces.techniques import TECHNIQUES
+from ..study.legacy_names import ABLATION_ROW, current
 
 _KEY = "ablation"
 
 
 @dataclass(frozen=True)
-class Part:
+class AblationRow:
     """One technique of a plan.
 
     Attributes:
-        technique: the kind of choice.
-        words: what the plan chooses of it, and where.
+        technique: the technique.
+        description: what the plan chooses of it, and where.
         params_effective_ratio: how many times the effective params the plan would have without it.
         flops_effective_ratio: the same of effective FLOPs.
         drop_without: of the plan without it, trained briefly, in percentage points.
@@ -27,7 +28,7 @@ class Part:
     """
 
     technique: str
-    words: str
+    description: str
     params_effective_ratio: float
     flops_effective_ratio: float
     drop_without: float
@@ -48,13 +49,13 @@ class Ablation:
     plan: Plan
     drop: float
     epochs: int
-    rows: tuple[Part, ...]
+    rows: tuple[AblationRow, ...]
 
     @property
     def left_out(self) -> list[str]:
         """The techniques that nothing is known of."""
-        told = {row.technique for row in self.rows}
-        return [kind for kind in techniques_of(self.plan) if kind not in told]
+        reported = {row.technique for row in self.rows}
+        return [technique for technique in techniques_of(self.plan) if technique not in reported]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` reads it back."""
@@ -68,27 +69,31 @@ class Ablation:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Ablation":
         """Reads what `to_dict` wrote."""
-        rows = tuple(Part(**row) for row in data["rows"])
+        rows = tuple(AblationRow(**current(row, ABLATION_ROW)) for row in data["rows"])
         return cls(Plan.from_json(data["plan"]), float(data["drop"]), int(data["epochs"]), rows)
 
 
 def techniques_of(plan: Plan) -> list[str]:
-    """The kinds of choice in a plan that do something; the manner of one belongs to it."""
-    chosen = {choice.kind for choice in plan.choices}
-    return [kind.name for kind in KINDS if kind.name in chosen and not kind.tunes]
+    """The techniques in a plan that do something; the manner of one belongs to it."""
+    chosen = {choice.technique for choice in plan.choices}
+    return [
+        technique.name
+        for technique in TECHNIQUES
+        if technique.name in chosen and not technique.modifies
+    ]
 
 
 def read_ablations(study: optuna.Study) -> dict[Budget, Ablation]:
     """The winners of a study that were taken apart, by their budgets, the smallest first."""
-    kept = study.user_attrs.get(_KEY, {})
-    found = {Budget(float(key)): Ablation.from_dict(said) for key, said in kept.items()}
-    return dict(sorted(found.items(), key=lambda one: one[0].max_drop))
+    stored = study.user_attrs.get(_KEY, {})
+    results = {Budget(float(key)): Ablation.from_dict(data) for key, data in stored.items()}
+    return dict(sorted(results.items(), key=lambda pair: pair[0].max_drop))
 
 
-def write_ablation(study: optuna.Study, budget: Budget, found: Ablation) -> None:
+def write_ablation(study: optuna.Study, budget: Budget, ablation: Ablation) -> None:
     """Keep with a study what a budget's winner is made of."""
-    kept = study.user_attrs.get(_KEY, {})
-    study.set_user_attr(_KEY, kept | {named(budget): found.to_dict()})
+    stored = study.user_attrs.get(_KEY, {})
+    study.set_user_attr(_KEY, stored | {named(budget): ablation.to_dict()})
 
 
 def named(budget: Budget) -> str:

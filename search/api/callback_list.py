@@ -1,4 +1,4 @@
-"""Several watchers as one; what fails in a user's own ends the search with one clear error."""
+"""Several callbacks as one; what fails in a user's own ends the search with one clear error."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,64 +8,64 @@ from ...objectives.accuracy.budget import Budget
 from ...references import user_code
 from ...spaces.plan import Plan
 from ..isolation.backend import TaskSummary
-from ..runner.callbacks import Watcher
+from ..runner.callbacks import Callback
 from ..study.config import StudyConfig
-from ..study.retrainings import Final
+from ..study.retrainings import Retraining
 from ..study.storage import Baseline
-from ..study.trial_record import Record
+from ..study.trial_record import TrialRecord
 
 
-class Watchers(Watcher):
-    """Tells each of several watchers, in their order.
+class CallbackList(Callback):
+    """Tells each of several callbacks, in their order.
 
     Args:
-        watchers: to be told.
+        callbacks: to be told.
 
     Raises:
-        InputError: one of them is no `Watcher`.
+        InputError: one of them is no `Callback`.
     """
 
-    def __init__(self, watchers: Sequence[Watcher]) -> None:
-        for one in watchers:
-            if not isinstance(one, Watcher):
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
                 raise InputError(
-                    "callbacks: expected objects of classes that inherit from paredown.Watcher, "
-                    f"got {one!r} of type {type(one).__name__}"
+                    "callbacks: expected objects of classes that inherit from paredown.Callback, "
+                    f"got {callback!r} of type {type(callback).__name__}"
                 )
-        self.watchers = tuple(watchers)
+        self.callbacks = tuple(callbacks)
 
     def stage(self, name: str, epochs: int = 0) -> None:
-        self._tell(lambda one: one.stage(name, epochs))
+        self._notify(lambda callback: callback.stage(name, epochs))
 
     def epoch(self, done: int, loss: float) -> None:
-        self._tell(lambda one: one.epoch(done, loss))
+        self._notify(lambda callback: callback.epoch(done, loss))
 
     def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
-        self._tell(lambda one: one.prepared(config, storage, task))
+        self._notify(lambda callback: callback.prepared(config, storage, task))
 
-    def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
-        self._tell(lambda one: one.baseline_ready(baseline, records))
+    def baseline_ready(self, baseline: Baseline, records: Sequence[TrialRecord]) -> None:
+        self._notify(lambda callback: callback.baseline_ready(baseline, records))
 
     def trial_begins(self, number: int | None, plan: Plan) -> None:
-        self._tell(lambda one: one.trial_begins(number, plan))
+        self._notify(lambda callback: callback.trial_begins(number, plan))
 
-    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
-        self._tell(lambda one: one.trial_ended(record, records))
+    def trial_ended(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
+        self._notify(lambda callback: callback.trial_ended(record, records))
 
-    def final_begins(self, record: Record) -> None:
-        self._tell(lambda one: one.final_begins(record))
+    def retraining_begins(self, record: TrialRecord) -> None:
+        self._notify(lambda callback: callback.retraining_begins(record))
 
-    def final_ended(self, final: Final, budget: Budget) -> None:
-        self._tell(lambda one: one.final_ended(final, budget))
+    def retraining_ended(self, retraining: Retraining, budget: Budget) -> None:
+        self._notify(lambda callback: callback.retraining_ended(retraining, budget))
 
     def test_failed(self, budget: Budget, reason: str) -> None:
-        self._tell(lambda one: one.test_failed(budget, reason))
+        self._notify(lambda callback: callback.test_failed(budget, reason))
 
     def finished(self) -> None:
-        self._tell(lambda one: one.finished())
+        self._notify(lambda callback: callback.finished())
 
-    def _tell(self, call: Callable[[Watcher], Any]) -> None:
-        for one in self.watchers:
+    def _notify(self, call: Callable[[Callback], Any]) -> None:
+        for callback in self.callbacks:
             # A search takes a RuntimeError for a plan that failed: this is none.
-            with user_code(f"the callback {type(one).__name__}"):
-                call(one)
+            with user_code(f"the callback {type(callback).__name__}"):
+                call(callback)

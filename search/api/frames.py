@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas
 
-from ..results.pareto import front, times_smaller
-from ..results.summary import Answer
-from ..study.trial_record import Record
+from ..results.pareto import compression, front
+from ..results.summary import StudySummary
+from ..study.trial_record import TrialRecord
 
 _COSTS = ("params", "params_effective", "macs", "flops", "flops_effective", "bops", "bytes")
 
@@ -16,18 +16,28 @@ FRONT = (
     "trial",
     "plan",
     *_COSTS,
-    "times_smaller",
+    "compression",
     "accuracy",
     "drop",
     "is_winner",
 )
 """The columns of `front_frame`, before those of the study's own objectives."""
 
-TRIALS = ("trial", "how", "plan", *_COSTS, "times_smaller", "accuracy", "drop", "seconds", "why")
+TRIALS = (
+    "trial",
+    "status",
+    "plan",
+    *_COSTS,
+    "compression",
+    "accuracy",
+    "drop",
+    "seconds",
+    "reason",
+)
 """The columns of `trials_frame`."""
 
 
-def front_frame(answer: Answer) -> pandas.DataFrame:
+def front_frame(summary: StudySummary) -> pandas.DataFrame:
     """The front of each budget of an answer, the smallest plan first; see `FRONT`.
 
     A row is a plan within a budget that no other within it beats: `max_drop` says which. Accuracies
@@ -35,45 +45,45 @@ def front_frame(answer: Answer) -> pandas.DataFrame:
     """
     rows = [
         {
-            "max_drop": verdict.budget.max_drop,
-            "is_winner": verdict.winner is not None and verdict.winner.plan == record.plan,
-            **_figures(answer, record),
+            "max_drop": result.budget.max_drop,
+            "is_winner": result.winner is not None and result.winner.plan == record.plan,
+            **_figures(summary, record),
         }
-        for verdict in answer.verdicts
-        for record in front(answer.records, verdict.budget)
+        for result in summary.results
+        for record in front(summary.records, result.budget)
     ]
-    return _frame(answer, rows, FRONT)
+    return _frame(summary, rows, FRONT)
 
 
-def trials_frame(answer: Answer) -> pandas.DataFrame:
-    """All trials in their order, whatever became of them; see `TRIALS` and `record.How`."""
+def trials_frame(summary: StudySummary) -> pandas.DataFrame:
+    """All trials in their order, whatever became of them; see `TRIALS` and `record.TrialStatus`."""
     rows = [
         {
-            "how": str(record.how),
+            "status": str(record.status),
             "seconds": sum(record.seconds.values()),
-            "why": record.why,
-            **_figures(answer, record),
+            "reason": record.reason,
+            **_figures(summary, record),
         }
-        for record in answer.records
+        for record in summary.records
     ]
-    return _frame(answer, rows, TRIALS)
+    return _frame(summary, rows, TRIALS)
 
 
-def _figures(answer: Answer, record: Record) -> dict[str, Any]:
-    said: dict[str, Any] = {
+def _figures(summary: StudySummary, record: TrialRecord) -> dict[str, Any]:
+    data: dict[str, Any] = {
         "trial": record.number,
         "plan": record.plan.describe() if record.plan else None,
         "accuracy": record.accuracy,
         "drop": record.drop,
     }
     if record.cost is None:
-        return said
-    smaller = times_smaller(answer.baseline.cost, record.cost)
-    return said | dict(record.cost.chosen) | record.cost.to_dict() | {"times_smaller": smaller}
+        return data
+    smaller = compression(summary.baseline.cost, record.cost)
+    return data | dict(record.cost.chosen) | record.cost.to_dict() | {"compression": smaller}
 
 
 def _frame(
-    answer: Answer, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]
+    summary: StudySummary, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]
 ) -> pandas.DataFrame:
-    own = [name for name, _ in answer.baseline.cost.chosen if name not in columns]
+    own = [name for name, _ in summary.baseline.cost.chosen if name not in columns]
     return pandas.DataFrame(list(rows), columns=[*columns, *own])

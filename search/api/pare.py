@@ -15,12 +15,12 @@ from ...objectives.training.cache import Cache
 from ...objectives.training.recipe import Recipe
 from ...spaces.models import give
 from ..dashboard.notes import describe_study
-from ..runner.callbacks import Watcher
+from ..runner.callbacks import Callback
 from ..runner.run_study import search as run_search
 from ..study.config import StudyConfig, check_config
 from ..study.storage import MEMORY, has_baseline
 from ..terminal.live import Screen
-from .callback_list import Watchers
+from .callback_list import CallbackList
 from .result import Result
 
 _CALL = "paredown.pare(...)"
@@ -42,7 +42,7 @@ class Options(TypedDict, total=False):
     weights: str | Path
     trained: bool
     balanced: bool
-    per: str | Mapping[str, str]
+    granularity: str | Mapping[str, str]
     keep: Sequence[str]
     start: Sequence[str]
     space: Mapping[str, Sequence[float | str]]
@@ -59,7 +59,7 @@ def pare(
     images: Mapping[str, Any] | None = None,
     recipes: Mapping[str, Recipe | Mapping[str, Any]] | None = None,
     storage: str | None = None,
-    callbacks: Sequence[Watcher] = (),
+    callbacks: Sequence[Callback] = (),
     progress: bool = True,
     **options: Unpack[Options],
 ) -> Result:
@@ -70,7 +70,7 @@ def pare(
         result = paredown.pare("resnet20", "digits", max_drop=[0.5, 1, 2], trials=60)
         print(result)  # a table: what each budget buys
         winner = result.best(1)  # the cheapest plan that gives up one point at most
-        print(winner.plan.describe(), winner.cost.bytes, winner.test_drop, winner.word)
+        print(winner.plan.describe(), winner.cost.bytes, winner.test_drop, winner.certainty)
         result.front()  # a pandas DataFrame
         network = result.network(1)  # the winner's torch.nn.Module
         result.export("digits-1pp", max_drop=1)  # files that run elsewhere
@@ -103,8 +103,8 @@ def pare(
             tables of a study file: {"train": {"epochs": 10}}.
         storage: as in sqlite:///paredown.db, where the command finds the study by its name and
             the same call goes on with it. By default it is kept in memory, as long as the result.
-        callbacks: objects of classes of yours that inherit from `paredown.Watcher`; one that raises
-            ends the search.
+        callbacks: objects of classes of yours that inherit from `paredown.Callback`; one that
+            raises ends the search.
         progress: show how far it is: a live picture on a terminal, lines in notebooks and files.
         **options: other keys of a study file: name, seed, timeout, finalists, sampler, threads,
             weights, trained, balanced, per, keep, start, space, objectives and imports.
@@ -118,7 +118,7 @@ def pare(
         UserCodeError: a callback or function of yours failed.
         TrainingDiverged: the baseline's training failed.
     """
-    config, kept = _config(
+    config, keep_alive = _config(
         model,
         (train, test, search),
         dict(options) | {"max_drop": max_drop, "trials": trials},
@@ -126,16 +126,16 @@ def pare(
         recipes or {},
     )
     screen = [Screen(_console())] if progress else []
-    return _run(config, storage or MEMORY, Watchers([*screen, *callbacks]), kept)
+    return _run(config, storage or MEMORY, CallbackList([*screen, *callbacks]), keep_alive)
 
 
-def _run(config: StudyConfig, url: str, watcher: Watcher, kept: object) -> Result:
+def _run(config: StudyConfig, url: str, callback: Callback, keep_alive: object) -> Result:
     cache = Cache()
     with _quiet_optuna():
-        finished = run_search(config, url, cache, watcher, describe=describe_study)
+        finished = run_search(config, url, cache, callback, describe=describe_study)
     if finished.interrupted and not has_baseline(finished.study):
         raise KeyboardInterrupt
-    return Result(finished, config, url, cache, kept)
+    return Result(finished, config, url, cache, keep_alive)
 
 
 def _config(
@@ -150,54 +150,56 @@ def _config(
     Raises:
         StudyFileError: there are faults; all are told.
     """
-    faults, kept, said = list[str](), list[object](), {"name": "pare", **options}
-    known = {name: one for name, one in recipes.items() if name in _RECIPES}
+    faults, keep_alive, entry = list[str](), list[object](), {"name": "pare", **options}
+    known = {name: item for name, item in recipes.items() if name in _RECIPES}
     faults += [
         f"recipes.{name}: no such recipe; {nearest_names(name, _RECIPES)}"
         for name in recipes
         if name not in _RECIPES
     ]
     try:
-        said["model"] = _named_model(model, kept)
+        entry["model"] = _named_model(model, keep_alive)
         if isinstance(model, nn.Module):
-            said.setdefault("trained", "weights" not in said)
+            entry.setdefault("trained", "weights" not in entry)
     except ParedownError as error:
         faults.append(f"model: {error}")
     try:
-        said["data"] = {"source": _named_data(data, kept), **images}
+        entry["data"] = {"source": _named_data(data, keep_alive), **images}
     except ParedownError as error:
         faults.append(f"train: {error}")
     try:
-        config = check_config(_CALL, said | known)
+        config = check_config(_CALL, entry | known)
     except StudyFileError as error:
-        told = {"model", "data"} - said.keys()
-        others = [one for one in error.faults if one.partition(":")[0] not in told]
-        faults += [_as_argument(one) for one in others]
+        reported = {"model", "data"} - entry.keys()
+        others = [name for name in error.faults if name.partition(":")[0] not in reported]
+        faults += [_as_argument(name) for name in others]
     if faults:
         raise StudyFileError(_CALL, faults)
-    return config, kept
+    return config, keep_alive
 
 
-def _named_model(model: nn.Module | Callable[..., nn.Module] | str, kept: list[object]) -> str:
+def _named_model(
+    model: nn.Module | Callable[..., nn.Module] | str, keep_alive: list[object]
+) -> str:
     if isinstance(model, str):
         return model
-    name, made = give(model)
-    kept.append(made)
+    name, registered = give(model)
+    keep_alive.append(registered)
     return name
 
 
-def _named_data(data: Sequence[Any], kept: list[object]) -> str:
-    train, test, search = (str(one) if isinstance(one, Path) else one for one in data)
+def _named_data(data: Sequence[Any], keep_alive: list[object]) -> str:
+    train, test, search = (str(item) if isinstance(item, Path) else item for item in data)
     if isinstance(train, str) and test is None and search is None:
         return train
     name, source = give_data(train, test, search)
-    kept.append(source)
+    keep_alive.append(source)
     return name
 
 
 def _as_argument(fault: str) -> str:
     """A fault of a study as one of an argument: "data.size: ..." -> "images.size: ..."."""
-    key, colon, said = fault.partition(":")
+    key, colon, text = fault.partition(":")
     first, dot, rest = key.partition(".")
     if key == "data.source":
         key = "train"
@@ -205,7 +207,7 @@ def _as_argument(fault: str) -> str:
         key = f"images{dot}{rest}"
     elif first in _RECIPES:
         key = f"recipes.{key}"
-    return f"{key}{colon}{said}"
+    return f"{key}{colon}{text}"
 
 
 @contextmanager

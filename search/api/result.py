@@ -13,7 +13,7 @@ from torch import nn
 
 from ...errors import NothingFits
 from ...objectives.accuracy.budget import Budget, parse_budgets
-from ...objectives.accuracy.confidence import Word
+from ...objectives.accuracy.confidence import Certainty
 from ...objectives.cost.cost import Cost
 from ...objectives.evaluation.evaluator import Evaluator
 from ...objectives.evaluation.task import Task
@@ -23,12 +23,12 @@ from ...objectives.training.progress import SILENT
 from ...spaces.plan import Plan
 from ...spaces.space import Space
 from ..results.advice import advice
-from ..results.pareto import Verdict, times_smaller
-from ..results.summary import Answer, answer
+from ..results.pareto import BudgetResult, compression
+from ..results.summary import StudySummary, summarize
 from ..runner.run_study import Finished
 from ..study.config import StudyConfig
 from ..study.storage import MEMORY, default_storage
-from ..terminal.tables import print_answer
+from ..terminal.tables import print_summary
 from .frames import front_frame, trials_frame
 
 _WIDTH = 120
@@ -44,29 +44,29 @@ class Winner:
         trial: the number of the trial that proposed the plan.
         plan: what is done to the network.
         cost: of the plan.
-        times_smaller: how many times fewer effective params than the baseline.
+        compression: how many times fewer effective params than the baseline.
         accuracy, drop: on the search split, as the search saw them.
-        again: the drop after training again with another seed; None without finalists.
+        retrained_drop: the drop after training again with another seed; None without finalists.
         test_accuracy, test_drop: on the test split; None if it was not looked at, as for a budget
             that was not asked for.
         interval: the 95 % interval of the test drop.
-        at_most: what the test drop is at most, with 95 % confidence.
-        word: what is known of the test drop and the budget: "within", "likely" or "over".
+        drop_upper_bound: what the test drop is at most, with 95 % confidence.
+        certainty: what is known of the test drop and the budget: "within", "likely" or "over".
     """
 
     max_drop: float
     trial: int
     plan: Plan
     cost: Cost
-    times_smaller: float
+    compression: float
     accuracy: float
     drop: float
-    again: float | None = None
+    retrained_drop: float | None = None
     test_accuracy: float | None = None
     test_drop: float | None = None
     interval: tuple[float, float] | None = None
-    at_most: float | None = None
-    word: Word | None = None
+    drop_upper_bound: float | None = None
+    certainty: Certainty | None = None
 
 
 class Result:
@@ -83,17 +83,24 @@ class Result:
         config: what was asked.
         url: where the study is kept.
         cache: where its networks are.
-        kept: objects that the study refers to by name, which live as long as this.
+        keep_alive: objects that the study refers to by name, which live as long as this.
     """
 
     def __init__(
-        self, finished: Finished, config: StudyConfig, url: str, cache: Cache, kept: object = None
+        self,
+        finished: Finished,
+        config: StudyConfig,
+        url: str,
+        cache: Cache,
+        keep_alive: object = None,
     ) -> None:
         self.study: optuna.Study = finished.study
         self.interrupted, self.config = finished.interrupted, config
         self.out_of_time = finished.out_of_time
-        self._summary, self._spec, self._seconds = finished.summary, finished.spec, finished.seconds
-        self._url, self._cache, self._kept = url, cache, kept
+        self._task_summary = finished.summary
+        self._spec = finished.spec
+        self._seconds = finished.seconds
+        self._url, self._cache, self._alive = url, cache, keep_alive
 
     def best(self, max_drop: float | None = None) -> Winner:
         """The winner of a budget, be it one that was asked for or any other.
@@ -105,8 +112,8 @@ class Result:
             NothingFits: no plan keeps within it; the message says what to relax.
             InputError: it is no budget.
         """
-        found = self._answer(self._budget(max_drop))
-        return _winner(found, found.verdicts[0])
+        summary = self._summarize(self._budget(max_drop))
+        return _winner(summary, summary.results[0])
 
     def network(self, max_drop: float | None = None) -> nn.Module:
         """The network of a budget's winner, on the CPU and in evaluation mode.
@@ -121,9 +128,9 @@ class Result:
         Raises:
             NothingFits, InputError: as `best`.
         """
-        verdict = self._answer(self._budget(max_drop)).verdicts[0]
+        result = self._summarize(self._budget(max_drop)).results[0]
         winner = self.best(max_drop)
-        seed = verdict.final.seed if verdict.final else None
+        seed = result.retraining.seed if result.retraining else None
         with threads(self.config.threads):
             task, space = self._task
             network = Evaluator(task, space, self._cache, SILENT, seed=seed).network(winner.plan)
@@ -132,7 +139,7 @@ class Result:
     @cached_property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per channel, of images scaled to [0, 1]."""
-        return self._summary.normalisation
+        return self._task_summary.normalisation
 
     def front(self, max_drop: float | None = None) -> pandas.DataFrame:
         """The plans within a budget that no other beats in both objectives, a row each.
@@ -146,11 +153,11 @@ class Result:
         Raises:
             InputError: it is no budget.
         """
-        return front_frame(self._answer(*([] if max_drop is None else [self._budget(max_drop)])))
+        return front_frame(self._summarize(*([] if max_drop is None else [self._budget(max_drop)])))
 
     def trials(self) -> pandas.DataFrame:
         """All trials, a row each: how each ended, its plan in words, costs, accuracy and drop."""
-        return trials_frame(self._answer())
+        return trials_frame(self._summarize())
 
     def export(
         self,
@@ -217,13 +224,13 @@ class Result:
     def __repr__(self) -> str:
         written = io.StringIO()
         console = Console(file=written, width=_WIDTH, force_jupyter=False, color_system=None)
-        print_answer(console, self._answer())
+        print_summary(console, self._summarize())
         return written.getvalue().rstrip()
 
     def _repr_html_(self) -> str:
         """The same for notebooks."""
         console = Console(file=io.StringIO(), width=_WIDTH, record=True, force_jupyter=False)
-        print_answer(console, self._answer())
+        print_summary(console, self._summarize())
         style = "line-height:normal;font-family:monospace"
         return console.export_html(
             inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>'
@@ -239,9 +246,9 @@ class Result:
         """For commands that find the study: none does where it is kept in memory."""
         return None if self._url in (MEMORY, default_storage()) else self._url
 
-    def _answer(self, *budgets: Budget) -> Answer:
-        asked = budgets or self.config.max_drop
-        return answer(self.study, asked, self._shown_url, {} if budgets else self._seconds)
+    def _summarize(self, *budgets: Budget) -> StudySummary:
+        requested = budgets or self.config.max_drop
+        return summarize(self.study, requested, self._shown_url, {} if budgets else self._seconds)
 
     def _budget(self, max_drop: float | None) -> Budget:
         if max_drop is None:
@@ -250,26 +257,26 @@ class Result:
         return budget
 
 
-def _winner(found: Answer, verdict: Verdict) -> Winner:
-    record = verdict.winner
+def _winner(summary: StudySummary, result: BudgetResult) -> Winner:
+    record = result.winner
     if record is None:
-        raise NothingFits(advice(found, "max_drop="))
+        raise NothingFits(advice(summary, "max_drop="))
     if record.plan is None or record.cost is None or record.accuracy is None or record.drop is None:
         raise ValueError(f"trial {record.number} was not scored")
-    tested = found.tested_winner(verdict)
-    paired = tested.paired if tested else None
+    test_score = summary.winner_test_score(result)
+    paired = test_score.paired if test_score else None
     return Winner(
-        max_drop=verdict.budget.max_drop,
+        max_drop=result.budget.max_drop,
         trial=record.number,
         plan=record.plan,
         cost=record.cost,
-        times_smaller=times_smaller(found.baseline.cost, record.cost),
+        compression=compression(summary.baseline.cost, record.cost),
         accuracy=record.accuracy,
         drop=record.drop,
-        again=verdict.final.drop if verdict.final else None,
-        test_accuracy=tested.accuracy if tested else None,
-        test_drop=tested.drop if tested else None,
+        retrained_drop=result.retraining.drop if result.retraining else None,
+        test_accuracy=test_score.accuracy if test_score else None,
+        test_drop=test_score.drop if test_score else None,
         interval=paired.interval if paired else None,
-        at_most=paired.at_most if paired else None,
-        word=tested.word(verdict.budget) if tested else None,
+        drop_upper_bound=paired.upper_bound if paired else None,
+        certainty=test_score.certainty(result.budget) if test_score else None,
     )

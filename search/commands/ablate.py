@@ -31,7 +31,7 @@ def ablate(
     from ...objectives.training.cache import Cache
     from ..ablation.ablation_table import AblationScreen, ablation_table, how_to_read
     from ..ablation.leave_one_out import ablate as run
-    from ..results.summary import answer
+    from ..results.summary import summarize
     from ..study.parsing import parse_epochs
 
     wanted = parse_epochs(epochs)
@@ -39,13 +39,13 @@ def ablate(
     budget = one_budget(study, max_drop)
     screen = AblationScreen(stderr())
     try:
-        found = run(study, url, budget, Cache(), screen, wanted)
+        ablation = run(study, url, budget, Cache(), screen, wanted)
     finally:
         screen.finished()
     if as_json:
-        said = {"study": name, "max_drop": budget.max_drop} | found.to_dict()
-        print_json(said | {"plan": found.plan.to_dict(), "left_out": found.left_out})
+        data = {"study": name, "max_drop": budget.max_drop} | ablation.to_dict()
+        print_json(data | {"plan": ablation.plan.to_dict(), "left_out": ablation.left_out})
         return
     console = stdout()
-    console.print(ablation_table(found, answer(study, (budget,), storage)))
-    console.print(how_to_read(found), highlight=False)
+    console.print(ablation_table(ablation, summarize(study, (budget,), storage)))
+    console.print(how_to_read(ablation), highlight=False)

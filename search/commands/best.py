@@ -14,10 +14,10 @@ def best(
     from ...objectives.accuracy.budget import parse_budgets
 
     with paused_gc():
-        from ..results.summary import answer
+        from ..results.summary import summarize
 
     budgets = parse_budgets(max_drop) if max_drop else ()
     study, _ = opened(name, storage)
-    found = answer(study, budgets, storage)
-    say(found, as_json)
-    require_winners(found)
+    summary = summarize(study, budgets, storage)
+    say(summary, as_json)
+    require_winners(summary)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import optuna
 
     from ...objectives.accuracy.budget import Budget
-    from ..results.summary import Answer
+    from ..results.summary import StudySummary
 
 STARTED = time.monotonic()
 """When the command began: a time limit counts from here, imports included."""
@@ -36,9 +36,11 @@ Storage = Annotated[
 ]
 OneBudget = Annotated[
     float | None,
-    typer.Option(metavar="PP", help="Whose winner.", show_default="the study's first budget"),
+    typer.Option(
+        metavar="PP", help="Budget whose winner to use.", show_default="the study's first budget"
+    ),
 ]
-StudyName = Annotated[str, typer.Argument(help="Of the study.")]
+StudyName = Annotated[str, typer.Argument(help="Study name.")]
 
 
 def opened(name: str, storage: str | None) -> tuple["optuna.Study", str]:
@@ -52,8 +54,8 @@ def opened(name: str, storage: str | None) -> tuple["optuna.Study", str]:
         from ..study.storage import default_storage, open_storage, open_study
 
         url = default_storage() if storage is None else storage
-        found = open_storage(url, must_exist=True)
-    return open_study(found, url, name), url
+        opened_storage = open_storage(url, must_exist=True)
+    return open_study(opened_storage, url, name), url
 
 
 def one_budget(study: "optuna.Study", max_drop: float | None) -> "Budget":
@@ -69,26 +71,26 @@ def one_budget(study: "optuna.Study", max_drop: float | None) -> "Budget":
     return budget
 
 
-def say(found: "Answer", as_json: bool) -> None:
+def say(summary: "StudySummary", as_json: bool) -> None:
     """Print an answer."""
     if as_json:
-        print_json(found.to_dict())
+        print_json(summary.to_dict())
         return
-    from ..terminal.tables import print_answer
+    from ..terminal.tables import print_summary
 
-    print_answer(stdout(), found)
+    print_summary(stdout(), summary)
 
 
-def require_winners(found: "Answer") -> None:
+def require_winners(summary: "StudySummary") -> None:
     """See that every budget has a winner.
 
     Raises:
         NothingFits: some have none; it says what to relax.
     """
-    if found.misses:
+    if summary.misses:
         from ..results.advice import advice
 
-        raise NothingFits(advice(found))
+        raise NothingFits(advice(summary))
 
 
 def print_json(data: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from .common import Storage, stdout
 
 
 def dashboard(
-    name: Annotated[str | None, typer.Argument(help="Of a study, to open it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Study to open.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any.")] = 8080,
     storage: Storage = None,
 ) -> None:

@@ -29,38 +29,46 @@ def doctor(storage: Storage = None, as_json: Json = False) -> None:
         console.print("[bold]checks[/]", highlight=False)
     findings = []
     with stderr().status("checking", spinner="dots"):
-        for one in examine(url):
-            findings.append(one)
+        for finding in examine(url):
+            findings.append(finding)
             if as_json:
                 continue
-            mark = "[yellow]-[/]" if one.skipped else "[red]✗[/]" if one.faults else "[green]✓[/]"
-            seconds = f"[dim]{one.seconds:.1f} s[/]"
-            note = f" [dim](skipped: {escape(one.skipped)})[/]" if one.skipped else ""
+            mark = (
+                "[yellow]-[/]"
+                if finding.skipped
+                else "[red]✗[/]"
+                if finding.faults
+                else "[green]✓[/]"
+            )
+            seconds = f"[dim]{finding.seconds:.1f} s[/]"
+            note = f" [dim](skipped: {escape(finding.skipped)})[/]" if finding.skipped else ""
             console.print(
-                f"  {mark} {one.check.name}: {one.check.title}  {seconds}{note}",
+                f"  {mark} {finding.check.name}: {finding.check.title}  {seconds}{note}",
                 highlight=False,
                 soft_wrap=True,
             )
-            for fault in one.faults:
+            for fault in finding.faults:
                 console.print(f"      {escape(fault)}", highlight=False, soft_wrap=True)
-            if one.faults:
-                console.print(f"      [bold]{one.check.advice}[/]", highlight=False, soft_wrap=True)
-    failed = [one for one in findings if one.faults]
+            if finding.faults:
+                console.print(
+                    f"      [bold]{finding.check.advice}[/]", highlight=False, soft_wrap=True
+                )
+    failed = [finding for finding in findings if finding.faults]
     if as_json:
         print_json(
             {
                 "environment": [
-                    {"topic": one.topic, "name": one.name, "value": one.value} for one in facts
+                    {"topic": fact.topic, "name": fact.name, "value": fact.value} for fact in facts
                 ],
                 "checks": [
                     {
-                        "name": one.check.name,
-                        "passed": None if one.skipped else not one.faults,
-                        "faults": list(one.faults),
-                        "skipped": one.skipped,
-                        "seconds": round(one.seconds, 2),
+                        "name": finding.check.name,
+                        "passed": None if finding.skipped else not finding.faults,
+                        "faults": list(finding.faults),
+                        "skipped": finding.skipped,
+                        "seconds": round(finding.seconds, 2),
                     }
-                    for one in findings
+                    for finding in findings
                 ],
             }
         )

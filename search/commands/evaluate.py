@@ -22,18 +22,19 @@ def evaluate(
     """Score an exported file on a data set or a folder of images."""
     from ..export.evaluating import evaluate as run
 
-    found = run(file, data, split, model)
+    evaluation = run(file, data, split, model)
     if as_json:
-        print_json(found.to_dict())
+        print_json(evaluation.to_dict())
     else:
-        of = "of" if found.metric == "accuracy" else f"{found.metric} over"
-        accuracy = f"[bold]{found.accuracy:.2f} %[/] {of} {found.images:,} images"
+        of = "of" if evaluation.metric == "accuracy" else f"{evaluation.metric} over"
+        accuracy = f"[bold]{evaluation.accuracy:.2f} %[/] {of} {evaluation.images:,} images"
         stdout().print(
-            f"{escape(found.file)}: {accuracy} of {escape(found.data)} ({found.split} split)",
+            f"{escape(evaluation.file)}: {accuracy} of {escape(evaluation.data)} "
+            f"({evaluation.split} split)",
             highlight=False,
             soft_wrap=True,
         )
-        if found.can_saturate:
+        if evaluation.can_saturate:
             stderr().print(
                 "x86 processors without VNNI may answer otherwise to this file, which an earlier "
                 "version wrote: export it again",

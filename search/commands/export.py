@@ -20,12 +20,13 @@ def export(
         typer.Option(
             "--format",
             metavar="LIST",
-            help="Of onnx,pt2,executorch,safetensors.",
+            help="Comma-separated: onnx,pt2,executorch,safetensors.",
             show_default="all installed",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder to make.", show_default="NAME-PP")
+        Path | None,
+        typer.Option(metavar="DIR", help="Output folder (created).", show_default="NAME-PP"),
     ] = None,
     force: Annotated[bool, typer.Option(help="Write over another exported model.")] = False,
     licence: Annotated[str | None, typer.Option(help="For the model card, as in MIT.")] = None,
@@ -65,7 +66,7 @@ def export(
     finally:
         screen.finished()
     if as_json:
-        print_json(done.said)
+        print_json(done.manifest)
     else:
         _show(done)
 
@@ -74,20 +75,22 @@ def _show(done: "Exported") -> None:
     from ..export.file_table import export_table
 
     console = stdout()
-    said, test = done.said, done.said["accuracy"]["test"]
+    data, test = done.manifest, done.manifest["accuracy"]["test"]
     console.print(export_table(done.checked))
     console.print(
         f"test split: {test['accuracy']:.2f} %, a drop of {test['drop']:+.2f} pp, with 95 % "
-        f"confidence at most {test['at_most']:+.2f}: [bold]{said['word']}[/] for "
-        f"{said['max_drop']:g} pp",
+        f"confidence at most {test['upper_bound']:+.2f}: [bold]{data['certainty']}[/] for "
+        f"{data['max_drop']:g} pp",
         highlight=False,
         soft_wrap=True,
     )
     console.print(f"exported to [bold]{escape(str(done.folder))}[/]", soft_wrap=True)
     console.print("Next:", style="bold")
     first = done.folder / next(iter(done.checked))
-    for command, what in (
+    for command, subject in (
         (f"less {done.folder / 'MODEL_CARD.md'}", "what it is and how to run it"),
         (f"paredown evaluate {first} --data FOLDER", "score it on images of your own"),
     ):
-        console.print(f"  [cyan]{escape(command):<56}[/] {what}", highlight=False, soft_wrap=True)
+        console.print(
+            f"  [cyan]{escape(command):<56}[/] {subject}", highlight=False, soft_wrap=True
+        )

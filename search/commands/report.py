@@ -16,7 +16,7 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="To write.", show_default="NAME-report.html"
+            "--output", "-o", metavar="FILE", help="Output file.", show_default="NAME-report.html"
         ),
     ] = None,
     max_drop: MaxDrop = None,
@@ -33,13 +33,15 @@ def report(
     study, _ = opened(name, storage)
     plain = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "study"
     path = Path(f"{plain}-report.html") if output is None else output
-    made = make_report(study, path, budgets=budgets, storage=storage, force=force)
+    written = make_report(study, path, budgets=budgets, storage=storage, force=force)
     console = stdout()
-    size = made.stat().st_size / 1e6
-    console.print(f"[bold]{escape(str(made))}[/]  {size:.1f} MB", highlight=False, soft_wrap=True)
+    size = written.stat().st_size / 1e6
+    console.print(
+        f"[bold]{escape(str(written))}[/]  {size:.1f} MB", highlight=False, soft_wrap=True
+    )
     console.print("Next:", style="bold")
     console.print(
-        f"  [cyan]{escape(made.resolve().as_uri())}[/]  open it in a browser",
+        f"  [cyan]{escape(written.resolve().as_uri())}[/]  open it in a browser",
         highlight=False,
         soft_wrap=True,
     )

@@ -22,7 +22,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..results.summary import Answer
+    from ..results.summary import StudySummary
     from ..study.config import StudyConfig
 
 
@@ -47,10 +47,11 @@ def search(
         list[str] | None,
         typer.Option(metavar="PLAN", help="Try first: approach:13 or a plan's .json; repeatable."),
     ] = None,
-    per: Annotated[
+    granularity: Annotated[
         str | None,
         typer.Option(
-            metavar="stage|site|network", help="How finely choices are made; prune=network for one."
+            metavar="stage|site|network",
+            help="Granularity of choices; prune=network for one technique.",
         ),
     ] = None,
     keep: Annotated[
@@ -58,8 +59,12 @@ def search(
         typer.Option(metavar="GLOB", help="Leave layers as they are: fc, 'layer4*'; repeatable."),
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="budget, tpe, nsga2, gp or random.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of the study, to find it again.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed for sampling, weight init and data order.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Study name; run again with the same name to resume.")
+    ] = None,
     storage: Storage = None,
     model: Annotated[
         str | None, typer.Option(help="See `paredown models`; timm:NAME; or file.py:function.")
@@ -94,7 +99,7 @@ def search(
             "timeout": timeout,
             "stall": stall,
             "start": start or None,
-            "per": per,
+            "granularity": granularity,
             "keep": keep or None,
             "sampler": sampler,
             "seed": seed,
@@ -117,7 +122,7 @@ def _run(config: "StudyConfig", storage: str | None, as_json: bool, *, retry_fai
 
     from ...objectives.training.cache import Cache
     from ..dashboard.notes import describe_study
-    from ..results.summary import answer
+    from ..results.summary import summarize
     from ..runner.run_study import search as run
     from ..study.storage import default_storage, has_baseline
     from ..terminal.live import Screen
@@ -139,53 +144,55 @@ def _run(config: "StudyConfig", storage: str | None, as_json: bool, *, retry_fai
         stderr().print("interrupted; the same command goes on from here")
         if not has_baseline(finished.study):
             raise typer.Exit(INTERRUPTED)
-    found = answer(finished.study, config.max_drop, storage, finished.seconds)
-    say(found, as_json)
+    summary = summarize(finished.study, config.max_drop, storage, finished.seconds)
+    say(summary, as_json)
     if finished.interrupted:
         raise typer.Exit(INTERRUPTED)
-    if not as_json and len(found.misses) < len(found.verdicts):
-        _next_steps(found, config.trials)
-    require_winners(found)
+    if not as_json and len(summary.misses) < len(summary.results):
+        _next_steps(summary, config.trials)
+    require_winners(summary)
 
 
 def _preview(config: "StudyConfig", as_json: bool) -> None:
     from ..runner.run_study import prepare
     from ..study.splits_record import DataSplits
     from ..terminal.preview import Preview
-    from ..terminal.tables import cost_table, left_alone_table, space_table
+    from ..terminal.tables import cost_table, skipped_table, space_table
 
     task, space = prepare(config)
     splits, preview = DataSplits.of(task), Preview(space, config.seed, config.objectives)
     if as_json:
-        said = {"study": config.name, "model": task.made_by.name, "images": splits.counts()}
-        print_json(said | preview.to_dict())
+        data = {"study": config.name, "model": task.made_by.name, "images": splits.counts()}
+        print_json(data | preview.to_dict())
         return
     console = stdout()
-    what = escape(f"{task.made_by.name} on {task.splits.name}")
-    console.print(f"[bold]{escape(config.name)}[/]: {what}, {splits.text}", soft_wrap=True)
+    title = escape(f"{task.made_by.name} on {task.splits.name}")
+    console.print(f"[bold]{escape(config.name)}[/]: {title}, {splits.text}", soft_wrap=True)
     console.print(space_table(space))
     console.print(f"{space.size:,} plans", highlight=False)
     plans = [(name, preview.cost(plan)) for name, plan in preview.plans]
     console.print(cost_table([("baseline", preview.baseline), *plans]))
     for name, plan in preview.plans:
         console.print(f"[bold]{name}[/]: {plan.describe()}", highlight=False)
-    if space.left_alone:
-        console.print(left_alone_table(space.left_alone))
+    if space.skipped:
+        console.print(skipped_table(space.skipped))
 
 
-def _next_steps(found: "Answer", trials: int) -> None:
+def _next_steps(summary: "StudySummary", trials: int) -> None:
     from ..study.trial_record import count_trained
 
-    console, trained = stdout(), 2 * count_trained(found.records)
+    console, trained = stdout(), 2 * count_trained(summary.records)
     console.print("Next:", style="bold")
-    for command, what in (
-        (f"paredown best {found.address} --max-drop 1.5", "another budget, at once"),
-        (f"paredown report {found.address}", "all of it on one page, with pictures"),
-        (f"paredown export {found.address}", "the first budget's winner, as files that run"),
-        (f"paredown dashboard {found.address}", "browse all trials"),
+    for command, description in (
+        (f"paredown best {summary.address} --max-drop 1.5", "another budget, at once"),
+        (f"paredown report {summary.address}", "all of it on one page, with pictures"),
+        (f"paredown export {summary.address}", "the first budget's winner, as files that run"),
+        (f"paredown dashboard {summary.address}", "browse all trials"),
         (_again(trained if trained > trials else None), "go on searching"),
     ):
-        console.print(f"  [cyan]{escape(command):<44}[/] {what}", highlight=False, soft_wrap=True)
+        console.print(
+            f"  [cyan]{escape(command):<44}[/] {description}", highlight=False, soft_wrap=True
+        )
 
 
 def _again(trials: int | None) -> str:
@@ -193,9 +200,9 @@ def _again(trials: int | None) -> str:
     typed = sys.argv[1:]
     if trials is None:
         return shlex.join(["paredown", *typed])
-    kept = [
+    remaining = [
         word
         for before, word in zip(["", *typed], typed, strict=False)
         if before != "--trials" and not word.startswith("--trials")
     ]
-    return shlex.join(["paredown", *kept, "--trials", str(trials)])
+    return shlex.join(["paredown", *remaining, "--trials", str(trials)])

@@ -39,8 +39,8 @@ def with_best(
 
 
 def _with_others(body: bytes, best: Collection[int] | None, after: int) -> bytes:
-    said = json.loads(body)
-    trials = said["trials"]
+    data = json.loads(body)
+    trials = data["trials"]
     if best is not None:
-        said["best_trials"] = [one for one in trials if one["number"] in best]
-    return json.dumps(said | {"trials": trials[after:]}).encode()
+        data["best_trials"] = [item for item in trials if item["number"] in best]
+    return json.dumps(data | {"trials": trials[after:]}).encode()

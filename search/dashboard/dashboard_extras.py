@@ -17,14 +17,15 @@ from ..export.artifacts import Artifacts, read_exported
 from ..figures.front import front_figure
 from ..figures.hypervolume_history import progress_figure
 from ..results.pareto import front
-from ..results.summary import Answer, answer
+from ..results.summary import StudySummary, summarize
+from ..study.legacy_names import study_attributes, trial_attributes
 from ..study.storage import has_baseline
-from ..study.trial_record import PLAN, REMOVED, RUNGS, SECONDS, WORKER, read_records
+from ..study.trial_record import CHECKPOINTS, PLAN, PRUNED_SHARE, SECONDS, WORKER, read_records
 from . import notes
 
 _OF_TRIALS = "dashboard:artifacts:"
 """Where the dashboard looks for the files of trials that have ended."""
-_JSON = (PLAN, REMOVED, RUNGS, SECONDS, WORKER)
+_JSON = (PLAN, PRUNED_SHARE, CHECKPOINTS, SECONDS, WORKER)
 _HEIGHT = 450
 """Pixels that the dashboard gives a picture."""
 
@@ -32,7 +33,7 @@ Attributes = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Adornments:
+class DashboardExtras:
     """What is shown of a study.
 
     Attributes:
@@ -47,32 +48,35 @@ class Adornments:
     best: frozenset[int] | None = None
 
 
-def adorn(study: optuna.Study, kept: Mapping[str, Any], store: Artifacts) -> Adornments:
+def dashboard_extras(
+    study: optuna.Study, stored: Mapping[str, Any], store: Artifacts
+) -> DashboardExtras:
     """Make what is shown of a study.
 
     Args:
         study: to be shown.
-        kept: its system attributes.
+        stored: its system attributes.
         store: where exported files are.
     """
     if not has_baseline(study):
-        return Adornments(dict(kept), study.user_attrs)
-    found, trials = answer(study), {one.number: one for one in study.get_trials(deepcopy=False)}
-    board = _board(study, kept)
-    _note_study(board, found)
-    _note_trials(board, found, trials)
-    for name, figure in _figures(found):
+        return DashboardExtras(dict(stored), study.user_attrs)
+    summary = summarize(study)
+    trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+    board = _board(study, stored)
+    _note_study(board, summary)
+    _note_trials(board, summary, trials)
+    for name, figure in _figures(summary):
         optuna_dashboard.save_plotly_graph_object(board, figure, graph_object_id=name)
     files = {
         f"{_OF_TRIALS}{trials[number]._trial_id}:{file.artifact_id}": json.dumps(asdict(file))
         for number, file in read_exported(study, store)
         if number in trials
     }
-    largest = found.verdicts[-1].budget
-    return Adornments(
+    largest = summary.results[-1].budget
+    return DashboardExtras(
         system=board._storage.get_study_system_attrs(board._study_id) | files,
-        user=notes.study_in_words(found) | _short(study.user_attrs),
-        best=frozenset(one.number for one in front(found.records, largest)),
+        user=notes.study_in_words(summary) | _short(study_attributes(study.user_attrs)),
+        best=frozenset(record.number for record in front(summary.records, largest)),
     )
 
 
@@ -82,19 +86,23 @@ def readable(trial: FrozenTrial) -> Attributes:
     Those that are JSON are left out: the page gets as wide as they are, and the trial's note says
     the same.
     """
-    raw = {name: value for name, value in trial.user_attrs.items() if name not in _JSON}
+    raw = {
+        name: value
+        for name, value in trial_attributes(trial.user_attrs).items()
+        if name not in _JSON
+    }
     try:
         records = read_records([trial])
     except (KeyError, TypeError, ValueError):  # of a study that is not ours
         return raw
-    return {name: said for record in records for name, said in notes.in_words(record)} | raw
+    return {name: text for record in records for name, text in notes.in_words(record)} | raw
 
 
-def _short(kept: Mapping[str, Any]) -> Attributes:
+def _short(stored: Mapping[str, Any]) -> Attributes:
     """What a study keeps, without what is JSON inside."""
     return {
         name: value
-        for name, value in kept.items()
+        for name, value in stored.items()
         if not isinstance(value, dict) and not str(value).startswith(("{", "[{"))
     }
 
@@ -109,40 +117,42 @@ class _Noted(optuna.Trial):
         self.study, self.storage, self._trial_id = board, board._storage, trial_id
 
 
-def _board(study: optuna.Study, kept: Mapping[str, Any]) -> optuna.Study:
+def _board(study: optuna.Study, stored: Mapping[str, Any]) -> optuna.Study:
     """A study in memory, with the attributes of another, for the dashboard's own functions to
     write on."""
     board = optuna.create_study(
         study_name=study.study_name, storage=InMemoryStorage(), directions=study.directions
     )
-    for name, value in kept.items():
+    for name, value in stored.items():
         board._storage.set_study_system_attr(board._study_id, name, value)
     return board
 
 
-def _note_study(board: optuna.Study, found: Answer) -> None:
+def _note_study(board: optuna.Study, summary: StudySummary) -> None:
     note = optuna_dashboard.get_note(board)
-    fuller = notes.with_winners(note, found)
+    fuller = notes.with_winners(note, summary)
     if fuller != note:
         optuna_dashboard.save_note(board, fuller)
 
 
-def _note_trials(board: optuna.Study, found: Answer, trials: Mapping[int, FrozenTrial]) -> None:
+def _note_trials(
+    board: optuna.Study, summary: StudySummary, trials: Mapping[int, FrozenTrial]
+) -> None:
     """Write the notes of trials; what the user wrote stays."""
-    for record in found.records:
+    for record in summary.records:
         trial = _Noted(board, trials[record.number]._trial_id)
         if not optuna_dashboard.get_note(trial):
-            optuna_dashboard.save_note(trial, notes.trial_note(record, found))
+            optuna_dashboard.save_note(trial, notes.trial_note(record, summary))
 
 
-def _figures(found: Answer) -> Iterator[tuple[str, go.Figure]]:
+def _figures(summary: StudySummary) -> Iterator[tuple[str, go.Figure]]:
     """The pictures of a study by name; what cannot be drawn is left out."""
     for name, draw, title in (
         ("front", front_figure, "What is within the budgets"),
         ("progress", progress_figure, "How far the search has come"),
     ):
         try:
-            figure = draw(found)
+            figure = draw(summary)
         except Exception:  # a page without a picture is better than none
             traceback.print_exc(file=sys.stderr)
             continue

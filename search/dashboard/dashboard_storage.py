@@ -19,23 +19,23 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from ..export.artifacts import Artifacts
-from .dashboard_extras import Adornments, Attributes, adorn, readable
+from .dashboard_extras import Attributes, DashboardExtras, dashboard_extras, readable
 
 _EVERY_SECONDS = 5.0
 """What changes all the time is made again no more often."""
 
 
 @dataclass(frozen=True)
-class _Made:
+class _CachedExtras:
     """What was made for a study, from what, and until when nobody asks whether that is the same."""
 
-    adornments: Adornments
-    kept: Attributes
+    extras: DashboardExtras
+    attributes: Attributes
     state: object
     until: float
 
 
-class AdornedStorage(RDBStorage):
+class DashboardStorage(RDBStorage):
     """A storage that says more of the studies in it.
 
     Args:
@@ -47,7 +47,7 @@ class AdornedStorage(RDBStorage):
     def __init__(self, url: str, plain: BaseStorage, store: Artifacts) -> None:
         super().__init__(url)
         self._plain, self._store = plain, store
-        self._made, self._ended = dict[int, _Made](), dict[int, FrozenTrial]()
+        self._cached, self._ended = dict[int, _CachedExtras](), dict[int, FrozenTrial]()
         self._lock, self._thread = threading.RLock(), threading.local()
 
     def looking_at(self, study_id: int | None) -> None:
@@ -57,16 +57,16 @@ class AdornedStorage(RDBStorage):
     def best(self, study_id: int) -> frozenset[int] | None:
         """The numbers of a study's best trials, if that is known."""
         with self._lock:
-            made = self._made.get(study_id)
-            return made.adornments.best if made else None
+            cached = self._cached.get(study_id)
+            return cached.extras.best if cached else None
 
     def get_study_system_attrs(self, study_id: int) -> Attributes:
-        return self._adornments(study_id, super().get_study_system_attrs(study_id)).system
+        return self._extras(study_id, super().get_study_system_attrs(study_id)).system
 
     def get_all_studies(self) -> list[FrozenStudy]:
         looking = getattr(self._thread, "study_id", None)
         return [
-            self._adorned(study) if study._study_id == looking else study
+            self._with_extras(study) if study._study_id == looking else study
             for study in super().get_all_studies()
         ]
 
@@ -89,8 +89,8 @@ class AdornedStorage(RDBStorage):
             self._ended[trial._trial_id] = shown
         return shown
 
-    def _adorned(self, study: FrozenStudy) -> FrozenStudy:
-        shown = self._adornments(study._study_id, study.system_attrs)
+    def _with_extras(self, study: FrozenStudy) -> FrozenStudy:
+        shown = self._extras(study._study_id, study.system_attrs)
         return FrozenStudy(
             study.study_name,
             None,
@@ -100,31 +100,31 @@ class AdornedStorage(RDBStorage):
             directions=study.directions,
         )
 
-    def _adornments(self, study_id: int, kept: Attributes) -> Adornments:
+    def _extras(self, study_id: int, stored: Attributes) -> DashboardExtras:
         with self._lock:
-            made = self._made.get(study_id)
-            if made is None or made.kept != kept or self._is_old(study_id, made):
-                made = self._made[study_id] = self._make(study_id, kept)
-            return made.adornments
+            cached = self._cached.get(study_id)
+            if cached is None or cached.attributes != stored or self._is_old(study_id, cached):
+                cached = self._cached[study_id] = self._make(study_id, stored)
+            return cached.extras
 
-    def _is_old(self, study_id: int, made: _Made) -> bool:
-        return time.monotonic() > made.until and self._state(study_id) != made.state
+    def _is_old(self, study_id: int, cached: _CachedExtras) -> bool:
+        return time.monotonic() > cached.until and self._state(study_id) != cached.state
 
     def _state(self, study_id: int) -> object:
         """Changes when there is something new to be said."""
         trials = self._plain.get_all_trials(study_id, deepcopy=False)
         running = [trial for trial in trials if not trial.state.is_finished()]
-        said = [(trial.number, len(trial.user_attrs)) for trial in running]
-        return len(trials), said, self._plain.get_study_user_attrs(study_id)
+        parts = [(trial.number, len(trial.user_attrs)) for trial in running]
+        return len(trials), parts, self._plain.get_study_user_attrs(study_id)
 
-    def _make(self, study_id: int, kept: Attributes) -> _Made:
+    def _make(self, study_id: int, stored: Attributes) -> _CachedExtras:
         state: Any = None
         try:
             state = self._state(study_id)
             name = self._plain.get_study_name_from_id(study_id)
             study = optuna.load_study(study_name=name, storage=self._plain)
-            found = adorn(study, kept, self._store)
+            extras = dashboard_extras(study, stored, self._store)
         except Exception:  # a page that says less is better than none
             traceback.print_exc(file=sys.stderr)
-            found = Adornments(kept)
-        return _Made(found, kept, state, time.monotonic() + _EVERY_SECONDS)
+            extras = DashboardExtras(stored)
+        return _CachedExtras(extras, stored, state, time.monotonic() + _EVERY_SECONDS)

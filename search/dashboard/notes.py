@@ -13,11 +13,11 @@ from ...objectives.cost.objective import OBJECTIVES
 from ...spaces.plan import Plan
 from ..formatting import points, short
 from ..isolation.backend import TaskSummary
-from ..results.pareto import Verdict, times_smaller
-from ..results.summary import Answer
+from ..results.pareto import BudgetResult, compression
+from ..results.summary import StudySummary
 from ..study.config import StudyConfig
 from ..study.storage import Baseline
-from ..study.trial_record import How, Record
+from ..study.trial_record import TrialRecord, TrialStatus
 
 _WRITTEN = "note_digest"
 _WIDTH = 80
@@ -55,14 +55,14 @@ winner apart.
 )
 
 _ENDED = {
-    How.EVALUATED: "trained and scored",
-    How.SHARED: "scored",
-    How.REPEATED: "not trained",
-    How.HOPELESS: "stopped early",
-    How.BEATEN: "not trained",
-    How.FAILED: "failed",
-    How.STOPPED: "stopped",
-    How.RUNNING: "running",
+    TrialStatus.EVALUATED: "trained and scored",
+    TrialStatus.REUSED_WEIGHTS: "scored",
+    TrialStatus.REPEATED: "not trained",
+    TrialStatus.EARLY_STOPPED: "stopped early",
+    TrialStatus.DOMINATED: "not trained",
+    TrialStatus.FAILED: "failed",
+    TrialStatus.STOPPED: "stopped",
+    TrialStatus.RUNNING: "running",
 }
 
 
@@ -93,36 +93,36 @@ def describe_study(
         study.set_user_attr(_WRITTEN, _digest(note))
 
 
-def with_winners(note: str, answer: Answer) -> str:
+def with_winners(note: str, summary: StudySummary) -> str:
     """A study's note with what its budgets buy by now, unless the user made it another one."""
     if _BUYS in note or _HOW_TO_READ not in note:
         return note
-    return note.replace(_HOW_TO_READ, f"{_BUYS}{_winners(answer)}\n{_HOW_TO_READ}", 1)
+    return note.replace(_HOW_TO_READ, f"{_BUYS}{_winners(summary)}\n{_HOW_TO_READ}", 1)
 
 
-def trial_note(record: Record, answer: Answer) -> str:
+def trial_note(record: TrialRecord, summary: StudySummary) -> str:
     """What a trial proposed in words, what it costs, and how it did."""
     return "\n\n".join(
         [
-            *_did(record, answer),
+            *_did(record, summary),
             *_proposed(record),
-            *_figures(record, answer.baseline.cost),
+            *_figures(record, summary.baseline.cost),
             *_ended(record),
             *_as_json(record),
         ]
     )
 
 
-def study_in_words(answer: Answer) -> dict[str, str]:
+def study_in_words(summary: StudySummary) -> dict[str, str]:
     """What a study has found, by name, in readable units."""
-    base = answer.baseline
-    said = {"the baseline": f"{base.accuracy:.2f} %, {costs(base.cost)}"}
-    for verdict in answer.verdicts:
-        said[f"within {verdict.budget.text}"] = _winner_in_words(answer, verdict)
-    return said
+    base = summary.baseline
+    data = {"the baseline": f"{base.accuracy:.2f} %, {costs(base.cost)}"}
+    for result in summary.results:
+        data[f"within {result.budget.text}"] = _winner_in_words(summary, result)
+    return data
 
 
-def in_words(record: Record) -> Iterator[tuple[str, str]]:
+def in_words(record: TrialRecord) -> Iterator[tuple[str, str]]:
     """What a trial proposed and how it did: (name, said in readable units)."""
     if record.cost is not None:
         yield "its costs", costs(record.cost)
@@ -137,52 +137,54 @@ def costs(cost: Cost) -> str:
     return f"{short(cost.params)} params, {short(cost.macs)} MACs, {short(cost.bytes)}B"
 
 
-def took_in_words(record: Record) -> str:
+def took_in_words(record: TrialRecord) -> str:
     """How long the stages of a trial took; empty if it had none."""
     return ", ".join(
         f"{took:.1f} s to {stage}" for stage, took in record.seconds.items() if took >= 0.05
     )
 
 
-def _proposed(record: Record) -> Iterator[str]:
-    """The plan, a line for each kind of choice."""
+def _proposed(record: TrialRecord) -> Iterator[str]:
+    """The plan, a line for each technique."""
     if record.plan is not None:
-        yield "\n".join(f"- {said}" for said in record.plan.describe().split("; "))
-    if record.removed is not None:
-        said = record.removed.text
-        yield f"{said[:1].upper()}{said[1:]}."
+        yield "\n".join(f"- {text}" for text in record.plan.describe().split("; "))
+    if record.pruned_share is not None:
+        text = record.pruned_share.text
+        yield f"{text[:1].upper()}{text[1:]}."
 
 
-def _did(record: Record, answer: Answer) -> Iterator[str]:
+def _did(record: TrialRecord, summary: StudySummary) -> Iterator[str]:
     """Which budgets a trial has won, and its drop, as often as it was measured."""
-    won = [one for one in answer.verdicts if _is(one.winner, record)]
+    won = [result for result in summary.results if _is(result.winner, record)]
     if won:
-        yield f"### Wins {', '.join(one.budget.text for one in won)}"
+        yield f"### Wins {', '.join(result.budget.text for result in won)}"
     if record.accuracy is not None:
-        base = answer.baseline.accuracy
-        said = f"**Drop {points(record.drop)} pp**: {record.accuracy:.2f} %, baseline {base:.2f} %"
-        yield "; ".join([said, *(_measured_again(won[0], answer) if won else ())])
-    elif record.at_least is not None:
-        yield f"**Drop {points(record.at_least)} pp or more**"
+        base = summary.baseline.accuracy
+        text = f"**Drop {points(record.drop)} pp**: {record.accuracy:.2f} %, baseline {base:.2f} %"
+        yield "; ".join([text, *(_measured_again(won[0], summary) if won else ())])
+    elif record.drop_lower_bound is not None:
+        yield f"**Drop {points(record.drop_lower_bound)} pp or more**"
 
 
-def _measured_again(verdict: Verdict, answer: Answer) -> Iterator[str]:
-    tested = answer.tested_winner(verdict)
-    if verdict.final:
-        yield f"{points(verdict.final.drop)} when it was trained again"
-    if tested:
-        yield f"{points(tested.drop)} on the test split"
+def _measured_again(result: BudgetResult, summary: StudySummary) -> Iterator[str]:
+    test_score = summary.winner_test_score(result)
+    if result.retraining:
+        yield f"{points(result.retraining.drop)} when it was trained again"
+    if test_score:
+        yield f"{points(test_score.drop)} on the test split"
 
 
-def _as_json(record: Record) -> Iterator[str]:
+def _as_json(record: TrialRecord) -> Iterator[str]:
     if record.plan is not None:
         yield f"The plan for `--plan` and `--start`:\n\n```json\n{_wrapped(record.plan)}\n```"
 
 
 def _wrapped(plan: Plan) -> str:
     """A plan as JSON, in lines that are not wider than the dashboard's notes."""
-    kinds = (f'  "{kind}": {json.dumps(said)}' for kind, said in plan.to_dict().items())
-    lines = ",\n".join(kinds).splitlines()
+    techniques = (
+        f'  "{technique}": {json.dumps(data)}' for technique, data in plan.to_dict().items()
+    )
+    lines = ",\n".join(techniques).splitlines()
     wrap = partial(
         textwrap.fill,
         width=_WIDTH,
@@ -193,14 +195,14 @@ def _wrapped(plan: Plan) -> str:
     return "\n".join(["{", *map(wrap, lines), "}"])
 
 
-def _ended(record: Record) -> Iterator[str]:
-    ended = _ENDED[record.how].capitalize()
-    yield f"{ended}: {record.why}." if record.why else f"{ended}."
+def _ended(record: TrialRecord) -> Iterator[str]:
+    ended = _ENDED[record.status].capitalize()
+    yield f"{ended}: {record.reason}." if record.reason else f"{ended}."
     if took := took_in_words(record):
         yield f"Took {took}."
 
 
-def _figures(record: Record, base: Cost) -> Iterator[str]:
+def _figures(record: TrialRecord, base: Cost) -> Iterator[str]:
     if record.cost is None:
         return
     cost = record.cost
@@ -228,40 +230,51 @@ def _figure(name: str, ours: float, theirs: float) -> tuple[str, ...]:
     return name, short(ours), short(theirs), f"{theirs / ours:.1f}" if ours else ""
 
 
-def _winners(answer: Answer) -> str:
-    headings = "budget", "trial", "params", "MACs", "bytes", "drop", "again", "test drop", "smaller"
-    trained, free = answer.count(How.EVALUATED, How.HOPELESS), answer.count(How.SHARED)
-    table = _table(headings, [_winner(answer, verdict) for verdict in answer.verdicts])
+def _winners(summary: StudySummary) -> str:
+    headings = (
+        "budget",
+        "trial",
+        "params",
+        "MACs",
+        "bytes",
+        "drop",
+        "retrained",
+        "test drop",
+        "compression",
+    )
+    trained = summary.count(TrialStatus.EVALUATED, TrialStatus.EARLY_STOPPED)
+    free = summary.count(TrialStatus.REUSED_WEIGHTS)
+    table = _table(headings, [_winner(summary, result) for result in summary.results])
     return (
         f"\n{table}\n\n{trained} plans trained, {free} more scored at other bit-widths of the same "
-        "networks. **drop** is what the search saw, **again** what the plan had when it was "
-        "trained again with another seed, **smaller** is by effective params."
+        "networks. **drop** is what the search saw, **retrained** what the plan had when it was "
+        "trained again with another seed, **compression** is by effective params."
     )
 
 
-def _winner(answer: Answer, verdict: Verdict) -> tuple[str, ...]:
-    winner = verdict.winner
+def _winner(summary: StudySummary, result: BudgetResult) -> tuple[str, ...]:
+    winner = result.winner
     if winner is None or winner.cost is None:
-        return verdict.budget.text, *["-"] * 7, "nothing fits"
-    tested = answer.tested_winner(verdict)
+        return result.budget.text, *["-"] * 7, "nothing fits"
+    test_score = summary.winner_test_score(result)
     return (
-        verdict.budget.text,
+        result.budget.text,
         str(winner.number),
         short(winner.cost.params),
         short(winner.cost.macs),
         f"{short(winner.cost.bytes)}B",
         points(winner.drop),
-        points(verdict.final.drop if verdict.final else None),
-        points(tested.drop if tested else None),
-        f"{times_smaller(answer.baseline.cost, winner.cost):.1f}x",
+        points(result.retraining.drop if result.retraining else None),
+        points(test_score.drop if test_score else None),
+        f"{compression(summary.baseline.cost, winner.cost):.1f}x",
     )
 
 
-def _winner_in_words(answer: Answer, verdict: Verdict) -> str:
-    winner = verdict.winner
+def _winner_in_words(summary: StudySummary, result: BudgetResult) -> str:
+    winner = result.winner
     if winner is None or winner.cost is None:
         return "nothing fits"
-    smaller = times_smaller(answer.baseline.cost, winner.cost)
+    smaller = compression(summary.baseline.cost, winner.cost)
     return f"trial {winner.number}: {costs(winner.cost)}, {smaller:.1f}x smaller"
 
 
@@ -280,7 +293,7 @@ def _apart(cell: str) -> str:
     return cell if cell.startswith("--") else f"\u00a0\u00a0\u00a0{cell}"
 
 
-def _is(winner: Record | None, record: Record) -> bool:
+def _is(winner: TrialRecord | None, record: TrialRecord) -> bool:
     return winner is not None and winner.number == record.number
 
 

@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage, get_storage
 from ...errors import InputError
 from ..export.artifacts import Artifacts
 from .best_trials import with_best
-from .dashboard_storage import AdornedStorage
+from .dashboard_storage import DashboardStorage
 from .narrow import with_rules
 from .wsgi import Application
 
@@ -60,15 +60,15 @@ def make_dashboard(storage: BaseStorage, url: str, port: int) -> WSGIServer:
 
 def _application(storage: BaseStorage, url: str) -> Application:
     store = Artifacts(url)
-    adorned = AdornedStorage(url, get_storage(storage), store)
+    adorned = DashboardStorage(url, get_storage(storage), store)
     shown: Application = optuna_dashboard.wsgi(adorned, artifact_store=store)
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD")
-        asked = _STUDY.match(path)
-        adorned.looking_at(int(asked[1]) if asked else None)
-        if asked and asked.end() == len(path) and method == "GET":
-            best = partial(adorned.best, int(asked[1]))
+        match = _STUDY.match(path)
+        adorned.looking_at(int(match[1]) if match else None)
+        if match and match.end() == len(path) and method == "GET":
+            best = partial(adorned.best, int(match[1]))
             return with_best(shown, best, environ, start_response)
         if path.startswith("/dashboard") and method == "GET":
             return with_rules(shown, environ, start_response)

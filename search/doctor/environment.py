@@ -106,8 +106,8 @@ def _places(url: str) -> Iterator[Fact]:
 def _extras() -> Iterator[Fact]:
     for extra in PACKAGES:
         missing = missing_packages(extra)
-        said = f"missing {', '.join(missing)}: pip install 'paredown[{extra}]'"
-        yield Fact("extras", extra, said if missing else "installed")
+        text = f"missing {', '.join(missing)}: pip install 'paredown[{extra}]'"
+        yield Fact("extras", extra, text if missing else "installed")
 
 
 def _settings() -> Iterator[Fact]:
@@ -157,4 +157,4 @@ def _size(path: Path) -> int:
 
 def _existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
-    return next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
+    return next(path for path in (folder, *folder.absolute().parents) if path.is_dir())

@@ -57,9 +57,9 @@ def _faults(check: Check, url: str) -> list[str]:
         )
     except subprocess.TimeoutExpired:
         return [f"it had not ended after {_PATIENCE} s"]
-    said = ran.stderr.decode(errors="replace").strip().splitlines()
+    parts = ran.stderr.decode(errors="replace").strip().splitlines()
     if ran.returncode:
-        last = f": {said[-1]}" if said else ""
+        last = f": {parts[-1]}" if parts else ""
         return [f"its process was ended by {cause_of(ran.returncode)}{last}"]
     faults: list[str] = json.loads(ran.stdout)
     return faults

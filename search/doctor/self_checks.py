@@ -88,7 +88,7 @@ def _int8_file(url: str) -> list[str]:
     from ...spaces.models import build_model, find_model
     from ...spaces.pruning.trace_groups import trace_with_groups
     from ...spaces.space import Space
-    from ...spaces.technique import Phase, Surroundings, no_training
+    from ...spaces.technique import ApplyContext, Phase, no_training
     from ..onnx.running import OnnxModel
     from ..onnx.saturation import can_saturate
     from ..onnx.writing import write_onnx
@@ -100,16 +100,16 @@ def _int8_file(url: str) -> list[str]:
     blueprint = trace_with_groups(network, pair)
     space = Space.of(blueprint, _EIGHT_BITS)
     examples = [(images, torch.zeros(64, dtype=torch.long))]
-    context = Surroundings(pair, examples, no_training)
+    context = ApplyContext(pair, examples, no_training)
     plan = space.without_training()
     rounded = apply_phase(network, blueprint, plan, Phase.QUANTIZE, context).eval()
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         path = Path(folder) / "model.onnx"
         write_onnx(rounded, pair, path)
-        expected, found = rounded(images), OnnxModel(path)(images)
+        expected, outputs = rounded(images), OnnxModel(path)(images)
         saturates = can_saturate(path)
     # Of the mean: a sum on the edge between two levels may fall to either side.
-    error = float((found - expected).abs().mean() / expected.abs().max())
+    error = float((outputs - expected).abs().mean() / expected.abs().max())
     faults = (
         [f"an 8-bit file's scores are off by {100 * error:.2g} %"] if error > _LARGEST_ERROR else []
     )
@@ -178,7 +178,7 @@ def main(name: str, url: str) -> None:
     answer = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no part of the answer
     torch.set_num_threads(1)  # on a busy machine several wait for each other
-    (check,) = (one for one in CHECKS if one.name == name)
+    (check,) = (check for check in CHECKS if check.name == name)
     faults = check.run(url)
     with os.fdopen(answer, "w") as out:
         json.dump(faults, out)

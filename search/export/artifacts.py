@@ -49,13 +49,13 @@ class Artifacts(FileSystemArtifactStore):
     def add(self, file: Path, artifact_id: str) -> None:
         """Keep a file; on the same disk it takes no more room."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        kept = self.folder / artifact_id
-        if kept.exists():
+        path = self.folder / artifact_id
+        if path.exists():
             return
         try:
-            os.link(file, kept)
+            os.link(file, path)
         except OSError:
-            shutil.copyfile(file, kept)
+            shutil.copyfile(file, path)
 
 
 def keep_exported(study: optuna.Study, url: str, trial: int, folder: Path) -> None:
@@ -71,14 +71,14 @@ def keep_exported(study: optuna.Study, url: str, trial: int, folder: Path) -> No
     """
     if url == MEMORY:
         return
-    store, kept = Artifacts(url), dict(study.user_attrs.get(_KEY, {}))
+    store, stored = Artifacts(url), dict(study.user_attrs.get(_KEY, {}))
     with contextlib.suppress(OSError):
         files = _named(study, trial, folder)
         for name, artifact_id in files.items():
             store.add(folder / name, artifact_id)
-        said = {"folder": str(folder.absolute()), "files": files}
-        study.set_user_attr(_KEY, kept | {str(trial): said})
-        earlier = kept.get(str(trial), {}).get("files", {}).values()
+        data = {"folder": str(folder.absolute()), "files": files}
+        study.set_user_attr(_KEY, stored | {str(trial): data})
+        earlier = stored.get(str(trial), {}).get("files", {}).values()
         for artifact_id in set(earlier) - set(files.values()):
             with contextlib.suppress(ArtifactNotFound):
                 store.remove(artifact_id)
@@ -86,11 +86,11 @@ def keep_exported(study: optuna.Study, url: str, trial: int, folder: Path) -> No
 
 def read_exported(study: optuna.Study, store: Artifacts) -> Iterator[tuple[int, ArtifactMeta]]:
     """The files that were exported and are still there: (number of the trial, file)."""
-    for trial, said in study.user_attrs.get(_KEY, {}).items():
-        for name, artifact_id in said["files"].items():
+    for trial, data in study.user_attrs.get(_KEY, {}).items():
+        for name, artifact_id in data["files"].items():
             if store.holds(artifact_id):
-                kind = mimetypes.guess_type(name)[0] or _ANY_TYPE
-                yield int(trial), ArtifactMeta(artifact_id, name, kind, None)
+                media_type = mimetypes.guess_type(name)[0] or _ANY_TYPE
+                yield int(trial), ArtifactMeta(artifact_id, name, media_type, None)
 
 
 def _named(study: optuna.Study, trial: int, folder: Path) -> dict[str, str]:

@@ -45,40 +45,40 @@ _TORCH = {
 _MEANING = {Metric.BALANCED: ", the mean of the classes' recalls"}
 
 
-def card(said: Mapping[str, Any], plan_in_words: str) -> str:
+def card(data: Mapping[str, Any], plan_in_words: str) -> str:
     """The card of a manifest."""
     parts = [
-        f"# {said['model']} on {said['data']['name']}, pared down",
-        _intro(said, plan_in_words),
+        f"# {data['model']} on {data['data']['name']}, pared down",
+        _intro(data, plan_in_words),
         "## What it does",
-        _task(said),
+        _task(data),
         "## How good it is",
-        _accuracy(said),
+        _accuracy(data),
         "## What it costs",
-        _costs(said),
+        _costs(data),
         "## Files",
-        _files(said),
+        _files(data),
         "## How to run it",
-        _running(said),
+        _running(data),
         "## Where it comes from",
-        _origin(said),
+        _origin(data),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _intro(said: Mapping[str, Any], plan_in_words: str) -> str:
+def _intro(data: Mapping[str, Any], plan_in_words: str) -> str:
     return (
-        f"Made by Paredown for a budget of {said['max_drop']:g} percentage points of accuracy. "
-        f"Its plan, {said['plan_key']}: {plan_in_words}."
+        f"Made by Paredown for a budget of {data['max_drop']:g} percentage points of accuracy. "
+        f"Its plan, {data['plan_key']}: {plan_in_words}."
     )
 
 
-def _task(said: Mapping[str, Any]) -> str:
-    classes = said["classes"]
+def _task(data: Mapping[str, Any]) -> str:
+    classes = data["classes"]
     shown = ", ".join(classes[:20]) + (f" and {len(classes) - 20} more" if classes[20:] else "")
-    norm = said["normalisation"]
+    norm = data["normalisation"]
     return (
-        f"It classifies images of {said['channels']} x {said['size']} x {said['size']} pixels "
+        f"It classifies images of {data['channels']} x {data['size']} x {data['size']} pixels "
         f"(channels, height, width) into {len(classes)} classes: {shown}.\n\n"
         "It is given float32 images: pixels are divided by 255, then the mean is subtracted and "
         f"the result divided by the standard deviation, per channel: mean {norm['mean']}, "
@@ -86,34 +86,36 @@ def _task(said: Mapping[str, Any]) -> str:
     )
 
 
-def _accuracy(said: Mapping[str, Any]) -> str:
-    search, test = said["accuracy"]["search"], said["accuracy"]["test"]
-    what = said.get("metric", Metric.PLAIN)
+def _accuracy(data: Mapping[str, Any]) -> str:
+    search, test = data["accuracy"]["search"], data["accuracy"]["test"]
+    contents = data.get("metric", Metric.PLAIN)
     lines = [
-        f"In percent of {what}{_MEANING.get(what, '')}:",
+        f"In percent of {contents}{_MEANING.get(contents, '')}:",
         "",
         "| split | baseline | this network | drop | 95 % interval |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
-    for name, one in (("search", search), ("test", test)):
+    for name, item in (("search", search), ("test", test)):
         lines.append(
-            f"| {name}, {one['images']:,} images | {one['baseline']:.2f} % "
-            f"| {one['accuracy']:.2f} % | {one['drop']:+.2f} pp "
-            f"| {one['low']:+.2f} to {one['high']:+.2f} pp |"
+            f"| {name}, {item['images']:,} images | {item['baseline']:.2f} % "
+            f"| {item['accuracy']:.2f} % | {item['drop']:+.2f} pp "
+            f"| {item['low']:+.2f} to {item['high']:+.2f} pp |"
         )
-    word, needed = said["word"], said["test_images_needed"]
-    more = f" Some {needed:,} test images would be needed to know." if word == "likely" else ""
+    certainty, needed = data["certainty"], data["test_images_needed"]
+    more = f" Some {needed:,} test images would be needed to know." if certainty == "likely" else ""
     looks = (
-        f"The drop on the test split is **{word}** for the budget: with 95 % confidence it is at "
-        f"most {test['at_most']:+.2f} pp.{more} The search chose by the search split; of the test "
-        f"split the whole study has used {said['test_looks']} look(s)."
+        f"The drop on the test split is **{certainty}** for the budget: with 95 % confidence it "
+        f"is at "
+        f"most {test['upper_bound']:+.2f} pp.{more} The search chose by the search split; of the "
+        f"test "
+        f"split the whole study has used {data['test_looks']} look(s)."
     )
     lines += ["", looks]
     return "\n".join(lines)
 
 
-def _costs(said: Mapping[str, Any]) -> str:
-    ours, theirs = said["cost"], said["baseline_cost"]
+def _costs(data: Mapping[str, Any]) -> str:
+    ours, theirs = data["cost"], data["baseline_cost"]
     rows = [
         "| | baseline | this network | times less |",
         "| --- | ---: | ---: | ---: |",
@@ -126,35 +128,36 @@ def _costs(said: Mapping[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def _files(said: Mapping[str, Any]) -> str:
+def _files(data: Mapping[str, Any]) -> str:
     rows = [
         "| file | bytes | baseline's | ms, batch 1 | baseline's | same answers | SHA-256 |",
         "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
-    for name, file in said["files"].items():
-        one = file["checked"]
+    for name, file in data["files"].items():
+        item = file["checked"]
         rows.append(
-            f"| {name} | {one['bytes']:,} | {one['baseline_bytes']:,} | {one['milliseconds']:.2f} "
-            f"| {one['baseline_milliseconds']:.2f} | {one['agreement']:.1f} % "
+            f"| {name} | {item['bytes']:,} | {item['baseline_bytes']:,} | "
+            f"{item['milliseconds']:.2f} "
+            f"| {item['baseline_milliseconds']:.2f} | {item['agreement']:.1f} % "
             f"| `{file['sha256'][:16]}...` |"
         )
     return "\n".join([*rows, "", "Times are medians with one thread on the machine that wrote it."])
 
 
-def _running(said: Mapping[str, Any]) -> str:
+def _running(data: Mapping[str, Any]) -> str:
     parts = []
-    if "model.onnx" in said["files"]:
-        values = said["normalisation"] | {name: said[name] for name in ("channels", "size")}
+    if "model.onnx" in data["files"]:
+        values = data["normalisation"] | {name: data[name] for name in ("channels", "size")}
         parts.append(_ONNX.format(**values, input=INPUT))
-    parts += [how for name, how in _TORCH.items() if name in said["files"]]
+    parts += [how for name, how in _TORCH.items() if name in data["files"]]
     return "\n\n".join(parts)
 
 
-def _origin(said: Mapping[str, Any]) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in said["versions"].items())
-    data, seeds = said["data"], said["seeds"]
+def _origin(entry: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in entry["versions"].items())
+    data, seeds = entry["data"], entry["seeds"]
     return (
-        f"Study `{said['study']}`; data {data['name']}, fingerprint {data['fingerprint']}; seed "
-        f"{seeds['study']}, trained with seed {seeds['network']}; {versions}; {said['hardware']}."
-        f"\n\nLicence: {said['licence'] or 'not stated; say it here before you pass it on'}."
+        f"Study `{entry['study']}`; data {data['name']}, fingerprint {data['fingerprint']}; seed "
+        f"{seeds['study']}, trained with seed {seeds['network']}; {versions}; {entry['hardware']}."
+        f"\n\nLicence: {entry['licence'] or 'not stated; say it here before you pass it on'}."
     )

@@ -9,12 +9,12 @@ from ...errors import FileDiffers
 from ...objectives.accuracy.budget import drop_between
 from ...objectives.accuracy.scoring import Metric, Score
 from ...objectives.data import ImageSet, Normalisation
-from .latency import Runs, latencies, told_latency
+from .latency import Runs, external_latency, latencies
 
-MOST_ACCURACY_APART = 0.5
+MAX_ACCURACY_DIFFERENCE = 0.5
 """Percentage points, on each split: above the difference that rounding activations makes. Where a
 single image makes more, as much as that."""
-LEAST_AGREEMENT = 98.0
+MIN_AGREEMENT = 98.0
 """Percent of images to which the file and the network give the same class."""
 
 
@@ -52,18 +52,18 @@ class Checked:
     def faults(self) -> list[str]:
         """What differs beyond tolerance, one clause each."""
         faults = [
-            f"{found:.2f} % on the {split} split where the network has {self.network[split]:.2f} %"
-            for split, found in self.accuracy.items()
-            if abs(drop_between(self.network[split], found)) > self._most_apart(split)
+            f"{value:.2f} % on the {split} split where the network has {self.network[split]:.2f} %"
+            for split, value in self.accuracy.items()
+            if abs(drop_between(self.network[split], value)) > self._most_apart(split)
         ]
-        if self.agreement < LEAST_AGREEMENT:
+        if self.agreement < MIN_AGREEMENT:
             faults.append(
                 f"it gives another class than the network to {100 - self.agreement:.1f} % of images"
             )
         return faults
 
     def _most_apart(self, split: str) -> float:
-        return self.most_apart.get(split, MOST_ACCURACY_APART) + 1e-9
+        return self.most_apart.get(split, MAX_ACCURACY_DIFFERENCE) + 1e-9
 
     def require(self, name: str) -> None:
         """See that the file is as good as its network.
@@ -76,7 +76,7 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """Scores, [images, classes], labels, [images], and what is meant by their accuracy."""
 
     scores: torch.Tensor
@@ -104,20 +104,20 @@ class Answers:
 
 
 @torch.inference_mode()
-def answers(
+def predict(
     runs: Runs, images: ImageSet, normalisation: Normalisation, metric: Metric = Metric.PLAIN
-) -> Answers:
+) -> Predictions:
     """What a network or file says of images."""
     scores, labels = [], []
     for pixels, right in images.batches(256):
         scores.append(runs(normalisation(pixels)).float().cpu())
         labels.append(right)
-    return Answers(torch.cat(scores), torch.cat(labels), metric)
+    return Predictions(torch.cat(scores), torch.cat(labels), metric)
 
 
 def check(
     runs: Runs,
-    network: dict[str, Answers],
+    network: dict[str, Predictions],
     splits: dict[str, ImageSet],
     normalisation: Normalisation,
     files: tuple[Path, Path],
@@ -135,17 +135,19 @@ def check(
         baseline: the baseline's file, loaded.
         latency_command: prints the milliseconds of a {file} on the user's device.
     """
-    found = {
-        name: answers(runs, images, normalisation, network[name].metric)
+    predictions = {
+        name: predict(runs, images, normalisation, network[name].metric)
         for name, images in splits.items()
     }
-    ours = torch.cat([found[name].scores for name in splits])
+    ours = torch.cat([predictions[name].scores for name in splits])
     theirs = torch.cat([network[name].scores for name in splits])
     pixels, _ = next(iter(splits["search"].batches(1)))
     ms, baseline_ms = latencies([runs, baseline], normalisation(pixels))
-    told = [told_latency(latency_command, file) if latency_command else None for file in files]
+    device_times = [
+        external_latency(latency_command, file) if latency_command else None for file in files
+    ]
     return Checked(
-        {name: one.accuracy for name, one in found.items()},
+        {name: item.accuracy for name, item in predictions.items()},
         {name: network[name].accuracy for name in splits},
         100 * float((ours.argmax(1) == theirs.argmax(1)).double().mean()),
         float((ours - theirs).abs().max() / theirs.abs().max()),
@@ -153,7 +155,7 @@ def check(
         files[1].stat().st_size,
         ms,
         baseline_ms,
-        told[0],
-        told[1],
-        most_apart={name: max(MOST_ACCURACY_APART, network[name].one_image) for name in splits},
+        device_times[0],
+        device_times[1],
+        most_apart={name: max(MAX_ACCURACY_DIFFERENCE, network[name].one_image) for name in splits},
     )

@@ -14,7 +14,7 @@ from ...spaces.quantization.layers import IntegerActivations, QuantizedConv2d, Q
 from ...spaces.quantization.widths import FLOAT_BITS
 
 
-def at_levels(network: nn.Module) -> nn.Module:
+def dequantized(network: nn.Module) -> nn.Module:
     """A copy whose rounding is written out, and whose weights are rounded once and for all."""
     network = copy.deepcopy(network).eval()
     for name, module in list(network.named_modules()):

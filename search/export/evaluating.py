@@ -10,7 +10,7 @@ from ...objectives.accuracy.scoring import Metric
 from ...objectives.data import DataRequest, ImageSet, SearchSource, Splits, load_data
 from ...spaces.models import find_model
 from ..onnx import can_saturate
-from .checking import answers
+from .checking import predict
 from .formats import format_of
 from .manifest import Manifest, read_manifest
 from .rebuilding import WEIGHTS
@@ -67,15 +67,15 @@ def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Eva
     if model is not None:
         manifest = replace(manifest, built_by=find_model(model))
     if file.is_dir():
-        file = folder / next(iter(manifest.said["files"]), WEIGHTS)
-    kind = format_of(file)
+        file = folder / next(iter(manifest.data["files"]), WEIGHTS)
+    file_format = format_of(file)
     manifest.check_file(file)
     shown = manifest.normalisation
     request = DataRequest(
         data,
         size=manifest.size,
         channels=manifest.channels,
-        seed=int(manifest.said["data"].get("split_seed", 0)),
+        seed=int(manifest.data["data"].get("split_seed", 0)),
         mean=shown.mean,
         std=shown.std,
     )
@@ -86,25 +86,25 @@ def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Eva
             f"{_named(splits.classes)}"
         )
     images: ImageSet = getattr(splits, split)
-    found = answers(kind.read(file, manifest), images, shown, manifest.metric)
+    predictions = predict(file_format.read(file, manifest), images, shown, manifest.metric)
     return Evaluated(
         str(file),
         splits.name,
         split,
-        len(found.labels),
-        found.accuracy,
+        len(predictions.labels),
+        predictions.accuracy,
         manifest.metric,
-        kind.name == "onnx" and can_saturate(file),
+        file_format.name == "onnx" and can_saturate(file),
     )
 
 
 def _splits_of(manifest: Manifest, request: DataRequest) -> Splits:
     """The images, split as in the study if they are its own; the test part of others is whole."""
-    said = manifest.said["data"]
-    if said.get("search_from") == SearchSource.TEST:
+    data = manifest.data["data"]
+    if data.get("search_from") == SearchSource.TEST:
         with contextlib.suppress(DataError):  # of others there may be too few to halve
             splits = load_data(replace(request, weights_given=True))
-            if splits.test.fingerprint() == said.get("test_fingerprint"):
+            if splits.test.fingerprint() == data.get("test_fingerprint"):
                 return splits
     return load_data(request)
 

@@ -23,15 +23,15 @@ from ...objectives.training.progress import Progress
 from ...spaces.graph.tracing import example_images
 from ...spaces.plan import Plan
 from ..results.advice import advice
-from ..results.pareto import Verdict
-from ..results.summary import answer
-from ..results.test_scores import look_once, read_tested
+from ..results.pareto import BudgetResult
+from ..results.summary import summarize
+from ..results.test_scores import read_test_scores, score_once
 from ..runner.reopen import check_baseline, reopened
 from ..study.config import StudyConfig
 from ..study.storage import read_baseline
 from .artifacts import keep_exported
 from .card import CARD, card
-from .checking import Answers, Checked, answers, check
+from .checking import Checked, Predictions, check, predict
 from .formats import Format
 from .latency import check_latency_command
 from .manifest import MANIFEST, VERSION, Manifest, digest
@@ -46,12 +46,12 @@ class Exported:
 
     Attributes:
         folder: where it is.
-        said: its manifest.
+        manifest: its manifest.
         checked: file -> what was seen of it.
     """
 
     folder: Path
-    said: Mapping[str, Any]
+    manifest: Mapping[str, Any]
     checked: Mapping[str, Checked]
 
 
@@ -88,27 +88,30 @@ def export(
             the study.
         FileDiffers: a file does not answer like its network; nothing is left of the folder.
     """
-    for one in formats:
-        if one.extra:
-            require_extra(one.extra, f"--format {one.name}")
+    for file_format in formats:
+        if file_format.extra:
+            require_extra(file_format.extra, f"--format {file_format.name}")
     if latency_command:
         check_latency_command(latency_command)
-    found = answer(study, (budget,), url)
-    verdict = found.verdicts[0]
-    if verdict.winner is None or verdict.winner.plan is None:
-        raise NothingFits(advice(found))
-    check_place(output, verdict.winner.plan.key, study.study_name, force)
+    summary = summarize(study, (budget,), url)
+    result = summary.results[0]
+    if result.winner is None or result.winner.plan is None:
+        raise NothingFits(advice(summary))
+    check_place(output, result.winner.plan.key, study.study_name, force)
     with reopened(study, url) as (config, task, space):
-        seed = verdict.final.seed if verdict.final else task.seed
+        seed = result.retraining.seed if result.retraining else task.seed
         evaluator = Evaluator(task, space, cache, progress, seed=seed)
         check_baseline(study, evaluator)
-        look_once(study, verdict, evaluator.test)
-        winner = _Winner(study, verdict, evaluator, verdict.winner.plan, config)
+        score_once(study, result, evaluator.test)
+        winner = _Winner(study, result, evaluator, result.winner.plan, config)
         with appearing(output) as folder:
-            checked = {one.file: winner.write(one, folder, latency_command) for one in formats}
-            said = winner.describe(folder, formats, checked, licence)
-    keep_exported(study, url, verdict.winner.number, output)
-    return Exported(output, said, checked)
+            checked = {
+                file_format.file: winner.write(file_format, folder, latency_command)
+                for file_format in formats
+            }
+            data = winner.describe(folder, formats, checked, licence)
+    keep_exported(study, url, result.winner.number, output)
+    return Exported(output, data, checked)
 
 
 class _Winner:
@@ -117,46 +120,46 @@ class _Winner:
     def __init__(
         self,
         study: optuna.Study,
-        verdict: Verdict,
+        result: BudgetResult,
         evaluator: Evaluator,
         plan: Plan,
         config: StudyConfig,
     ) -> None:
-        self.study, self.verdict, self.evaluator = study, verdict, evaluator
+        self.study, self.result, self.evaluator = study, result, evaluator
         self.plan, self.task = plan, evaluator.task
         self.keep, self.split_seed = config.keep, config.data.split_seed
         splits = self.task.splits
         self.splits: dict[str, ImageSet] = {"search": splits.search, "test": splits.test}
         self.network = evaluator.network(plan).cpu().eval()
         self.baseline = evaluator.baseline.cpu().eval()
-        self.answers = self._answers(self.network)
-        self.baseline_answers = self._answers(self.baseline)
+        self.predictions = self._predictions(self.network)
+        self.baseline_predictions = self._predictions(self.baseline)
 
-    def write(self, one: Format, folder: Path, latency_command: str | None) -> Checked:
+    def write(self, file_format: Format, folder: Path, latency_command: str | None) -> Checked:
         """Write and check one file.
 
         Raises:
             FileDiffers: it is not as good as the network.
         """
-        path = folder / one.file
+        path = folder / file_format.file
         images = example_images(self.task.splits.channels, self.task.splits.size, "cpu")
         try:
-            one.write(self.network, images, path)
+            file_format.write(self.network, images, path)
         except RuntimeError as error:
-            raise FileDiffers(f"{one.file} cannot be written: {error}") from None
+            raise FileDiffers(f"{file_format.file} cannot be written: {error}") from None
         with tempfile.TemporaryDirectory() as beside:
-            other = Path(beside) / one.file
-            one.write(self.baseline, images, other)
+            other = Path(beside) / file_format.file
+            file_format.write(self.baseline, images, other)
             checked = check(
-                one.read(path, Manifest(self._network(self.plan), self.task.made_by)),
-                self.answers,
+                file_format.read(path, Manifest(self._network(self.plan), self.task.made_by)),
+                self.predictions,
                 self.splits,
                 self.task.splits.normalisation,
                 (path, other),
-                one.read(other, Manifest(self._network(Plan()), self.task.made_by)),
+                file_format.read(other, Manifest(self._network(Plan()), self.task.made_by)),
                 latency_command,
             )
-        checked.require(one.file)
+        checked.require(file_format.file)
         return checked
 
     def describe(
@@ -168,26 +171,26 @@ class _Winner:
     ) -> dict[str, Any]:
         """Write plan, manifest and card. Returns the manifest."""
         files = {
-            one.file: {
-                "format": one.name,
-                "sha256": digest(folder / one.file),
-                "checked": asdict(checked[one.file]),
+            file_format.file: {
+                "format": file_format.name,
+                "sha256": digest(folder / file_format.file),
+                "checked": asdict(checked[file_format.file]),
             }
-            for one in formats
+            for file_format in formats
         }
-        baseline, budget = read_baseline(self.study), self.verdict.budget
+        baseline, budget = read_baseline(self.study), self.result.budget
         paired = {split: self._paired(split) for split in self.splits}
-        said = {"manifest": VERSION, "study": self.study.study_name} | self._network(self.plan)
-        said |= {
+        data = {"manifest": VERSION, "study": self.study.study_name} | self._network(self.plan)
+        data |= {
             "plan_key": self.plan.key,
             "max_drop": budget.max_drop,
-            "cost": self.evaluator.foretold_cost(self.plan).to_dict(),
+            "cost": self.evaluator.predicted_cost(self.plan).to_dict(),
             "baseline_cost": baseline.cost.to_dict(),
             "metric": self.task.metric,
-            "accuracy": {split: self._drop(split, one) for split, one in paired.items()},
-            "word": paired["test"].word(budget),
+            "accuracy": {split: self._drop(split, paired) for split, paired in paired.items()},
+            "certainty": paired["test"].certainty(budget),
             "test_images_needed": paired["test"].images_needed(budget),
-            "test_looks": len(read_tested(self.study)),
+            "test_looks": len(read_test_scores(self.study)),
             "seeds": {"study": self.task.seed, "network": self.evaluator.seed},
             "versions": versions(),
             "hardware": hardware(),
@@ -195,9 +198,9 @@ class _Winner:
             "files": files,
         }
         (folder / PLAN).write_text(json.dumps(self.plan.to_dict(), indent=2) + "\n")
-        (folder / MANIFEST).write_text(json.dumps(said, indent=2) + "\n")
-        (folder / CARD).write_text(card(said, self.plan.describe()))
-        return said
+        (folder / MANIFEST).write_text(json.dumps(data, indent=2) + "\n")
+        (folder / CARD).write_text(card(data, self.plan.describe()))
+        return data
 
     def _network(self, plan: Plan) -> dict[str, Any]:
         """What a manifest says of the network itself."""
@@ -220,16 +223,16 @@ class _Winner:
             },
         }
 
-    def _answers(self, network: nn.Module) -> dict[str, Answers]:
+    def _predictions(self, network: nn.Module) -> dict[str, Predictions]:
         return {
-            name: answers(network, images, self.task.splits.normalisation, self.task.metric)
+            name: predict(network, images, self.task.splits.normalisation, self.task.metric)
             for name, images in self.splits.items()
         }
 
     def _paired(self, split: str) -> PairedDrop:
-        ours, theirs = self.answers[split], self.baseline_answers[split]
+        ours, theirs = self.predictions[split], self.baseline_predictions[split]
         return PairedDrop.between(theirs.score, ours.score)
 
     def _drop(self, split: str, paired: PairedDrop) -> dict[str, Any]:
-        ours, theirs = self.answers[split], self.baseline_answers[split]
+        ours, theirs = self.predictions[split], self.baseline_predictions[split]
         return {"accuracy": ours.accuracy, "baseline": theirs.accuracy} | paired.to_dict()

@@ -43,7 +43,7 @@ class Format:
 
 
 def _write_safetensors(network: nn.Module, images: torch.Tensor, path: Path) -> None:
-    tensors = {name: one.contiguous() for name, one in network.state_dict().items()}
+    tensors = {name: item.contiguous() for name, item in network.state_dict().items()}
     path.write_bytes(save(tensors))
 
 
@@ -95,8 +95,8 @@ def _first_line(error: Exception) -> str:
 
 
 FORMATS: Mapping[str, Format] = {
-    one.name: one
-    for one in (
+    file_format.name: file_format
+    for file_format in (
         Format("onnx", ".onnx", "onnx", _write_onnx, _read_onnx),
         Format("pt2", ".pt2", "", write_pt2, _read_pt2),
         Format("executorch", ".pte", "executorch", write_pte, _read_pte),
@@ -107,7 +107,11 @@ FORMATS: Mapping[str, Format] = {
 
 def installed_formats() -> tuple[Format, ...]:
     """Those that can be written and run here."""
-    return tuple(one for one in FORMATS.values() if not (one.extra and missing_packages(one.extra)))
+    return tuple(
+        file_format
+        for file_format in FORMATS.values()
+        if not (file_format.extra and missing_packages(file_format.extra))
+    )
 
 
 def parse_formats(words: str) -> tuple[Format, ...]:
@@ -129,8 +133,8 @@ def format_of(path: Path) -> Format:
     Raises:
         InputError: none has it.
     """
-    for one in FORMATS.values():
-        if path.suffix == one.suffix:
-            return one
-    known = ", ".join(one.suffix for one in FORMATS.values())
+    for file_format in FORMATS.values():
+        if path.suffix == file_format.suffix:
+            return file_format
+    known = ", ".join(file_format.suffix for file_format in FORMATS.values())
     raise InputError(f"{path} is no exported model: expected a file that ends in {known}")

@@ -50,7 +50,7 @@ def check_latency_command(command: str) -> None:
     _words(command)
 
 
-def told_latency(command: str, file: Path) -> float:
+def external_latency(command: str, file: Path) -> float:
     """Milliseconds that a user's command prints, as its last word, for a file.
 
     The command is run without a shell; `{file}` in it stands for the file's path.
@@ -66,8 +66,8 @@ def told_latency(command: str, file: Path) -> float:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InputError(f"the latency command cannot be run: {error}") from None
     if ran.returncode:
-        said = ran.stderr.strip().splitlines()[-1:] or ["it says nothing"]
-        raise InputError(f"the latency command ended with code {ran.returncode}: {said[0]}")
+        parts = ran.stderr.strip().splitlines()[-1:] or ["it says nothing"]
+        raise InputError(f"the latency command ended with code {ran.returncode}: {parts[0]}")
     last = (ran.stdout.split() or [""])[-1]
     try:
         milliseconds = float(last)

@@ -12,6 +12,8 @@ from ...objectives.accuracy.scoring import Metric
 from ...objectives.data import Normalisation
 from ...spaces.models import Model
 from ...spaces.plan import Plan
+from ..study.legacy_names import MANIFEST as OLD_NAMES
+from ..study.legacy_names import current
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -24,39 +26,39 @@ class Manifest:
     """A manifest that was read, or is about to be written.
 
     Attributes:
-        said: all of it, ready for JSON.
+        data: all of it, ready for JSON.
         built_by: what builds the network, where the name alone is not to be trusted to find it.
     """
 
-    said: Mapping[str, Any]
+    data: Mapping[str, Any]
     built_by: Model | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(self.said["classes"])
+        return tuple(self.data["classes"])
 
     @property
     def channels(self) -> int:
-        return int(self.said["channels"])
+        return int(self.data["channels"])
 
     @property
     def size(self) -> int:
         """The side of the images in pixels."""
-        return int(self.said["size"])
+        return int(self.data["size"])
 
     @property
     def metric(self) -> Metric:
         """What is meant by accuracy."""
-        return Metric(self.said.get("metric", Metric.PLAIN))
+        return Metric(self.data.get("metric", Metric.PLAIN))
 
     @property
     def plan(self) -> Plan:
-        return Plan.from_dict(self.said["plan"])
+        return Plan.from_dict(self.data["plan"])
 
     @property
     def normalisation(self) -> Normalisation:
-        said = self.said["normalisation"]
-        return Normalisation(tuple(said["mean"]), tuple(said["std"]))
+        data = self.data["normalisation"]
+        return Normalisation(tuple(data["mean"]), tuple(data["std"]))
 
     def check_file(self, path: Path) -> None:
         """See that a file is the one that was exported.
@@ -64,7 +66,7 @@ class Manifest:
         Raises:
             InputError: it is not named here, cannot be read, or is another than it was.
         """
-        noted = self.said["files"].get(path.name)
+        noted = self.data["files"].get(path.name)
         if noted is None:
             raise InputError(f"{path.name} is not a file of {path.parent / MANIFEST}")
         if digest(path) != noted["sha256"]:
@@ -97,21 +99,21 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise InputError(f"{folder} is no exported model: it has no {MANIFEST}")
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-    if not isinstance(said, dict) or said.get("manifest") != VERSION:
+    if not isinstance(data, dict) or data.get("manifest") != VERSION:
         raise InputError(
             f'{path} is no manifest of Paredown: it does not say "manifest": {VERSION}'
         )
-    missing = [name for name in _MUST if name not in said]
+    missing = [name for name in _MUST if name not in data]
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}")
-    manifest = Manifest(said)
+    manifest = Manifest(current(data, OLD_NAMES))
     try:
         _ = manifest.plan, manifest.normalisation, manifest.channels, manifest.size
         _ = manifest.metric
-        _ = [(dict(said["files"][name])["sha256"], str(name)) for name in said["files"]]
+        _ = [(dict(data["files"][name])["sha256"], str(name)) for name in data["files"]]
     except PlanError as error:
         raise InputError(f"{path}: {error}") from None
     except (TypeError, ValueError, KeyError) as error:

@@ -34,9 +34,9 @@ def check_place(output: Path, plan_key: str, study: str, force: bool) -> None:
     if force:
         return
     there = read_manifest(output)
-    if (there.said.get("study"), there.plan.key) != (study, plan_key):
+    if (there.data.get("study"), there.plan.key) != (study, plan_key):
         raise InputError(
-            f"{output} holds another model, of study {there.said.get('study')!r} with plan "
+            f"{output} holds another model, of study {there.data.get('study')!r} with plan "
             f"{there.plan.key}; --force writes over it, or choose another --output"
         )
 
@@ -54,8 +54,8 @@ def appearing(output: Path) -> Iterator[Path]:
         _forget_killed(output)
         with tempfile.TemporaryDirectory(
             dir=output.parent, prefix=f".{output.name}.", suffix=_PART
-        ) as made:
-            part, old = Path(made) / "new", Path(made) / "old"
+        ) as name:
+            part, old = Path(name) / "new", Path(name) / "old"
             part.mkdir()
             yield part
             if output.exists():

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .dequantized import at_levels
+from .dequantized import dequantized
 
 
 def write_pt2(network: nn.Module, images: torch.Tensor, path: Path) -> None:
@@ -23,7 +23,7 @@ def write_pt2(network: nn.Module, images: torch.Tensor, path: Path) -> None:
     batch = torch.export.Dim("batch", min=1)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter speaks of its own inner workings
-        program = torch.export.export(at_levels(network), (images,), dynamic_shapes=({0: batch},))
+        program = torch.export.export(dequantized(network), (images,), dynamic_shapes=({0: batch},))
         torch.export.save(program, path)
 
 

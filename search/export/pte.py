@@ -18,7 +18,7 @@ from torch import nn
 
 from ...errors import InputError
 from ...extras import require_extra
-from .dequantized import at_levels
+from .dequantized import dequantized
 
 
 def write_pte(network: nn.Module, images: torch.Tensor, path: Path) -> None:
@@ -40,7 +40,7 @@ def write_pte(network: nn.Module, images: torch.Tensor, path: Path) -> None:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
-        plain = at_levels(network)
+        plain = dequantized(network)
         # XNNPACK's passes fail on weights whose channels come last; it orders them itself.
         plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         program = torch.export.export(plain, (images[:1].contiguous(),))
@@ -81,7 +81,7 @@ class ExecutorchModel:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Scores, [batch, classes], of normalised images, [batch, channels, height, width]."""
         single = (image[None].contiguous() for image in images.float())
-        return torch.cat([self._method.execute([one])[0].clone() for one in single])
+        return torch.cat([self._method.execute([item])[0].clone() for item in single])
 
 
 @contextmanager
@@ -89,13 +89,13 @@ def _quiet() -> Iterator[None]:
     """ExecuTorch tells its own inner workings in warnings, in logs and straight to stderr."""
     with warnings.catch_warnings(), _no_logs(), tempfile.TemporaryFile() as elsewhere:
         warnings.simplefilter("ignore")
-        kept = os.dup(2)
+        remaining = os.dup(2)
         os.dup2(elsewhere.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(remaining, 2)
+            os.close(remaining)
 
 
 @contextmanager

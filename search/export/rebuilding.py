@@ -18,17 +18,17 @@ from ...spaces.models import (
     brought_model,
     build_model,
     find_model,
-    given_model,
     load_weights,
     own_code,
     read_weights,
+    session_model,
 )
 from ...spaces.plan import Plan
 from ...spaces.pruning.trace_groups import trace_with_groups
 from ...spaces.quantization.layers import Rounded
 from ...spaces.quantization.restoring import round_where_stored
-from ...spaces.technique import Phase, Surroundings
-from ...spaces.techniques import KINDS
+from ...spaces.technique import ApplyContext, Phase
+from ...spaces.techniques import TECHNIQUES
 from .manifest import Manifest, read_manifest
 
 WEIGHTS = "model.safetensors"
@@ -53,7 +53,7 @@ def load(
     """
     folder = Path(folder)
     manifest = replace(read_manifest(folder), built_by=None if model is None else _own(model))
-    if WEIGHTS not in manifest.said["files"]:
+    if WEIGHTS not in manifest.data["files"]:
         raise InputError(f"{folder} has no {WEIGHTS}; export it with --format safetensors")
     manifest.check_file(folder / WEIGHTS)
     return rebuilt(manifest, folder / WEIGHTS)
@@ -69,14 +69,16 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
     images = example_images(manifest.channels, manifest.size, "cpu")
     with seeded(0):  # blocks draw weights, which are replaced
         network = build_model(_model(manifest), len(manifest.classes), manifest.channels)
-        blueprint = keep(trace_with_groups(network, images), tuple(manifest.said["keep"]))
+        blueprint = keep(trace_with_groups(network, images), tuple(manifest.data["keep"]))
         labels = torch.zeros(len(images), dtype=torch.long)
-        around = Surroundings(images, [(images, labels)])
+        context = ApplyContext(images, [(images, labels)])
         # What chooses weights alone has done so: they are in the file.
-        chosen = (one for one in manifest.plan.choices if KINDS.get(one.kind).shapes)
+        chosen = (
+            choice for choice in manifest.plan.choices if TECHNIQUES.get(choice.technique).shapes
+        )
         plan = Plan.with_meaning(chosen)
         for phase in Phase:
-            network = apply_phase(network, blueprint, plan, phase, around)
+            network = apply_phase(network, blueprint, plan, phase, context)
     round_where_stored(network, read_weights(weights))
     load_weights(network, weights)
     for module in network.modules():
@@ -88,7 +90,7 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
 def _own(model: nn.Module | Callable[..., nn.Module]) -> Model:
     """A network or function of the user's."""
     if isinstance(model, nn.Module):
-        return given_model(model)
+        return session_model(model)
     if not callable(model):
         raise InputError(
             f"model: expected a network or a function that returns one, got {type(model).__name__}"
@@ -98,7 +100,7 @@ def _own(model: nn.Module | Callable[..., nn.Module]) -> Model:
 
 def _model(manifest: Manifest) -> Model:
     """What builds a manifest's network."""
-    name = manifest.said["model"]
+    name = manifest.data["model"]
     if manifest.built_by is not None:
         return manifest.built_by
     if own_code(name):

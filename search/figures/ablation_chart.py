@@ -9,9 +9,9 @@ from ..ablation.saved_ablation import Ablation
 from .style import BASELINE_COLOUR, budget_colour, styled
 
 
-def attribution_figure(found: Ablation) -> go.Figure:
+def attribution_figure(ablation: Ablation) -> go.Figure:
     """Per technique how many times cheaper it makes the winner, and the points that it costs."""
-    names = [escape(row.technique) for row in found.rows]
+    names = [escape(row.technique) for row in ablation.rows]
     figure = make_subplots(
         rows=1,
         cols=2,
@@ -20,8 +20,12 @@ def attribution_figure(found: Ablation) -> go.Figure:
         column_widths=[0.6, 0.4],
     )
     for label, ratios, colour in (
-        ("effective params", [row.params_effective_ratio for row in found.rows], budget_colour(0)),
-        ("effective FLOPs", [row.flops_effective_ratio for row in found.rows], budget_colour(3)),
+        (
+            "effective params",
+            [row.params_effective_ratio for row in ablation.rows],
+            budget_colour(0),
+        ),
+        ("effective FLOPs", [row.flops_effective_ratio for row in ablation.rows], budget_colour(3)),
     ):
         figure.add_trace(
             go.Bar(
@@ -39,7 +43,7 @@ def attribution_figure(found: Ablation) -> go.Figure:
             row=1,
             col=1,
         )
-    costs = [row.costs_pp for row in found.rows]
+    costs = [row.costs_pp for row in ablation.rows]
     figure.add_trace(
         go.Bar(
             name="points that it costs",
@@ -50,7 +54,9 @@ def attribution_figure(found: Ablation) -> go.Figure:
             textposition="outside",
             cliponaxis=False,
             width=0.4,
-            marker={"color": [budget_colour(2) if one > 0 else BASELINE_COLOUR for one in costs]},
+            marker={
+                "color": [budget_colour(2) if value > 0 else BASELINE_COLOUR for value in costs]
+            },
             showlegend=False,
             hovertemplate="%{y}: %{text} pp<extra></extra>",
         ),
@@ -58,7 +64,7 @@ def attribution_figure(found: Ablation) -> go.Figure:
         col=2,
     )
     largest = max(
-        (max(s.params_effective_ratio, s.flops_effective_ratio) for s in found.rows), default=2.0
+        (max(s.params_effective_ratio, s.flops_effective_ratio) for s in ablation.rows), default=2.0
     )
     low, high = min([0.0, *costs]), max([0.0, *costs])
     room = 0.3 * max(high - low, 0.1)

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from ...objectives.cost.cost import Cost
 from ..formatting import short
-from ..results.summary import Answer
+from ..results.summary import StudySummary
 from .points import marked
 from .style import BASELINE_COLOUR, budget_colour, styled
 
@@ -15,15 +15,15 @@ _PIXELS = 21
 """The height of a bar."""
 
 
-def bars_figure(answer: Answer) -> go.Figure:
+def bars_figure(summary: StudySummary) -> go.Figure:
     """Accuracy and costs of the baseline and the winners; the baseline's are 100 %."""
-    base = answer.baseline
+    base = summary.baseline
     figure = go.Figure()
     figure.add_trace(
         _bars("baseline", [100.0] * len(_NAMES), _texts(base.accuracy, base.cost), BASELINE_COLOUR)
     )
     whole = _figures(base.accuracy, base.cost)
-    winners = marked(answer)
+    winners = marked(summary)
     for winner in winners:
         point = winner.point
         accuracy = base.accuracy - point.drop

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from ...objectives.cost.cost import Cost
-from ..results.pareto import Verdict, front
-from ..results.summary import Answer
+from ..results.pareto import BudgetResult, front
+from ..results.summary import StudySummary
 from .points import Marked, Point, marked, points_of
 from .style import (
     BASELINE_COLOUR,
@@ -20,32 +20,32 @@ from .style import (
 )
 
 
-def front_figure(answer: Answer) -> go.Figure:
+def front_figure(summary: StudySummary) -> go.Figure:
     """Effective params x FLOPs of every scored plan, with fronts and winners.
 
     Both axes are logarithmic, colour is the drop. Plans beyond the largest budget are hollow.
     """
-    base, found = answer.baseline.cost, points_of(answer)
-    largest = max((one.budget for one in answer.verdicts), default=None)
-    within = [one for one in found if largest is None or largest.allows(one.drop)]
-    beyond = [one for one in found if one not in within]
+    base, points = summary.baseline.cost, points_of(summary)
+    largest = max((result.budget for result in summary.results), default=None)
+    within = [point for point in points if largest is None or largest.allows(point.drop)]
+    beyond = [point for point in points if point not in within]
     figure = go.Figure()
     if beyond:
         figure.add_trace(_plans(beyond, f"over {largest.text}" if largest else "", "circle-open"))
-    for place, verdict in reversed(list(enumerate(answer.verdicts))):
+    for place, result in reversed(list(enumerate(summary.results))):
         line = layered_line(place)
-        figure.add_trace(_line(answer, verdict, line).update(legendrank=900 + place))
+        figure.add_trace(_line(summary, result, line).update(legendrank=900 + place))
     if within:
         figure.add_trace(_plans(within, "plans", "circle"))
-    if winners := marked(answer):
+    if winners := marked(summary):
         figure.add_trace(_winners(winners))
-    figure.add_trace(_baseline(answer))
-    costs = [base, *(one.cost for one in found)]
+    figure.add_trace(_baseline(summary))
+    costs = [base, *(point.cost for point in points)]
     params, flops = zip(*map(_at, costs), strict=True)
     figure.update_layout(
         xaxis=log_axis("effective params", params),
         yaxis=log_axis("effective FLOPs", flops),
-        coloraxis=drop_colours([one.budget for one in answer.verdicts]),
+        coloraxis=drop_colours([result.budget for result in summary.results]),
     )
     return styled(figure, height=540)
 
@@ -55,17 +55,17 @@ def _plans(shown: Sequence[Point], name: str, symbol: str) -> go.Scatter:
     return go.Scatter(
         name=name,
         mode="markers",
-        x=[one.cost.params_effective for one in shown],
-        y=[one.cost.flops_effective for one in shown],
+        x=[point.cost.params_effective for point in shown],
+        y=[point.cost.flops_effective for point in shown],
         marker={
             "symbol": symbol,
             "size": 7 if hollow else 10,
-            "color": [one.drop for one in shown],
+            "color": [point.drop for point in shown],
             "coloraxis": "coloraxis",
             "opacity": 0.55 if hollow else 0.9,
             "line": {"width": 1.2 if hollow else 0.8, **({} if hollow else {"color": PAPER})},
         },
-        text=[one.words for one in shown],
+        text=[point.words for point in shown],
         hovertemplate="%{text}<extra></extra>",
     )
 
@@ -75,15 +75,17 @@ def _at(cost: Cost) -> tuple[float, float]:
     return cost.params_effective, cost.flops_effective
 
 
-def _line(answer: Answer, verdict: Verdict, line: dict[str, object]) -> go.Scatter:
+def _line(summary: StudySummary, result: BudgetResult, line: dict[str, object]) -> go.Scatter:
     """A budget's front as a stair: everything above and to the right of it is beaten."""
-    members = sorted(_at(one.cost) for one in front(answer.records, verdict.budget) if one.cost)
-    base_params, base_flops = _at(answer.baseline.cost)
+    members = sorted(
+        _at(record.cost) for record in front(summary.records, result.budget) if record.cost
+    )
+    base_params, base_flops = _at(summary.baseline.cost)
     if members:  # the stair goes on to where the baseline is
         top, bottom = (members[0][0], base_flops), (base_params, members[-1][1])
         members = [top, *members, bottom]
     return go.Scatter(
-        name=f"front at {verdict.budget.text}",
+        name=f"front at {result.budget.text}",
         mode="lines",
         x=[params for params, _ in members],
         y=[flops for _, flops in members],
@@ -97,25 +99,27 @@ def _winners(winners: Sequence[Marked]) -> go.Scatter:
     return go.Scatter(
         name="winners",
         mode="markers+text",
-        x=[one.point.cost.params_effective for one in winners],
-        y=[one.point.cost.flops_effective for one in winners],
+        x=[marked.point.cost.params_effective for marked in winners],
+        y=[marked.point.cost.flops_effective for marked in winners],
         marker={
             "symbol": "star",
             "size": 19,
-            "color": [one.point.drop for one in winners],
+            "color": [marked.point.drop for marked in winners],
             "coloraxis": "coloraxis",
             "line": {"width": 1.5, "color": INK},
         },
-        text=[f"<b>{one.budgets}</b>" for one in winners],
+        text=[f"<b>{marked.budgets}</b>" for marked in winners],
         textposition="top left",
         cliponaxis=False,
-        customdata=[f"<b>winner at {one.budgets}</b><br>{one.point.words}" for one in winners],
+        customdata=[
+            f"<b>winner at {marked.budgets}</b><br>{marked.point.words}" for marked in winners
+        ],
         hovertemplate="%{customdata}<extra></extra>",
     )
 
 
-def _baseline(answer: Answer) -> go.Scatter:
-    base = answer.baseline
+def _baseline(summary: StudySummary) -> go.Scatter:
+    base = summary.baseline
     return go.Scatter(
         name="baseline",
         mode="markers",

@@ -24,7 +24,7 @@ def layers_figure(rows: Sequence[Row], names: Sequence[str], colours: Sequence[s
     """
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04)
     modules = [escape(row.name) for row in rows]
-    for column, (what, counts) in enumerate(
+    for column, (quantity, counts) in enumerate(
         (("params", [row.params for row in rows]), ("MACs", [row.macs for row in rows])), start=1
     ):
         figure.add_trace(_spans(modules, counts), row=1, col=column)
@@ -32,12 +32,14 @@ def layers_figure(rows: Sequence[Row], names: Sequence[str], colours: Sequence[s
             dots = [(module, all_of[place]) for module, all_of in zip(modules, counts, strict=True)]
             colour = colours[place - 1] if place else BASELINE_COLOUR
             figure.add_trace(
-                _dots(name, what, dots, colour, is_first=column == 1, size=13 if not place else 9),
+                _dots(
+                    name, quantity, dots, colour, is_first=column == 1, size=13 if not place else 9
+                ),
                 row=1,
                 col=column,
             )
         every = [count for all_of in counts for count in all_of if count]
-        figure.update_xaxes(log_axis(what, every), row=1, col=column)
+        figure.update_xaxes(log_axis(quantity, every), row=1, col=column)
     figure.update_layout(
         yaxis={"autorange": "reversed", "type": "category"},
         yaxis2={"autorange": "reversed", "type": "category"},
@@ -64,7 +66,7 @@ def _spans(modules: Sequence[str], counts: Sequence[Sequence[int]]) -> go.Scatte
 
 def _dots(
     name: str,
-    what: str,
+    quantity: str,
     dots: Sequence[tuple[str, int]],
     colour: str,
     *,
@@ -81,6 +83,6 @@ def _dots(
         y=[module for module, _ in some],
         x=[count for _, count in some],
         marker={"size": size, "color": colour, "line": {"width": 1, "color": PAPER}},
-        text=[f"<b>{module}</b>, {name}: {short(count)} {what}" for module, count in some],
+        text=[f"<b>{module}</b>, {name}: {short(count)} {quantity}" for module, count in some],
         hovertemplate="%{text}<extra></extra>",
     )

@@ -48,7 +48,7 @@ def compare_layers(baseline: Blueprint, others: Sequence[Blueprint], most: int =
     sums = [{name: [0, 0] for name in rows} for _ in networks]
     for cost, total in zip(costs, sums, strict=True):
         for layer, (params, macs) in cost.items():
-            name = next((one for one in names if is_inside(layer, one)), names[-1])
+            name = next((name for name in names if is_inside(layer, name)), names[-1])
             total[name][0] += params
             total[name][1] += macs
     return [
@@ -58,17 +58,17 @@ def compare_layers(baseline: Blueprint, others: Sequence[Blueprint], most: int =
 
 def _computing(network: Blueprint) -> dict[str, tuple[int, int]]:
     """Layer that computes -> its params and MACs, with what follows it and does not compute."""
-    found, sizes, last = dict[str, tuple[int, int]](), network.sizes, ""
+    results, sizes, last = dict[str, tuple[int, int]](), network.sizes, ""
     for layer in network.layers:
         params, macs = layer.weights(sizes) + layer.other_params(sizes), layer.macs(sizes)
-        last = layer.name if layer.computes or not last else _owner(layer, found, last)
-        before = found.get(last, (0, 0))
-        found[last] = (before[0] + params, before[1] + macs)
-    return found
+        last = layer.name if layer.computes or not last else _owner(layer, results, last)
+        before = results.get(last, (0, 0))
+        results[last] = (before[0] + params, before[1] + macs)
+    return results
 
 
-def _owner(layer: Layer, found: Mapping[str, object], last: str) -> str:
-    return layer.normalises if layer.normalises in found else last
+def _owner(layer: Layer, results: Mapping[str, object], last: str) -> str:
+    return layer.normalises if layer.normalises in results else last
 
 
 def _shared_names(baseline: Iterable[str], others: Iterable[Iterable[str]]) -> list[str]:
@@ -79,10 +79,10 @@ def _shared_names(baseline: Iterable[str], others: Iterable[Iterable[str]]) -> l
     for other in others:
         for name in other:
             # The last one is the outermost: a layer of no known module stands for itself.
-            wide.update([next((one for one in holders(name) if one in held), name)])
+            wide.update([next((name for name in holders(name) if name in held), name)])
     names = (next((m for m in reversed([*holders(name)]) if m in wide), name) for name in ours)
     known = list(dict.fromkeys(names))
-    fresh = [name for name in sorted(wide) if not any(is_inside(name, one) for one in known)]
+    fresh = [name for name in sorted(wide) if not any(is_inside(name, text) for text in known)]
     return [*known, *fresh]
 
 

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from ...spaces.technique import Value
-from ...spaces.techniques import KINDS
+from ...spaces.techniques import TECHNIQUES
 from ..results.pareto import relative_cost
-from ..results.summary import Answer
+from ..results.summary import StudySummary
 from .points import Point, points_of
 from .style import FAR, drop_colours, round_numbers, styled
 
@@ -27,7 +27,7 @@ _SPREAD = 0.34
 
 @dataclass(frozen=True)
 class Decision:
-    """What was chosen of one kind at one place.
+    """What was chosen of one technique at one place.
 
     Attributes:
         name: as in "block stage1".
@@ -40,20 +40,22 @@ class Decision:
     chosen: NDArray[numpy.int64]
 
 
-def parallel_figure(answer: Answer, most: int = MOST) -> go.Figure:
+def parallel_figure(summary: StudySummary, most: int = MOST) -> go.Figure:
     """Every scored plan as a line through its decisions to its size and drop.
 
     Args:
-        answer: of the study.
+        summary: of the study.
         most: how many decisions are shown: those that tell the most of drop and size.
     """
-    found = points_of(answer)
-    drops = numpy.array([one.drop for one in found])
-    cheaper = numpy.array([1 / relative_cost(answer.baseline.cost, one.cost) for one in found])
+    points = points_of(summary)
+    drops = numpy.array([point.drop for point in points])
+    cheaper = numpy.array(
+        [1 / relative_cost(summary.baseline.cost, point.cost) for point in points]
+    )
     figure = go.Figure()
-    shown = telling(decisions(found), [drops, numpy.log(cheaper)], most) if len(found) > 1 else []
-    top = FAR * max((one.budget.max_drop for one in answer.verdicts), default=1.0) or 1.0
-    colours = drop_colours([one.budget for one in answer.verdicts]) | {"showscale": False}
+    shown = telling(decisions(points), [drops, numpy.log(cheaper)], most) if len(points) > 1 else []
+    top = FAR * max((result.budget.max_drop for result in summary.results), default=1.0) or 1.0
+    colours = drop_colours([result.budget for result in summary.results]) | {"showscale": False}
     figure.add_trace(
         go.Parcoords(
             line={"color": drops, **colours},
@@ -73,36 +75,38 @@ def parallel_figure(answer: Answer, most: int = MOST) -> go.Figure:
     return figure
 
 
-def decisions(found: Sequence[Point]) -> list[Decision]:
-    """The decisions in which the plans differ, in the order of their kinds."""
-    chosen = [{(c.kind, c.place): c.value for c in one.plan.choices} for one in found]
-    names = sorted({name for one in chosen for name in one})
-    order = [kind.name for kind in KINDS]
+def decisions(points: Sequence[Point]) -> list[Decision]:
+    """The decisions in which the plans differ, in the order of their techniques."""
+    chosen = [{(c.technique, c.place): c.value for c in point.plan.choices} for point in points]
+    names = sorted({name for item in chosen for name in item})
+    order = [technique.name for technique in TECHNIQUES]
     names.sort(key=lambda name: order.index(name[0]))
-    made = (_decision(kind, place, chosen) for kind, place in names)
-    return [decision for decision in made if len(decision.options) > 1]
+    decisions = (_decision(technique, place, chosen) for technique, place in names)
+    return [decision for decision in decisions if len(decision.options) > 1]
 
 
-def _decision(kind: str, place: str, chosen: Sequence[Mapping[tuple[str, str], Value]]) -> Decision:
-    neutral = KINDS.get(kind).neutral
-    values = [one.get((kind, place), neutral) for one in chosen]
+def _decision(
+    technique: str, place: str, chosen: Sequence[Mapping[tuple[str, str], Value]]
+) -> Decision:
+    neutral = TECHNIQUES.get(technique).neutral
+    values = [item.get((technique, place), neutral) for item in chosen]
     options = tuple(sorted(set(values), key=lambda value: (value != neutral, str(value))))
     numbers = numpy.array([options.index(value) for value in values])
-    return Decision(f"{kind} {place}", options, numbers)
+    return Decision(f"{technique} {place}", options, numbers)
 
 
-def telling(found: Sequence[Decision], about: Sequence[Array], most: int) -> list[Decision]:
+def telling(decisions: Sequence[Decision], about: Sequence[Array], most: int) -> list[Decision]:
     """The decisions that explain the most of some figures' variance, in their own order.
 
     Args:
-        found: to choose from.
+        decisions: to choose from.
         about: figures of the plans, [plans] each.
         most: how many.
     """
     ranks = [numpy.argsort(numpy.argsort(figures)).astype(float) for figures in about]
-    scores = [max(_explained(one, figures) for figures in ranks) for one in found]
-    best = sorted(range(len(found)), key=lambda place: -scores[place])[:most]
-    return [found[place] for place in sorted(best)]
+    scores = [max(_explained(item, figures) for figures in ranks) for item in decisions]
+    best = sorted(range(len(decisions)), key=lambda place: -scores[place])[:most]
+    return [decisions[place] for place in sorted(best)]
 
 
 def _explained(decision: Decision, figures: Array) -> float:
@@ -127,12 +131,12 @@ def _axis(decision: Decision, drops: Array) -> dict[str, object]:
         order = here[numpy.argsort(drops[here], kind="stable")]
         if len(order) > 1:
             at[order] += _SPREAD * (numpy.arange(len(order)) / (len(order) - 1) - 0.5)
-    said = (f"{one:g}" if isinstance(one, float) else escape(one) for one in decision.options)
+    parts = (f"{item:g}" if isinstance(item, float) else escape(item) for item in decision.options)
     return {
         "label": escape(decision.name),
         "values": at,
         "tickvals": list(range(len(decision.options))),
-        "ticktext": list(said),
+        "ticktext": list(parts),
         "range": [-0.5, len(decision.options) - 0.5],
     }
 
@@ -153,13 +157,13 @@ def _drop_axis(drops: Array, top: float) -> dict[str, object]:
     highest = min(float(drops.max()), top) if len(drops) else top
     lowest = min(float(drops.min()), 0.0) if len(drops) else 0.0
     ticks = [tick for tick in numpy.linspace(0, top, 9) if tick <= highest]
-    said = [f"{tick:+g}" if tick else "0" for tick in ticks]
+    parts = [f"{tick:+g}" if tick else "0" for tick in ticks]
     if highest == top:
-        said[-1] += " or more"
+        parts[-1] += " or more"
     return {
         "label": "drop, pp",
         "values": numpy.minimum(drops, top),
         "range": [lowest, highest],
         "tickvals": ticks,
-        "ticktext": said,
+        "ticktext": parts,
     }

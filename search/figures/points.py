@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from ...objectives.cost.cost import Cost
 from ...spaces.plan import Plan
-from ..results.summary import Answer
-from ..study.trial_record import Record, scored
+from ..results.summary import StudySummary
+from ..study.trial_record import TrialRecord, scored
 from .style import tooltip
 
 
@@ -44,31 +44,31 @@ class Marked:
     place: int
 
 
-def points_of(answer: Answer) -> list[Point]:
+def points_of(summary: StudySummary) -> list[Point]:
     """The scored plans, each once, in the order of their trials."""
-    return [point for record in scored(answer.records) if (point := _point(record, answer))]
+    return [point for record in scored(summary.records) if (point := _point(record, summary))]
 
 
-def marked(answer: Answer) -> list[Marked]:
+def marked(summary: StudySummary) -> list[Marked]:
     """The winners, each once, that of the smallest budget first."""
     places, by_plan = dict[Plan, list[int]](), dict[Plan, Point]()
-    for place, verdict in enumerate(answer.verdicts):
-        point = _point(verdict.winner, answer) if verdict.winner else None
+    for place, result in enumerate(summary.results):
+        point = _point(result.winner, summary) if result.winner else None
         if point is not None:
             by_plan[point.plan] = point
             places.setdefault(point.plan, []).append(place)
     return [
         Marked(
-            by_plan[plan], _listed([f"{answer.verdicts[n].budget.max_drop:g}" for n in at]), at[0]
+            by_plan[plan], _listed([f"{summary.results[n].budget.max_drop:g}" for n in at]), at[0]
         )
         for plan, at in places.items()
     ]
 
 
-def _point(record: Record, answer: Answer) -> Point | None:
+def _point(record: TrialRecord, summary: StudySummary) -> Point | None:
     if record.plan is None or record.cost is None or record.drop is None:
         return None
-    words = tooltip(record.number, record.plan, record.cost, answer.baseline.cost, record.drop)
+    words = tooltip(record.number, record.plan, record.cost, summary.baseline.cost, record.drop)
     return Point(record.number, record.plan, record.cost, record.drop, words)
 
 

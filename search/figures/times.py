@@ -17,7 +17,7 @@ def times_figure(seconds: Mapping[str, float]) -> go.Figure:
         seconds: part -> how long it took.
     """
     whole = sum(seconds.values()) or 1.0
-    parts = sorted(seconds.items(), key=lambda one: -one[1])
+    parts = sorted(seconds.items(), key=lambda pair: -pair[1])
     parts = [(part, took) for part, took in parts if took / whole >= _WORTH_A_BAR]
     figure = go.Figure(
         go.Bar(

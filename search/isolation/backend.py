@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ParedownError
-from ...objectives.accuracy.confidence import Correct
+from ...objectives.accuracy.confidence import CorrectCounts
 from ...objectives.accuracy.scoring import Metric, accuracy_step
 from ...objectives.cost.cost import Cost
 from ...objectives.cost.objective import predicted_cost
-from ...objectives.evaluation.checkpoints import LENIENT, Judge
+from ...objectives.evaluation.checkpoints import NO_EARLY_STOPPING, EarlyStopper
 from ...objectives.evaluation.outcome import Outcome
 from ...objectives.evaluation.task import Task
 from ...objectives.training.device import hardware
@@ -106,7 +106,7 @@ class BaselineScore:
 
     accuracy: float
     digest: str
-    correct: Correct
+    correct: CorrectCounts
     seconds: Mapping[str, float]
 
 
@@ -166,23 +166,26 @@ class EvaluationBackend(ABC):
 
     @abstractmethod
     def fitting_error(self, plan: Plan) -> float:
-        """What the plan's replaced parts miss of the baseline's features: `Builder.missed`.
+        """What the plan's replaced parts miss of the baseline's features:
+        `TrainingPipeline.fitting_error`.
 
         Raises:
             EvaluationFailed: they could not be fitted.
         """
 
     @abstractmethod
-    def evaluate(self, plan: Plan, judge: Judge = LENIENT, seed: int | None = None) -> Outcome:
+    def evaluate(
+        self, plan: Plan, early_stopper: EarlyStopper = NO_EARLY_STOPPING, seed: int | None = None
+    ) -> Outcome:
         """Build, train and score a plan on the search split.
 
         Args:
             plan: of the space.
-            judge: may stop it early. It is copied: what it learns meanwhile does not count.
+            early_stopper: may stop it early. It is copied: what it learns meanwhile does not count.
             seed: of what the plan draws; the task's, if not given.
 
         Raises:
-            Hopeless: the judge stopped it.
+            Hopeless: the early stopper stopped it.
             TrainingDiverged, PredictionMismatch: it was evaluated, and failed.
             EvaluationFailed: anything else went wrong, a crash included.
         """

@@ -102,11 +102,11 @@ class ChildProcess:
             return f"the evaluating process closed its pipe{while_doing}", ""
         for thread in self._threads:
             thread.join(_TO_END)
-        said = f"; it said: {self._last_line}" if self._last_line else ""
+        text = f"; it said: {self._last_line}" if self._last_line else ""
         dump = self._dump.read(_DUMP_LIMIT).decode(errors="replace")
         cause = cause_of(code)
         comma = "," if "," in cause and while_doing else ""
-        return f"the evaluating process was ended by {cause}{comma}{while_doing}{said}", dump
+        return f"the evaluating process was ended by {cause}{comma}{while_doing}{text}", dump
 
     def _read_messages(self) -> None:
         with contextlib.suppress(EOFError, OSError, ValueError):
@@ -143,9 +143,9 @@ def python_command(module: str, *arguments: str) -> list[str]:
     That finds modules where this process does: in absolute places, and such as are text.
     """
     places = [str(Path(place).absolute()) for place in sys.path if isinstance(place, str)]
-    package, given = __name__.partition(".")[0], ", ".join(map(repr, arguments))
+    package, provided = __name__.partition(".")[0], ", ".join(map(repr, arguments))
     code = f"import sys; sys.path[:] = {places!r}; "
-    return [sys.executable, "-c", f"{code}from {package}.{module} import main; main({given})"]
+    return [sys.executable, "-c", f"{code}from {package}.{module} import main; main({provided})"]
 
 
 def cause_of(code: int) -> str:

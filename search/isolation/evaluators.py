@@ -1,7 +1,7 @@
 """The evaluators of one task: one for each seed, with one baseline between them."""
 
-from ...objectives.accuracy.confidence import Correct
-from ...objectives.evaluation.checkpoints import LENIENT, Judge
+from ...objectives.accuracy.confidence import CorrectCounts
+from ...objectives.evaluation.checkpoints import NO_EARLY_STOPPING, EarlyStopper
 from ...objectives.evaluation.evaluator import Evaluator
 from ...objectives.evaluation.outcome import Outcome
 from ...objectives.evaluation.task_spec import TaskSpec
@@ -34,20 +34,22 @@ class Evaluators:
 
     def baseline(self) -> BaselineScore:
         """Train or load the baseline, and score it on the search split."""
-        self.first.clock.reset()
+        self.first.timer.reset()
         digest = self.first.baseline_digest
         score = self.first.baseline_score
-        seconds = self.first.clock.seconds
-        return BaselineScore(score.accuracy, digest, Correct.of(score), seconds)
+        seconds = self.first.timer.seconds
+        return BaselineScore(score.accuracy, digest, CorrectCounts.of(score), seconds)
 
     def fitting_error(self, plan: Plan) -> float:
         """What the plan's replaced parts miss of the baseline's features."""
-        return self.first.missed(plan)
+        return self.first.fitting_error(plan)
 
-    def evaluate(self, plan: Plan, judge: Judge = LENIENT, seed: int | None = None) -> Outcome:
+    def evaluate(
+        self, plan: Plan, early_stopper: EarlyStopper = NO_EARLY_STOPPING, seed: int | None = None
+    ) -> Outcome:
         """Build, train and score a plan on the search split."""
         evaluator = self._of(seed)
-        evaluator.judge = judge
+        evaluator.early_stopper = early_stopper
         return evaluator.evaluate(plan)
 
     def test(self, plan: Plan, seed: int | None = None) -> Outcome:

@@ -11,22 +11,22 @@ from typing import Any
 
 from ...objectives.cost.objective import OBJECTIVES
 from ...objectives.data import SOURCES
-from ...objectives.data.sources import GIVEN as GIVEN_DATA
+from ...objectives.data.sources import SESSION_OBJECTS as GIVEN_DATA
 from ...objectives.evaluation.task_spec import TaskSpec
 from ...registry import Registry
 from ...spaces.blocks.families import FAMILIES
 from ...spaces.criteria import CRITERIA
 from ...spaces.models import MODELS
-from ...spaces.models.in_memory import GIVEN as GIVEN_MODELS
-from ...spaces.models.in_memory import Given
+from ...spaces.models.in_memory import SESSION_OBJECTS as GIVEN_MODELS
+from ...spaces.models.in_memory import SessionObjects
 from ...spaces.quantizers import QUANTIZERS
-from ...spaces.techniques import KINDS
+from ...spaces.techniques import TECHNIQUES
 
-_GIVEN: dict[str, Given[Any]] = {"models": GIVEN_MODELS, "data": GIVEN_DATA}
+_SESSION_OBJECTS: dict[str, SessionObjects[Any]] = {"models": GIVEN_MODELS, "data": GIVEN_DATA}
 _REGISTRIES: dict[str, Registry[Any]] = {
     "blocks": FAMILIES,
     "criteria": CRITERIA,
-    "techniques": KINDS,
+    "techniques": TECHNIQUES,
     "quantizers": QUANTIZERS,
     "sources": SOURCES,
     "objectives": OBJECTIVES,
@@ -49,7 +49,7 @@ def objects_of(spec: TaskSpec) -> dict[str, dict[str, Any]]:
     names = {"models": spec.model, "data": spec.data.name_or_path}
     objects = dict[str, dict[str, Any]]()
     for where, name in names.items():
-        thing = _GIVEN[where].find(name)
+        thing = _SESSION_OBJECTS[where].find(name)
         objects[where] = {} if thing is None else {name: thing}
     for where, registry in _REGISTRIES.items():
         objects[where] = {}
@@ -59,7 +59,7 @@ def objects_of(spec: TaskSpec) -> dict[str, dict[str, Any]]:
                 continue
             if "__main__" in modules or not modules <= sys.modules.keys():
                 raise CannotBeSent(
-                    f"the {registry.what} {record.name!r} was registered in a script or notebook; "
+                    f"the {registry.noun} {record.name!r} was registered in a script or notebook; "
                     "register it in a module of its own"
                 )
             objects[where][record.name] = record
@@ -68,9 +68,9 @@ def objects_of(spec: TaskSpec) -> dict[str, dict[str, Any]]:
 
 def register_objects(objects: Mapping[str, Mapping[str, Any]]) -> object:
     """Make objects known here by their names. Returns what must be kept for as long as they are."""
-    for where, given in _GIVEN.items():
+    for where, provided in _SESSION_OBJECTS.items():
         for name, thing in objects[where].items():
-            given.restore(name, thing)
+            provided.restore(name, thing)
     for where, registry in _REGISTRIES.items():
         for name, record in objects[where].items():
             if name not in registry:

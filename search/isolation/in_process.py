@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from ...errors import ParedownError
 from ...heartbeat import listening
-from ...objectives.evaluation.checkpoints import LENIENT, Hopeless, Judge
+from ...objectives.evaluation.checkpoints import NO_EARLY_STOPPING, EarlyStopped, EarlyStopper
 from ...objectives.evaluation.outcome import Outcome
 from ...objectives.evaluation.task_spec import TaskSpec
 from ...objectives.training.cache import Cache
@@ -61,8 +61,10 @@ class InProcessBackend(EvaluationBackend):
     def fitting_error(self, plan: Plan) -> float:
         return self._done(lambda here: here.fitting_error(plan))
 
-    def evaluate(self, plan: Plan, judge: Judge = LENIENT, seed: int | None = None) -> Outcome:
-        return self._done(lambda here: here.evaluate(plan, judge, seed))
+    def evaluate(
+        self, plan: Plan, early_stopper: EarlyStopper = NO_EARLY_STOPPING, seed: int | None = None
+    ) -> Outcome:
+        return self._done(lambda here: here.evaluate(plan, early_stopper, seed))
 
     def test(self, plan: Plan, seed: int | None = None) -> Outcome:
         return self._done(lambda here: here.test(plan, seed))
@@ -76,7 +78,7 @@ class InProcessBackend(EvaluationBackend):
         try:
             with self._listening():
                 return work(self._evaluators)
-        except (ParedownError, Hopeless, TimeLimitReached):
+        except (ParedownError, EarlyStopped, TimeLimitReached):
             raise
         except Exception as error:
             raised = Raised.of(error, ())

@@ -11,12 +11,12 @@ from typing import Any
 
 import cloudpickle
 
-from ...objectives.evaluation.checkpoints import LENIENT, Judge
+from ...objectives.evaluation.checkpoints import NO_EARLY_STOPPING, EarlyStopper
 from ...objectives.evaluation.outcome import Outcome
 from ...objectives.evaluation.task_spec import TaskSpec
 from ...objectives.training.cache import Cache
 from ...objectives.training.progress import Progress
-from ...spaces.blocks.block_graph import Piece
+from ...spaces.blocks.block_graph import BlockGraph
 from ...spaces.blocks.families import pieces_from
 from ...spaces.graph.sites import Spec
 from ...spaces.plan import Plan
@@ -33,7 +33,6 @@ from .child_process import ChildProcess, Ended
 from .given_objects import CannotBeSent, objects_of
 from .requests import (
     Alive,
-    Answer,
     EpochEnded,
     Evaluate,
     GetBaseline,
@@ -41,6 +40,7 @@ from .requests import (
     GetPiece,
     Open,
     Raised,
+    Reply,
     StageBegan,
     Stopped,
 )
@@ -88,15 +88,17 @@ class ProcessBackend(EvaluationBackend):
         return summary
 
     def baseline(self) -> BaselineScore:
-        found: BaselineScore = _once_more(lambda: self._ask(GetBaseline()))
-        self._baseline = found
-        return found
+        score: BaselineScore = _once_more(lambda: self._ask(GetBaseline()))
+        self._baseline = score
+        return score
 
     def fitting_error(self, plan: Plan) -> float:
         return float(self._ask(GetFittingError(plan)))
 
-    def evaluate(self, plan: Plan, judge: Judge = LENIENT, seed: int | None = None) -> Outcome:
-        outcome: Outcome = self._ask(Evaluate(plan, seed, judge))
+    def evaluate(
+        self, plan: Plan, early_stopper: EarlyStopper = NO_EARLY_STOPPING, seed: int | None = None
+    ) -> Outcome:
+        outcome: Outcome = self._ask(Evaluate(plan, seed, early_stopper))
         return outcome
 
     def test(self, plan: Plan, seed: int | None = None) -> Outcome:
@@ -106,15 +108,15 @@ class ProcessBackend(EvaluationBackend):
     def predicting(self) -> AbstractContextManager[None]:
         return pieces_from(self._piece)
 
-    def _piece(self, family: str, spec: Spec) -> Piece:
+    def _piece(self, family: str, spec: Spec) -> BlockGraph:
         """A family's block for a place, taken apart in the child, so that torch is not needed here.
 
         It takes milliseconds, so it is not ended by a time limit.
         """
         deadline, self.deadline = self.deadline, None
         try:
-            found: Piece = _once_more(lambda: self._ask(GetPiece(family, spec)))
-            return found
+            piece: BlockGraph = _once_more(lambda: self._ask(GetPiece(family, spec)))
+            return piece
         finally:
             self.deadline = deadline
 
@@ -169,22 +171,22 @@ class ProcessBackend(EvaluationBackend):
             raise RuntimeError("there is no evaluating process")
         try:
             child.send(request)
-            answer = self._wait(child, stall=None if isinstance(request, Open) else self._stall)
+            reply = self._wait(child, stall=None if isinstance(request, Open) else self._stall)
         except BaseException:
             self._child = None
             child.kill()
             raise
-        if isinstance(answer, Stopped):
+        if isinstance(reply, Stopped):
             raise TimeLimitReached
-        if isinstance(answer, Answer):
-            return answer.value
-        if answer.error is not None:
-            raise answer.error
+        if isinstance(reply, Reply):
+            return reply.value
+        if reply.error is not None:
+            raise reply.error
         # After an error that nobody foresaw, a process may be of no more use, as with CUDA's.
         self.close()
-        raise EvaluationFailed(answer.text, answer.details)
+        raise EvaluationFailed(reply.text, reply.details)
 
-    def _wait(self, child: "ChildProcess", stall: float | None) -> Answer | Raised | Stopped:
+    def _wait(self, child: "ChildProcess", stall: float | None) -> Reply | Raised | Stopped:
         # Only the silence that was listened to counts: not while this process was suspended, or a
         # callback or a terminal held it up.
         doing, silence, stopping = "", 0.0, False
@@ -206,7 +208,7 @@ class ProcessBackend(EvaluationBackend):
                 silence += min(time.monotonic() - asked, patience)
                 continue
             silence = 0.0
-            if isinstance(message, Answer | Raised | Stopped):
+            if isinstance(message, Reply | Raised | Stopped):
                 return message
             if isinstance(message, StageBegan):
                 doing = message.name
@@ -236,14 +238,14 @@ def _check_sendable(request: Open) -> None:
     Raises:
         CannotBeSent: it cannot; the message says what, and why.
     """
-    for given in request.objects.values():
-        for name, thing in given.items():
+    for provided in request.objects.values():
+        for name, thing in provided.items():
             try:
                 cloudpickle.dumps(thing)
             except Exception as error:  # objects may refuse with whatever they like
-                said = " ".join(str(error).split())
+                text = " ".join(str(error).split())
                 raise CannotBeSent(
-                    f"{name} cannot be sent to another process ({type(error).__name__}: {said})"
+                    f"{name} cannot be sent to another process ({type(error).__name__}: {text})"
                 ) from None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...objectives.evaluation.checkpoints import LENIENT, Judge
+from ...objectives.evaluation.checkpoints import NO_EARLY_STOPPING, EarlyStopper
 from ...objectives.evaluation.task_spec import TaskSpec
 from ...spaces.graph.sites import Spec
 from ...spaces.plan import Plan
@@ -55,7 +55,7 @@ class Evaluate:
 
     plan: Plan
     seed: int | None = None
-    judge: Judge = field(default=LENIENT)
+    early_stopper: EarlyStopper = field(default=NO_EARLY_STOPPING)
     on_test: bool = False
 
 
@@ -81,7 +81,7 @@ class Alive:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """A request was fulfilled."""
 
     value: Any
@@ -109,9 +109,9 @@ class Raised:
     @classmethod
     def of(cls, error: BaseException, known: tuple[type[BaseException], ...]) -> "Raised":
         """An exception to be sent: whole, if it is of a known class, else in words."""
-        name, said = type(error).__name__, " ".join(str(error).split())
+        name, text = type(error).__name__, " ".join(str(error).split())
         details = "".join(traceback.format_exception(error))
         whole = error.with_traceback(None) if isinstance(error, known) else None
         # Else the frames of a network that was given up hold its memory while the next one trains.
         error.__cause__ = error.__context__ = None
-        return cls(whole, f"{name}: {said}" if said else name, details)
+        return cls(whole, f"{name}: {text}" if text else name, details)

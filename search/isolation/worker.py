@@ -8,17 +8,16 @@ import torch
 from ...errors import ParedownError
 from ...extensions import load_extensions
 from ...heartbeat import listening
-from ...objectives.evaluation.checkpoints import Hopeless
+from ...objectives.evaluation.checkpoints import EarlyStopped
 from ...objectives.training.cache import Cache
 from ...objectives.training.progress import Progress
 from ...references import load_code, with_torchvision
-from ...spaces.blocks.families import piece
+from ...spaces.blocks.families import block_graph
 from .evaluators import Evaluators
 from .given_objects import CannotBeSent, register_objects
 from .inbox import Inbox
 from .requests import (
     Alive,
-    Answer,
     EpochEnded,
     Evaluate,
     GetBaseline,
@@ -26,6 +25,7 @@ from .requests import (
     GetPiece,
     Open,
     Raised,
+    Reply,
     StageBegan,
     Stopped,
 )
@@ -80,7 +80,7 @@ class Worker:
     def __init__(self, inbox: Inbox) -> None:
         self._inbox, self._reporter = inbox, _Reporter(inbox)
         self._evaluators: Evaluators | None = None
-        self._kept: object = None
+        self._alive: object = None
 
     def serve(self) -> None:
         """Answer requests for ever; the inbox ends the process when the search is gone."""
@@ -88,18 +88,18 @@ class Worker:
             frame = self._inbox.next_frame()
             try:
                 with listening(self._reporter.beat):
-                    answer: Answer | Raised | Stopped = Answer(self._do(_loaded(frame)))
+                    reply: Reply | Raised | Stopped = Reply(self._do(_loaded(frame)))
             except StopRequested:
-                answer = Stopped()
+                reply = Stopped()
             except Exception as error:
-                answer = Raised.of(error, (ParedownError, Hopeless, CannotBeSent))
-            self._inbox.send(answer)
+                reply = Raised.of(error, (ParedownError, EarlyStopped, CannotBeSent))
+            self._inbox.send(reply)
 
     def _do(self, request: object) -> object:
         if isinstance(request, Open):
             return self._open(request)
         if isinstance(request, GetPiece):
-            return piece(request.family, request.spec)
+            return block_graph(request.family, request.spec)
         if self._evaluators is None:
             raise RuntimeError("no task was opened")
         if isinstance(request, GetBaseline):
@@ -109,7 +109,7 @@ class Worker:
         if isinstance(request, Evaluate) and request.on_test:
             return self._evaluators.test(request.plan, request.seed)
         if isinstance(request, Evaluate):
-            return self._evaluators.evaluate(request.plan, request.judge, request.seed)
+            return self._evaluators.evaluate(request.plan, request.early_stopper, request.seed)
         raise TypeError(f"not a request: {request!r}")
 
     def _open(self, request: Open) -> object:
@@ -118,7 +118,7 @@ class Worker:
         load_extensions()
         for place in request.spec.imports:
             load_code(place)
-        self._kept = register_objects(request.objects)
+        self._alive = register_objects(request.objects)
         folder, limit = request.cache
         self._evaluators = Evaluators(request.spec, Cache(folder, limit), self._reporter)
         return self._evaluators.summary()

@@ -142,12 +142,16 @@ class _IntegerActivations(nn.Module):
         self.register_buffer("zero_point", simulated.zero_point.to(torch.uint8))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        what = (self.scale, self.zero_point)
+        parameters = (self.scale, self.zero_point)
         levels = torch.onnx.ops.symbolic(
-            "QuantizeLinear", (x, *what), dtype=torch.uint8, shape=x.shape, version=OPSET
+            "QuantizeLinear", (x, *parameters), dtype=torch.uint8, shape=x.shape, version=OPSET
         )
         return torch.onnx.ops.symbolic(
-            "DequantizeLinear", (levels, *what), dtype=torch.float32, shape=x.shape, version=OPSET
+            "DequantizeLinear",
+            (levels, *parameters),
+            dtype=torch.float32,
+            shape=x.shape,
+            version=OPSET,
         )
 
 

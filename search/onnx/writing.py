@@ -84,8 +84,8 @@ def _narrow(model: "onnx_ir.Model") -> None:
             _widen_when_read(model, value, numbers.astype("float16"))
 
 
-def _is(name: str, kind: str) -> bool:
-    return name.rpartition(".")[2] == kind
+def _is(name: str, suffix: str) -> bool:
+    return name.rpartition(".")[2] == suffix
 
 
 def _widen_when_read(model: "onnx_ir.Model", value: "onnx_ir.Value", numbers: Any) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from ..figures.style import budget_colour
 from ..formatting import points, short
-from ..results.pareto import Verdict
-from ..results.summary import Answer
+from ..results.pareto import BudgetResult
+from ..results.summary import StudySummary
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class WinnerRow:
         budget: its name.
         cells: its numbers.
         plan: in words; empty if nothing fits.
-        removed: what its pruning removes, in words.
+        pruned_share: what its pruning removes, in words.
         trial: where it was found.
-        word: "within", "likely" or "over"; empty if that is not known.
+        certainty: "within", "likely" or "over"; empty if that is not known.
         instead: if nothing fits, what comes closest.
     """
 
@@ -44,9 +44,9 @@ class WinnerRow:
     budget: str
     cells: tuple[Cell, ...]
     plan: str
-    removed: str
+    pruned_share: str
     trial: int | None
-    word: str
+    certainty: str
     instead: str
 
 
@@ -67,72 +67,74 @@ class Card:
     lines: tuple[str, ...]
 
 
-def winner_rows(found: Answer) -> list[WinnerRow]:
+def winner_rows(summary: StudySummary) -> list[WinnerRow]:
     """A row per budget."""
-    said = found.to_dict()["budgets"]
-    return [_row(verdict, one) for verdict, one in zip(found.verdicts, said, strict=True)]
+    data = summary.to_dict()["budgets"]
+    return [_row(result, item) for result, item in zip(summary.results, data, strict=True)]
 
 
-def budget_cards(found: Answer) -> list[Card]:
+def budget_cards(summary: StudySummary) -> list[Card]:
     """A card per budget."""
     return [
-        _card(row, verdict, found, budget_colour(place))
-        for place, (row, verdict) in enumerate(zip(winner_rows(found), found.verdicts, strict=True))
+        _card(row, result, summary, budget_colour(place))
+        for place, (row, result) in enumerate(
+            zip(winner_rows(summary), summary.results, strict=True)
+        )
     ]
 
 
-def _row(verdict: Verdict, said: Mapping[str, Any]) -> WinnerRow:
-    winner = verdict.winner
+def _row(result: BudgetResult, data: Mapping[str, Any]) -> WinnerRow:
+    winner = result.winner
     return WinnerRow(
-        max_drop=verdict.budget.max_drop,
-        budget=verdict.budget.text,
-        cells=_cells(said) if winner else (),
+        max_drop=result.budget.max_drop,
+        budget=result.budget.text,
+        cells=_cells(data) if winner else (),
         plan=winner.plan.describe() if winner and winner.plan else "",
-        removed=winner.removed.text if winner and winner.removed else "",
+        pruned_share=winner.pruned_share.text if winner and winner.pruned_share else "",
         trial=winner.number if winner else None,
-        word=str(said["word"] or ""),
-        instead=_instead(verdict),
+        certainty=str(data["certainty"] or ""),
+        instead=_instead(result),
     )
 
 
-def _cells(said: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _cells(data: Mapping[str, Any]) -> tuple[Cell, ...]:
     """The columns of the winners' table, in their order."""
-    final, test = said["final"] or {}, said["test"] or {}
+    retraining, test = data["retraining"] or {}, data["test"] or {}
     low, high = test.get("low"), test.get("high")
     interval = "-" if low is None or high is None else f"{points(low)} to {points(high)}"
     return (
-        Cell("params", said["params"], short(said["params"])),
-        Cell("macs", said["macs"], short(said["macs"])),
-        Cell("bytes", said["bytes"], f"{short(said['bytes'])}B"),
-        Cell("times_smaller", said["times_smaller"], f"{said['times_smaller']:.1f}x"),
-        Cell("drop", said["drop"], points(said["drop"])),
-        Cell("final.drop", final.get("drop"), points(final.get("drop"))),
-        Cell("test_drop", said["test_drop"], points(said["test_drop"])),
+        Cell("params", data["params"], short(data["params"])),
+        Cell("macs", data["macs"], short(data["macs"])),
+        Cell("bytes", data["bytes"], f"{short(data['bytes'])}B"),
+        Cell("compression", data["compression"], f"{data['compression']:.1f}x"),
+        Cell("drop", data["drop"], points(data["drop"])),
+        Cell("retraining.drop", retraining.get("drop"), points(retraining.get("drop"))),
+        Cell("test_drop", data["test_drop"], points(data["test_drop"])),
         Cell("test.low", low, interval),
-        Cell("test.at_most", test.get("at_most"), points(test.get("at_most"))),
-        Cell("word", said["word"], said["word"] or "-"),
+        Cell("test.upper_bound", test.get("upper_bound"), points(test.get("upper_bound"))),
+        Cell("certainty", data["certainty"], data["certainty"] or "-"),
     )
 
 
-def _instead(verdict: Verdict) -> str:
-    missed = verdict.missed_by
-    if verdict.winner is not None:
+def _instead(result: BudgetResult) -> str:
+    missed = result.missed_by
+    if result.winner is not None:
         return ""
-    if verdict.closest is None or missed is None:
+    if result.closest is None or missed is None:
         return "no plan that saves anything was scored"
-    return f"the closest, trial {verdict.closest.number}, drops {points(missed)} pp"
+    return f"the closest, trial {result.closest.number}, drops {points(missed)} pp"
 
 
-def _card(row: WinnerRow, verdict: Verdict, found: Answer, colour: str) -> Card:
-    cost = verdict.winner.cost if verdict.winner else None
+def _card(row: WinnerRow, result: BudgetResult, summary: StudySummary, colour: str) -> Card:
+    cost = result.winner.cost if result.winner else None
     if cost is None:
         return Card(colour, row, "nothing fits", (row.instead,))
-    said = {cell.key: cell for cell in row.cells}
-    fewer = found.baseline.cost.flops_effective / cost.flops_effective
+    data = {cell.key: cell for cell in row.cells}
+    fewer = summary.baseline.cost.flops_effective / cost.flops_effective
     costs = f"{short(cost.params)} params, {short(cost.macs)} MACs, {short(cost.bytes)}B"
-    drops = [f"drop {said['drop'].text}"]
-    for key, name in (("final.drop", "again"), ("test_drop", "on test images")):
-        if said[key].value is not None:
-            drops.append(f"{said[key].text} {name}")
-    headline = f"{said['times_smaller'].text} smaller"
+    drops = [f"drop {data['drop'].text}"]
+    for key, name in (("retraining.drop", "retrained"), ("test_drop", "on test images")):
+        if data[key].value is not None:
+            drops.append(f"{data[key].text} {name}")
+    headline = f"{data['compression'].text} smaller"
     return Card(colour, row, headline, (f"{fewer:.1f}x fewer FLOPs", costs, ", ".join(drops)))

@@ -14,12 +14,12 @@ from ...objectives.accuracy.budget import Budget
 from ...version import __version__
 from ..ablation.saved_ablation import read_ablations
 from ..formatting import points, short
-from ..results.summary import answer
+from ..results.summary import summarize
 from ..study.storage import shown_url
 from .cells import budget_cards, winner_rows
 from .page_file import MARK, as_json, check_place, write_page
 from .pictures import pictures
-from .settings import asked_of, facts
+from .settings import facts, saved_study
 
 _HERE = files("paredown") / "search" / "report"
 
@@ -50,8 +50,8 @@ def make_report(
     """
     path = Path(path)
     check_place(path, force=force)
-    found = answer(study, budgets, shown_url(storage) if storage else None)
-    asked, ablations = asked_of(study), read_ablations(study)
+    summary = summarize(study, budgets, shown_url(storage) if storage else None)
+    saved, ablations = saved_study(study), read_ablations(study)
     page = _template().render(
         mark=MARK,
         version=__version__,
@@ -59,13 +59,13 @@ def make_report(
         style=Markup(_text("style.css")),
         plotly=Markup(get_plotlyjs()),
         script=Markup(_text("draw.js")),
-        answer=found,
-        answer_json=as_json(found.to_dict()),
-        asked=asked,
-        facts=facts(study, found, asked),
-        cards=budget_cards(found),
-        rows=winner_rows(found),
-        pictures=pictures(study, found, list(ablations.values())),
+        summary=summary,
+        summary_json=as_json(summary.to_dict()),
+        saved=saved,
+        facts=facts(study, summary, saved),
+        cards=budget_cards(summary),
+        rows=winner_rows(summary),
+        pictures=pictures(study, summary, list(ablations.values())),
         ablations=ablations,
     )
     write_page(path, page)
@@ -73,9 +73,9 @@ def make_report(
 
 
 def _template() -> jinja2.Template:
-    around = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    around.filters |= {"points": points, "short": short}
-    return around.from_string(_text("page.html"))
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"points": points, "short": short}
+    return environment.from_string(_text("page.html"))
 
 
 def _text(name: str) -> str:

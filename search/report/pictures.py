@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from ...errors import ParedownError
-from ...spaces.apply import foretell
+from ...spaces.apply import predict_graph
 from ...spaces.graph.blueprint import Blueprint
 from ..ablation.saved_ablation import Ablation
 from ..figures.ablation_chart import attribution_figure
@@ -22,12 +22,12 @@ from ..figures.parallel import parallel_figure
 from ..figures.points import marked, points_of
 from ..figures.style import budget_colour
 from ..figures.times import in_time, times_figure
-from ..results.summary import Answer
+from ..results.summary import StudySummary
 from ..runner.run_study import prepare
 from ..study.identity import identity
-from ..study.saved_config import read_asked
+from ..study.saved_config import read_saved_config
 from ..study.storage import check_same
-from ..study.timings import read_spent, spent_on_trials
+from ..study.timings import read_timings, training_timings
 from .page_file import harmless
 
 _NARROW, _WIDE = 0, 640
@@ -40,37 +40,37 @@ class Picture:
 
     Attributes:
         name: of its element.
-        said: Plotly's JSON; empty if there is no picture.
+        html: Plotly's JSON; empty if there is no picture.
         least: its least width in pixels.
         height: in pixels.
         note: a line to read with it, or why it is missing.
     """
 
     name: str
-    said: Markup
+    html: Markup
     least: int
     height: int
     note: str = ""
 
 
 def pictures(
-    study: optuna.Study, found: Answer, ablations: Sequence[Ablation]
+    study: optuna.Study, summary: StudySummary, ablations: Sequence[Ablation]
 ) -> dict[str, Picture]:
     """All pictures by name. Those of ablations are "attribution-0", "attribution-1"..."""
-    made = [
-        _picture("front", front_figure(found)),
-        _picture("bars", bars_figure(found)),
-        _picture("drops", drops_figure(found)),
-        _picture("progress", progress_figure(found)),
-        _parallel(found),
-        _times(study, found),
-        _layers(study, found),
+    pictures = [
+        _picture("front", front_figure(summary)),
+        _picture("bars", bars_figure(summary)),
+        _picture("drops", drops_figure(summary)),
+        _picture("progress", progress_figure(summary)),
+        _parallel(summary),
+        _times(study, summary),
+        _layers(study, summary),
         *(
-            _picture(f"attribution-{place}", attribution_figure(one), _WIDE)
-            for place, one in enumerate(ablations)
+            _picture(f"attribution-{place}", attribution_figure(item), _WIDE)
+            for place, item in enumerate(ablations)
         ),
     ]
-    return {one.name: one for one in made}
+    return {picture.name: picture for picture in pictures}
 
 
 def _picture(name: str, figure: go.Figure, least: int = _NARROW, note: str = "") -> Picture:
@@ -81,19 +81,19 @@ def _missing(name: str, why: str) -> Picture:
     return Picture(name, Markup(""), _NARROW, 0, why)
 
 
-def _parallel(found: Answer) -> Picture:
-    if len(points_of(found)) < 2:
+def _parallel(summary: StudySummary) -> Picture:
+    if len(points_of(summary)) < 2:
         return _missing("parallel", "It takes two plans to compare decisions.")
-    figure = parallel_figure(found)
+    figure = parallel_figure(summary)
     return _picture("parallel", figure, 116 * len(figure.data[0].dimensions))
 
 
-def _times(study: optuna.Study, found: Answer) -> Picture:
-    spent = read_spent(study)
+def _times(study: optuna.Study, summary: StudySummary) -> Picture:
+    spent = read_timings(study)
     if spent:
         whole = in_time(sum(spent.values()))
         return _picture("times", times_figure(spent), note=f"{whole} over all runs of the study.")
-    spent = spent_on_trials(found.records)
+    spent = training_timings(summary.records)
     if not spent:
         return _missing("times", "The study does not say how long its trials took.")
     note = (
@@ -103,8 +103,8 @@ def _times(study: optuna.Study, found: Answer) -> Picture:
     return _picture("times", times_figure(spent), note=note)
 
 
-def _layers(study: optuna.Study, found: Answer) -> Picture:
-    winners = marked(found)
+def _layers(study: optuna.Study, summary: StudySummary) -> Picture:
+    winners = marked(summary)
     if not winners:
         return _missing("layers", "There is no winner to compare with the baseline.")
     try:
@@ -112,11 +112,11 @@ def _layers(study: optuna.Study, found: Answer) -> Picture:
     except (ParedownError, OSError) as error:
         why = " ".join(str(error).split())
         return _missing("layers", f"This picture needs the model and its data: {why}")
-    made = [foretell(blueprint, one.point.plan) for one in winners]
+    blueprints = [predict_graph(blueprint, marked.point.plan) for marked in winners]
     figure = layers_figure(
-        compare_layers(blueprint, made),
-        ["baseline", *(one.budgets for one in winners)],
-        [budget_colour(one.place) for one in winners],
+        compare_layers(blueprint, blueprints),
+        ["baseline", *(marked.budgets for marked in winners)],
+        [budget_colour(marked.place) for marked in winners],
     )
     return _picture("layers", figure, _WIDE)
 
@@ -127,6 +127,6 @@ def _blueprint(study: optuna.Study) -> Blueprint:
     Raises:
         ParedownError: model or data cannot be loaded any more, or are others.
     """
-    task, space = prepare(read_asked(study))
+    task, space = prepare(read_saved_config(study))
     check_same(study, "its storage", identity(task, space))
     return space.blueprint

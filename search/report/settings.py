@@ -9,16 +9,16 @@ import optuna
 
 from ...errors import StorageError
 from ..formatting import short
-from ..results.summary import Answer
+from ..results.summary import StudySummary
 from ..study.config import StudyConfig
-from ..study.saved_config import read_asked
+from ..study.saved_config import read_saved_config
 from ..study.storage import IDENTITY, VERSIONS
 from ..study.timings import read_hardware
-from ..study.trial_record import How
+from ..study.trial_record import TrialStatus
 
 
 @dataclass(frozen=True)
-class Asked:
+class SavedStudy:
     """The question.
 
     Attributes:
@@ -33,73 +33,75 @@ class Asked:
     config: StudyConfig | None
 
 
-def asked_of(study: optuna.Study) -> Asked:
+def saved_study(study: optuna.Study) -> SavedStudy:
     """What a study was asked."""
     identity: dict[str, Any] = json.loads(study.user_attrs[IDENTITY])
     try:
-        config = read_asked(study)
+        config = read_saved_config(study)
     except StorageError:
         config = None
-    return Asked(str(identity["model"]), str(identity["data"]), identity, config)
+    return SavedStudy(str(identity["model"]), str(identity["data"]), identity, config)
 
 
-def facts(study: optuna.Study, found: Answer, asked: Asked) -> list[tuple[str, str]]:
+def facts(study: optuna.Study, summary: StudySummary, saved: SavedStudy) -> list[tuple[str, str]]:
     """What was asked and how it was answered: label and text, line by line."""
-    base, config = found.baseline, asked.config
+    base, config = summary.baseline, saved.config
     cost = base.cost
-    said = [
+    parts = [
         (
             "Model",
-            f"{asked.model}: {cost.params:,} params, {cost.macs:,} MACs, {short(cost.bytes)}B",
+            f"{saved.model}: {cost.params:,} params, {cost.macs:,} MACs, {short(cost.bytes)}B",
         ),
-        ("Data", f"{asked.data}, {asked.identity['classes']} classes{_tested_on(found)}"),
+        ("Data", f"{saved.data}, {saved.identity['classes']} classes{_tested_on(summary)}"),
         ("Baseline", f"{base.accuracy:.2f} % on the search split"),
-        ("Budgets", ", ".join(one.budget.text for one in found.verdicts)),
-        ("Space", _space(asked.identity.get("space", {}))),
-        ("Trials", _trials(found)),
+        ("Budgets", ", ".join(result.budget.text for result in summary.results)),
+        ("Space", _space(saved.identity.get("space", {}))),
+        ("Trials", _trials(summary)),
     ]
     if config is not None:
         again = f"; up to {config.finalists} finalists a budget" if config.finalists else ""
-        said.append(("Search", f"sampler {config.sampler}, {config.trials} trainings{again}"))
+        parts.append(("Search", f"sampler {config.sampler}, {config.trials} trainings{again}"))
         seeds = f"{config.seed} for the study, {config.data.split_seed} for the split"
-        said.append(("Seeds", seeds))
-    said += _when(study)
+        parts.append(("Seeds", seeds))
+    parts += _when(study)
     versions = json.loads(study.user_attrs.get(VERSIONS, "{}"))
     if versions:
-        said.append(("Versions", ", ".join(f"{name} {one}" for name, one in versions.items())))
+        parts.append(("Versions", ", ".join(f"{name} {item}" for name, item in versions.items())))
     if hardware := read_hardware(study):
-        said.append(("Ran on", "; ".join(hardware)))
-    return said
+        parts.append(("Ran on", "; ".join(hardware)))
+    return parts
 
 
-def _tested_on(found: Answer) -> str:
-    if found.images:
-        return f"; {found.images.text}"
-    images = {one.paired.images for one in found.tested.values() if one.paired}
+def _tested_on(summary: StudySummary) -> str:
+    if summary.images:
+        return f"; {summary.images.text}"
+    images = {
+        test_score.paired.images for test_score in summary.test_scores.values() if test_score.paired
+    }
     return f"; {max(images):,} test images" if images else ""
 
 
 def _space(options: dict[str, list[object]]) -> str:
-    searched = [len(one) for one in options.values() if len(one) > 1]
+    searched = [len(item) for item in options.values() if len(item) > 1]
     return f"{short(math.prod(searched))} plans, from {len(searched)} decisions"
 
 
-def _trials(found: Answer) -> str:
+def _trials(summary: StudySummary) -> str:
     names = {
-        How.EVALUATED: "trained",
-        How.HOPELESS: "stopped early",
-        How.SHARED: "more scored at other bit-widths",
-        How.BEATEN: "beaten before training",
-        How.REPEATED: "repeated",
-        How.FAILED: "failed",
-        How.STOPPED: "interrupted",
-        How.RUNNING: "running",
+        TrialStatus.EVALUATED: "trained",
+        TrialStatus.EARLY_STOPPED: "stopped early",
+        TrialStatus.REUSED_WEIGHTS: "more scored at other bit-widths",
+        TrialStatus.DOMINATED: "beaten before training",
+        TrialStatus.REPEATED: "repeated",
+        TrialStatus.FAILED: "failed",
+        TrialStatus.STOPPED: "interrupted",
+        TrialStatus.RUNNING: "running",
     }
-    counts = ((found.count(how), name) for how, name in names.items())
+    counts = ((summary.count(status), name) for status, name in names.items())
     return ", ".join(f"{count} {name}" for count, name in counts if count)
 
 
 def _when(study: optuna.Study) -> list[tuple[str, str]]:
     trials = study.get_trials(deepcopy=False)
-    began = [one.datetime_start for one in trials if one.datetime_start]
+    began = [trial.datetime_start for trial in trials if trial.datetime_start]
     return [("Begun", f"{min(began):%Y-%m-%d %H:%M}")] if began else []

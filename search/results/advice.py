@@ -3,51 +3,51 @@
 import math
 
 from ..formatting import points
-from .attribution import Blame, costliest
-from .pareto import Verdict, times_smaller
-from .summary import Answer
+from .attribution import Attribution, costliest
+from .pareto import BudgetResult, compression
+from .summary import StudySummary
 
 
-def advice(found: Answer, ask: str = "") -> str:
+def advice(summary: StudySummary, ask: str = "") -> str:
     """The closest miss per budget that got no plan, and what to relax.
 
     Args:
-        found: what a study says.
+        summary: what a study says.
         ask: what to type before another budget; the command, if not given.
     """
-    lines = [_miss(found, verdict) for verdict in found.misses]
-    return "\n".join([*lines, *_what_to_relax(found, ask)])
+    lines = [_miss(summary, result) for result in summary.misses]
+    return "\n".join([*lines, *_what_to_relax(summary, ask)])
 
 
-def _miss(found: Answer, verdict: Verdict) -> str:
-    said = f"no plan that saves anything keeps within {verdict.budget.text}"
-    closest = verdict.closest
+def _miss(summary: StudySummary, result: BudgetResult) -> str:
+    text = f"no plan that saves anything keeps within {result.budget.text}"
+    closest = result.closest
     if closest is None or closest.cost is None or closest.plan is None:
-        return f"{said}; no other plan has been scored yet"
-    smaller = times_smaller(found.baseline.cost, closest.cost)
-    again = " when it was trained again" if verdict.final else ""
+        return f"{text}; no other plan has been scored yet"
+    smaller = compression(summary.baseline.cost, closest.cost)
+    again = " when it was trained again" if result.retraining else ""
     return (
-        f"{said}; the closest miss is trial {closest.number} with a drop of "
-        f"{points(verdict.missed_by)} pp{again} at {smaller:.1f}x smaller: "
-        f"{closest.plan.describe()}{_blame(costliest(closest, found.records))}"
+        f"{text}; the closest miss is trial {closest.number} with a drop of "
+        f"{points(result.missed_by)} pp{again} at {smaller:.1f}x smaller: "
+        f"{closest.plan.describe()}{_attribution(costliest(closest, summary.records))}"
     )
 
 
-def _blame(most: Blame | None) -> str:
+def _attribution(most: Attribution | None) -> str:
     if most is None:
         return ""
-    said = f"; what costs it most is {most.technique}, {points(most.points)} pp"
+    text = f"; what costs it most is {most.technique}, {points(most.points)} pp"
     if most.without is not None:
-        return f"{said} (trial {most.without} is the same without it)"
-    return f"{said} (by a linear model of {most.trials} trials)" if most.trials else said
+        return f"{text} (trial {most.without} is the same without it)"
+    return f"{text} (by a linear model of {most.trials} trials)" if most.trials else text
 
 
-def _what_to_relax(found: Answer, ask: str) -> list[str]:
-    drops = [verdict.missed_by for verdict in found.misses if verdict.missed_by is not None]
+def _what_to_relax(summary: StudySummary, ask: str) -> list[str]:
+    drops = [result.missed_by for result in summary.misses if result.missed_by is not None]
     lines = []
     if drops:
         enough = math.ceil(min(drops) * 10) / 10
-        before = ask or f"paredown best {found.address} --max-drop "
+        before = ask or f"paredown best {summary.address} --max-drop "
         lines.append(f"a budget of {enough:g} pp would do: {before}{enough:g}")
     lines.append(
         "or search on with more --trials, train longer ([train] epochs), "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy
 
 from ...spaces.plan import Choice, Plan
-from ..study.trial_record import Record, scored
+from ..study.trial_record import TrialRecord, scored
 
 _FEWEST = 8
 """Of trials, for a model of them to be told."""
@@ -15,11 +15,11 @@ _FAR = 3.0
 
 
 @dataclass(frozen=True)
-class Blame:
+class Attribution:
     """What a technique costs a plan.
 
     Attributes:
-        technique: the kind of choice.
+        technique: the technique.
         points: of the plan's drop, in percentage points.
         without: the trial of the same plan without it; None if it comes from a model.
         trials: how many the model knows; 0 where it was measured.
@@ -31,7 +31,7 @@ class Blame:
     trials: int
 
 
-def costliest(missed: Record, records: Sequence[Record]) -> Blame | None:
+def costliest(missed: TrialRecord, records: Sequence[TrialRecord]) -> Attribution | None:
     """The technique that costs a plan the most accuracy; None if nothing can be said.
 
     Where the same plan without a technique has been scored, the difference is what it costs.
@@ -44,44 +44,45 @@ def costliest(missed: Record, records: Sequence[Record]) -> Blame | None:
     """
     if missed.plan is None or missed.drop is None:
         return None
-    known = [(one.number, one.plan, one.drop) for one in scored(records)]
+    known = [(record.number, record.plan, record.drop) for record in scored(records)]
     trials = [(number, plan, drop) for number, plan, drop in known if plan and drop is not None]
     measured = {plan: (number, drop) for number, plan, drop in trials}
-    kinds = dict.fromkeys(choice.kind for choice in missed.plan.choices)
-    rests = {kind: without(missed.plan, kind) for kind in kinds}
+    techniques = dict.fromkeys(choice.technique for choice in missed.plan.choices)
+    rests = {technique: without(missed.plan, technique) for technique in techniques}
     modelled = dict[str, float]()
     if any(rest.choices and rest not in measured for rest in rests.values()):
         modelled = _modelled(missed.plan, missed.drop, [(plan, drop) for _, plan, drop in trials])
-    found = list[Blame]()
-    for kind, rest in rests.items():
+    attributions = list[Attribution]()
+    for technique, rest in rests.items():
         if rest in measured:
             number, drop = measured[rest]
-            found.append(Blame(kind, missed.drop - drop, number, 0))
+            attributions.append(Attribution(technique, missed.drop - drop, number, 0))
         elif not rest.choices:
-            found.append(Blame(kind, missed.drop, None, 0))
-        elif kind in modelled:
-            found.append(Blame(kind, modelled[kind], None, len(trials)))
-    most = max(found, key=lambda one: one.points, default=None)
+            attributions.append(Attribution(technique, missed.drop, None, 0))
+        elif technique in modelled:
+            attributions.append(Attribution(technique, modelled[technique], None, len(trials)))
+    most = max(attributions, key=lambda item: item.points, default=None)
     return most if most is not None and most.points > 0 else None
 
 
-def without(plan: Plan, kind: str) -> Plan:
-    """The same plan with nothing of a kind anywhere, nor what says the manner of that kind."""
-    return Plan.with_meaning(choice for choice in plan.choices if choice.kind != kind)
+def without(plan: Plan, technique: str) -> Plan:
+    """The same plan with nothing of a technique anywhere, nor what says the manner of that
+    technique."""
+    return Plan.with_meaning(choice for choice in plan.choices if choice.technique != technique)
 
 
 def _modelled(plan: Plan, drop: float, trials: Sequence[tuple[Plan, float]]) -> dict[str, float]:
-    """Kind -> the points that a linear model puts down to its choices in a plan."""
+    """Technique -> the points that a linear model puts down to its choices in a plan."""
     if len(trials) < _FEWEST:
         return {}
     from sklearn.linear_model import BayesianRidge  # here: takes a second to import
 
-    choices: list[Choice] = list(dict.fromkeys(c for one, _ in trials for c in one.choices))
-    has = numpy.array([[choice in one.choices for choice in choices] for one, _ in trials], float)
+    choices: list[Choice] = list(dict.fromkeys(c for plan, _ in trials for c in plan.choices))
+    has = numpy.array([[choice in plan.choices for choice in choices] for plan, _ in trials], float)
     drops = numpy.array([min(seen, _FAR * max(drop, 1.0)) for _, seen in trials])
     weights = BayesianRidge(fit_intercept=False).fit(has, drops).coef_
     costs = dict[str, float]()
     for choice, points in zip(choices, weights, strict=True):
         if choice in plan.choices:
-            costs[choice.kind] = costs.get(choice.kind, 0.0) + float(points)
+            costs[choice.technique] = costs.get(choice.technique, 0.0) + float(points)
     return costs

@@ -12,15 +12,19 @@ from statistics import mean
 
 from ...objectives.accuracy.budget import Budget
 from ...objectives.cost.cost import Cost
-from ..study.retrainings import Final
+from ..study.retrainings import Retraining
 from ..study.storage import Baseline
-from ..study.trial_record import Record, scored
-from .pareto import Verdict, relative_cost, verdict
+from ..study.trial_record import TrialRecord, scored
+from .pareto import BudgetResult, budget_result, relative_cost
 
 
 def next_finalist(
-    records: Sequence[Record], finals: Sequence[Final], baseline: Cost, budget: Budget, most: int
-) -> Record | None:
+    records: Sequence[TrialRecord],
+    retrainings: Sequence[Retraining],
+    baseline: Cost,
+    budget: Budget,
+    most: int,
+) -> TrialRecord | None:
     """Whom to train again next for a budget; None when that is settled.
 
     It is the cheapest plan within the budget, even with what the finalists so far lost on average;
@@ -28,7 +32,7 @@ def next_finalist(
 
     Args:
         records: trials of the search.
-        finals: those trained again so far, for whatever budget.
+        retrainings: those trained again so far, for whatever budget.
         baseline: its cost.
         budget: to be kept.
         most: how many may fail before nothing is trained any more for that budget.
@@ -39,66 +43,78 @@ def next_finalist(
         if record.drop is not None and budget.allows(record.drop)
     ]
     names = {record.plan for record in within}
-    is_given_up = sum(f.plan in names and not f.holds(budget) for f in finals) >= most
-    tried = {final.plan for final in finals}
-    holding = {final.plan for final in finals if final.holds(budget)}
-    enough = next((place for place, one in enumerate(within) if one.plan in holding), len(within))
+    is_given_up = sum(f.plan in names and not f.meets(budget) for f in retrainings) >= most
+    tried = {retraining.plan for retraining in retrainings}
+    holding = {retraining.plan for retraining in retrainings if retraining.meets(budget)}
+    enough = next(
+        (place for place, record in enumerate(within) if record.plan in holding), len(within)
+    )
     left = [record for record in within[:enough] if record.plan not in tried]
     if is_given_up:
         # What trains nothing had no luck: it costs a calibration to see that its drop holds.
-        return next((one for one in left if one.plan and not one.plan.is_trained), None)
-    lost = _lost_again(finals)
-    likely = (one for one in left if one.drop is not None and budget.allows(one.drop + lost))
-    safest = min(left, key=lambda one: one.drop or 0.0, default=None)
+        return next((record for record in left if record.plan and not record.plan.is_trained), None)
+    lost = _mean_loss(retrainings)
+    likely = (
+        record for record in left if record.drop is not None and budget.allows(record.drop + lost)
+    )
+    safest = min(left, key=lambda record: record.drop or 0.0, default=None)
     return next(likely, safest)
 
 
-def proven_verdict(
-    records: Sequence[Record],
-    finals: Sequence[Final],
+def confirmed_result(
+    records: Sequence[TrialRecord],
+    retrainings: Sequence[Retraining],
     baseline: Baseline,
     budget: Budget,
     most: int,
-) -> Verdict:
+) -> BudgetResult:
     """What a budget buys: by its finalists if they have settled it, else by the search alone.
 
     Args:
         records: trials of the search.
-        finals: those trained again.
+        retrainings: those trained again.
         baseline: of the study.
         budget: to be kept.
         most: how many may fail; 0 if the study has no finalists.
     """
     cost = baseline.cost
-    if not most or next_finalist(records, finals, cost, budget, most) is not None:
-        return verdict(records, baseline, budget)
-    by_plan = {final.plan: final for final in finals}
+    if not most or next_finalist(records, retrainings, cost, budget, most) is not None:
+        return budget_result(records, baseline, budget)
+    by_plan = {retraining.plan: retraining for retraining in retrainings}
     again = [
         (record, by_plan[record.plan])
         for record in _cheapest_first(records, cost)
         if record.plan in by_plan
     ]
-    for record, final in again:
-        if final.holds(budget):
-            return Verdict(budget, record, final=final)
-    known = [(final.drop, record, final) for record, final in again if final.drop is not None]
+    for record, retraining in again:
+        if retraining.meets(budget):
+            return BudgetResult(budget, record, retraining=retraining)
+    known = [
+        (retraining.drop, record, retraining)
+        for record, retraining in again
+        if retraining.drop is not None
+    ]
     if not known:  # none was feasible, or no training succeeded again
-        return Verdict(budget, None) if again else verdict(records, baseline, budget)
-    _, record, final = min(known, key=lambda one: one[0])
-    return Verdict(budget, None, closest=record, final=final)
+        return BudgetResult(budget, None) if again else budget_result(records, baseline, budget)
+    _, record, retraining = min(known, key=lambda pair: pair[0])
+    return BudgetResult(budget, None, closest=record, retraining=retraining)
 
 
-def _cheapest_first(records: Sequence[Record], baseline: Cost) -> list[Record]:
+def _cheapest_first(records: Sequence[TrialRecord], baseline: Cost) -> list[TrialRecord]:
     """The scored plans that save something."""
     plans = [
         (relative_cost(baseline, record.cost), record)
         for record in scored(records)
-        if record.cost is not None and record.cost.beats(baseline)
+        if record.cost is not None and record.cost.dominates(baseline)
     ]
-    return [record for _, record in sorted(plans, key=lambda one: one[0])]
+    return [record for _, record in sorted(plans, key=lambda pair: pair[0])]
 
 
-def _lost_again(finals: Sequence[Final]) -> float:
+def _mean_loss(retrainings: Sequence[Retraining]) -> float:
     """By how many points finalists did worse than in the search, on average; not less than 0."""
-    lost = [final.drop - final.searched for final in finals if final.drop is not None]
+    lost = [
+        retraining.drop - retraining.search_drop
+        for retraining in retrainings
+        if retraining.drop is not None
+    ]
     return max(0.0, mean(lost)) if lost else 0.0

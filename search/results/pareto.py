@@ -6,37 +6,37 @@ from dataclasses import dataclass
 
 from ...objectives.accuracy.budget import Budget
 from ...objectives.cost.cost import Cost
-from ..study.retrainings import Final
+from ..study.retrainings import Retraining
 from ..study.storage import Baseline
-from ..study.trial_record import Record, scored
+from ..study.trial_record import TrialRecord, scored
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BudgetResult:
     """What one budget buys.
 
     Attributes:
         budget: the budget.
         winner: the cheapest plan within it; None if no plan that saves anything is.
         closest: without a winner, the plan that misses the budget by least, if any was scored.
-        final: how the winner, or else the closest miss, did when it was trained again; None if it
-            was not.
+        retraining: how the winner, or else the closest miss, did when it was trained again; None
+            if it was not.
     """
 
     budget: Budget
-    winner: Record | None
-    closest: Record | None = None
-    final: Final | None = None
+    winner: TrialRecord | None
+    closest: TrialRecord | None = None
+    retraining: Retraining | None = None
 
     @property
     def missed_by(self) -> float | None:
         """The drop of the closest miss, as it was seen last, in percentage points."""
-        if self.final is not None and self.final.drop is not None:
-            return self.final.drop
+        if self.retraining is not None and self.retraining.drop is not None:
+            return self.retraining.drop
         return self.closest.drop if self.closest else None
 
 
-def times_smaller(baseline: Cost, cost: Cost) -> float:
+def compression(baseline: Cost, cost: Cost) -> float:
     """How many times fewer effective params than the baseline."""
     return baseline.params_effective / cost.params_effective
 
@@ -52,55 +52,59 @@ def relative_cost(baseline: Cost, cost: Cost) -> float:
     return math.sqrt(product) if len(ratios) == 2 else product ** (1 / len(ratios))
 
 
-def front(records: Sequence[Record], budget: Budget) -> list[Record]:
+def front(records: Sequence[TrialRecord], budget: Budget) -> list[TrialRecord]:
     """The plans within a budget that no other beats in all objectives, smallest first."""
     feasible = _feasible(records, budget)
-    kept = [
+    nondominated = [
         record
         for record in feasible
-        if not any(_cost(other).beats(_cost(record)) for other in feasible)
+        if not any(_cost(other).dominates(_cost(record)) for other in feasible)
     ]
-    return sorted(kept, key=lambda record: _cost(record).objectives)
+    return sorted(nondominated, key=lambda record: _cost(record).objectives)
 
 
-def beaten_by(records: Sequence[Record], cost: Cost, budget: Budget) -> Record | None:
+def dominated_by(records: Sequence[TrialRecord], cost: Cost, budget: Budget) -> TrialRecord | None:
     """A plan within the budget that beats this cost, if there is one."""
     feasible = _feasible(records, budget)
-    return next((record for record in feasible if _cost(record).beats(cost)), None)
+    return next((record for record in feasible if _cost(record).dominates(cost)), None)
 
 
-def verdict(records: Sequence[Record], baseline: Baseline, budget: Budget) -> Verdict:
+def budget_result(
+    records: Sequence[TrialRecord], baseline: Baseline, budget: Budget
+) -> BudgetResult:
     """The winner for a budget, or the closest miss.
 
     The winner has the least relative cost of the front; a plan that saves nothing cannot win.
     """
-    plans = [record for record in scored(records) if _cost(record).beats(baseline.cost)]
+    plans = [record for record in scored(records) if _cost(record).dominates(baseline.cost)]
     within = _feasible(plans, budget)
     if within:
-        return Verdict(budget, min(within, key=lambda r: relative_cost(baseline.cost, _cost(r))))
+        return BudgetResult(
+            budget, min(within, key=lambda r: relative_cost(baseline.cost, _cost(r)))
+        )
     closest = min(plans, key=lambda record: _drop(record), default=None)
-    return Verdict(budget, None, closest)
+    return BudgetResult(budget, None, closest)
 
 
-def verdicts(
-    records: Sequence[Record], baseline: Baseline, budgets: Sequence[Budget]
-) -> list[Verdict]:
+def budget_results(
+    records: Sequence[TrialRecord], baseline: Baseline, budgets: Sequence[Budget]
+) -> list[BudgetResult]:
     """What each budget buys, in the order of the budgets."""
     known = scored(records)
-    return [verdict(known, baseline, budget) for budget in budgets]
+    return [budget_result(known, baseline, budget) for budget in budgets]
 
 
-def _feasible(records: Sequence[Record], budget: Budget) -> list[Record]:
+def _feasible(records: Sequence[TrialRecord], budget: Budget) -> list[TrialRecord]:
     return [record for record in scored(records) if budget.allows(_drop(record))]
 
 
-def _cost(record: Record) -> Cost:
+def _cost(record: TrialRecord) -> Cost:
     if record.cost is None:
         raise ValueError(f"trial {record.number} has no cost")
     return record.cost
 
 
-def _drop(record: Record) -> float:
+def _drop(record: TrialRecord) -> float:
     if record.drop is None:
         raise ValueError(f"trial {record.number} has no drop")
     return record.drop

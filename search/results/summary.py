@@ -10,26 +10,26 @@ import optuna
 
 from ...objectives.accuracy.budget import Budget
 from ...objectives.accuracy.scoring import Metric
-from ..study.retrainings import Final, read_finals, read_most
+from ..study.retrainings import Retraining, read_max_failures, read_retrainings
 from ..study.splits_record import DataSplits, Gap, read_data_splits
 from ..study.storage import Baseline, metric_of, read_baseline
-from ..study.trial_record import BUDGETS, How, Record, read_records
+from ..study.trial_record import BUDGETS, TrialRecord, TrialStatus, read_records
 from .attribution import costliest
-from .finalists import proven_verdict
-from .pareto import Verdict, times_smaller
-from .test_scores import Tested, read_tested, tested_key
+from .finalists import confirmed_result
+from .pareto import BudgetResult, compression
+from .test_scores import TestScore, read_test_scores, test_score_key
 
 
 @dataclass(frozen=True)
-class Answer:
+class StudySummary:
     """What a study has found so far.
 
     Attributes:
         study: its name.
         baseline: the untouched network.
         records: all trials.
-        verdicts: what each budget buys, the smallest first.
-        tested: `tested_key` -> what the test split said; one entry for each look at it.
+        results: what each budget buys, the smallest first.
+        test_scores: `test_score_key` -> what the test split said; one entry for each look at it.
         storage: where the study is, if not in the default place.
         seconds: part -> how long it took in the run that asks; empty if none does.
         metric: what accuracies and drops are of.
@@ -38,9 +38,9 @@ class Answer:
 
     study: str
     baseline: Baseline
-    records: Sequence[Record]
-    verdicts: Sequence[Verdict]
-    tested: Mapping[str, Tested]
+    records: Sequence[TrialRecord]
+    results: Sequence[BudgetResult]
+    test_scores: Mapping[str, TestScore]
     storage: str | None = None
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     metric: Metric = Metric.PLAIN
@@ -53,9 +53,9 @@ class Answer:
         return shlex.join([self.study, *where])
 
     @property
-    def misses(self) -> list[Verdict]:
+    def misses(self) -> list[BudgetResult]:
         """The budgets that no plan keeps within."""
-        return [verdict for verdict in self.verdicts if verdict.winner is None]
+        return [result for result in self.results if result.winner is None]
 
     @property
     def baseline_gap(self) -> Gap | None:
@@ -63,85 +63,90 @@ class Answer:
 
         None until a winner was looked for there.
         """
-        known = [one.baseline for one in self.tested.values() if one.baseline]
+        known = [
+            test_score.baseline for test_score in self.test_scores.values() if test_score.baseline
+        ]
         return self.images.gap(known[0]) if self.images and known else None
 
-    def count(self, *how: How) -> int:
+    def count(self, *statuses: TrialStatus) -> int:
         """How many trials ended in one of these ways."""
-        return sum(record.how in how for record in self.records)
+        return sum(record.status in statuses for record in self.records)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `paredown best` and `paredown search`."""
-        said = {
+        data = {
             "study": self.study,
             "metric": self.metric,
             "images": self.images.counts() if self.images else None,
             "baseline": _baseline(self.baseline),
-            "trials": {str(how): self.count(how) for how in How if self.count(how)},
-            "budgets": [self._verdict(verdict) for verdict in self.verdicts],
-            "test_looks": len(self.tested),
+            "trials": {
+                str(status): self.count(status) for status in TrialStatus if self.count(status)
+            },
+            "budgets": [self._result(result) for result in self.results],
+            "test_looks": len(self.test_scores),
             "baseline_gap": self.baseline_gap.to_dict() if self.baseline_gap else None,
         }
         rounded = {part: round(took, 3) for part, took in self.seconds.items()}
         seconds = {part: took for part, took in rounded.items() if took}
-        return said | ({"seconds": seconds} if seconds else {})
+        return data | ({"seconds": seconds} if seconds else {})
 
-    def _verdict(self, verdict: Verdict) -> dict[str, Any]:
-        said: dict[str, Any] = {
-            "max_drop": verdict.budget.max_drop,
-            "feasible": verdict.winner is not None,
+    def _result(self, result: BudgetResult) -> dict[str, Any]:
+        data: dict[str, Any] = {
+            "max_drop": result.budget.max_drop,
+            "feasible": result.winner is not None,
             "baseline_accuracy": self.baseline.accuracy,
         }
         empty = dict.fromkeys(_FIGURES)
-        if verdict.winner is None:
-            return said | empty | self._miss(verdict)
-        return said | empty | self._figures(verdict.winner) | self._proof(verdict)
+        if result.winner is None:
+            return data | empty | self._miss(result)
+        return data | empty | self._figures(result.winner) | self._test_score(result)
 
-    def _miss(self, verdict: Verdict) -> dict[str, Any]:
+    def _miss(self, result: BudgetResult) -> dict[str, Any]:
         """The plan that misses a budget by least, and what costs it most."""
-        closest, final = verdict.closest, _final(verdict.final)
+        closest, retraining = result.closest, _retraining(result.retraining)
         if closest is None:
-            return {"closest": None, "final": final}
+            return {"closest": None, "retraining": retraining}
         most = costliest(closest, self.records)
         costs = {"costliest": asdict(most) if most else None}
-        return {"closest": self._figures(closest) | costs, "final": final}
+        return {"closest": self._figures(closest) | costs, "retraining": retraining}
 
-    def tested_winner(self, verdict: Verdict) -> Tested | None:
-        """What the test split said of a verdict's winner, if it has one and was asked."""
-        winner = verdict.winner.plan if verdict.winner else None
-        return self.tested.get(tested_key(winner, verdict.final)) if winner else None
+    def winner_test_score(self, result: BudgetResult) -> TestScore | None:
+        """What the test split said of a result's winner, if it has one and was asked."""
+        winner = result.winner.plan if result.winner else None
+        return self.test_scores.get(test_score_key(winner, result.retraining)) if winner else None
 
-    def _proof(self, verdict: Verdict) -> dict[str, Any]:
+    def _test_score(self, result: BudgetResult) -> dict[str, Any]:
         """How sure it is that the winner keeps within its budget."""
-        tested, final = self.tested_winner(verdict), {"final": _final(verdict.final)}
-        if tested is None:
-            return final
-        return final | {
-            "test_accuracy": tested.accuracy,
-            "test_drop": tested.drop,
-            "test": tested.to_dict(),
-            "word": tested.word(verdict.budget),
-            "test_images_needed": tested.images_needed(verdict.budget),
+        test_score = self.winner_test_score(result)
+        retraining = {"retraining": _retraining(result.retraining)}
+        if test_score is None:
+            return retraining
+        return retraining | {
+            "test_accuracy": test_score.accuracy,
+            "test_drop": test_score.drop,
+            "test": test_score.to_dict(),
+            "certainty": test_score.certainty(result.budget),
+            "test_images_needed": test_score.images_needed(result.budget),
         }
 
-    def _figures(self, record: Record) -> dict[str, Any]:
+    def _figures(self, record: TrialRecord) -> dict[str, Any]:
         if record.plan is None or record.cost is None:
             raise ValueError(f"trial {record.number} has no plan")
         return {
             "trial": record.number,
             "plan": record.plan.to_dict(),
-            "removed": asdict(record.removed) if record.removed else None,
+            "pruned_share": asdict(record.pruned_share) if record.pruned_share else None,
             **record.cost.to_dict(),
             "accuracy": record.accuracy,
             "drop": record.drop,
-            "times_smaller": times_smaller(self.baseline.cost, record.cost),
+            "compression": compression(self.baseline.cost, record.cost),
         }
 
 
 _FIGURES = (
     "trial",
     "plan",
-    "removed",
+    "pruned_share",
     "params",
     "params_effective",
     "macs",
@@ -151,22 +156,22 @@ _FIGURES = (
     "bytes",
     "accuracy",
     "drop",
-    "times_smaller",
-    "final",
+    "compression",
+    "retraining",
     "test_accuracy",
     "test_drop",
     "test",
-    "word",
+    "certainty",
     "test_images_needed",
 )
 
 
-def answer(
+def summarize(
     study: optuna.Study,
     budgets: Sequence[Budget] = (),
     storage: str | None = None,
     seconds: Mapping[str, float] = MappingProxyType({}),
-) -> Answer:
+) -> StudySummary:
     """What a study has found for these budgets, or for those it was started with.
 
     Args:
@@ -180,14 +185,16 @@ def answer(
     """
     baseline = read_baseline(study)
     records = read_records(study.get_trials(deepcopy=False))
-    finals, most = read_finals(study), read_most(study)
-    asked = budgets or [Budget(float(value)) for value in study.user_attrs[BUDGETS]]
-    return Answer(
+    retrainings, most = read_retrainings(study), read_max_failures(study)
+    requested = budgets or [Budget(float(value)) for value in study.user_attrs[BUDGETS]]
+    return StudySummary(
         study=study.study_name,
         baseline=baseline,
         records=records,
-        verdicts=[proven_verdict(records, finals, baseline, one, most) for one in asked],
-        tested=read_tested(study),
+        results=[
+            confirmed_result(records, retrainings, baseline, budget, most) for budget in requested
+        ],
+        test_scores=read_test_scores(study),
         storage=storage,
         seconds=seconds,
         metric=metric_of(study),
@@ -195,11 +202,11 @@ def answer(
     )
 
 
-def _final(final: Final | None) -> dict[str, Any] | None:
+def _retraining(retraining: Retraining | None) -> dict[str, Any] | None:
     """How a plan did when it was trained again."""
-    if final is None:
+    if retraining is None:
         return None
-    return {"seed": final.seed, "accuracy": final.accuracy, "drop": final.drop}
+    return {"seed": retraining.seed, "accuracy": retraining.accuracy, "drop": retraining.drop}
 
 
 def _baseline(baseline: Baseline) -> dict[str, Any]:

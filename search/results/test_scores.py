@@ -7,17 +7,18 @@ from typing import Any
 import optuna
 
 from ...objectives.accuracy.budget import Budget
-from ...objectives.accuracy.confidence import BalancedDrop, Correct, PairedDrop, Word
+from ...objectives.accuracy.confidence import BalancedDrop, Certainty, CorrectCounts, PairedDrop
 from ...objectives.evaluation.outcome import Outcome
 from ...spaces.plan import Plan
-from ..study.retrainings import Final
-from .pareto import Verdict
+from ..study.legacy_names import study_attributes
+from ..study.retrainings import Retraining
+from .pareto import BudgetResult
 
-_KEY = "tested"
+_KEY = "test_scores"
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestScore:
     """A winner on the test split.
 
     Attributes:
@@ -30,22 +31,22 @@ class Tested:
     drop: float
     paired: PairedDrop | None
 
-    def word(self, budget: Budget) -> Word | None:
+    def certainty(self, budget: Budget) -> Certainty | None:
         """What is known about the drop and a budget."""
-        return self.paired.word(budget) if self.paired else None
+        return self.paired.certainty(budget) if self.paired else None
 
     def images_needed(self, budget: Budget) -> int | None:
         """How many test images would make it `within`; None if no number would."""
         return self.paired.images_needed(budget) if self.paired else None
 
     @property
-    def baseline(self) -> Correct | None:
+    def baseline(self) -> CorrectCounts | None:
         """What the baseline got right on the test split; None if that was not kept."""
         paired = self.paired
         if paired is None or paired.baseline or isinstance(paired, BalancedDrop):
             return paired.baseline if paired else None
         right = round((self.accuracy + self.drop) / 100 * paired.images)
-        return Correct(((right, paired.images),))
+        return CorrectCounts(((right, paired.images),))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` reads it back."""
@@ -53,34 +54,35 @@ class Tested:
         return {"accuracy": self.accuracy, "drop": self.drop} | paired
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Tested":
+    def from_dict(cls, data: Mapping[str, Any]) -> "TestScore":
         """Reads what `to_dict` wrote."""
         paired = PairedDrop.from_dict(data) if "images" in data else None
         return cls(float(data["accuracy"]), float(data["drop"]), paired)
 
 
-def read_tested(study: optuna.Study) -> dict[str, Tested]:
-    """`tested_key` -> what the test split said; one entry for each look at it."""
-    kept = study.user_attrs.get(_KEY, {})
-    return {key: Tested.from_dict(said) for key, said in kept.items()}
+def read_test_scores(study: optuna.Study) -> dict[str, TestScore]:
+    """`test_score_key` -> what the test split said; one entry for each look at it."""
+    stored = study_attributes(study.user_attrs).get(_KEY, {})
+    return {key: TestScore.from_dict(data) for key, data in stored.items()}
 
 
-def tested_key(plan: Plan, final: Final | None) -> str:
+def test_score_key(plan: Plan, retraining: Retraining | None) -> str:
     """Names a trained network: a plan trained again is another one."""
-    return plan.key if final is None else f"{plan.key}-seed{final.seed}"
+    return plan.key if retraining is None else f"{plan.key}-seed{retraining.seed}"
 
 
-def look_once(study: optuna.Study, found: Verdict, test: Callable[[Plan], Outcome]) -> None:
+def score_once(study: optuna.Study, result: BudgetResult, test: Callable[[Plan], Outcome]) -> None:
     """Look at the test split for a budget's winner, unless that was done, and keep what it said.
 
     Args:
         study: that keeps it.
-        found: what the budget buys; without a winner nothing is looked at.
+        result: what the budget buys; without a winner nothing is looked at.
         test: scores a plan on the test split, as the network that has won.
     """
-    plan, kept = found.winner.plan if found.winner else None, study.user_attrs.get(_KEY, {})
-    if plan is None or (key := tested_key(plan, found.final)) in kept:
+    plan = result.winner.plan if result.winner else None
+    stored = study_attributes(study.user_attrs).get(_KEY, {})
+    if plan is None or (key := test_score_key(plan, result.retraining)) in stored:
         return
     outcome = test(plan)
-    said = Tested(outcome.accuracy, outcome.drop, outcome.paired).to_dict()
-    study.set_user_attr(_KEY, kept | {key: said})
+    data = TestScore(outcome.accuracy, outcome.drop, outcome.paired).to_dict()
+    study.set_user_attr(_KEY, stored | {key: data})

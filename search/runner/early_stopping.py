@@ -2,8 +2,8 @@
 
 Optuna's pruners refuse studies with several objectives, and compare a trial with others at the same
 step. Here the question is another: whether the drop at the end will be within the largest budget.
-Plans that were trained to their ends tell how drops at a rung and at the end go together; a
-straight line through them, on a scale on which large drops do not dominate, foretells the end of
+Plans that were trained to their ends tell how drops at a checkpoint and at the end go together; a
+straight line through them, on a scale on which large drops do not dominate, predicts the end of
 another, and its scatter how sure that is.
 """
 
@@ -15,16 +15,16 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from ...objectives.accuracy.budget import Budget
-from ...objectives.evaluation.checkpoints import Judge, Rung
+from ...objectives.evaluation.checkpoints import Checkpoint, EarlyStopper
 from ...objectives.training.recipe import Recipes
 from ...spaces.plan import Plan
 from ...spaces.technique import Phase
-from ..study.trial_record import Record
+from ..study.trial_record import TrialRecord
 
 _FEWEST = 8
 """Plans that have to be trained to their ends before one can be stopped."""
 
-DOUBT = 0.05
+MIN_CHANCE = 0.05
 """A plan goes on while its chance of keeping within the largest budget is above this."""
 
 _PART_OF_TRAINING = 0.6
@@ -32,8 +32,8 @@ _PART_OF_TRAINING = 0.6
 
 
 @dataclass(frozen=True)
-class Foretold:
-    """What the drop at the end will be, on the scale of `Outlook`: a t distribution."""
+class DropPrediction:
+    """What the drop at the end will be, on the scale of `DropRegression`: a t distribution."""
 
     mean: float
     scale: float
@@ -48,11 +48,11 @@ class Foretold:
         return self.mean + self.scale * float(stdtrit(self.freedom, 1 - probability))
 
 
-class Outlook:
-    """Foretells drops at the end from drops at one rung: linear regression.
+class DropRegression:
+    """Predicts drops at the end from drops at one checkpoint: linear regression.
 
     Args:
-        pairs: (drop at the rung, drop at the end), in percentage points.
+        pairs: (drop at the checkpoint, drop at the end), in percentage points.
         unit: drops well below it count as they are, those above by their logarithm.
     """
 
@@ -61,7 +61,7 @@ class Outlook:
         points = np.arcsinh(np.array(pairs, dtype=np.float64) / unit)
         self._x, self._y = points[:, 0], points[:, 1]
         self._spread = float(((self._x - self._x.mean()) ** 2).sum())
-        # A rung that promises less can never foretell more.
+        # A checkpoint that promises less can never predict more.
         slope = float(((self._x - self._x.mean()) * self._y).sum()) / max(self._spread, 1e-12)
         self._slope = max(slope, 0.0)
         missed = self._y - self._line(self._x)
@@ -72,68 +72,75 @@ class Outlook:
     def _line(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self._y.mean() + self._slope * (x - self._x.mean()))
 
-    def foretell(self, drop: float) -> Foretold:
-        """The end of a plan with this drop at the rung."""
+    def predict(self, drop: float) -> DropPrediction:
+        """The end of a plan with this drop at the checkpoint."""
         x = math.asinh(drop / self._unit)
         far = (x - float(self._x.mean())) ** 2 / max(self._spread, 1e-12)
         scale = math.sqrt(self._noise * (1 + 1 / len(self._x) + far))
-        return Foretold(float(self._line(np.array(x))), scale, self._freedom)
+        return DropPrediction(float(self._line(np.array(x))), scale, self._freedom)
 
     def chance_within(self, drop: float, budget: float) -> float:
-        """How likely a plan with this drop at the rung ends within a budget."""
-        return self.foretell(drop).chance_within(math.asinh(budget / self._unit))
+        """How likely a plan with this drop at the checkpoint ends within a budget."""
+        return self.predict(drop).chance_within(math.asinh(budget / self._unit))
 
-    def at_least(self, drop: float, certainty: float) -> float:
-        """What a plan with this drop at the rung ends with at least, in percentage points."""
-        return self._unit * math.sinh(self.foretell(drop).exceeded_with(certainty))
+    def lower_bound(self, drop: float, certainty: float) -> float:
+        """What a plan with this drop at the checkpoint ends with at least, in percentage points."""
+        return self._unit * math.sinh(self.predict(drop).exceeded_with(certainty))
 
 
-class Stopping(Judge):
+class BudgetEarlyStopper(EarlyStopper):
     """Stops plans that will most likely break the largest budget.
 
     Args:
         budgets: of the study.
-        recipes: how plans are trained; rungs lie on their epochs.
+        recipes: how plans are trained; checkpoints lie on their epochs.
     """
 
     def __init__(self, budgets: Sequence[Budget], recipes: Recipes) -> None:
         self._largest = budgets[-1].max_drop
         self._unit = max(self._largest, 1.0)
         epochs = {"train": recipes.train.epochs, "fine-tune": recipes.fine_tune.epochs}
-        self._rungs = {
+        self._checkpoints = {
             stage: {math.ceil(_PART_OF_TRAINING * many), many} for stage, many in epochs.items()
         }
         self._pairs = dict[tuple[str, bool], list[tuple[float, float]]]()
 
-    def learn(self, records: Iterable[Record]) -> None:
+    def learn(self, records: Iterable[TrialRecord]) -> None:
         """Learn from a study's trials how drops on the way and at the end go together."""
         ends, ways = dict[Plan, float](), dict[Plan, dict[str, float]]()
         for record in records:
             if record.plan is not None and record.drop is not None:
                 network = record.plan.through(Phase.PRUNE)
                 ends[network] = min(ends.get(network, math.inf), record.drop)
-                ways.setdefault(network, {}).update(record.rungs)
+                ways.setdefault(network, {}).update(record.checkpoints)
         self._pairs = {}
-        for network, rungs in ways.items():
-            for rung, drop in rungs.items():
-                pairs = self._pairs.setdefault((rung, _prunes(network)), [])
+        for network, checkpoints in ways.items():
+            for checkpoint, drop in checkpoints.items():
+                pairs = self._pairs.setdefault((checkpoint, _prunes(network)), [])
                 pairs.append((drop, ends[network]))
 
-    def wants(self, stage: str, epoch: int, epochs: int) -> bool:
-        return epoch == 0 or epoch in self._rungs.get(stage, ())
+    def should_check(self, stage: str, epoch: int, epochs: int) -> bool:
+        return epoch == 0 or epoch in self._checkpoints.get(stage, ())
 
-    def stops(self, plan: Plan, reached: Rung) -> bool:
-        outlook = self._outlook(plan, reached)
-        return outlook is not None and outlook.chance_within(reached.drop, self._largest) < DOUBT
+    def should_stop(self, plan: Plan, checkpoint: Checkpoint) -> bool:
+        regression = self._regression(plan, checkpoint)
+        return (
+            regression is not None
+            and regression.chance_within(checkpoint.drop, self._largest) < MIN_CHANCE
+        )
 
-    def at_least(self, plan: Plan, reached: Rung) -> float:
+    def drop_lower_bound(self, plan: Plan, checkpoint: Checkpoint) -> float:
         """What a stopped plan would have ended with at least, as sure as it was stopped."""
-        outlook = self._outlook(plan, reached)
-        return reached.drop if outlook is None else outlook.at_least(reached.drop, 1 - DOUBT)
+        regression = self._regression(plan, checkpoint)
+        return (
+            checkpoint.drop
+            if regression is None
+            else regression.lower_bound(checkpoint.drop, 1 - MIN_CHANCE)
+        )
 
-    def _outlook(self, plan: Plan, reached: Rung) -> Outlook | None:
-        pairs = self._pairs.get((reached.name, _prunes(plan)), [])
-        return Outlook(pairs, self._unit) if len(pairs) >= _FEWEST else None
+    def _regression(self, plan: Plan, checkpoint: Checkpoint) -> DropRegression | None:
+        pairs = self._pairs.get((checkpoint.name, _prunes(plan)), [])
+        return DropRegression(pairs, self._unit) if len(pairs) >= _FEWEST else None
 
 
 def _prunes(plan: Plan) -> bool:

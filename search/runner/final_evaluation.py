@@ -12,18 +12,24 @@ from ..isolation.backend import (
     EvaluationFailed,
     TaskSummary,
 )
-from ..results.finalists import next_finalist, proven_verdict
-from ..results.pareto import Verdict
-from ..results.test_scores import look_once
+from ..results.finalists import confirmed_result, next_finalist
+from ..results.pareto import BudgetResult
+from ..results.test_scores import score_once
 from ..study.config import StudyConfig
-from ..study.profiler import SCORING, Profile
-from ..study.retrainings import FRESH, Final, add_final, read_finals, write_most
+from ..study.profiler import SCORING, Profiler
+from ..study.retrainings import (
+    SEED_OFFSET,
+    Retraining,
+    add_retraining,
+    read_retrainings,
+    write_max_failures,
+)
 from ..study.storage import Baseline
-from ..study.trial_record import Record
-from .callbacks import Watcher
+from ..study.trial_record import TrialRecord
+from .callbacks import Callback
 
 
-class Prover:
+class FinalEvaluation:
     """Proves what a study has found.
 
     Args:
@@ -31,8 +37,8 @@ class Prover:
         backend: evaluates plans.
         summary: of the task.
         config: says how many finalists there may be.
-        watcher: is told of them.
-        profile: counts the time.
+        callback: is told of them.
+        profiler: counts the time.
     """
 
     def __init__(
@@ -41,59 +47,61 @@ class Prover:
         backend: EvaluationBackend,
         summary: TaskSummary,
         config: StudyConfig,
-        watcher: Watcher,
-        profile: Profile,
+        callback: Callback,
+        profiler: Profiler,
     ) -> None:
         self.study, self.backend, self.config = study, backend, config
-        self.watcher, self.profile = watcher, profile
-        self.seed = summary.seed + FRESH
+        self.callback, self.profiler = callback, profiler
+        self.seed = summary.seed + SEED_OFFSET
 
-    def retrain(self, records: Sequence[Record], baseline: Baseline) -> None:
+    def retrain(self, records: Sequence[TrialRecord], baseline: Baseline) -> None:
         """Train finalists again, until every budget is settled, the smallest first.
 
         Raises:
             TimeLimitReached: some are left; a later run goes on with them.
         """
-        write_most(self.study, self.config.finalists)
+        write_max_failures(self.study, self.config.finalists)
         for budget in self.config.max_drop if self.config.finalists else ():
-            while found := next_finalist(
-                records, read_finals(self.study), baseline.cost, budget, self.config.finalists
+            while record := next_finalist(
+                records, read_retrainings(self.study), baseline.cost, budget, self.config.finalists
             ):
-                final = self._trained_again(found)
-                add_final(self.study, final)
-                self.watcher.final_ended(final, budget)
+                retraining = self._retrain_one(record)
+                add_retraining(self.study, retraining)
+                self.callback.retraining_ended(retraining, budget)
 
-    def test(self, records: Sequence[Record], baseline: Baseline) -> None:
+    def test(self, records: Sequence[TrialRecord], baseline: Baseline) -> None:
         """Score the winner of every budget on the test split, if that was not done before.
 
         Raises:
             TimeLimitReached: some are left; a later run goes on with them.
         """
         for budget in self.config.max_drop:
-            finals = read_finals(self.study)
-            self._test(proven_verdict(records, finals, baseline, budget, self.config.finalists))
+            retrainings = read_retrainings(self.study)
+            self._test(
+                confirmed_result(records, retrainings, baseline, budget, self.config.finalists)
+            )
 
-    def _trained_again(self, record: Record) -> Final:
+    def _retrain_one(self, record: TrialRecord) -> Retraining:
         if record.plan is None or record.drop is None:
             raise ValueError(f"trial {record.number} was not scored")
-        self.watcher.final_begins(record)
+        self.callback.retraining_begins(record)
         try:
-            outcome = self.profile.evaluation(
+            outcome = self.profiler.evaluation(
                 lambda plan: self.backend.evaluate(plan, seed=self.seed), record.plan
             )
         except (TrainingDiverged, PredictionMismatch, EvaluationFailed):
-            return Final(record.plan, self.seed, None, None, record.drop)
-        return Final(record.plan, self.seed, outcome.accuracy, outcome.drop, record.drop)
+            return Retraining(record.plan, self.seed, None, None, record.drop)
+        return Retraining(record.plan, self.seed, outcome.accuracy, outcome.drop, record.drop)
 
-    def _test(self, found: Verdict) -> None:
-        seed = self.seed if found.final else None
+    def _test(self, result: BudgetResult) -> None:
+        seed = self.seed if result.retraining else None
 
         def test(winner: Plan) -> Outcome:
-            return self.profile.evaluation(
+            return self.profiler.evaluation(
                 lambda plan: self.backend.test(plan, seed), winner, SCORING
             )
 
         try:
-            look_once(self.study, found, test)
+            score_once(self.study, result, test)
         except (EvaluationFailed, TrainingDiverged) as error:
-            self.watcher.test_failed(found.budget, str(error))
+            self.callback.test_failed(result.budget, str(error))

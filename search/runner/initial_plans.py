@@ -30,13 +30,13 @@ class Offer:
     Attributes:
         saved: logarithm of how many times smaller it makes the network alone, both objectives
             together.
-        missed: what its parts miss of the baseline's features.
+        fitting_error: what its parts miss of the baseline's features.
     """
 
     dimension: Dimension
     option: Value
     saved: float
-    missed: float
+    fitting_error: float
 
 
 def untrained_designs(space: Space) -> list[Plan]:
@@ -57,8 +57,8 @@ def first_designs(
 
     Args:
         space: of the plans.
-        cost: of a plan, as `Evaluator.foretold_cost` tells it.
-        missed: what a plan's parts miss, as `Evaluator.missed` tells it.
+        cost: of a plan, as `Evaluator.predicted_cost` tells it.
+        missed: what a plan's parts miss, as `Evaluator.fitting_error` tells it.
         count: of plans, besides the baseline.
 
     What cannot be fitted misses infinitely much, and is never taken.
@@ -68,7 +68,7 @@ def first_designs(
     plans = [Plan(), space.plan(base)]
     for number in range(1, count):
         taken = steps[: math.ceil(len(steps) * number / (count - 1))]
-        plans.append(space.plan(base | {one.dimension.name: one.option for one in taken}))
+        plans.append(space.plan(base | {offer.dimension.name: offer.option for offer in taken}))
     return [plan for plan in dict.fromkeys(plans) if space.holds(plan)]
 
 
@@ -93,11 +93,11 @@ def _hull(offers: Sequence[Offer]) -> Iterator[tuple[float, Offer]]:
             return
 
         def worth(offer: Offer, saved: float = saved, missed: float = missed) -> float:
-            return (offer.saved - saved) / max(offer.missed - missed, _LEAST_MISS)
+            return (offer.saved - saved) / max(offer.fitting_error - missed, _LEAST_MISS)
 
         best = max(better, key=worth)
         yield worth(best), best
-        saved, missed = best.saved, max(best.missed, missed)
+        saved, missed = best.saved, max(best.fitting_error, missed)
 
 
 def _offers(

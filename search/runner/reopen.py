@@ -12,7 +12,7 @@ from ...objectives.training.device import threads
 from ...spaces.space import Space
 from ..study.config import StudyConfig
 from ..study.identity import identity
-from ..study.saved_config import read_asked
+from ..study.saved_config import read_saved_config
 from ..study.storage import check_same, read_baseline
 from .run_study import prepare
 
@@ -28,7 +28,7 @@ def reopened(study: optuna.Study, url: str) -> Iterator[tuple[StudyConfig, Task,
     Raises:
         InputError: model, data or weights cannot be used, or are not those of the study.
     """
-    config = read_asked(study)
+    config = read_saved_config(study)
     with threads(config.threads):
         task, space = prepare(config)
         check_same(study, url, identity(task, space))

@@ -20,7 +20,7 @@ from ..isolation.backend import (
 )
 from ..isolation.starting import opened_backend
 from ..study.config import StudyConfig
-from ..study.profiler import OTHER, STORAGE, Profile
+from ..study.profiler import OTHER, STORAGE, Profiler
 from ..study.storage import (
     Baseline,
     continue_or_create,
@@ -30,8 +30,8 @@ from ..study.storage import (
     shown_url,
     storage_reason,
 )
-from ..study.timings import add_spent
-from .callbacks import Watcher
+from ..study.timings import add_timings
+from .callbacks import Callback
 from .search_loop import SearchLoop, too_short
 from .time_limit import TimeLimit
 
@@ -75,7 +75,7 @@ def search(
     config: StudyConfig,
     url: str,
     cache: Cache,
-    watcher: Watcher,
+    callback: Callback,
     *,
     began: float | None = None,
     retry_failed: bool = False,
@@ -87,7 +87,7 @@ def search(
         config: the study.
         url: of its storage.
         cache: where trained networks are kept.
-        watcher: is told what happens.
+        callback: is told what happens.
         began: when the time limit began, by `time.monotonic`; now, if not given.
         retry_failed: try plans again whose trials failed in earlier runs.
         describe: writes into the study what it is about, when the search has ended.
@@ -98,41 +98,41 @@ def search(
         EvaluatorDied: while the task was loaded, or the baseline trained.
         OutOfTime: the time limit was reached before there was a baseline.
     """
-    profile = Profile()
+    profiler = Profiler()
     limit = TimeLimit(config.timeout, began)
     try:
-        with profile.on(OTHER):
-            finished = _search(config, url, cache, watcher, profile, limit, retry_failed)
+        with profiler.on(OTHER):
+            finished = _search(config, url, cache, callback, profiler, limit, retry_failed)
             if describe is not None and has_baseline(finished.study):
                 baseline = read_baseline(finished.study)
                 describe(finished.study, config, finished.summary, baseline)
-        add_spent(finished.study, profile.seconds, finished.summary.hardware)
+        add_timings(finished.study, profiler.seconds, finished.summary.hardware)
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         reason = storage_reason(error)
         raise StorageError(f"the storage {shown_url(url)} cannot be used: {reason}") from None
-    return replace(finished, seconds=profile.seconds)
+    return replace(finished, seconds=profiler.seconds)
 
 
 def _search(
     config: StudyConfig,
     url: str,
     cache: Cache,
-    watcher: Watcher,
-    profile: Profile,
+    callback: Callback,
+    profiler: Profiler,
     limit: TimeLimit,
     retry_failed: bool,
 ) -> Finished:
     """The search itself; what it returns has no seconds yet."""
     spec, interrupted = config.task_spec, False
     opened = opened_backend(
-        spec, cache, watcher, threads=config.threads, stall=config.stall, deadline=limit.end
+        spec, cache, callback, threads=config.threads, stall=config.stall, deadline=limit.end
     )
     try:
         with opened as (backend, summary):
-            with profile.on(STORAGE):
+            with profiler.on(STORAGE):
                 storage = get_storage(open_storage(url))
                 study = continue_or_create(storage, url, config.name, summary.identity)
-            watcher.prepared(config, url, summary)
+            callback.prepared(config, url, summary)
             out_of_time = False
             try:
                 loop = SearchLoop(
@@ -141,18 +141,18 @@ def _search(
                     study,
                     backend,
                     summary,
-                    watcher=watcher,
-                    profile=profile,
+                    callback=callback,
+                    profiler=profiler,
                     limit=limit,
                     retry_failed=retry_failed,
                 )
                 interrupted = loop.until_done()
-                in_time = interrupted or loop.prove()
+                in_time = interrupted or loop.evaluate_finally()
                 out_of_time = loop.out_of_time or not in_time
             except KeyboardInterrupt:
                 interrupted = True
             finally:
-                watcher.finished()
+                callback.finished()
     except TimeLimitReached:  # of loading the task: the loop handles its own
         raise too_short(config, "the images were loaded") from None
     return Finished(study, interrupted, {}, summary, spec, out_of_time)

@@ -11,10 +11,10 @@ from ...objectives.training.recipe import Recipes
 from ...spaces.plan import Plan
 from ...spaces.space import Space
 from ...spaces.technique import Phase
-from ..samplers import Observation, Question
+from ..samplers import Observation, SamplingProblem
 from ..samplers.problem import Params
 from ..study import trial_record
-from ..study.trial_record import How, Record
+from ..study.trial_record import TrialRecord, TrialStatus
 
 _FAILED_BY = 4.0
 """A plan that failed counts as one that breaks the largest budget so many times over, or more."""
@@ -23,7 +23,7 @@ _OVERHEAD = 1.0
 """What building and scoring a plan takes, in epochs of training, as far as it matters."""
 
 
-class Prices:
+class TrainingCost:
     """What evaluating plans takes, in epochs of training that are still to be done.
 
     Epochs and not seconds: the same seed has to give the same plans on a slow day.
@@ -33,11 +33,11 @@ class Prices:
         self._recipes = recipes
         self._trained = set[Plan]()
 
-    def learn(self, records: Sequence[Record]) -> None:
+    def learn(self, records: Sequence[TrialRecord]) -> None:
         """Note what a study's trials have trained: plans that begin alike share it."""
-        for one in records:
-            if one.how is How.EVALUATED and one.plan is not None:
-                self._trained |= {one.plan.through(phase) for phase in Phase}
+        for record in records:
+            if record.status is TrialStatus.EVALUATED and record.plan is not None:
+                self._trained |= {record.plan.through(phase) for phase in Phase}
 
     def __call__(self, plan: Plan) -> float:
         """What a plan takes."""
@@ -53,26 +53,26 @@ class Prices:
         return epochs
 
 
-def question_of(
+def sampling_problem(
     space: Space,
     cost: Callable[[Plan], Cost],
     budgets: Sequence[Budget],
-    prices: Prices,
+    training_cost: TrainingCost,
     step: float = 0.0,
     trials: int = 0,
-) -> Question:
+) -> SamplingProblem:
     """The question of a search that has had so many trials.
 
     Args:
         space: whose plans are proposed.
         cost: what a plan costs; that of the empty plan is the baseline's.
         budgets: the smallest first.
-        prices: what plans take to evaluate.
+        training_cost: what plans take to evaluate.
         step: the smallest difference between two drops on the search split, in percentage points.
         trials: how many the study has had.
     """
     # What failed has no drop, but is of no use within any budget; nor is what is much like it.
-    failure = Observation(_FAILED_BY * max(budgets[-1].max_drop, 1.0), is_bound=True)
+    failure = Observation(_FAILED_BY * max(budgets[-1].max_drop, 1.0), is_censored=True)
 
     def observe(trial: FrozenTrial) -> Observation | None:
         return failure if trial_record.is_failed(trial) else trial_record.observe(trial)
@@ -80,14 +80,17 @@ def question_of(
     def objectives(params: Params) -> tuple[float, ...]:
         return cost(space.plan(params)).objectives
 
-    return Question(
-        space={one.name: CategoricalDistribution(one.options) for one in space.dimensions},
+    return SamplingProblem(
+        space={
+            dimension.name: CategoricalDistribution(dimension.options)
+            for dimension in space.dimensions
+        },
         objectives=objectives,
         observe=observe,
         budgets=[budget.max_drop for budget in budgets],
-        reference=cost(Plan()).objectives,
+        reference_point=cost(Plan()).objectives,
         identify=space.plan,
-        price=lambda params: prices(space.plan(params)),
+        evaluation_cost=lambda params: training_cost(space.plan(params)),
         retry=trial_record.is_retried,
         step=step,
         trials=trials,

@@ -13,38 +13,33 @@ from ...errors import (
     TrainingDiverged,
 )
 from ...objectives.cost.cost import Cost
-from ...objectives.cost.pruned_share import removal
-from ...objectives.evaluation.checkpoints import Hopeless
+from ...objectives.cost.pruned_share import pruned_share
+from ...objectives.evaluation.checkpoints import EarlyStopped
 from ...spaces.plan import Plan
-from ..isolation.backend import (
-    EvaluationBackend,
-    EvaluationFailed,
-    TaskSummary,
-    TimeLimitReached,
-)
-from ..results.pareto import beaten_by, verdicts
+from ..isolation.backend import EvaluationBackend, EvaluationFailed, TaskSummary, TimeLimitReached
+from ..results.pareto import budget_results, dominated_by
 from ..samplers import make_sampler
 from ..study import trial_record
 from ..study.config import StudyConfig
 from ..study.dead_trials import stop_trial, worker_mark
 from ..study.parsing import duration_text
-from ..study.profiler import ASSEMBLING, SAMPLING, SCORING, STORAGE, TRAINING, Profile
+from ..study.profiler import ASSEMBLING, SAMPLING, SCORING, STORAGE, TRAINING, Profiler
 from ..study.retries import is_retry, queue_failed_plans, waiting_retries
-from ..study.saved_config import write_asked
+from ..study.saved_config import save_config
 from ..study.splits_record import write_data_splits
 from ..study.storage import (
     Baseline,
     name_objectives,
     write_baseline,
 )
-from ..study.trial_record import Attributes, How, Record, count_trained
-from .callbacks import Watcher
-from .early_stopping import Stopping
-from .final_evaluation import Prover
+from ..study.trial_record import Attributes, TrialRecord, TrialStatus, count_trained
+from .callbacks import Callback
+from .early_stopping import BudgetEarlyStopper
+from .final_evaluation import FinalEvaluation
 from .initial_plans import DESIGNS, first_designs, untrained_designs
-from .sampling_problem import Prices, question_of
+from .sampling_problem import TrainingCost, sampling_problem
 from .seen_plans import settled_before, trained_before
-from .time_limit import TimeLimit, proving_seconds
+from .time_limit import TimeLimit, final_evaluation_seconds
 
 _MOST_FREE_IN_A_ROW = 200
 """Proposals without training after which a search counts as finished: the space is used up."""
@@ -61,30 +56,30 @@ class SearchLoop:
         backend: EvaluationBackend,
         summary: TaskSummary,
         *,
-        watcher: Watcher,
-        profile: Profile,
+        callback: Callback,
+        profiler: Profiler,
         limit: TimeLimit,
         retry_failed: bool,
     ) -> None:
         self.config, self.url, self.study = config, url, study
         self.backend, self.summary, self.limit = backend, summary, limit
-        self.watcher, self.profile = watcher, profile
+        self.callback, self.profiler = callback, profiler
         self.space, self.budgets = summary.space, config.max_drop
         self.out_of_time = False
-        self.reader = trial_record.Reader(study)
+        self.reader = trial_record.RecordReader(study)
         self.baseline = self._baseline()
         self.space.look_ahead()
-        self.prices = Prices(summary.recipes)
-        self.stopping = Stopping(self.budgets, summary.recipes)
-        self.question = question_of(
+        self.training_cost = TrainingCost(summary.recipes)
+        self.early_stopper = BudgetEarlyStopper(self.budgets, summary.recipes)
+        self.problem = sampling_problem(
             self.space,
             summary.predicted_cost,
             self.budgets,
-            self.prices,
+            self.training_cost,
             step=summary.accuracy_step,
             trials=len(self.records),
         )
-        study.sampler = make_sampler(config.sampler, config.seed, self.question)
+        study.sampler = make_sampler(config.sampler, config.seed, self.problem)
         self.retries = retry_failed
         if retry_failed:
             queue_failed_plans(study, self.records, self.space)
@@ -93,7 +88,9 @@ class SearchLoop:
         if self.wants_designs:
             self.planned.extend(untrained_designs(self.space))
         # What an earlier run left undone comes first.
-        self.for_free = deque(plan for one in self.records for plan in self._at_other_bits(one))
+        self.free_plans = deque(
+            plan for record in self.records for plan in self._at_other_bits(record)
+        )
         self._learn()
 
     def until_done(self) -> bool:
@@ -101,7 +98,7 @@ class SearchLoop:
         free = 0
         try:
             while True:
-                plan = self._next_of(self.for_free)
+                plan = self._next_of(self.free_plans)
                 if plan is None and self._has_enough():
                     return False
                 if not self.limit.trials_may_go_on():
@@ -113,7 +110,7 @@ class SearchLoop:
                     ended = trained
                 else:
                     return True
-                self.for_free.extend(self._at_other_bits(ended))
+                self.free_plans.extend(self._at_other_bits(ended))
                 free = 0 if ended.took_training else free + 1
                 if free >= min(_MOST_FREE_IN_A_ROW, self.space.size):
                     return False
@@ -122,13 +119,13 @@ class SearchLoop:
         self.out_of_time = True
         return False
 
-    def prove(self) -> bool:
+    def evaluate_finally(self) -> bool:
         """Train finalists again, and score each winner on the test split, once and for all.
 
         Returns whether the time limit left enough time for all of it.
         """
-        what = (self.study, self.backend, self.summary, self.config)
-        prover, in_time = Prover(*what, self.watcher, self.profile), True
+        arguments = (self.study, self.backend, self.summary, self.config)
+        prover, in_time = FinalEvaluation(*arguments, self.callback, self.profiler), True
         self._reserve(retrains=False)  # for the test scores, which matter more
         for deadline, step in (
             (self.limit.end_before_reserve, prover.retrain),
@@ -144,21 +141,21 @@ class SearchLoop:
     def _baseline(self) -> Baseline:
         """The baseline, trained if it must be, and the study told what it is about."""
         cost = self.summary.predicted_cost(Plan())
-        with self.profile.on(TRAINING):
+        with self.profiler.on(TRAINING):
             try:
-                found = self.backend.baseline()
+                score = self.backend.baseline()
             except TimeLimitReached:
                 raise too_short(self.config, "the baseline was trained") from None
-            self.seconds_per_image = found.seconds.get("score", 0.0) / self.summary.splits.search
-            self.profile.move(SCORING, found.seconds.get("score", 0.0))
-        baseline = Baseline(found.accuracy, cost, found.digest)
+            self.seconds_per_image = score.seconds.get("score", 0.0) / self.summary.splits.search
+            self.profiler.move(SCORING, score.seconds.get("score", 0.0))
+        baseline = Baseline(score.accuracy, cost, score.digest)
         write_baseline(self.study, self.url, baseline)
         self.study.set_user_attr(trial_record.BUDGETS, [budget.max_drop for budget in self.budgets])
-        write_asked(self.study, self.config)
-        write_data_splits(self.study, self.summary.splits, found.correct)
+        save_config(self.study, self.config)
+        write_data_splits(self.study, self.summary.splits, score.correct)
         name_objectives(self.study, self.config.objectives)
         self.records = self.reader.records()
-        self.watcher.baseline_ready(baseline, self.records)
+        self.callback.baseline_ready(baseline, self.records)
         return baseline
 
     def _has_enough(self) -> bool:
@@ -180,7 +177,7 @@ class SearchLoop:
 
     def _designs(self) -> list[Plan]:
         """The plans to begin with: what options miss has to be fitted for them."""
-        with self.profile.on(ASSEMBLING):
+        with self.profiler.on(ASSEMBLING):
             return first_designs(self.space, self.summary.predicted_cost, self._fitting_error)
 
     def _fitting_error(self, plan: Plan) -> float:
@@ -197,55 +194,55 @@ class SearchLoop:
         known = {record.plan for record in self.records}
         while queue:
             plan = queue.popleft()
-            beaten = queue is self.for_free and self._beaten(self.summary.predicted_cost(plan))
+            beaten = queue is self.free_plans and self._dominator(self.summary.predicted_cost(plan))
             if plan not in known and not beaten:
                 return plan
         return None
 
-    def _at_other_bits(self, ended: Record) -> list[Plan]:
+    def _at_other_bits(self, ended: TrialRecord) -> list[Plan]:
         """What the network of a trial gives for the price of a calibration, the cheapest first."""
-        if ended.plan is None or ended.how is not How.EVALUATED:
+        if ended.plan is None or ended.status is not TrialStatus.EVALUATED:
             return []
         plans = self.space.at_other_bits(ended.plan)
         return sorted(plans, key=lambda plan: self.summary.predicted_cost(plan).objectives)
 
-    def _beaten(self, cost: Cost) -> Record | None:
-        return beaten_by(self.records, cost, self.budgets[0])
+    def _dominator(self, cost: Cost) -> TrialRecord | None:
+        return dominated_by(self.records, cost, self.budgets[0])
 
-    def _free_trial(self, plan: Plan) -> Record:
+    def _free_trial(self, plan: Plan) -> TrialRecord:
         """Score at other bits a network that is there.
 
         The trial is kept when it is over, and at once: nobody has to see it run, and one write
         takes a fraction of the time that the many of a running trial take.
         """
-        cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
+        cost, removed = self.summary.predicted_cost(plan), pruned_share(self.space.blueprint, plan)
         began = datetime.now()
         gave = self._attempt(lambda: self._evaluate(plan))
         marks = {trial_record.WORKER: worker_mark(), trial_record.FREE: True}
         trial = trial_record.ended_trial(
             trial_record.proposed(plan, cost, removed) | gave | marks,
             self.space.params(plan),
-            {one.name: one.options for one in self.space.dimensions},
+            {dimension.name: dimension.options for dimension in self.space.dimensions},
             self.budgets[-1].max_drop,
         )
         trial.datetime_start = began
-        with self.profile.on(STORAGE):
+        with self.profiler.on(STORAGE):
             self.study.add_trial(trial)
         self._read()
-        ended = next(one for one in reversed(self.records) if one.plan == plan)
-        self.watcher.trial_ended(ended, self.records)
+        ended = next(record for record in reversed(self.records) if record.plan == plan)
+        self.callback.trial_ended(ended, self.records)
         return ended
 
-    def _one_trial(self, plan: Plan | None) -> Record | None:
+    def _one_trial(self, plan: Plan | None) -> TrialRecord | None:
         """See a plan through, or one that the sampler chooses; None if the user interrupted."""
         if plan is not None:
             self.study.enqueue_trial(self.space.params(plan))
-        with self.profile.on(SAMPLING):
+        with self.profiler.on(SAMPLING):
             trial = self.study.ask()
         try:
             trial.set_user_attr(trial_record.WORKER, worker_mark())
-            gave = self._attempt(lambda: self._settle(trial))
-            with self.profile.on(STORAGE):
+            gave = self._attempt(lambda: self._settle_trial(trial))
+            with self.profiler.on(STORAGE):
                 trial_record.write(trial, gave)
                 trial_record.tell(self.study, trial)
         except KeyboardInterrupt:
@@ -259,27 +256,29 @@ class SearchLoop:
             stop_trial(self.study, trial, f"stopped: {error}")
             raise
         self._read()
-        ended = next(one for one in reversed(self.records) if one.number == trial.number)
-        self.watcher.trial_ended(ended, self.records)
+        ended = next(record for record in reversed(self.records) if record.number == trial.number)
+        self.callback.trial_ended(ended, self.records)
         return ended
 
     def _read(self) -> None:
         """Read the study's trials, and let what depends on them learn."""
-        with self.profile.on(STORAGE):
+        with self.profiler.on(STORAGE):
             self.records = self.reader.records()
         self._learn()
 
     def _learn(self) -> None:
-        self.prices.learn(self.records)
-        self.stopping.learn(self.records)
+        self.training_cost.learn(self.records)
+        self.early_stopper.learn(self.records)
         self._reserve(retrains=self.config.finalists > 0)
 
     def _reserve(self, *, retrains: bool) -> None:
         """Set time aside for proving the winners that there are by now."""
-        winners = [one.winner for one in verdicts(self.records, self.baseline, self.budgets)]
+        winners = [
+            result.winner for result in budget_results(self.records, self.baseline, self.budgets)
+        ]
         self.limit.reserve(
-            proving_seconds(
-                [one for one in winners if one is not None],
+            final_evaluation_seconds(
+                [record for record in winners if record is not None],
                 self.records,
                 self.seconds_per_image,
                 self.summary.splits.test,
@@ -296,30 +295,36 @@ class SearchLoop:
         except EvaluationFailed as error:  # be it a crash: the search goes on with other plans
             return trial_record.failed(str(error), error.details)
 
-    def _settle(self, trial: optuna.Trial) -> Attributes:
+    def _settle_trial(self, trial: optuna.Trial) -> Attributes:
         """Train the trial's plan, unless something known already settles it."""
-        with self.profile.on(STORAGE):
+        with self.profiler.on(STORAGE):
             plan = self.space.suggest(trial)
-        cost, removed = self.summary.predicted_cost(plan), removal(self.space.blueprint, plan)
-        with self.profile.on(STORAGE):
+        cost, removed = self.summary.predicted_cost(plan), pruned_share(self.space.blueprint, plan)
+        with self.profiler.on(STORAGE):
             trial_record.write(trial, trial_record.proposed(plan, cost, removed))
         earlier = settled_before(self.records, plan)
-        if earlier and not (earlier.how is How.FAILED and is_retry(trial.user_attrs)):
+        if earlier and not (earlier.status is TrialStatus.FAILED and is_retry(trial.user_attrs)):
             return trial_record.repeated(earlier)
-        if beater := self._beaten(cost):
-            return trial_record.beaten(beater)
+        if beater := self._dominator(cost):
+            return trial_record.dominated(beater)
         return self._evaluate(plan, trial.number)
 
     def _evaluate(self, plan: Plan, number: int | None = None) -> Attributes:
-        self.watcher.trial_begins(number, plan)
+        self.callback.trial_begins(number, plan)
         try:
-            outcome = self.profile.evaluation(
-                lambda asked: self.backend.evaluate(asked, self.stopping), plan
+            outcome = self.profiler.evaluation(
+                lambda asked: self.backend.evaluate(asked, self.early_stopper), plan
             )
-        except Hopeless as stopped:
-            return trial_record.hopeless(stopped, self.stopping.at_least(plan, stopped.rung))
+        except EarlyStopped as stopped:
+            return trial_record.early_stopped(
+                stopped, self.early_stopper.drop_lower_bound(plan, stopped.checkpoint)
+            )
         earlier = trained_before(self.records, plan)
-        return trial_record.shared(outcome, earlier) if earlier else trial_record.evaluated(outcome)
+        return (
+            trial_record.reused_weights(outcome, earlier)
+            if earlier
+            else trial_record.evaluated(outcome)
+        )
 
 
 def too_short(config: StudyConfig, before: str) -> OutOfTime:

@@ -4,25 +4,25 @@ from collections.abc import Sequence
 
 from ...spaces.plan import Plan
 from ...spaces.technique import Phase
-from ..study.trial_record import How, Record
+from ..study.trial_record import TrialRecord, TrialStatus
 
 
-def trained_before(records: Sequence[Record], plan: Plan) -> Record | None:
+def trained_before(records: Sequence[TrialRecord], plan: Plan) -> TrialRecord | None:
     """An earlier trial that trained the network which this plan only rounds."""
-    trained = (record for record in records if record.how is How.EVALUATED)
+    trained = (record for record in records if record.status is TrialStatus.EVALUATED)
     return next((record for record in trained if _only_rounds(plan, record.plan)), None)
 
 
-def settled_before(records: Sequence[Record], plan: Plan) -> Record | None:
-    """A trial that evaluated this plan, failed at it, or found its network to be hopeless."""
+def settled_before(records: Sequence[TrialRecord], plan: Plan) -> TrialRecord | None:
+    """A trial that evaluated this plan, failed at it, or stopped its network early."""
     settled = [record for record in records if _settles(record, plan)]
     return min(settled, key=lambda record: not record.is_scored, default=None)
 
 
-def _settles(known: Record, plan: Plan) -> bool:
-    if known.how is How.HOPELESS and _only_rounds(plan, known.plan):
+def _settles(known: TrialRecord, plan: Plan) -> bool:
+    if known.status is TrialStatus.EARLY_STOPPED and _only_rounds(plan, known.plan):
         return True  # at whatever bits
-    return known.plan == plan and (known.is_scored or known.how is How.FAILED)
+    return known.plan == plan and (known.is_scored or known.status is TrialStatus.FAILED)
 
 
 def _only_rounds(plan: Plan, other: Plan | None) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from ...spaces.plan import Plan
 from ...spaces.technique import Phase
-from ..study.trial_record import How, Record
+from ..study.trial_record import TrialRecord, TrialStatus
 
 _LARGEST_SHARE = 0.4
 """Of the limit, that finalists and test scores may claim of the search."""
@@ -51,9 +51,9 @@ class TimeLimit:
         return self.end_before_reserve is None or self._now() < self.end_before_reserve
 
 
-def proving_seconds(
-    winners: Sequence[Record],
-    records: Sequence[Record],
+def final_evaluation_seconds(
+    winners: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
     seconds_per_image: float,
     test_images: int,
     *,
@@ -77,19 +77,19 @@ def proving_seconds(
     return total
 
 
-def _setup_seconds(record: Record) -> float:
+def _setup_seconds(record: TrialRecord) -> float:
     """What it took to quantize and score a plan whose network was trained."""
     return sum(record.seconds.get(stage, 0.0) for stage in ("quantize", "score"))
 
 
-def _training_seconds(plan: Plan, records: Sequence[Record]) -> float:
+def _training_seconds(plan: Plan, records: Sequence[TrialRecord]) -> float:
     """What it took to train and score the network that a plan rounds."""
     network = plan.through(Phase.PRUNE)
     took = [
         sum(record.seconds.values())
         for record in records
         if record.plan is not None
-        and record.how is How.EVALUATED
+        and record.status is TrialStatus.EVALUATED
         and record.plan.through(Phase.PRUNE) == network
     ]
     return max(took, default=0.0)

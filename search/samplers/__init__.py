@@ -2,7 +2,7 @@
 Nothing here knows of plans or studies: a sampler sees the parameters of an Optuna study, their
 objectives and the drops that were observed."""
 
-from .problem import SAMPLERS, Observation, Question, Sampler, make_sampler
+from .problem import SAMPLERS, Observation, Sampler, SamplingProblem, make_sampler
 
 from .budget_sampler import BudgetSampler  # isort: skip - the first to be registered
 from . import optuna_samplers  # isort: skip
@@ -11,8 +11,8 @@ __all__ = [
     "SAMPLERS",
     "BudgetSampler",
     "Observation",
-    "Question",
     "Sampler",
+    "SamplingProblem",
     "make_sampler",
     "optuna_samplers",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .gp import Array
-from .hypervolume import gains
+from .hypervolume import hypervolume_improvement
 
 _NOTHING = -1e300
 
@@ -23,31 +23,33 @@ class Fronts:
     members: tuple[Array, ...]
 
     @classmethod
-    def of(cls, figures: Array, drops: Array, budgets: Sequence[float]) -> "Fronts":
+    def of(cls, log_objectives: Array, drops: Array, budgets: Sequence[float]) -> "Fronts":
         """From observed points; the drop of one that is within no budget may be infinite."""
-        return cls(tuple(figures[drops <= budget] for budget in budgets))
+        return cls(tuple(log_objectives[drops <= budget] for budget in budgets))
 
-    def with_believed(self, figures: Array, log_within: Array) -> "Fronts":
+    def with_fantasies(self, log_objectives: Array, log_within: Array) -> "Fronts":
         """With pending points on the front of each budget that they are likelier than not to meet.
 
         Args:
-            figures: (points, objectives).
+            log_objectives: (points, objectives).
             log_within: (points, budgets) logarithms of the probability.
         """
         even = np.log(0.5)
-        believed = (figures[log_within[:, place] >= even] for place in range(len(self.members)))
+        believed = (
+            log_objectives[log_within[:, place] >= even] for place in range(len(self.members))
+        )
         pairs = zip(self.members, believed, strict=True)
         return Fronts(tuple(np.concatenate(pair) for pair in pairs))
 
-    def promise(self, figures: Array, log_within: Array) -> Array:
+    def acquisition(self, log_objectives: Array, log_within: Array) -> Array:
         """The logarithm of the greatest gain times probability over the budgets.
 
         The budgets take turns by this: the one that can still gain most has the next point.
         Where nothing can be gained, a very low number.
         """
-        best = np.full(len(figures), _NOTHING)
+        best = np.full(len(log_objectives), _NOTHING)
         for place, front in enumerate(self.members):
-            gain = gains(figures, front)
+            gain = hypervolume_improvement(log_objectives, front)
             has = gain > 0
             promised = log_within[has, place]
             if _has_volume(front):
@@ -65,16 +67,16 @@ def _has_volume(front: Array) -> bool:
     return bool((front < 0).all(axis=1).any())
 
 
-def ranking(promise: Array, log_within: Array, deviation: Array) -> NDArray[np.intp]:
+def ranking(acquisition: Array, log_within: Array, deviation: Array) -> NDArray[np.intp]:
     """Points, the best first.
 
     Where promises are equal, as where nothing can be gained, those come first that could teach
     most about what is feasible within the largest budget.
     """
     lesson = log_within.max(axis=1) + np.log(deviation)
-    return np.lexsort((-lesson, -promise))
+    return np.lexsort((-lesson, -acquisition))
 
 
-def gains_something(promise: Array) -> NDArray[np.bool_]:
+def improves(acquisition: Array) -> NDArray[np.bool_]:
     """Where there is anything to gain."""
-    return np.asarray(promise > _NOTHING / 2)
+    return np.asarray(acquisition > _NOTHING / 2)

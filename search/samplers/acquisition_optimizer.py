@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .acquisition import Fronts, gains_something, ranking
-from .candidates import around, spread, without
-from .drop_model import Drops, Scale, Weights
-from .encoding import Coding
+from .acquisition import Fronts, improves, ranking
+from .candidates import exclude_known, neighbours, spread_candidates
+from .drop_model import DropModel, DropTransform, HyperparameterCache
+from .encoding import SearchSpaceEncoder
 from .gp import Inputs
 from .history import History
-from .objective_cache import Costs, Guess
+from .objective_cache import ObjectiveCache, ObjectiveSurrogate
 from .parameter_encoding import Array
-from .problem import Question
+from .problem import SamplingProblem
 
 _ROUNDS = 3
 """Rounds of candidates, each around the best of the one before; the first takes half of them."""
@@ -30,38 +30,38 @@ class _State:
     """What is known before a point is chosen."""
 
     history: History
-    drops: Drops
+    drops: DropModel
     fronts: Fronts
     features: Array
-    figures: Array
+    log_objectives: Array
 
     def order(
-        self, features: Array, figures: Array, log_prices: Array | float = 0.0
+        self, features: Array, log_objectives: Array, log_prices: Array | float = 0.0
     ) -> tuple[NDArray[np.intp], Array]:
         """The order of points, the best first, and what they promise for their price."""
-        log_within, deviation = self.drops.predict(Inputs(features, figures))
-        promise = self.fronts.promise(figures, log_within)
-        promise = np.where(gains_something(promise), promise - log_prices, promise)
-        return ranking(promise, log_within, deviation), promise
+        log_within, deviation = self.drops.predict(Inputs(features, log_objectives))
+        acquisition = self.fronts.acquisition(log_objectives, log_within)
+        acquisition = np.where(improves(acquisition), acquisition - log_prices, acquisition)
+        return ranking(acquisition, log_within, deviation), acquisition
 
 
-class Chooser:
+class AcquisitionOptimizer:
     """Chooses a study's next point; remembers objectives and the model's weights."""
 
     def __init__(
         self,
-        question: Question,
-        coding: Coding,
-        costs: Costs,
+        problem: SamplingProblem,
+        encoder: SearchSpaceEncoder,
+        costs: ObjectiveCache,
         rng: np.random.Generator,
         candidates: int,
         costed: int,
     ) -> None:
-        self._question, self._coding, self._costs = question, coding, costs
+        self._problem, self._encoder, self._costs = problem, encoder, costs
         self._candidates, self._costed = candidates, max(costed, 2)
-        self._scale = Scale(question.budgets, question.step)
-        self._weights = Weights()
-        self._calibration = coding.sample(rng, _CALIBRATION)
+        self._scale = DropTransform(problem.budgets, problem.step)
+        self._weights = HyperparameterCache()
+        self._calibration = encoder.sample(rng, _CALIBRATION)
 
     def choose(self, history: History, rng: np.random.Generator) -> Array | None:
         """The point that promises most among those not tried yet; None if none was found.
@@ -77,39 +77,39 @@ class Chooser:
         return np.asarray(rows[self._best(state, rows)])
 
     def _state(self, history: History) -> _State:
-        rows = history.seen_rows
-        features, figures = self._coding.features(rows), self._costs.exact(rows)
-        drops = Drops(
-            Inputs(features, figures),
+        rows = history.evaluated_rows
+        features, log_objectives = self._encoder.features(rows), self._costs.exact(rows)
+        model = DropModel(
+            Inputs(features, log_objectives),
             history.drops,
-            history.is_bound,
+            history.is_censored,
             self._scale,
             self._weights,
         )
-        known = np.where(history.is_bound, np.inf, history.drops)
-        fronts = Fronts.of(figures, known, self._question.budgets)
+        known = np.where(history.is_censored, np.inf, history.drops)
+        fronts = Fronts.of(log_objectives, known, self._problem.budgets)
         if history.pending:
             pending = np.array(history.pending)
-            inputs = Inputs(self._coding.features(pending), self._costs.exact(pending))
-            fronts = fronts.with_believed(inputs.figures, drops.predict(inputs)[0])
-            drops = drops.believe(inputs)
-        return _State(history, drops, fronts, features, figures)
+            inputs = Inputs(self._encoder.features(pending), self._costs.exact(pending))
+            fronts = fronts.with_fantasies(inputs.log_objectives, model.predict(inputs)[0])
+            model = model.fantasize(inputs)
+        return _State(history, model, fronts, features, log_objectives)
 
     def _best(self, state: _State, rows: Array) -> int:
         """Which of the costed rows to take, prices considered."""
-        features, figures = self._coding.features(rows), self._costs.exact(rows)
-        prices = np.log([self._costs.price(row) for row in rows])
-        order, _ = state.order(features, figures, prices)
+        features, log_objectives = self._encoder.features(rows), self._costs.exact(rows)
+        prices = np.log([self._costs.evaluation_cost(row) for row in rows])
+        order, _ = state.order(features, log_objectives, prices)
         return int(order[0])
 
     def _shortlist(self, state: _State, rng: np.random.Generator) -> Array:
         """The rows worth their exact objectives: chosen by a guess, halfway by a better one."""
-        guess = self._guess(state, np.zeros((0, len(self._coding.axes))))
-        pool, features = self._pool(state, guess, rng)
+        surrogate = self._surrogate(state, np.zeros((0, len(self._encoder.encoders))))
+        pool, features = self._pool(state, surrogate, rng)
         picked, keys = list[int](), set(state.history.tried)
         within = np.arange(len(pool))
         for until in (self._costed // 2, self._costed):
-            order, _ = state.order(features[within], guess(features[within]))
+            order, _ = state.order(features[within], surrogate(features[within]))
             within = within[order]
             for place in self._new(pool, within, keys):
                 if len(picked) == until:
@@ -118,7 +118,7 @@ class Chooser:
                 keys.add(self._costs.key(pool[place]))
             if len(picked) < until:
                 break
-            guess = self._guess(state, pool[picked])
+            surrogate = self._surrogate(state, pool[picked])
             within = within[:_RECONSIDERED]
         return pool[picked]
 
@@ -127,44 +127,48 @@ class Chooser:
             if self._costs.key(pool[place]) not in keys:
                 yield int(place)
 
-    def _guess(self, state: _State, more: Array) -> Guess:
+    def _surrogate(self, state: _State, more: Array) -> ObjectiveSurrogate:
         """Objectives guessed from calibration, from all that was observed and from more rows."""
         rows = np.concatenate([self._calibration, more])
-        return Guess(
-            np.concatenate([self._coding.features(rows), state.features]),
-            np.concatenate([self._costs.exact(rows), state.figures]),
+        return ObjectiveSurrogate(
+            np.concatenate([self._encoder.features(rows), state.features]),
+            np.concatenate([self._costs.exact(rows), state.log_objectives]),
         )
 
-    def _pool(self, state: _State, guess: Guess, rng: np.random.Generator) -> tuple[Array, Array]:
+    def _pool(
+        self, state: _State, surrogate: ObjectiveSurrogate, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
         """All rows of a small space, or rounds of candidates; with their features."""
-        coding, tried = self._coding, state.history.rows
-        if coding.everything is not None:
-            pool = without(coding.everything, tried)
-            return pool, coding.features(pool)
+        encoder, tried = self._encoder, state.history.rows
+        if encoder.all_points is not None:
+            pool = exclude_known(encoder.all_points, tried)
+            return pool, encoder.features(pool)
         sizes = [self._candidates // 2] + [self._candidates // (2 * (_ROUNDS - 1))] * (_ROUNDS - 1)
-        latest = pool = without(spread(coding, self._parents(state), sizes[0], rng), tried)
+        latest = pool = exclude_known(
+            spread_candidates(encoder, self._parents(state), sizes[0], rng), tried
+        )
         for size in sizes[1:]:
             if not len(latest):
                 break
-            features = coding.features(latest)
-            order, _ = state.order(features, guess(features))
+            features = encoder.features(latest)
+            order, _ = state.order(features, surrogate(features))
             best = latest[order[:_ELITE]]
-            more = around(coding, best, size, rng, size // 4)
-            latest = without(np.concatenate([best, more]), tried)
+            more = neighbours(encoder, best, size, rng, size // 4)
+            latest = exclude_known(np.concatenate([best, more]), tried)
             pool = np.concatenate([pool, more])
-        pool = without(pool, tried)
-        return pool, coding.features(pool)
+        pool = exclude_known(pool, tried)
+        return pool, encoder.features(pool)
 
     def _parents(self, state: _State) -> Array:
         """The members of each budget's front, and what was observed nearest to being feasible."""
-        drops, rows = state.history.drops, state.history.seen_rows
-        near = np.argsort(np.abs(drops - max(self._question.budgets)), kind="stable")
+        drops, rows = state.history.drops, state.history.evaluated_rows
+        near = np.argsort(np.abs(drops - max(self._problem.budgets)), kind="stable")
         chosen = set(near[:_NEAR_FEASIBLE].tolist())
-        for budget in self._question.budgets:
-            within = np.flatnonzero((drops <= budget) & ~state.history.is_bound)
-            figures = state.figures[within]
-            beats = (figures[:, None, :] <= figures[None, :, :]).all(axis=2) & (
-                figures[:, None, :] < figures[None, :, :]
+        for budget in self._problem.budgets:
+            within = np.flatnonzero((drops <= budget) & ~state.history.is_censored)
+            log_objectives = state.log_objectives[within]
+            beats = (log_objectives[:, None, :] <= log_objectives[None, :, :]).all(axis=2) & (
+                log_objectives[:, None, :] < log_objectives[None, :, :]
             ).any(axis=2)
             chosen.update(within[~beats.any(axis=0)].tolist())
         return rows[sorted(chosen)]

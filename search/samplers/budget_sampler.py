@@ -11,13 +11,13 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from threadpoolctl import ThreadpoolController
 
-from .acquisition_optimizer import Chooser
+from .acquisition_optimizer import AcquisitionOptimizer
 from .drop_model import CannotFit
-from .encoding import Coding
+from .encoding import SearchSpaceEncoder
 from .history import History, read_history
-from .objective_cache import Costs
-from .parameter_encoding import Array, Axis
-from .problem import SAMPLERS, Question, Sampler
+from .objective_cache import ObjectiveCache
+from .parameter_encoding import Array, ParameterEncoder
+from .problem import SAMPLERS, Sampler, SamplingProblem
 
 _LOGGER = optuna.logging.get_logger("paredown")
 _TRIES = 4000
@@ -40,7 +40,7 @@ class BudgetSampler(BaseSampler):
     Example:
 
         >>> import optuna
-        >>> from paredown.search.samplers import BudgetSampler, Observation, Question
+        >>> from paredown.search.samplers import BudgetSampler, Observation, SamplingProblem
         >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
         >>> space = {
         ...     "width": optuna.distributions.FloatDistribution(0.1, 1.0),
@@ -51,10 +51,12 @@ class BudgetSampler(BaseSampler):
         >>> def drop(params):  # costly: an evaluation
         ...     return 4 * (1 - params["width"]) ** 2 + 8 / params["depth"] - 1
         >>> def observe(trial):
-        ...     found = trial.user_attrs.get("drop")
-        ...     return None if found is None else Observation(found)
-        >>> question = Question(space, objectives, observe, budgets=[1.0], reference=[8.0, 8.0])
-        >>> sampler = BudgetSampler(question, seed=0)
+        ...     value = trial.user_attrs.get("drop")
+        ...     return None if value is None else Observation(value)
+        >>> problem = SamplingProblem(
+        ...     space, objectives, observe, budgets=[1.0], reference_point=[8.0, 8.0]
+        ... )
+        >>> sampler = BudgetSampler(problem, seed=0)
         >>> study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
         >>> for _ in range(20):
         ...     trial = study.ask(space)
@@ -83,7 +85,7 @@ class BudgetSampler(BaseSampler):
 
     def __init__(
         self,
-        question: Question,
+        problem: SamplingProblem,
         seed: int | None = None,
         *,
         candidates: int = 2000,
@@ -93,7 +95,7 @@ class BudgetSampler(BaseSampler):
         """Make a sampler.
 
         Args:
-            question: what the study asks.
+            problem: what the study asks.
             seed: of all that is drawn; drawn itself if there is none.
             candidates: how many points each proposal is chosen from.
             costed: for how many of them objectives are asked; those of the others are guessed.
@@ -102,18 +104,18 @@ class BudgetSampler(BaseSampler):
         """
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
         self._seed = drawn if seed is None else seed % 2**63
-        self._question, self._n_startup = question, max(n_startup, 2)
-        self._coding = Coding(question.space)
-        self._costs = Costs(question, self._coding)
-        self._chooser = Chooser(
-            question,
-            self._coding,
+        self._problem, self._n_startup = problem, max(n_startup, 2)
+        self._encoder = SearchSpaceEncoder(problem.space)
+        self._costs = ObjectiveCache(problem, self._encoder)
+        self._optimizer = AcquisitionOptimizer(
+            problem,
+            self._encoder,
             self._costs,
             self._rng(0, "guess"),
             candidates=candidates,
             costed=costed,
         )
-        self._said = set[str]()
+        self._warned = set[str]()
         # Matrices here are small: threads would wait for each other, and for those that train.
         self._pools = ThreadpoolController()
         self.last_fallback: str | None = None
@@ -122,7 +124,7 @@ class BudgetSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """The question's space, whatever the study has seen."""
-        return dict(self._question.space)
+        return dict(self._problem.space)
 
     def sample_relative(
         self,
@@ -134,7 +136,7 @@ class BudgetSampler(BaseSampler):
         if search_space.keys() <= trial.system_attrs.get("fixed_params", {}).keys():
             return {}  # it was enqueued: there is nothing to propose
         with self._pools.limit(limits=1):
-            return self._coding.decode(self._proposal(study, trial))
+            return self._encoder.decode(self._proposal(study, trial))
 
     def sample_independent(
         self,
@@ -144,12 +146,12 @@ class BudgetSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Draw a parameter that the question does not know evenly."""
-        axis = Axis.of(param_distribution)
-        return axis.decode(float(axis.sample(self._rng(trial.number, param_name), 1)[0]))
+        encoder = ParameterEncoder.of(param_distribution)
+        return encoder.decode(float(encoder.sample(self._rng(trial.number, param_name), 1)[0]))
 
     def _proposal(self, study: optuna.Study, trial: FrozenTrial) -> Array:
         self.last_fallback = None
-        history = read_history(study, trial.number, self._question, self._coding, self._costs)
+        history = read_history(study, trial.number, self._problem, self._encoder, self._costs)
         rng = self._rng(trial.number, "propose")
         row = self._modelled(history, rng) if self._is_past_startup(history) else None
         return self._plain(history, rng) if row is None else row
@@ -158,12 +160,12 @@ class BudgetSampler(BaseSampler):
         return np.random.default_rng([self._seed, number, zlib.crc32(purpose.encode())])
 
     def _is_past_startup(self, history: History) -> bool:
-        return len(history.seen) >= self._n_startup
+        return len(history.evaluated) >= self._n_startup
 
     def _modelled(self, history: History, rng: np.random.Generator) -> Array | None:
         """The point that promises most; None if there is no model or nothing new in reach."""
         try:
-            return self._chooser.choose(history, rng)
+            return self._optimizer.choose(history, rng)
         except CannotFit as error:
             self._fall_back(str(error))
         except np.linalg.LinAlgError:
@@ -172,24 +174,24 @@ class BudgetSampler(BaseSampler):
 
     def _plain(self, history: History, rng: np.random.Generator) -> Array:
         """A point drawn evenly, not tried yet if there are such."""
-        for row in self._evenly(rng):
+        for row in self._uniform(rng):
             if self._costs.key(row) not in history.tried:
                 return row
         self._fall_back("every point that was found has been tried already")
-        return np.asarray(self._coding.sample(rng, 1)[0])
+        return np.asarray(self._encoder.sample(rng, 1)[0])
 
-    def _evenly(self, rng: np.random.Generator) -> Iterator[Array]:
-        everything = self._coding.everything
+    def _uniform(self, rng: np.random.Generator) -> Iterator[Array]:
+        everything = self._encoder.all_points
         if everything is not None:
             yield from rng.permutation(everything)
         else:
             for _ in range(_TRIES):
-                yield self._coding.sample(rng, 1)[0]
+                yield self._encoder.sample(rng, 1)[0]
 
     def _fall_back(self, reason: str) -> None:
         self.last_fallback = reason
-        if reason not in self._said:
-            self._said.add(reason)
+        if reason not in self._warned:
+            self._warned.add(reason)
             _LOGGER.warning("BudgetSampler draws evenly: %s", reason)
 
 
@@ -197,6 +199,6 @@ SAMPLERS.register(
     Sampler(
         "budget",
         "models the drop alone: gain in hypervolume x probability of being within budget",
-        lambda seed, question: BudgetSampler(question, seed),
+        lambda seed, problem: BudgetSampler(problem, seed),
     )
 )

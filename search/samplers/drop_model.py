@@ -1,4 +1,4 @@
-"""The drop as a model sees it, and what it foretells for points that nobody evaluated."""
+"""The drop as a model sees it, and what it predicts for points that nobody evaluated."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from .gp import Array, Inputs, Process, fit
+from .gp import Array, GaussianProcess, Inputs, fit
 
 _MOST = 300
 _NEAREST = 200
@@ -20,7 +20,7 @@ class CannotFit(Exception):
     """Too little is known for a model; the message says what is missing."""
 
 
-class Scale:
+class DropTransform:
     """Drops on a scale on which the large ones do not dominate: asinh(drop / largest budget).
 
     Drops that come in steps keep within a budget up to half a step above the last one it allows,
@@ -43,13 +43,13 @@ class Scale:
         return np.asarray(np.arcsinh(drops / self._unit))
 
 
-class Drops:
+class DropModel:
     """A model of the drop, conditioned on what was observed.
 
     Args:
         inputs: the points, in the order of their trials.
         drops: in percentage points.
-        is_bound: where the true drop is only known to be at least this.
+        is_censored: where the true drop is only known to be at least this.
         scale: on which drops are modelled.
         weights: what to remember the weights in from one ask to the next; they are a function of
             the observations alone.
@@ -63,26 +63,28 @@ class Drops:
         self,
         inputs: Inputs,
         drops: Array,
-        is_bound: NDArray[np.bool_],
-        scale: Scale,
-        weights: "Weights",
+        is_censored: NDArray[np.bool_],
+        scale: DropTransform,
+        weights: "HyperparameterCache",
     ) -> None:
         if len(np.unique(drops)) < 2:
             raise CannotFit("all drops observed so far are the same")
         self._scale, targets = scale, scale(drops)
         chosen = weights.of(inputs, targets, scale)
-        kept = most_relevant(targets, scale)
-        inputs, targets, is_bound = inputs[kept], targets[kept], is_bound[kept]
+        relevant = most_relevant(targets, scale)
+        inputs, targets, is_censored = inputs[relevant], targets[relevant], is_censored[relevant]
         self._inputs = inputs
-        self._targets = _imputed(inputs, targets, is_bound, chosen)
-        self._process = Process(inputs, self._targets, chosen)
+        self._targets = _imputed(inputs, targets, is_censored, chosen)
+        self._process = GaussianProcess(inputs, self._targets, chosen)
 
-    def believe(self, pending: Inputs) -> "Drops":
+    def fantasize(self, pending: Inputs) -> "DropModel":
         """The model as if pending points had turned out as it expects: the kriging believer."""
         if len(pending):
             self._targets = np.append(self._targets, self._process.mean(pending))
             self._inputs = self._inputs.and_also(pending)
-            self._process = Process(self._inputs, self._targets, self._process.weights)
+            self._process = GaussianProcess(
+                self._inputs, self._targets, self._process.hyperparameters
+            )
         return self
 
     def predict(self, inputs: Inputs) -> tuple[Array, Array]:
@@ -92,7 +94,7 @@ class Drops:
         return np.asarray(log_ndtr(room)), deviation
 
 
-class Weights:
+class HyperparameterCache:
     """The weights of a model, set anew whenever the observations have grown by an eighth or so.
 
     They are set from as many observations as there were then, so that a study that is continued
@@ -102,14 +104,14 @@ class Weights:
     def __init__(self) -> None:
         self._known: tuple[bytes, Array] | None = None
 
-    def of(self, inputs: Inputs, targets: Array, scale: Scale) -> Array:
+    def of(self, inputs: Inputs, targets: Array, scale: DropTransform) -> Array:
         """The weights for observations in the order of their trials."""
         count = _milestone(len(targets))
         if len(np.unique(targets[:count])) < 2:
             count = len(targets)
-        kept = most_relevant(targets[:count], scale)
-        inputs, targets = inputs[kept], targets[kept]
-        about = inputs.features.tobytes() + inputs.figures.tobytes() + targets.tobytes()
+        relevant = most_relevant(targets[:count], scale)
+        inputs, targets = inputs[relevant], targets[relevant]
+        about = inputs.features.tobytes() + inputs.log_objectives.tobytes() + targets.tobytes()
         if self._known is None or self._known[0] != about:
             self._known = (about, fit(inputs, targets))
         return self._known[1]
@@ -123,7 +125,7 @@ def _milestone(count: int) -> int:
     return min(reached, count)
 
 
-def most_relevant(targets: Array, scale: Scale) -> NDArray[np.intp]:
+def most_relevant(targets: Array, scale: DropTransform) -> NDArray[np.intp]:
     """Which observations to model, in order: all, or those near a budget and the latest."""
     if len(targets) <= _MOST:
         return np.arange(len(targets))
@@ -133,17 +135,19 @@ def most_relevant(targets: Array, scale: Scale) -> NDArray[np.intp]:
     return np.sort(np.concatenate([near, rest[-(_MOST - _NEAREST) :]]))
 
 
-def _imputed(inputs: Inputs, targets: Array, is_bound: NDArray[np.bool_], weights: Array) -> Array:
+def _imputed(
+    inputs: Inputs, targets: Array, is_censored: NDArray[np.bool_], weights: Array
+) -> Array:
     """Targets with bounds replaced by what the model of the others expects above them.
 
     That is the mean of the normal distribution cut off below at the bound: Hutter, Hoos and
     Leyton-Brown, "Bayesian Optimization With Censored Response Data" (2013), with one round.
     """
-    exact = np.flatnonzero(~is_bound)
-    bound = np.flatnonzero(is_bound)
+    exact = np.flatnonzero(~is_censored)
+    bound = np.flatnonzero(is_censored)
     if not len(bound) or len(exact) < 2:
         return targets
-    mean, deviation = Process(inputs[exact], targets[exact], weights).predict(inputs[bound])
+    mean, deviation = GaussianProcess(inputs[exact], targets[exact], weights).predict(inputs[bound])
     least = (targets[bound] - mean) / deviation
     log_density = -0.5 * least**2 - 0.5 * math.log(2 * math.pi)
     expected = mean + deviation * np.exp(log_density - log_ndtr(-least))

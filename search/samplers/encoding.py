@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from .parameter_encoding import Array, Axis
+from .parameter_encoding import Array, ParameterEncoder
 
 _LISTED = 4096
 """A space of no more points than these is listed once instead of being sampled."""
@@ -16,47 +16,49 @@ _CHANGES = (0.5, 0.3, 0.2)
 """How often a mutation changes one, two or three parameters."""
 
 
-class Coding:
+class SearchSpaceEncoder:
     """Turns points of a space into rows of numbers and back; draws and changes rows."""
 
     def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
         self.names = tuple(space)
-        self.axes = tuple(Axis.of(distribution) for distribution in space.values())
-        self._free = np.array([i for i, axis in enumerate(self.axes) if axis.count > 1], dtype=int)
+        self.encoders = tuple(ParameterEncoder.of(distribution) for distribution in space.values())
+        self._free = np.array(
+            [i for i, encoder in enumerate(self.encoders) if encoder.count > 1], dtype=int
+        )
 
     def decode(self, row: Array) -> dict[str, Any]:
         """The parameters of a row."""
-        pairs = zip(self.names, self.axes, row, strict=True)
-        return {name: axis.decode(float(code)) for name, axis, code in pairs}
+        pairs = zip(self.names, self.encoders, row, strict=True)
+        return {name: encoder.decode(float(code)) for name, encoder, code in pairs}
 
     def encode(self, params: Mapping[str, Any]) -> Array | None:
         """The row of parameters; None if they are no point of the space."""
         codes = list[float]()
-        for name, axis in zip(self.names, self.axes, strict=True):
-            code = axis.encode(params[name]) if name in params else None
+        for name, encoder in zip(self.names, self.encoders, strict=True):
+            code = encoder.encode(params[name]) if name in params else None
             if code is None:
                 return None
             codes.append(code)
         return np.array(codes, dtype=np.float64)
 
     @cached_property
-    def everything(self) -> Array | None:
+    def all_points(self) -> Array | None:
         """All points, if there are few."""
-        counts = [axis.count for axis in self.axes]
+        counts = [encoder.count for encoder in self.encoders]
         if math.prod(counts) > _LISTED:
             return None
         grids = np.meshgrid(*(np.arange(count) for count in counts), indexing="ij")
         rows = np.stack([grid.ravel() for grid in grids], axis=1) if grids else np.zeros((1, 0))
-        for column, axis in enumerate(self.axes):
-            if axis.count == 1:
-                rows[:, column] = axis.sample(np.random.default_rng(0), 1)[0]
+        for column, encoder in enumerate(self.encoders):
+            if encoder.count == 1:
+                rows[:, column] = encoder.sample(np.random.default_rng(0), 1)[0]
         return np.asarray(rows, dtype=np.float64)
 
     def sample(self, rng: np.random.Generator, size: int) -> Array:
         """Rows drawn evenly."""
-        rows = np.empty((size, len(self.axes)))
-        for column, axis in enumerate(self.axes):
-            rows[:, column] = axis.sample(rng, size)
+        rows = np.empty((size, len(self.encoders)))
+        for column, encoder in enumerate(self.encoders):
+            rows[:, column] = encoder.sample(rng, size)
         return rows
 
     def mutate(self, rows: Array, rng: np.random.Generator) -> Array:
@@ -69,7 +71,7 @@ class Coding:
         picked = order < changes[:, None]
         for place, column in enumerate(self._free):
             chosen = picked[:, place]
-            rows[chosen, column] = self.axes[column].change(rows[chosen, column], rng)
+            rows[chosen, column] = self.encoders[column].change(rows[chosen, column], rng)
         return rows
 
     def cross(self, left: Array, right: Array, rng: np.random.Generator) -> Array:
@@ -78,7 +80,7 @@ class Coding:
 
     def features(self, rows: Array) -> Array:
         """What a model sees of rows. Where two rows agree in all, their distance is 0."""
-        parts = [self.axes[column].features(rows[:, column]) for column in self._free]
+        parts = [self.encoders[column].features(rows[:, column]) for column in self._free]
         if not parts:
             return np.zeros((len(rows), 1))
         return np.asarray(np.concatenate(parts, axis=1) / math.sqrt(len(parts)))

@@ -33,23 +33,23 @@ class Inputs:
 
     Attributes:
         features: (points, features) of the parameters.
-        figures: (points, figures) such as logarithms of objectives; may have no columns.
+        log_objectives: (points, figures) such as logarithms of objectives; may have no columns.
     """
 
     features: Array
-    figures: Array
+    log_objectives: Array
 
     def __len__(self) -> int:
         return len(self.features)
 
     def __getitem__(self, index: NDArray[np.intp] | slice) -> "Inputs":
-        return Inputs(self.features[index], self.figures[index])
+        return Inputs(self.features[index], self.log_objectives[index])
 
     def and_also(self, other: "Inputs") -> "Inputs":
         """These points and others after them."""
         return Inputs(
             np.concatenate([self.features, other.features]),
-            np.concatenate([self.figures, other.figures]),
+            np.concatenate([self.log_objectives, other.log_objectives]),
         )
 
 
@@ -58,32 +58,34 @@ class _Parts:
     """What the covariances of two sets of points are made of, before they are weighed."""
 
     features: Array
-    figures: Array
-    features_apart: Array
-    figures_apart: Array
+    log_objectives: Array
+    feature_distances: Array
+    objective_distances: Array
 
     @classmethod
     def of(cls, left: Inputs, right: Inputs) -> "_Parts":
         features, features_apart = _products(left.features, right.features)
-        figures, figures_apart = _products(left.figures, right.figures)
-        return cls(features, figures, features_apart, figures_apart)
+        log_objectives, figures_apart = _products(left.log_objectives, right.log_objectives)
+        return cls(features, log_objectives, features_apart, figures_apart)
 
     def covariance(self, weights: Array) -> Array:
-        linear = weights[0] * self.features + weights[1] * self.figures
-        return np.asarray(linear + weights[2] * _matern(self._apart(weights))[0])
+        linear = weights[0] * self.features + weights[1] * self.log_objectives
+        return np.asarray(linear + weights[2] * _matern(self._distances(weights))[0])
 
-    def _apart(self, weights: Array) -> Array:
-        squared = self.features_apart / weights[3] ** 2 + self.figures_apart / weights[4] ** 2
+    def _distances(self, weights: Array) -> Array:
+        squared = (
+            self.feature_distances / weights[3] ** 2 + self.objective_distances / weights[4] ** 2
+        )
         return np.asarray(np.sqrt(squared))
 
     def derivatives(self, weights: Array) -> tuple[Array, list[Array]]:
         """The covariance, and its derivatives by the logarithms of the first five weights."""
-        matern, slope = _matern(self._apart(weights))
-        linear = [weights[0] * self.features, weights[1] * self.figures, weights[2] * matern]
+        matern, slope = _matern(self._distances(weights))
+        linear = [weights[0] * self.features, weights[1] * self.log_objectives, weights[2] * matern]
         slope = weights[2] * slope
         lengths = [
-            slope * self.features_apart / weights[3] ** 2,
-            slope * self.figures_apart / weights[4] ** 2,
+            slope * self.feature_distances / weights[3] ** 2,
+            slope * self.objective_distances / weights[4] ** 2,
         ]
         return linear[0] + linear[1] + linear[2], [*linear, *lengths]
 
@@ -93,7 +95,7 @@ def covariance(left: Inputs, right: Inputs, weights: Array) -> Array:
     return _Parts.of(left, right).covariance(weights)
 
 
-class Process:
+class GaussianProcess:
     """A Gaussian process that has seen some points."""
 
     def __init__(self, inputs: Inputs, targets: Array, weights: Array) -> None:
@@ -107,7 +109,7 @@ class Process:
         Raises:
             numpy.linalg.LinAlgError: the points cannot be told apart.
         """
-        self._inputs, self.weights = inputs, weights
+        self._inputs, self.hyperparameters = inputs, weights
         self._mean, self._scale = _standard(targets)
         alike = covariance(inputs, inputs, weights) + weights[5] * np.eye(len(inputs))
         self._root = cholesky(alike, lower=True)
@@ -115,16 +117,20 @@ class Process:
 
     def mean(self, inputs: Inputs) -> Array:
         """What is expected at points."""
-        across = covariance(inputs, self._inputs, self.weights)
+        across = covariance(inputs, self._inputs, self.hyperparameters)
         return np.asarray(self._mean + self._scale * (across @ self._alpha))
 
     def predict(self, inputs: Inputs) -> tuple[Array, Array]:
         """What is expected at points, and its standard deviation, noise included."""
-        across = covariance(inputs, self._inputs, self.weights)
+        across = covariance(inputs, self._inputs, self.hyperparameters)
         known = solve_triangular(self._root, across.T, lower=True, check_finite=False)
-        own = self.weights[0] * (inputs.features**2).sum(axis=1) + self.weights[2]
-        own = own + self.weights[1] * (inputs.figures**2).sum(axis=1) + self.weights[5]
-        variance = np.maximum(own - (known**2).sum(axis=0), self.weights[5])
+        own = self.hyperparameters[0] * (inputs.features**2).sum(axis=1) + self.hyperparameters[2]
+        own = (
+            own
+            + self.hyperparameters[1] * (inputs.log_objectives**2).sum(axis=1)
+            + self.hyperparameters[5]
+        )
+        variance = np.maximum(own - (known**2).sum(axis=0), self.hyperparameters[5])
         mean = self._mean + self._scale * (across @ self._alpha)
         return np.asarray(mean), np.asarray(self._scale * np.sqrt(variance))
 
@@ -138,8 +144,8 @@ def fit(inputs: Inputs, targets: Array) -> Array:
     parts = _Parts.of(inputs, inputs)
     mean, scale = _standard(targets)
     wanted = (targets - mean) / scale
-    found = minimize(
-        _surprise,
+    optimum = minimize(
+        _negative_log_posterior,
         _PRIOR,
         args=(parts, wanted),
         jac=True,
@@ -147,10 +153,10 @@ def fit(inputs: Inputs, targets: Array) -> Array:
         bounds=list(zip(_PRIOR - _WITHIN * _SPREAD, _PRIOR + _WITHIN * _SPREAD, strict=True)),
         options={"maxiter": _STEPS, "maxfun": _STEPS + 10},
     )
-    return np.asarray(np.exp(found.x))
+    return np.asarray(np.exp(optimum.x))
 
 
-def _surprise(logs: Array, parts: _Parts, targets: Array) -> tuple[float, Array]:
+def _negative_log_posterior(logs: Array, parts: _Parts, targets: Array) -> tuple[float, Array]:
     """The negative logarithm of the posterior density, and its gradient."""
     weights = np.exp(logs)
     alike, slopes = parts.derivatives(weights)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def gains(points: Array, front: Array) -> Array:
+def hypervolume_improvement(points: Array, front: Array) -> Array:
     """The hypervolume below 0 that each point alone would add to a front.
 
     Args:
@@ -14,10 +14,10 @@ def gains(points: Array, front: Array) -> Array:
         front: (members, objectives); members that others beat do no harm.
     """
     points, front = np.minimum(points, 0.0), np.minimum(front, 0.0)
-    return _gains(points, nondominated(front))
+    return _hypervolume_improvement(points, nondominated(front))
 
 
-def _gains(points: Array, front: Array) -> Array:
+def _hypervolume_improvement(points: Array, front: Array) -> Array:
     """Slab by slab along the last objective; in a slab, only the members that reach it count."""
     depth = points[:, -1]
     if points.shape[1] == 1:
@@ -26,18 +26,22 @@ def _gains(points: Array, front: Array) -> Array:
     front = front[np.argsort(front[:, -1], kind="stable")]
     edges = np.append(front[:, -1], 0.0)
     # The slab below all members, in which a point is alone.
-    total = np.maximum(edges[0] - depth, 0.0) * _gains(points[:, :-1], front[:0, :-1])
+    total = np.maximum(edges[0] - depth, 0.0) * _hypervolume_improvement(
+        points[:, :-1], front[:0, :-1]
+    )
     for member in range(len(front)):
         thickness = np.maximum(edges[member + 1] - np.maximum(depth, edges[member]), 0.0)
         if thickness.any():
-            total += thickness * _gains(points[:, :-1], front[: member + 1, :-1])
+            total += thickness * _hypervolume_improvement(points[:, :-1], front[: member + 1, :-1])
     return np.asarray(total, dtype=np.float64)
 
 
 def hypervolume(front: Array) -> float:
     """The hypervolume below 0 that a front covers."""
     front = nondominated(np.minimum(front, 0.0))
-    return sum(float(_gains(front[i : i + 1], front[:i])[0]) for i in range(len(front)))
+    return sum(
+        float(_hypervolume_improvement(front[i : i + 1], front[:i])[0]) for i in range(len(front))
+    )
 
 
 def nondominated(points: Array) -> Array:

@@ -6,9 +6,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from .encoding import Coding
+from .encoding import SearchSpaceEncoder
 from .gp import Array, Inputs, covariance
-from .problem import Question
+from .problem import SamplingProblem
 
 _REMEMBERED = 50_000
 _LEAST = 1e-12
@@ -20,7 +20,7 @@ _ANCHORS = 400
 Value = TypeVar("Value")
 
 
-class Memory(Generic[Value]):
+class LruCache(Generic[Value]):
     """The last values by row; the oldest are forgotten."""
 
     def __init__(self) -> None:
@@ -38,47 +38,47 @@ class Memory(Generic[Value]):
         return value
 
 
-class Costs:
+class ObjectiveCache:
     """What a question says of rows, each asked once."""
 
-    def __init__(self, question: Question, coding: Coding) -> None:
-        self._question, self._coding = question, coding
-        self._reference = np.array(question.reference, dtype=np.float64)
-        self._objectives = Memory[Array]()
-        self._keys = Memory[Hashable]()
+    def __init__(self, problem: SamplingProblem, encoder: SearchSpaceEncoder) -> None:
+        self._problem, self._encoder = problem, encoder
+        self._reference = np.array(problem.reference_point, dtype=np.float64)
+        self._objectives = LruCache[Array]()
+        self._keys = LruCache[Hashable]()
 
     def params(self, row: Array) -> dict[str, Any]:
         """The parameters of a row."""
-        return self._coding.decode(row)
+        return self._encoder.decode(row)
 
     def key(self, row: Array) -> Hashable:
         """What tells a row from others that mean something else."""
         known = self._keys.get(row)
         if known is None:
-            known = self._keys.put(row, self._question.identify(self.params(row)))
+            known = self._keys.put(row, self._problem.identify(self.params(row)))
         return known
 
-    def price(self, row: Array) -> float:
+    def evaluation_cost(self, row: Array) -> float:
         """What evaluating a row takes; 1, if prices do not matter."""
-        if self._question.price is None:
+        if self._problem.evaluation_cost is None:
             return 1.0
         # Not remembered: what was evaluated meanwhile may have made it cheaper.
-        return max(float(self._question.price(self.params(row))), _LEAST)
+        return max(float(self._problem.evaluation_cost(self.params(row))), _LEAST)
 
     def exact(self, rows: Sequence[Array] | Array) -> Array:
         """(rows, objectives) logarithms of the objectives' shares of the reference."""
-        found = np.zeros((len(rows), len(self._reference)))
+        values = np.zeros((len(rows), len(self._reference)))
         for place, row in enumerate(rows):
             known = self._objectives.get(row)
-            found[place] = self._cost(row) if known is None else known
-        return found
+            values[place] = self._cost(row) if known is None else known
+        return values
 
     def _cost(self, row: Array) -> Array:
-        values = np.array(self._question.objectives(self.params(row)), dtype=np.float64)
+        values = np.array(self._problem.objectives(self.params(row)), dtype=np.float64)
         return self._objectives.put(row, np.log(np.maximum(values / self._reference, _LEAST)))
 
 
-class Guess:
+class ObjectiveSurrogate:
     """Objectives guessed from exact ones nearby: kernel ridge regression."""
 
     def __init__(self, features: Array, exact: Array) -> None:

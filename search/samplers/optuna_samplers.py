@@ -2,39 +2,39 @@
 
 from optuna.samplers import GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from .problem import SAMPLERS, Question, Sampler
+from .problem import SAMPLERS, Sampler, SamplingProblem
 
 
-def _further(seed: int, question: Question) -> int:
+def _further(seed: int, problem: SamplingProblem) -> int:
     """Another seed for a search that goes on: these samplers would draw the same again."""
-    return (seed + question.trials) % 2**32
+    return (seed + problem.trials) % 2**32
 
 
 SAMPLERS.register(
     Sampler(
         "tpe",
         "tree-structured Parzen estimator, multivariate (Optuna)",
-        lambda seed, question: TPESampler(seed=_further(seed, question), multivariate=True),
+        lambda seed, problem: TPESampler(seed=_further(seed, problem), multivariate=True),
     )
 )
 SAMPLERS.register(
     Sampler(
         "nsga2",
         "genetic algorithm NSGA-II (Optuna)",
-        lambda seed, question: NSGAIISampler(seed=_further(seed, question), population_size=20),
+        lambda seed, problem: NSGAIISampler(seed=_further(seed, problem), population_size=20),
     )
 )
 SAMPLERS.register(
     Sampler(
         "gp",
         "Gaussian process (Optuna); over a second per plan once there are many",
-        lambda seed, question: GPSampler(seed=_further(seed, question)),
+        lambda seed, problem: GPSampler(seed=_further(seed, problem)),
     )
 )
 SAMPLERS.register(
     Sampler(
         "random",
         "uniformly at random (Optuna)",
-        lambda seed, question: RandomSampler(seed=_further(seed, question)),
+        lambda seed, problem: RandomSampler(seed=_further(seed, problem)),
     )
 )

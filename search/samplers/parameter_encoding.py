@@ -28,7 +28,7 @@ _TABLED = 32
 
 
 @dataclass(frozen=True)
-class Axis:
+class ParameterEncoder:
     """One parameter, its values written as codes.
 
     The code of a value with a step is its index, that of a value on a continuum itself.
@@ -49,7 +49,7 @@ class Axis:
     choices: tuple[Any, ...] = ()
 
     @classmethod
-    def of(cls, distribution: BaseDistribution) -> "Axis":
+    def of(cls, distribution: BaseDistribution) -> "ParameterEncoder":
         """The axis of a distribution."""
         if isinstance(distribution, CategoricalDistribution):
             choices = distribution.choices

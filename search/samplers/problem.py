@@ -22,11 +22,11 @@ class Observation:
 
     Attributes:
         drop: in percentage points.
-        is_bound: the true drop is at least this; the evaluation was stopped early.
+        is_censored: the true drop is at least this; the evaluation was stopped early.
     """
 
     drop: float
-    is_bound: bool = False
+    is_censored: bool = False
 
 
 def by_items(params: Params) -> Hashable:
@@ -40,7 +40,7 @@ def never(trial: FrozenTrial) -> bool:
 
 
 @dataclass(frozen=True)
-class Question:
+class SamplingProblem:
     """What a study asks, in Optuna's terms.
 
     Attributes:
@@ -50,9 +50,10 @@ class Question:
         observe: what is known of a trial's drop; None if nothing is: it runs, it failed, or it was
             never evaluated.
         budgets: the largest drops allowed, in percentage points.
-        reference: the objectives of the untouched start, from which hypervolume is measured.
+        reference_point: the objectives of the untouched start, from which hypervolume is measured.
         identify: parameters that mean the same give the same.
-        price: what an evaluation will take, above 0, in any unit; gains are divided by it.
+        evaluation_cost: what an evaluation will take, above 0, in any unit; gains are divided by
+            it.
         retry: whether a failed trial's parameters may be proposed again; otherwise no parameters
             are proposed twice.
         step: the smallest difference between two drops, which one image makes; 0 if drops are
@@ -65,9 +66,9 @@ class Question:
     objectives: Callable[[Params], Sequence[float]]
     observe: Callable[[FrozenTrial], Observation | None]
     budgets: Sequence[float]
-    reference: Sequence[float]
+    reference_point: Sequence[float]
     identify: Callable[[Params], Hashable] = by_items
-    price: Callable[[Params], float] | None = None
+    evaluation_cost: Callable[[Params], float] | None = None
     retry: Callable[[FrozenTrial], bool] = never
     step: float = 0.0
     trials: int = 0
@@ -90,13 +91,13 @@ class Sampler:
 
     name: str
     title: str
-    make: Callable[[int, Question], BaseSampler]
+    make: Callable[[int, SamplingProblem], BaseSampler]
 
 
 SAMPLERS: Registry[Sampler] = Registry("sampler")
 
 
-def make_sampler(name: str, seed: int, question: Question) -> BaseSampler:
+def make_sampler(name: str, seed: int, problem: SamplingProblem) -> BaseSampler:
     """A sampler by name.
 
     Raises:
@@ -105,4 +106,4 @@ def make_sampler(name: str, seed: int, question: Question) -> BaseSampler:
     with warnings.catch_warnings():
         # Optuna marks some of its long-standing samplers and options as experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS.get(name).make(seed, question)
+        return SAMPLERS.get(name).make(seed, problem)

@@ -4,30 +4,35 @@ from typing import TYPE_CHECKING, Any
 
 from ...objectives.cost.objective import DEFAULT_OBJECTIVES, objective_code
 from ...spaces.space import Dimension, Space
-from ...spaces.techniques import KINDS
+from ...spaces.techniques import TECHNIQUES
 
 if TYPE_CHECKING:
     from ...objectives.evaluation.task import Task
 
-AT_WILL = ("code", "objectives")
+OPTIONAL_PARTS = ("code", "objectives")
 """Parts of an identity that only some studies have."""
 
 
-def own_parts(task: "Task", space: Space) -> dict[str, Any]:
+def code_identity(task: "Task", space: Space) -> dict[str, Any]:
     """Digests of the code behind options and objectives; empty where all is Paredown's.
 
     Returns:
-        "code": kind -> option -> digest, and "objectives": name -> digest, where they are not the
+        "code": technique -> option -> digest, and "objectives": name -> digest, where they are "
+        "not the
         default ones.
     """
-    code = {one.kind: digests for one in space.dimensions if (digests := _digests(one))}
-    said: dict[str, Any] = {"code": code} if code else {}
+    code = {
+        dimension.technique: digests
+        for dimension in space.dimensions
+        if (digests := _digests(dimension))
+    }
+    data: dict[str, Any] = {"code": code} if code else {}
     if task.objectives != DEFAULT_OBJECTIVES:
-        said["objectives"] = {name: objective_code(name) for name in task.objectives}
-    return said
+        data["objectives"] = {name: objective_code(name) for name in task.objectives}
+    return data
 
 
 def _digests(dimension: Dimension) -> dict[str, str]:
     """Option -> a digest of its code, of those that are the user's own."""
-    code = KINDS.get(dimension.kind).code
+    code = TECHNIQUES.get(dimension.technique).code
     return {str(option): digest for option in dimension.options if (digest := code(option))}

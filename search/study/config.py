@@ -27,11 +27,11 @@ from ...objectives.training.recipe import Recipe, Recipes
 from ...references import load_code
 from ...spaces.models import find_model
 from ...spaces.plan import Plan
-from ...spaces.space import Grain
+from ...spaces.space import Granularity
 from ...spaces.technique import Value
 from ..samplers import SAMPLERS
 from .config_file import read_study
-from .parsing import parse_duration, parse_grain, parse_space
+from .parsing import parse_duration, parse_granularity, parse_space
 from .start_plans import start_plan
 
 DEFAULT_STUDY = "digits"
@@ -119,7 +119,7 @@ class StudyConfig(BaseModel):
     weights: Path | None = None
     trained: bool = False
     balanced: bool = False
-    per: Grain | dict[str, Grain] = Grain.STAGE
+    granularity: Granularity | dict[str, Granularity] = Granularity.STAGE
     keep: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
     space: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
@@ -151,7 +151,7 @@ class StudyConfig(BaseModel):
             objectives=self.objectives,
             keep=self.keep,
             options=self.space,
-            per=self.per,
+            granularity=self.granularity,
             start_plans=self.start_plans,
             imports=self.imports,
         )
@@ -176,10 +176,10 @@ class StudyConfig(BaseModel):
             _checked(partial(start_plan, text, str(model)))
         return value
 
-    @field_validator("per", mode="before")
+    @field_validator("granularity", mode="before")
     @classmethod
-    def _known_grain(cls, value: object) -> object:
-        return _checked(lambda: parse_grain(value))
+    def _known_granularity(cls, value: object) -> object:
+        return _checked(lambda: parse_granularity(value))
 
     @field_validator("model")
     @classmethod
@@ -233,21 +233,21 @@ def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
         UnknownName: no such study.
         StudyFileError: the file or the options have faults; all are told.
     """
-    given = {key: value for key, value in overrides.items() if value is not None}
+    provided = {key: value for key, value in overrides.items() if value is not None}
     study = DEFAULT_STUDY if study is None else study
-    source, said = read_study(study)
-    said.setdefault("name", Path(study).stem)
-    if isinstance(said.get("data"), dict) and isinstance(given.get("data"), str):
-        given["data"] = {"source": given["data"]}
-    return check_config(source, said | given)
+    source, data = read_study(study)
+    data.setdefault("name", Path(study).stem)
+    if isinstance(data.get("data"), dict) and isinstance(provided.get("data"), str):
+        provided["data"] = {"source": provided["data"]}
+    return check_config(source, data | provided)
 
 
-def check_config(source: str, said: Mapping[str, Any]) -> StudyConfig:
+def check_config(source: str, data: Mapping[str, Any]) -> StudyConfig:
     """A study from all that is said of it.
 
     Args:
         source: where it is said, for errors.
-        said: key -> value, as in a study file.
+        data: key -> value, as in a study file.
 
     Raises:
         StudyFileError: it has faults; all are told.
@@ -255,7 +255,7 @@ def check_config(source: str, said: Mapping[str, Any]) -> StudyConfig:
     """
     load_extensions()
     try:
-        return StudyConfig.model_validate(said)
+        return StudyConfig.model_validate(data)
     except ValidationError as error:
         faults = [fault for detail in error.errors() for fault in _sentences(detail)]
         raise StudyFileError(source, list(dict.fromkeys(faults))) from None
@@ -286,8 +286,8 @@ def _sentences(detail: ErrorDetails) -> list[str]:
     got = detail["input"]
     if detail["type"] in ("dataclass_type", "model_type", "dict_type"):
         message = "expected a table"
-    told = "" if "got" in message or str(got) in message else f", got {got!r}"
-    return [f"{key}: {message}{told}"]
+    got_text = "" if "got" in message or str(got) in message else f", got {got!r}"
+    return [f"{key}: {message}{got_text}"]
 
 
 def _keys_beside(where: tuple[int | str, ...]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, StudyFileError, UnknownName
+from .legacy_names import CONFIG, current
 
 _STUDIES = files("paredown") / "studies"
 
@@ -41,26 +42,27 @@ def read_study(study: str) -> tuple[str, dict[str, Any]]:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"no study file at {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the study file {path} cannot be read: {error}") from None
     except (ValueError, RecursionError) as error:
         raise StudyFileError(str(path), [f"it is no TOML: {error}"]) from None
-    if isinstance(said.get("weights"), str):
-        said["weights"] = path.parent / said["weights"]
-    if isinstance(said.get("model"), str):
-        said["model"] = _code_beside(path, said["model"])
-    if isinstance(said.get("imports"), list):
-        said["imports"] = [_file_beside(path, place) for place in said["imports"]]
-    if isinstance(said.get("data"), str):
-        said["data"] = _code_beside(path, said["data"])
-    elif isinstance(said.get("data"), dict) and isinstance(said["data"].get("source"), str):
-        said["data"]["source"] = _code_beside(path, said["data"]["source"])
-    if isinstance(said.get("start"), list):
-        said["start"] = [_beside(path, text) for text in said["start"]]
-    return said
+    data = current(data, CONFIG)
+    if isinstance(data.get("weights"), str):
+        data["weights"] = path.parent / data["weights"]
+    if isinstance(data.get("model"), str):
+        data["model"] = _code_beside(path, data["model"])
+    if isinstance(data.get("imports"), list):
+        data["imports"] = [_file_beside(path, place) for place in data["imports"]]
+    if isinstance(data.get("data"), str):
+        data["data"] = _code_beside(path, data["data"])
+    elif isinstance(data.get("data"), dict) and isinstance(data["data"].get("source"), str):
+        data["data"]["source"] = _code_beside(path, data["data"]["source"])
+    if isinstance(data.get("start"), list):
+        data["start"] = [_beside(path, text) for text in data["start"]]
+    return data
 
 
 def _code_beside(path: Path, name: str) -> str:

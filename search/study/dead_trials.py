@@ -35,10 +35,10 @@ def stop_trial(study: optuna.Study, trial: optuna.Trial, why: str) -> None:
     except (optuna.exceptions.UpdateFinishedTrialError, ValueError):
         return
     # A plan that was queued is known before the trial has asked for all of it.
-    kept = study.get_trials(deepcopy=False)[trial.number]
-    params = kept.system_attrs.get("fixed_params") or kept.params
+    frozen_trial = study.get_trials(deepcopy=False)[trial.number]
+    params = frozen_trial.system_attrs.get("fixed_params") or frozen_trial.params
     if params:
-        study.enqueue_trial(params, user_attrs=RETRY if is_retry(kept.user_attrs) else None)
+        study.enqueue_trial(params, user_attrs=RETRY if is_retry(frozen_trial.user_attrs) else None)
 
 
 def worker_mark() -> str:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ...spaces.space import Space
-from .code_identity import own_parts
+from .code_identity import code_identity
 
 if TYPE_CHECKING:
     from ...objectives.evaluation.task import Task
@@ -31,5 +31,5 @@ def identity(task: "Task", space: Space) -> dict[str, Any]:
         "seed": task.seed,
         METRIC: task.metric,
         "recipes": recipes,
-        **own_parts(task, space),
+        **code_identity(task, space),
     }

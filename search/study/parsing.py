@@ -1,13 +1,14 @@
-"""Options of a study as they are written: durations, grains, and the choices of its space."""
+"""Options of a study as they are written: durations, granularities, and the choices of its
+space."""
 
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
 
 from ...errors import InputError, ParedownError
-from ...spaces.space import Grain
+from ...spaces.space import Granularity
 from ...spaces.technique import Value
-from ...spaces.techniques import KINDS
+from ...spaces.techniques import TECHNIQUES
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -50,41 +51,46 @@ def parse_epochs(text: str) -> float:
     raise InputError(f"expected a share of the epochs such as 0.5, or a count, got {text!r}")
 
 
-def parse_grain(value: object) -> object:
-    """How finely choices are made: a word for all kinds, or kind = word for some of them.
+def parse_granularity(value: object) -> object:
+    """How finely choices are made: a word for all techniques, or technique = word for some of them.
 
     Raises:
-        UnknownName: no such kind.
+        UnknownName: no such technique.
         InputError: no such word.
     """
     if isinstance(value, str) and "=" in value:
         pairs = [part.partition("=") for part in value.split(",")]
-        value = {kind.strip(): grain.strip() for kind, _, grain in pairs}
+        value = {technique.strip(): granularity.strip() for technique, _, granularity in pairs}
     if isinstance(value, Mapping):
-        return {KINDS.get(str(kind)).name: _parse_word(grain) for kind, grain in value.items()}
+        return {
+            TECHNIQUES.get(str(technique)).name: _parse_word(granularity)
+            for technique, granularity in value.items()
+        }
     return _parse_word(value)
 
 
-def _parse_word(value: object) -> Grain:
-    grains = (Grain.NETWORK, Grain.STAGE, Grain.SITE)
-    for grain in grains:
-        if value == grain:
-            return grain
-    raise InputError(f"expected {', '.join(grains[:-1])} or {grains[-1]}, got {value!r}")
+def _parse_word(value: object) -> Granularity:
+    granularities = (Granularity.NETWORK, Granularity.STAGE, Granularity.SITE)
+    for granularity in granularities:
+        if value == granularity:
+            return granularity
+    raise InputError(
+        f"expected {', '.join(granularities[:-1])} or {granularities[-1]}, got {value!r}"
+    )
 
 
 def parse_space(value: object) -> dict[str, tuple[Value, ...]]:
-    """The options of each kind.
+    """The options of each technique.
 
     Raises:
         InputError: some are none; it tells all of them, one a line.
     """
     if not isinstance(value, Mapping):
-        raise InputError(f"expected a table of kind = [options], got {value!r}")
+        raise InputError(f"expected a table of technique = [options], got {value!r}")
     parsed, faults = dict[str, tuple[Value, ...]](), list[str]()
     for name, options in value.items():
         try:
-            parsed[KINDS.get(name).name] = tuple(_parse_options(name, options))
+            parsed[TECHNIQUES.get(name).name] = tuple(_parse_options(name, options))
         except ParedownError as error:
             faults.append(f"space.{name}: {error}")
     if faults:
@@ -92,13 +98,13 @@ def parse_space(value: object) -> dict[str, tuple[Value, ...]]:
     return parsed
 
 
-def _parse_options(kind: str, options: object) -> Iterator[Value]:
+def _parse_options(technique: str, options: object) -> Iterator[Value]:
     if not isinstance(options, list | tuple):
         raise InputError(f"expected a list of options, got {options!r}")
     faults = list[str]()
     for option in options:
         try:
-            yield KINDS.get(kind).parse(option)
+            yield TECHNIQUES.get(technique).parse(option)
         except ParedownError as error:
             faults.append(str(error))
     if faults:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from ...objectives.evaluation.checkpoints import Hopeless
+from ...objectives.evaluation.checkpoints import EarlyStopped
 from ...objectives.evaluation.outcome import Outcome
-from ...objectives.training.progress import Spent
+from ...objectives.training.progress import Timings
 from ...spaces.plan import Plan
 
 TRAINING = "training"
@@ -29,13 +29,13 @@ _PART_OF = {
 """Stage of an evaluation -> part; a stage that is not here is a part by its own name."""
 
 
-class Profile(Spent):
+class Profiler(Timings):
     """Adds up the seconds of each part of a search."""
 
     @property
     def seconds(self) -> dict[str, float]:
         """Part -> seconds, the longest first."""
-        return dict(sorted(super().seconds.items(), key=lambda one: -one[1]))
+        return dict(sorted(super().seconds.items(), key=lambda pair: -pair[1]))
 
     def evaluation(
         self, evaluate: Callable[[Plan], Outcome], plan: Plan, rest: str = OTHER
@@ -53,7 +53,7 @@ class Profile(Spent):
             try:
                 outcome = evaluate(plan)
                 spent = dict(outcome.seconds)
-            except Hopeless as stopped:
+            except EarlyStopped as stopped:
                 spent = dict(stopped.seconds)
                 raise
             finally:

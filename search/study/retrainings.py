@@ -7,56 +7,62 @@ import optuna
 
 from ...objectives.accuracy.budget import Budget
 from ...spaces.plan import Plan
+from .legacy_names import RETRAINING, current
 
 _KEY = "finalists"
-_MOST_KEY = "finalists_per_budget"
+_MAX_FAILURES_KEY = "finalists_per_budget"
 
-FRESH = 1
+SEED_OFFSET = 1
 """What is added to a study's seed for its finalists."""
 
 
 @dataclass(frozen=True)
-class Final:
+class Retraining:
     """A plan trained again.
 
     Attributes:
         plan: what was trained.
         seed: of all that was drawn in it.
         accuracy, drop: percent and percentage points on the search split; None if training failed.
-        searched: the drop that the search had seen.
+        search_drop: the drop that the search had seen.
     """
 
     plan: Plan
     seed: int
     accuracy: float | None
     drop: float | None
-    searched: float
+    search_drop: float
 
-    def holds(self, budget: Budget) -> bool:
+    def meets(self, budget: Budget) -> bool:
         """Whether it keeps within a budget this time too."""
         return self.drop is not None and budget.allows(self.drop)
 
 
-def read_finals(study: optuna.Study) -> list[Final]:
+def read_retrainings(study: optuna.Study) -> list[Retraining]:
     """The finalists of a study so far."""
-    kept = json.loads(study.user_attrs.get(_KEY, "[]"))
-    finals = [Final(**said | {"plan": Plan.from_json(said["plan"])}) for said in kept]
+    stored = json.loads(study.user_attrs.get(_KEY, "[]"))
+    retrainings = [
+        Retraining(**current(data, RETRAINING) | {"plan": Plan.from_json(data["plan"])})
+        for data in stored
+    ]
     # Two searches of the same study may have trained the same one.
-    return list({(final.plan, final.seed): final for final in finals}.values())
+    return list(
+        {(retraining.plan, retraining.seed): retraining for retraining in retrainings}.values()
+    )
 
 
-def add_final(study: optuna.Study, final: Final) -> None:
+def add_retraining(study: optuna.Study, retraining: Retraining) -> None:
     """Keep a finalist with its study."""
-    kept = json.loads(study.user_attrs.get(_KEY, "[]"))
-    said = asdict(final) | {"plan": final.plan.to_json()}
-    study.set_user_attr(_KEY, json.dumps([*kept, said]))
+    stored = json.loads(study.user_attrs.get(_KEY, "[]"))
+    data = asdict(retraining) | {"plan": retraining.plan.to_json()}
+    study.set_user_attr(_KEY, json.dumps([*stored, data]))
 
 
-def read_most(study: optuna.Study) -> int:
+def read_max_failures(study: optuna.Study) -> int:
     """How many finalists may fail per budget; 0 if the study has none."""
-    return int(study.user_attrs.get(_MOST_KEY, 0))
+    return int(study.user_attrs.get(_MAX_FAILURES_KEY, 0))
 
 
-def write_most(study: optuna.Study, most: int) -> None:
+def write_max_failures(study: optuna.Study, most: int) -> None:
     """Note how many finalists may fail per budget."""
-    study.set_user_attr(_MOST_KEY, most)
+    study.set_user_attr(_MAX_FAILURES_KEY, most)

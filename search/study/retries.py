@@ -7,7 +7,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ...spaces.space import Space
-from .trial_record import How, Record
+from .trial_record import TrialRecord, TrialStatus
 
 _RETRY = "retry"
 RETRY = {_RETRY: True}
@@ -25,7 +25,7 @@ def waiting_retries(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in waiting if is_retry(trial.user_attrs)]
 
 
-def queue_failed_plans(study: optuna.Study, records: Sequence[Record], space: Space) -> None:
+def queue_failed_plans(study: optuna.Study, records: Sequence[TrialRecord], space: Space) -> None:
     """Let plans be proposed again that failed, and were not scored in another trial.
 
     Args:
@@ -33,8 +33,8 @@ def queue_failed_plans(study: optuna.Study, records: Sequence[Record], space: Sp
         records: of its trials.
         space: of the plans.
     """
-    scored = {one.plan for one in records if one.is_scored}
-    failed = dict.fromkeys(one.plan for one in records if one.how is How.FAILED)
+    scored = {record.plan for record in records if record.is_scored}
+    failed = dict.fromkeys(record.plan for record in records if record.status is TrialStatus.FAILED)
     waiting = [trial.system_attrs.get("fixed_params") for trial in waiting_retries(study)]
     for plan in failed:
         if plan is not None and plan not in scored:

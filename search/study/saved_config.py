@@ -9,31 +9,32 @@ from ...errors import StorageError
 from ...extensions import load_extensions
 from ...references import load_code
 from ...spaces.models import own_code
+from .legacy_names import study_attributes
 
 if TYPE_CHECKING:
     from .config import StudyConfig
 
-_KEY = "asked"
+_KEY = "config"
 
 
-def write_asked(study: optuna.Study, config: "StudyConfig") -> None:
+def save_config(study: optuna.Study, config: "StudyConfig") -> None:
     """Keep what the last run of a study was asked. Paths are kept absolute."""
     from ...objectives.data import own_data
 
-    said: dict[str, Any] = config.model_dump(mode="json", exclude={"start", "max_drop"})
-    said["max_drop"] = [budget.max_drop for budget in config.max_drop]
+    data: dict[str, Any] = config.model_dump(mode="json", exclude={"start", "max_drop"})
+    data["max_drop"] = [budget.max_drop for budget in config.max_drop]
     if config.weights is not None:
-        said["weights"] = str(config.weights.absolute())
+        data["weights"] = str(config.weights.absolute())
     if code := own_code(config.model):
-        said["model"] = code.absolute
-    said["imports"] = [
-        str(Path(one).expanduser().absolute()) if one.endswith(".py") else one
-        for one in config.imports
+        data["model"] = code.absolute
+    data["imports"] = [
+        str(Path(name).expanduser().absolute()) if name.endswith(".py") else name
+        for name in config.imports
     ]
     if code := own_data(config.data.source):
-        said["data"]["source"] = code.absolute
-    if study.user_attrs.get(_KEY) != said:
-        study.set_user_attr(_KEY, said)
+        data["data"]["source"] = code.absolute
+    if study.user_attrs.get(_KEY) != data:
+        study.set_user_attr(_KEY, data)
 
 
 def run_imports(study: optuna.Study) -> None:
@@ -43,11 +44,11 @@ def run_imports(study: optuna.Study) -> None:
         InputError, UserCodeError: a file is not there any more, or failed.
     """
     load_extensions()
-    for place in study.user_attrs.get(_KEY, {}).get("imports", ()):
+    for place in study_attributes(study.user_attrs).get(_KEY, {}).get("imports", ()):
         load_code(place)
 
 
-def read_asked(study: optuna.Study) -> "StudyConfig":
+def read_saved_config(study: optuna.Study) -> "StudyConfig":
     """What the last run of a study was asked; the plans that it began with are left out.
 
     Raises:
@@ -57,17 +58,18 @@ def read_asked(study: optuna.Study) -> "StudyConfig":
 
     from .config import StudyConfig
 
-    if _KEY not in study.user_attrs:
+    stored = study_attributes(study.user_attrs).get(_KEY)
+    if stored is None:
         raise StorageError(
             f"the study {study.study_name!r} does not say what it was asked: it is from before "
             "0.4; run its `paredown search` once more, which costs no training"
         )
     try:
-        config = StudyConfig.model_validate(study.user_attrs[_KEY])
+        config = StudyConfig.model_validate(stored)
     except ValidationError as error:
         raise StorageError(
             f"what the study {study.study_name!r} was asked cannot be read: {error}"
         ) from None
-    if "search" in study.user_attrs[_KEY]["data"]:
+    if "search" in stored["data"]:
         return config
     return config.model_copy(update={"data": config.data.split_before_0_5()})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...objectives.accuracy.confidence import Correct, UnpairedDifference
+from ...objectives.accuracy.confidence import CorrectCounts, UnpairedDifference
 from ...objectives.search_source import SearchSource
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class DataSplits:
     test: int
     search_from: SearchSource
     weights_given: bool
-    baseline: Correct | None = None
+    baseline: CorrectCounts | None = None
 
     @classmethod
     def of(cls, task: "Task") -> "DataSplits":
@@ -82,7 +82,7 @@ class DataSplits:
         sizes = {"train": self.train, "search": self.search, "test": self.test}
         return sizes | {"search_from": str(self.search_from), "text": self.text}
 
-    def gap(self, test: Correct | None) -> "Gap | None":
+    def gap(self, test: CorrectCounts | None) -> "Gap | None":
         """How much better the baseline is on the search split than on the test split.
 
         Args:
@@ -160,9 +160,9 @@ def how_to_go_on(source: str | None) -> str:
     return f'say search = "{source}" in [data] to go on with it, or '
 
 
-def write_data_splits(study: "optuna.Study", splits: DataSplits, baseline: Correct) -> None:
+def write_data_splits(study: "optuna.Study", splits: DataSplits, baseline: CorrectCounts) -> None:
     """Keep with a study which images its splits are, and what the baseline gets right of them."""
-    said: dict[str, Any] = {
+    data: dict[str, Any] = {
         "train": splits.train,
         "search": splits.search,
         "test": splits.test,
@@ -170,20 +170,20 @@ def write_data_splits(study: "optuna.Study", splits: DataSplits, baseline: Corre
         "weights_given": splits.weights_given,
         "baseline": baseline.to_list(),
     }
-    if study.user_attrs.get(_KEY) != said:
-        study.set_user_attr(_KEY, said)
+    if study.user_attrs.get(_KEY) != data:
+        study.set_user_attr(_KEY, data)
 
 
 def read_data_splits(study: "optuna.Study") -> DataSplits | None:
     """What a study keeps of its splits; None in studies that 0.5 has not run."""
-    said: Mapping[str, Any] | None = study.user_attrs.get(_KEY)
-    if said is None:
+    data: Mapping[str, Any] | None = study.user_attrs.get(_KEY)
+    if data is None:
         return None
     return DataSplits(
-        int(said["train"]),
-        int(said["search"]),
-        int(said["test"]),
-        SearchSource(said["search_from"]),
-        bool(said["weights_given"]),
-        Correct.from_list(said["baseline"]),
+        int(data["train"]),
+        int(data["search"]),
+        int(data["test"]),
+        SearchSource(data["search_from"]),
+        bool(data["weights_given"]),
+        CorrectCounts.from_list(data["baseline"]),
     )

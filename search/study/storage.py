@@ -19,7 +19,7 @@ from ...errors import StorageError, UnknownName
 from ...objectives.accuracy.scoring import Metric
 from ...objectives.cost.cost import Cost
 from ...objectives.cost.objective import DEFAULT_OBJECTIVES, OBJECTIVES
-from .code_identity import AT_WILL
+from .code_identity import OPTIONAL_PARTS
 from .dead_trials import bury_dead_trials
 from .identity import METRIC, SEARCH
 from .saved_config import run_imports
@@ -55,7 +55,7 @@ class Baseline:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` reads it back."""
-        return {"accuracy": self.accuracy, "cost": self.cost.kept(), "digest": self.digest}
+        return {"accuracy": self.accuracy, "cost": self.cost.to_stored(), "digest": self.digest}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Baseline":
@@ -107,8 +107,8 @@ def storage_reason(error: BaseException) -> str:
     """The first line of what a storage complained about, under all that was wrapped around it."""
     while error.__cause__ is not None:
         error = error.__cause__
-    said = str(getattr(error, "orig", None) or error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
+    text = str(getattr(error, "orig", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _holds_studies(path: Path) -> bool:
@@ -171,11 +171,12 @@ def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
     Raises:
         StorageError: the study has another one, so that its drops could not be compared.
     """
-    kept = study.user_attrs.get(BASELINE)
-    if kept is not None and Baseline.from_dict(kept) != baseline:
+    stored = study.user_attrs.get(BASELINE)
+    if stored is not None and Baseline.from_dict(stored) != baseline:
         raise StorageError(
             f"study {study.study_name!r} in {url} measures from another baseline "
-            f"({kept['accuracy']:.2f} % there, {baseline.accuracy:.2f} % here): training it again "
+            f"({stored['accuracy']:.2f} % there, {baseline.accuracy:.2f} % here): training it "
+            f"again "
             f"came out differently, as happens with other versions "
             f"({study.user_attrs.get(VERSIONS)} there). Choose another --name to start afresh"
         )
@@ -184,12 +185,12 @@ def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
 
 def metric_of(study: optuna.Study) -> Metric:
     """What a study means by accuracy; those from before it was kept mean the plain one."""
-    kept = json.loads(study.user_attrs.get(IDENTITY, "{}"))
-    return Metric(kept.get(METRIC, Metric.PLAIN))
+    stored = json.loads(study.user_attrs.get(IDENTITY, "{}"))
+    return Metric(stored.get(METRIC, Metric.PLAIN))
 
 
 def continue_or_create(
-    storage: BaseStorage, url: str, name: str, what: Mapping[str, Any]
+    storage: BaseStorage, url: str, name: str, identity: Mapping[str, Any]
 ) -> optuna.Study:
     """The study of that name, made if need be.
 
@@ -197,7 +198,7 @@ def continue_or_create(
         storage: an open storage.
         url: its address, for errors.
         name: of the study.
-        what: its identity.
+        identity: its identity.
 
     Raises:
         StorageError: the study there is of something else; the message says what differs.
@@ -206,19 +207,19 @@ def continue_or_create(
 
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage)
-        check_same(study, url, what)
+        check_same(study, url, identity)
         bury_dead_trials(study)
         return study
-    directions = [StudyDirection.MINIMIZE] * len(what.get("objectives", DEFAULT_OBJECTIVES))
+    directions = [StudyDirection.MINIMIZE] * len(identity.get("objectives", DEFAULT_OBJECTIVES))
     study = optuna.create_study(
         study_name=name, storage=storage, directions=directions, load_if_exists=True
     )
-    study.set_user_attr(IDENTITY, json.dumps(what))
+    study.set_user_attr(IDENTITY, json.dumps(identity))
     study.set_user_attr(VERSIONS, json.dumps(versions()))
     return study
 
 
-def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
+def check_same(study: optuna.Study, url: str, identity: Mapping[str, Any]) -> None:
     """See that a study is of the same things: of the same `identity`.
 
     Raises:
@@ -227,39 +228,39 @@ def check_same(study: optuna.Study, url: str, what: Mapping[str, Any]) -> None:
     there = f"study {study.study_name!r} in {url}"
     if IDENTITY not in study.user_attrs:
         raise StorageError(f"{there} was not made by paredown; choose another --name")
-    kept: dict[str, Any] = {METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
-    wanted = json.loads(json.dumps(what))
-    kept.setdefault(SEARCH, source_before_0_5(wanted.get(SEARCH)))
-    keys = [*wanted, *(key for key in AT_WILL if key not in wanted)]
-    differing = [key for key in keys if kept.get(key) != wanted.get(key)]
+    stored: dict[str, Any] = {METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
+    wanted = json.loads(json.dumps(identity))
+    stored.setdefault(SEARCH, source_before_0_5(wanted.get(SEARCH)))
+    keys = [*wanted, *(key for key in OPTIONAL_PARTS if key not in wanted)]
+    differing = [key for key in keys if stored.get(key) != wanted.get(key)]
     # The signature covers the options too; where these say it, the number says nothing more.
     if len(differing) > 1 and "layers" in differing:
         differing.remove("layers")
     if SEARCH in differing and "images" in differing:
         differing.remove("images")
     if differing:
-        said = "; ".join(_difference(key, kept.get(key), wanted.get(key)) for key in differing)
+        text = "; ".join(_difference(key, stored.get(key), wanted.get(key)) for key in differing)
         advice = "choose another --name to start afresh"
         if SEARCH in differing:
-            advice = f"{how_to_go_on(kept[SEARCH])}{advice}"
+            advice = f"{how_to_go_on(stored[SEARCH])}{advice}"
         raise StorageError(
-            f"{there} is of something else: {said}. {advice[:1].upper()}{advice[1:]}"
+            f"{there} is of something else: {text}. {advice[:1].upper()}{advice[1:]}"
         )
 
 
-def with_recipes_of(study: optuna.Study, what: Mapping[str, Any]) -> dict[str, Any]:
+def with_recipes_of(study: optuna.Study, identity: Mapping[str, Any]) -> dict[str, Any]:
     """An identity whose recipes are those of a study, where it is meant to be trained otherwise."""
     recipes = json.loads(study.user_attrs.get(IDENTITY, "{}")).get("recipes")
-    return {**what, "recipes": recipes}
+    return {**identity, "recipes": recipes}
 
 
-def _difference(key: str, kept: object, wanted: object) -> str:
-    if isinstance(kept, dict) and isinstance(wanted, dict):
-        inner = (k for k in sorted({*kept, *wanted}) if kept.get(k) != wanted.get(k))
-        return "; ".join(_difference(f"{key}.{k}", kept.get(k), wanted.get(k)) for k in inner)
+def _difference(key: str, stored: object, wanted: object) -> str:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        inner = (k for k in sorted({*stored, *wanted}) if stored.get(k) != wanted.get(k))
+        return "; ".join(_difference(f"{key}.{k}", stored.get(k), wanted.get(k)) for k in inner)
     if key == SEARCH:
-        return f"the search images are {in_words(kept)} there and {in_words(wanted)} here"
-    return f"{key} is {kept} there and {wanted} here"
+        return f"the search images are {in_words(stored)} there and {in_words(wanted)} here"
+    return f"{key} is {stored} there and {wanted} here"
 
 
 def sqlite_path(url: str) -> Path | None:

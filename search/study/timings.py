@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 
 import optuna
 
+from .legacy_names import study_attributes
 from .profiler import part_of
-from .trial_record import Record
+from .trial_record import TrialRecord
 
-_SECONDS = "spent_seconds"
-_HARDWARE = "ran_on"
+_SECONDS = "timings"
+_HARDWARE = "hardware"
 
 
-def add_spent(study: optuna.Study, seconds: Mapping[str, float], hardware: str) -> None:
+def add_timings(study: optuna.Study, seconds: Mapping[str, float], hardware: str) -> None:
     """Add what a run took to what the runs before it did.
 
     Args:
@@ -21,7 +22,7 @@ def add_spent(study: optuna.Study, seconds: Mapping[str, float], hardware: str) 
         seconds: part -> of the run that has just ended.
         hardware: what evaluated its plans, as `objectives.training.device.hardware` has it.
     """
-    total = read_spent(study)
+    total = read_timings(study)
     for part, took in seconds.items():
         total[part] = total.get(part, 0.0) + took
     rounded = {part: round(took, 3) for part, took in total.items()}
@@ -31,21 +32,21 @@ def add_spent(study: optuna.Study, seconds: Mapping[str, float], hardware: str) 
         study.set_user_attr(_HARDWARE, [*known, here])
 
 
-def read_spent(study: optuna.Study) -> dict[str, float]:
+def read_timings(study: optuna.Study) -> dict[str, float]:
     """Part -> seconds, over all runs that have ended; empty in studies from before this was kept.
 
     Of two runs that end in the same moment one may be missing.
     """
-    kept = json.loads(study.user_attrs.get(_SECONDS, "{}"))
-    return {str(part): float(took) for part, took in kept.items()}
+    stored = json.loads(study_attributes(study.user_attrs).get(_SECONDS, "{}"))
+    return {str(part): float(took) for part, took in stored.items()}
 
 
 def read_hardware(study: optuna.Study) -> list[str]:
     """On what the runs of a study were, each once."""
-    return [str(one) for one in study.user_attrs.get(_HARDWARE, [])]
+    return [str(item) for item in study_attributes(study.user_attrs).get(_HARDWARE, [])]
 
 
-def spent_on_trials(records: Iterable[Record]) -> dict[str, float]:
+def training_timings(records: Iterable[TrialRecord]) -> dict[str, float]:
     """Part -> seconds, of the trials alone: without the baseline, the sampler and the storage."""
     total = dict[str, float]()
     for record in records:

@@ -13,25 +13,26 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from ...objectives.cost.cost import Cost
-from ...objectives.cost.pruned_share import Removal
-from ...objectives.evaluation.checkpoints import Hopeless
+from ...objectives.cost.pruned_share import PrunedShare
+from ...objectives.evaluation.checkpoints import EarlyStopped
 from ...objectives.evaluation.outcome import Outcome
 from ...spaces.plan import Plan
+from .legacy_names import trial_attributes
 
 if TYPE_CHECKING:
     from ..samplers import Observation
 
 PLAN = "plan"
-HOW = "how"
-WHY = "why"
+STATUS = "status"
+REASON = "reason"
 DETAILS = "details"
 WORKER = "worker"
 ACCURACY = "accuracy_percent"
 DROP = "drop_pp"
 SECONDS = "seconds"
-REMOVED = "removed"
-RUNGS = "rungs"
-AT_LEAST = "drop_at_least_pp"
+PRUNED_SHARE = "pruned_share"
+CHECKPOINTS = "checkpoints"
+DROP_LOWER_BOUND = "drop_lower_bound_pp"
 FREE = "free"
 BUDGETS = "budgets"  # with the study
 Attributes = dict[str, Any]
@@ -48,48 +49,50 @@ LEFT_RUNNING = "its process is gone"
 """Why a trial was stopped whose run died."""
 
 
-class How(StrEnum):
+class TrialStatus(StrEnum):
     """How a trial came to its end."""
 
     EVALUATED = "evaluated"
-    SHARED = "shared"  # the network of an earlier trial at other bits: nothing was trained
+    REUSED_WEIGHTS = (
+        "reused_weights"  # an earlier trial's network at other bits: nothing was trained
+    )
     REPEATED = "repeated"  # the same plan was evaluated before
-    HOPELESS = "hopeless"  # stopped early: it was not going to keep within any budget
-    BEATEN = "beaten"  # a feasible plan costs less, so it was not trained
+    EARLY_STOPPED = "early_stopped"  # stopped early: it was not going to keep within any budget
+    DOMINATED = "dominated"  # a feasible plan costs less, so it was not trained
     FAILED = "failed"
     STOPPED = "stopped"  # by the user or the system; its plan is proposed again
     RUNNING = "running"
 
 
 @dataclass(frozen=True)
-class Record:
+class TrialRecord:
     """One trial as the study keeps it.
 
     Attributes:
         number: of the trial.
-        how: how it ended.
+        status: how it ended.
         plan: what it proposed; None if it ended before that was known.
         cost: of the plan.
         accuracy, drop: percent and percentage points on the search split; None if not trained.
-        why: for trials that were not evaluated, the reason in words.
+        reason: for trials that were not evaluated, the reason in words.
         seconds: stage -> duration.
-        removed: what its pruning removes; None if it prunes nothing.
-        rungs: name -> its drop there, on the way.
-        at_least: what its drop would have been at least, if it was stopped early.
+        pruned_share: what its pruning removes; None if it prunes nothing.
+        checkpoints: name -> its drop there, on the way.
+        drop_lower_bound: what its drop would have been at least, if it was stopped early.
         is_free: whether it only rounds a network that was there, even if that failed.
     """
 
     number: int
-    how: How
+    status: TrialStatus
     plan: Plan | None = None
     cost: Cost | None = None
     accuracy: float | None = None
     drop: float | None = None
-    why: str = ""
+    reason: str = ""
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    removed: Removal | None = None
-    rungs: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    at_least: float | None = None
+    pruned_share: PrunedShare | None = None
+    checkpoints: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    drop_lower_bound: float | None = None
     is_free: bool = False
 
     @property
@@ -100,85 +103,93 @@ class Record:
     @property
     def took_training(self) -> bool:
         """Whether it counts among the trials that a search was asked for; the others are free."""
-        return self.how in (How.EVALUATED, How.HOPELESS, How.FAILED) and not self.is_free
+        return (
+            self.status in (TrialStatus.EVALUATED, TrialStatus.EARLY_STOPPED, TrialStatus.FAILED)
+            and not self.is_free
+        )
 
 
-def count_trained(records: Iterable[Record]) -> int:
+def count_trained(records: Iterable[TrialRecord]) -> int:
     """How many of these trials count towards those that a search was asked for."""
     return sum(record.took_training for record in records)
 
 
 def write(trial: optuna.Trial, attributes: Attributes) -> None:
     """Keep attributes with a trial that runs; how it ended comes last, when all else is there."""
-    for name, value in sorted(attributes.items(), key=lambda one: one[0] == HOW):
+    for name, value in sorted(attributes.items(), key=lambda pair: pair[0] == STATUS):
         trial.set_user_attr(name, value)
 
 
 def write_stopped(trial: optuna.Trial, why: str) -> None:
     """Note why a trial could not run to its end."""
-    write(trial, {HOW: How.STOPPED, WHY: why})
+    write(trial, {STATUS: TrialStatus.STOPPED, REASON: why})
 
 
-def proposed(plan: Plan, cost: Cost, removed: Removal | None) -> Attributes:
+def proposed(plan: Plan, cost: Cost, removed: PrunedShare | None) -> Attributes:
     """What a trial proposes, what that costs, and what its pruning removes."""
-    said = {} if removed is None else {REMOVED: json.dumps(asdict(removed))}
-    return {PLAN: plan.to_json(), **said, **cost.to_dict()}
+    data = {} if removed is None else {PRUNED_SHARE: json.dumps(asdict(removed))}
+    return {PLAN: plan.to_json(), **data, **cost.to_dict()}
 
 
 def evaluated(outcome: Outcome) -> Attributes:
     """What evaluating the trial's plan gave."""
     return {
-        HOW: How.EVALUATED,
+        STATUS: TrialStatus.EVALUATED,
         ACCURACY: outcome.accuracy,
         DROP: outcome.drop,
         SECONDS: json.dumps(dict(outcome.seconds)),
-        RUNGS: json.dumps({rung.name: rung.drop for rung in outcome.rungs}),
+        CHECKPOINTS: json.dumps(
+            {checkpoint.name: checkpoint.drop for checkpoint in outcome.checkpoints}
+        ),
     }
 
 
-def hopeless(stopped: Hopeless, at_least: float) -> Attributes:
+def early_stopped(stopped: EarlyStopped, lower_bound: float) -> Attributes:
     """An evaluation was stopped early; its drop would have been this at least."""
     return {
-        HOW: How.HOPELESS,
-        WHY: f"{stopped}; it would have been {at_least:+.2f} or more",
-        AT_LEAST: at_least,
+        STATUS: TrialStatus.EARLY_STOPPED,
+        REASON: f"{stopped}; it would have been {lower_bound:+.2f} or more",
+        DROP_LOWER_BOUND: lower_bound,
         SECONDS: json.dumps(dict(stopped.seconds)),
-        RUNGS: json.dumps({stopped.rung.name: stopped.rung.drop}),
+        CHECKPOINTS: json.dumps({stopped.checkpoint.name: stopped.checkpoint.drop}),
     }
 
 
-def shared(outcome: Outcome, earlier: Record) -> Attributes:
+def reused_weights(outcome: Outcome, earlier: TrialRecord) -> Attributes:
     """What scoring an earlier trial's network at other bits gave."""
     why = f"the network of trial {earlier.number} at other bits"
-    return evaluated(outcome) | {HOW: How.SHARED, WHY: why}
+    return evaluated(outcome) | {STATUS: TrialStatus.REUSED_WEIGHTS, REASON: why}
 
 
-def repeated(earlier: Record) -> Attributes:
+def repeated(earlier: TrialRecord) -> Attributes:
     """An earlier trial had the same plan; its figures hold, or its failure does."""
     why = f"same plan as trial {earlier.number}"
-    if earlier.at_least is not None:
-        return {HOW: How.REPEATED, WHY: f"{why}, which was hopeless", AT_LEAST: earlier.at_least}
+    data: Attributes = {STATUS: TrialStatus.REPEATED}
+    if earlier.drop_lower_bound is not None:
+        reason = f"{why}, which was stopped early"
+        return data | {REASON: reason, DROP_LOWER_BOUND: earlier.drop_lower_bound}
     if not earlier.is_scored:
-        return {HOW: How.REPEATED, WHY: f"{why}, which failed"}
-    return {HOW: How.REPEATED, WHY: why, ACCURACY: earlier.accuracy, DROP: earlier.drop}
+        return data | {REASON: f"{why}, which failed"}
+    return data | {REASON: why, ACCURACY: earlier.accuracy, DROP: earlier.drop}
 
 
-def beaten(by: Record) -> Attributes:
+def dominated(by: TrialRecord) -> Attributes:
     """A feasible plan costs less than the trial's."""
     why = f"trial {by.number} costs less and is within every budget"
-    return {HOW: How.BEATEN, WHY: why}
+    return {STATUS: TrialStatus.DOMINATED, REASON: why}
 
 
 def failed(why: str, details: str = "") -> Attributes:
     """Why a trial failed, and a traceback or crash dump, if there is one."""
-    return {HOW: How.FAILED, WHY: why} | ({DETAILS: details} if details else {})
+    return {STATUS: TrialStatus.FAILED, REASON: why} | ({DETAILS: details} if details else {})
 
 
 def state_of(attributes: Mapping[str, Any]) -> TrialState:
     """What a trial with these attributes ends as: failed if its plan has, now or before."""
-    how = How(attributes[HOW])
-    known = DROP in attributes or AT_LEAST in attributes
-    fails = how is How.FAILED or (how is How.REPEATED and not known)
+    attributes = trial_attributes(attributes)
+    status = TrialStatus(attributes[STATUS])
+    known = DROP in attributes or DROP_LOWER_BOUND in attributes
+    fails = status is TrialStatus.FAILED or (status is TrialStatus.REPEATED and not known)
     return TrialState.FAIL if fails else TrialState.COMPLETE
 
 
@@ -220,7 +231,7 @@ def tell(study: optuna.Study, trial: optuna.Trial) -> None:
     Raises:
         UpdateFinishedTrialError, ValueError: another process has told it already.
     """
-    attributes = trial.user_attrs
+    attributes = trial_attributes(trial.user_attrs)
     state = state_of(attributes)
     if state == TrialState.FAIL:
         study.tell(trial, state=state)
@@ -237,11 +248,11 @@ def _excess(attributes: Mapping[str, Any], largest_budget: float) -> float:
     because a feasible one costs less, so that it is on no front, and nothing speaks for its
     breaking the budget.
     """
-    drop = attributes.get(DROP, attributes.get(AT_LEAST))
+    drop = attributes.get(DROP, attributes.get(DROP_LOWER_BOUND))
     return 0.0 if drop is None or not math.isfinite(drop) else float(drop) - largest_budget
 
 
-class Reader:
+class RecordReader:
     """Reads a study's trials again and again; what has ended, and so stays, is parsed once.
 
     Args:
@@ -250,14 +261,14 @@ class Reader:
 
     def __init__(self, study: optuna.Study) -> None:
         self.study = study
-        self._ended = dict[int, Record]()
+        self._ended = dict[int, TrialRecord]()
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[TrialRecord]:
         """The trials of the study as they are now, waiting ones left out."""
         trials = self.study.get_trials(deepcopy=False)
         return [self._read(trial) for trial in trials if trial.state != TrialState.WAITING]
 
-    def _read(self, trial: FrozenTrial) -> Record:
+    def _read(self, trial: FrozenTrial) -> TrialRecord:
         known = self._ended.get(trial.number)
         if known is None:
             known = _read(trial)
@@ -266,7 +277,7 @@ class Reader:
         return known
 
 
-def read_records(trials: Iterable[FrozenTrial]) -> list[Record]:
+def read_records(trials: Iterable[FrozenTrial]) -> list[TrialRecord]:
     """The trials of a study, waiting ones left out."""
     return [_read(trial) for trial in trials if trial.state != TrialState.WAITING]
 
@@ -277,71 +288,73 @@ def observe(trial: FrozenTrial) -> "Observation | None":
 
     if (drop := _number(trial, DROP)) is not None:
         return Observation(drop)
-    at_least = _number(trial, AT_LEAST)
-    return None if at_least is None else Observation(at_least, is_bound=True)
+    lower_bound = _number(trial, DROP_LOWER_BOUND)
+    return None if lower_bound is None else Observation(lower_bound, is_censored=True)
 
 
 def is_failed(trial: FrozenTrial) -> bool:
     """Whether a trial's plan could not be trained or scored."""
-    return trial.user_attrs.get(HOW) == How.FAILED
+    return trial_attributes(trial.user_attrs).get(STATUS) == TrialStatus.FAILED
 
 
 def is_retried(trial: FrozenTrial) -> bool:
     """Whether a trial ended without having been seen through, so that its plan comes again."""
-    return trial.user_attrs.get(HOW) == How.STOPPED
+    return trial_attributes(trial.user_attrs).get(STATUS) == TrialStatus.STOPPED
 
 
 def is_left_running(trial: FrozenTrial) -> bool:
     """Whether a trial was stopped because its run had died."""
-    return is_retried(trial) and trial.user_attrs.get(WHY) == LEFT_RUNNING
+    return is_retried(trial) and trial_attributes(trial.user_attrs).get(REASON) == LEFT_RUNNING
 
 
 def has_ended(trial: FrozenTrial) -> bool:
     """Whether it is known how a trial ended, though nobody has said that it did."""
-    return HOW in trial.user_attrs and not is_retried(trial)
+    return STATUS in trial_attributes(trial.user_attrs) and not is_retried(trial)
 
 
 def plan_of(trial: FrozenTrial) -> Plan | None:
     """The plan that a trial proposes; None if it ended before that was known."""
-    attrs = trial.user_attrs
+    attrs = trial_attributes(trial.user_attrs)
     return Plan.from_json(attrs[PLAN]) if PLAN in attrs else None
 
 
 def _number(trial: FrozenTrial, name: str) -> float | None:
-    value = trial.user_attrs.get(name)
+    value = trial_attributes(trial.user_attrs).get(name)
     return None if value is None else float(value)
 
 
-def scored(records: Sequence[Record]) -> list[Record]:
+def scored(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The records whose drop is known, each plan once, in the order of their trials."""
-    by_plan = dict[Plan, Record]()
+    by_plan = dict[Plan, TrialRecord]()
     for record in records:
         if record.plan is not None and record.is_scored:
             by_plan.setdefault(record.plan, record)
     return list(by_plan.values())
 
 
-def _read(trial: FrozenTrial) -> Record:
-    attrs = trial.user_attrs
+def _read(trial: FrozenTrial) -> TrialRecord:
+    attrs = trial_attributes(trial.user_attrs)
     drop = _number(trial, DROP)
-    return Record(
+    return TrialRecord(
         number=trial.number,
-        how=_how(trial),
+        status=_status(trial),
         plan=plan_of(trial),
         cost=Cost.from_dict(attrs) if _LAST_OF_COST in attrs else None,
         accuracy=None if drop is None else float(attrs[ACCURACY]),
         drop=drop,
-        why=str(attrs.get(WHY, "")),
+        reason=str(attrs.get(REASON, "")),
         seconds=MappingProxyType(json.loads(attrs.get(SECONDS, "{}"))),
-        removed=Removal(**json.loads(attrs[REMOVED])) if REMOVED in attrs else None,
-        rungs=MappingProxyType(json.loads(attrs.get(RUNGS, "{}"))),
-        at_least=_number(trial, AT_LEAST),
+        pruned_share=PrunedShare(**json.loads(attrs[PRUNED_SHARE]))
+        if PRUNED_SHARE in attrs
+        else None,
+        checkpoints=MappingProxyType(json.loads(attrs.get(CHECKPOINTS, "{}"))),
+        drop_lower_bound=_number(trial, DROP_LOWER_BOUND),
         is_free=bool(attrs.get(FREE)),
     )
 
 
-def _how(trial: FrozenTrial) -> How:
+def _status(trial: FrozenTrial) -> TrialStatus:
     if trial.state == TrialState.RUNNING:
-        return How.RUNNING
-    ended_as = How.FAILED if trial.state == TrialState.FAIL else How.EVALUATED
-    return How(trial.user_attrs.get(HOW, ended_as))
+        return TrialStatus.RUNNING
+    ended_as = TrialStatus.FAILED if trial.state == TrialState.FAIL else TrialStatus.EVALUATED
+    return TrialStatus(trial_attributes(trial.user_attrs).get(STATUS, ended_as))

@@ -15,7 +15,7 @@ from ..study.config_file import ready_studies
 from .tables import plain_table
 
 if TYPE_CHECKING:
-    from ...spaces.technique import Kind, Technique
+    from ...spaces.technique import Technique, TechniqueInfo
 
 _NAME = 20
 
@@ -37,56 +37,58 @@ class Listing:
 
 @dataclass(frozen=True)
 class Techniques:
-    """Every technique, by the kind of choice that it is an option of."""
+    """Every technique, by the technique that it is an option of."""
 
-    kinds: Sequence[Kind]
+    techniques: Sequence[Technique]
 
     @property
     def rows(self) -> Sequence[dict[str, str]]:
         return [
-            {"kind": kind.name} | asdict(technique)
-            for kind in self.kinds
-            for technique in kind.techniques()
+            {"technique": technique.name} | asdict(info)
+            for technique in self.techniques
+            for info in technique.infos()
         ]
 
     def table(self) -> RenderableType:
         """The listing for a terminal."""
-        return Group(*(part for kind in self.kinds for part in self._kind(kind)))
+        return Group(
+            *(part for technique in self.techniques for part in self._technique_rows(technique))
+        )
 
-    def _kind(self, kind: Kind) -> Iterator[RenderableType]:
-        yield Text.assemble((kind.name, "bold"), f": {kind.title}")
+    def _technique_rows(self, technique: Technique) -> Iterator[RenderableType]:
+        yield Text.assemble((technique.name, "bold"), f": {technique.title}")
         table = Table.grid(padding=(0, 2))
         table.add_column(min_width=_NAME, max_width=_NAME, overflow="fold")
         table.add_column()
-        for technique in kind.techniques():
-            said = Text(technique.title)
-            if technique.paper:
-                said.append(f" ({technique.paper})", style="dim")
-            if effect := _effect(technique):
-                said.append(f"\n{effect}", style="dim")
-            table.add_row(Text(technique.name, style="cyan"), said)
+        for info in technique.infos():
+            text = Text(info.title)
+            if info.paper:
+                text.append(f" ({info.paper})", style="dim")
+            if effect := _effect(info):
+                text.append(f"\n{effect}", style="dim")
+            table.add_row(Text(info.name, style="cyan"), text)
         yield Padding(table, (0, 0, 1, 2))
 
 
-def _effect(technique: Technique) -> str:
+def _effect(info: TechniqueInfo) -> str:
     """What it replaces and saves, in a line; empty if neither is anything."""
     parts = []
-    if technique.replaces != "nothing":
-        parts.append(f"replaces {technique.replaces}")
-    if technique.saves.startswith("costs"):
-        parts.append(technique.saves)
-    elif technique.saves != "nothing":
-        parts.append(f"saves {technique.saves}")
-    if technique.extra:
-        parts.append(f"needs pip install 'paredown[{technique.extra}]'")
+    if info.replaces != "nothing":
+        parts.append(f"replaces {info.replaces}")
+    if info.saves.startswith("costs"):
+        parts.append(info.saves)
+    elif info.saves != "nothing":
+        parts.append(f"saves {info.saves}")
+    if info.extra:
+        parts.append(f"needs pip install 'paredown[{info.extra}]'")
     return "; ".join(parts)
 
 
 def techniques() -> Techniques:
     """Every technique there is."""
-    from ...spaces.techniques import KINDS
+    from ...spaces.techniques import TECHNIQUES
 
-    return Techniques(tuple(KINDS))
+    return Techniques(tuple(TECHNIQUES))
 
 
 def models() -> Listing:

@@ -17,23 +17,23 @@ from ...spaces.plan import Plan
 from ...spaces.space import Space
 from ..formatting import points, short
 from ..isolation.backend import TaskSummary
-from ..results.pareto import times_smaller, verdicts
-from ..runner.callbacks import Watcher
+from ..results.pareto import budget_results, compression
+from ..runner.callbacks import Callback
 from ..study.config import StudyConfig
 from ..study.parsing import duration_text
-from ..study.retrainings import Final
+from ..study.retrainings import Retraining
 from ..study.storage import Baseline, shown_url
-from ..study.trial_record import How, Record, count_trained
+from ..study.trial_record import TrialRecord, TrialStatus, count_trained
 from .tables import plain_table
 
-_TOLD = (How.EVALUATED, How.SHARED, How.HOPELESS)
+_TOLD = (TrialStatus.EVALUATED, TrialStatus.REUSED_WEIGHTS, TrialStatus.EARLY_STOPPED)
 """Trials that get a line where there is no live picture."""
 
 _ENOUGH_TO_GUESS = 3
 """Evaluated plans before the time that is left is worth a guess."""
 
 
-class Screen(Watcher):
+class Screen(Callback):
     """Shows trial, stage, epoch, time left and the best plan so far per budget.
 
     Args:
@@ -44,14 +44,14 @@ class Screen(Watcher):
         self.console = console
         self.stage_name, self.epochs, self.epochs_done, self.loss = "", 0, 0, 0.0
         self.trial: int | None = None
-        self.proving = False
+        self.final_evaluation = False
         self.trials, self.done, self.done_before = 0, 0, 0
         self.began = time.monotonic()
         self.deadline: float | None = None
         self.baseline: Baseline | None = None
         self.of_what = ""
         self.budgets: Sequence[Budget] = ()
-        self.records: Sequence[Record] = ()
+        self.records: Sequence[TrialRecord] = ()
         self.live = Live(console=console, get_renderable=self._picture, refresh_per_second=8)
 
     def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
@@ -59,9 +59,9 @@ class Screen(Watcher):
         self.of_what = f" {config.metric}" if config.balanced else ""
         self.began = time.monotonic()
         self.deadline = self.began + config.timeout if config.timeout else None
-        what = escape(f"{task.model} on {task.data}")
+        title = escape(f"{task.model} on {task.data}")
         self.console.print(
-            f"[bold]{escape(config.name)}[/]: {what}, {task.splits.text}",
+            f"[bold]{escape(config.name)}[/]: {title}, {task.splits.text}",
             soft_wrap=True,
         )
         self.console.print(
@@ -69,8 +69,10 @@ class Screen(Watcher):
             f"kept in [cyan]{escape(shown_url(storage))}[/]",
             highlight=False,
         )
-        for what, said in _limits(task.space):
-            self.console.print(f"[yellow]{what}[/] {escape(said)}", highlight=False, soft_wrap=True)
+        for title, text in _limits(task.space):
+            self.console.print(
+                f"[yellow]{title}[/] {escape(text)}", highlight=False, soft_wrap=True
+            )
         if task.in_this_process:
             self.console.print(
                 f"[yellow]a crash would end this search:[/] {escape(task.in_this_process)}",
@@ -86,7 +88,7 @@ class Screen(Watcher):
     def epoch(self, done: int, loss: float) -> None:
         self.epochs_done, self.loss = done, loss
 
-    def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
+    def baseline_ready(self, baseline: Baseline, records: Sequence[TrialRecord]) -> None:
         self.baseline, self.records = baseline, records
         self.done = self.done_before = count_trained(records)
         self.began = time.monotonic()
@@ -100,22 +102,22 @@ class Screen(Watcher):
     def trial_begins(self, number: int | None, plan: Plan) -> None:
         self.trial = number
 
-    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+    def trial_ended(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
         self.records, self.done = records, count_trained(records)
-        if record.how is How.FAILED:
-            self.console.print(f"[yellow]trial {record.number} failed[/]: {escape(record.why)}")
-        elif not self.console.is_terminal and record.how in _TOLD:
+        if record.status is TrialStatus.FAILED:
+            self.console.print(f"[yellow]trial {record.number} failed[/]: {escape(record.reason)}")
+        elif not self.console.is_terminal and record.status in _TOLD:
             self.console.print(self._line(record), soft_wrap=True, highlight=False)
 
-    def final_begins(self, record: Record) -> None:
-        self.trial, self.proving = record.number, True
+    def retraining_begins(self, record: TrialRecord) -> None:
+        self.trial, self.final_evaluation = record.number, True
 
-    def final_ended(self, final: Final, budget: Budget) -> None:
-        again = "failed" if final.drop is None else points(final.drop)
-        holds = "[green]holds[/]" if final.holds(budget) else "[yellow]does not hold[/]"
+    def retraining_ended(self, retraining: Retraining, budget: Budget) -> None:
+        again = "failed" if retraining.drop is None else points(retraining.drop)
+        holds = "[green]holds[/]" if retraining.meets(budget) else "[yellow]does not hold[/]"
         self.console.print(
-            f"{budget.text}, trained again: {again} after {points(final.searched)} "
-            f"in the search, {holds}  {escape(final.plan.describe())}",
+            f"{budget.text}, trained again: {again} after {points(retraining.search_drop)} "
+            f"in the search, {holds}  {escape(retraining.plan.describe())}",
             soft_wrap=True,
             highlight=False,
         )
@@ -133,14 +135,14 @@ class Screen(Watcher):
             self.live.transient = True
             self.live.stop()
 
-    def _line(self, record: Record) -> str:
+    def _line(self, record: TrialRecord) -> str:
         smaller = ""
         if self.baseline and record.cost:
-            smaller = f", {times_smaller(self.baseline.cost, record.cost):.1f}x smaller"
+            smaller = f", {compression(self.baseline.cost, record.cost):.1f}x smaller"
         plan = record.plan.describe() if record.plan else ""
         drop = points(record.drop)
-        if record.at_least is not None:
-            drop = f"{points(record.at_least)} or more, stopped early"
+        if record.drop_lower_bound is not None:
+            drop = f"{points(record.drop_lower_bound)} or more, stopped early"
         return f"{self.done}/{self.trials}  drop {drop}{smaller}  {escape(plan)}"
 
     def _picture(self) -> RenderableType:
@@ -158,25 +160,25 @@ class Screen(Watcher):
     def _now(self) -> Text:
         if not self.stage_name:
             return Text("")
-        again = "again, " if self.proving else ""
+        again = "again, " if self.final_evaluation else ""
         trial = "" if self.trial is None else f"trial {self.trial}: {again}"
         epoch = f" epoch {self.epochs_done}/{self.epochs}" if self.epochs else ""
         loss = f", loss {self.loss:.3f}" if self.epochs and self.epochs_done else ""
         return Text(f"{trial}{self.stage_name}{epoch}{loss}", style="dim")
 
     def _best(self, baseline: Baseline) -> Table:
-        table = plain_table("budget", ">drop", ">params", ">MACs", ">smaller")
-        for verdict in verdicts(self.records, baseline, self.budgets):
-            winner = verdict.winner
+        table = plain_table("budget", ">drop", ">params", ">MACs", ">compression")
+        for result in budget_results(self.records, baseline, self.budgets):
+            winner = result.winner
             if winner is None or winner.cost is None:
-                table.add_row(verdict.budget.text, "-", "-", "-", "-")
+                table.add_row(result.budget.text, "-", "-", "-", "-")
                 continue
             table.add_row(
-                verdict.budget.text,
+                result.budget.text,
                 points(winner.drop),
                 short(winner.cost.params),
                 short(winner.cost.macs),
-                f"{times_smaller(baseline.cost, winner.cost):.1f}x",
+                f"{compression(baseline.cost, winner.cost):.1f}x",
             )
         return table
 
@@ -194,13 +196,13 @@ class Screen(Watcher):
 
 def _limits(space: Space) -> Iterator[tuple[str, str]]:
     """What a search cannot do to this network, told before it begins."""
-    if uncounted := space.blueprint.landmarks.uncounted:
-        yield "costs leave out", first_names([one.text for one in uncounted], 3)
-    stuck = [one for one in space.blueprint.left_alone if one.what == "channels"]
-    if whole := [one.reason for one in stuck if one.name == ALL_GROUPS]:
+    if uncounted := space.blueprint.structure.uncounted:
+        yield "costs leave out", first_names([operation.text for operation in uncounted], 3)
+    stuck = [skipped for skipped in space.blueprint.skipped if skipped.technique == "channels"]
+    if whole := [skipped.reason for skipped in stuck if skipped.name == ALL_GROUPS]:
         yield "no channels are pruned:", whole[0]
     elif not space.blueprint.groups:
         yield "no channels are pruned:", "every group is left alone; --dry-run says why"
     elif stuck:
-        names = first_names([one.name for one in stuck], 3)
+        names = first_names([skipped.name for skipped in stuck], 3)
         yield "channels left alone:", f"{names}; --dry-run says why"

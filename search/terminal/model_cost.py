@@ -10,15 +10,15 @@ from rich.markup import escape
 from ...errors import InputError, first_names
 from ...objectives.cost.cost import Cost
 from ...objectives.cost.cost import count as count_blueprint
-from ...spaces.apply import foretell
+from ...spaces.apply import predict_graph
 from ...spaces.approaches import find_approach
 from ...spaces.graph.input_sizes import analyse
 from ...spaces.graph.tracing import classes_of, example_images, on_meta
 from ...spaces.models import build_model, find_model
 from ...spaces.plan import Plan
-from ...spaces.space import Grain, Space
+from ...spaces.space import Granularity, Space
 from ...spaces.technique import Value
-from ...spaces.techniques import KINDS
+from ...spaces.techniques import TECHNIQUES
 from ..study.start_plans import read_plan
 from .tables import cost_table
 
@@ -45,19 +45,19 @@ class Counted:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `paredown count`: the plan's figures, or the model's without one."""
-        said: dict[str, Any] = {"model": self.model, "classes": self.classes, "size": self.size}
-        said |= self.cost.to_dict() | {"uncounted": list(self.uncounted)}
+        data: dict[str, Any] = {"model": self.model, "classes": self.classes, "size": self.size}
+        data |= self.cost.to_dict() | {"uncounted": list(self.uncounted)}
         if self.approach is not None:
-            said["approach"] = self.approach
+            data["approach"] = self.approach
         if self.plan is not None:
-            from ..results.pareto import times_smaller
+            from ..results.pareto import compression
 
-            said |= {
+            data |= {
                 "plan": self.plan.to_dict(),
-                "times_smaller": times_smaller(self.baseline, self.cost),
+                "compression": compression(self.baseline, self.cost),
                 "baseline": self.baseline.to_dict(),
             }
-        return said
+        return data
 
     def print(self, console: Console) -> None:
         """The same as a table."""
@@ -93,8 +93,8 @@ def count_model(
         raise InputError("expected --plan or --approach, got both")
     plan = read_plan(plan_file) if plan_file else None
     if approach is not None:
-        found = find_approach(model, approach)
-        model, plan = found.model, found.plan
+        known_approach = find_approach(model, approach)
+        model, plan = known_approach.model, known_approach.plan
     built_by = find_model(model)
     channels = built_by.channels or _RGB
     network = build_model(built_by, classes, channels)
@@ -108,9 +108,9 @@ def count_model(
     classes = classes_of(network, images)
     baseline = cost = count_blueprint(blueprint)
     if plan is not None:
-        Space.of(blueprint, _options(plan), Grain.BOTH).check(plan)
-        cost = count_blueprint(foretell(blueprint, plan))
-    uncounted = tuple(one.text for one in blueprint.landmarks.uncounted)
+        Space.of(blueprint, _options(plan), Granularity.BOTH).check(plan)
+        cost = count_blueprint(predict_graph(blueprint, plan))
+    uncounted = tuple(operation.text for operation in blueprint.structure.uncounted)
     return Counted(model, classes, size, baseline, plan, cost, approach, uncounted)
 
 
@@ -118,5 +118,7 @@ def _options(plan: Plan) -> dict[str, list[Value]]:
     """The options that a plan names: it may go beyond what a study searches by default."""
     options = dict[str, list[Value]]()
     for choice in plan.choices:
-        options.setdefault(choice.kind, [KINDS.get(choice.kind).neutral]).append(choice.value)
+        options.setdefault(choice.technique, [TECHNIQUES.get(choice.technique).neutral]).append(
+            choice.value
+        )
     return options

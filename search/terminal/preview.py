@@ -6,7 +6,7 @@ from typing import Any
 
 from ...objectives.cost.cost import Cost, count
 from ...objectives.cost.objective import DEFAULT_OBJECTIVES, priced
-from ...spaces.apply import foretell
+from ...spaces.apply import predict_graph
 from ...spaces.plan import Plan
 from ...spaces.space import Space
 from ..results.pareto import relative_cost
@@ -34,7 +34,7 @@ class Preview:
 
     def cost(self, plan: Plan) -> Cost:
         """What a plan costs, without building it."""
-        blueprint = foretell(self.space.blueprint, plan)
+        blueprint = predict_graph(self.space.blueprint, plan)
         return priced(count(blueprint), plan, blueprint, self.objectives)
 
     @property
@@ -51,9 +51,9 @@ class Preview:
                 name: {"plan": plan.to_dict(), **self.cost(plan).to_dict()}
                 for name, plan in self.plans
             },
-            "left_alone": [
-                {"technique": one.what, "place": one.name, "reason": one.reason}
-                for one in self.space.left_alone
+            "skipped": [
+                {"technique": skipped.technique, "place": skipped.name, "reason": skipped.reason}
+                for skipped in self.space.skipped
             ],
         }
 
@@ -68,6 +68,6 @@ class Preview:
                 for option in dimension.options:
                     params = self.space.params(plan) | {dimension.name: option}
                     candidate = self.space.plan(params)
-                    if (found := weight(candidate)) < best:
-                        plan, best, improved = candidate, found, True
+                    if (value := weight(candidate)) < best:
+                        plan, best, improved = candidate, value, True
         return plan

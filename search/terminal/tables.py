@@ -12,20 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from ...errors import first_names
-from ...objectives.accuracy.confidence import PairedDrop, Word
+from ...objectives.accuracy.confidence import Certainty, PairedDrop
 from ...objectives.accuracy.scoring import Metric
 from ..formatting import points, short
 
 if TYPE_CHECKING:
     from ...objectives.accuracy.budget import Budget
     from ...objectives.cost.cost import Cost
-    from ...spaces.graph.blueprint import LeftAlone
+    from ...spaces.graph.blueprint import Skipped
     from ...spaces.space import Space
-    from ..results.pareto import Verdict
-    from ..results.summary import Answer
-    from ..study.trial_record import Record
+    from ..results.pareto import BudgetResult
+    from ..results.summary import StudySummary
+    from ..study.trial_record import TrialRecord
 
-_STYLES = {Word.WITHIN: "bold green", Word.LIKELY: "yellow", Word.OVER: "red"}
+_STYLES = {Certainty.WITHIN: "bold green", Certainty.LIKELY: "yellow", Certainty.OVER: "red"}
 _WORTH_A_LINE = 0.05
 """Seconds."""
 
@@ -39,44 +39,44 @@ def plain_table(*headings: str, title: str = "") -> Table:
     return table
 
 
-def winners_table(answer: Answer) -> Table:
+def winners_table(summary: StudySummary) -> Table:
     """Per budget what it buys, under the baseline."""
-    base = answer.baseline
+    base = summary.baseline
     own = [f">{name}" for name, _ in _own_objectives([base.cost])]
     table = plain_table(
-        *("budget", ">params", ">MACs", ">bytes", *own, ">drop", ">again", ">test drop"),
-        ">smaller",
-        title=_of_what(answer),
+        *("budget", ">params", ">MACs", ">bytes", *own, ">drop", ">retrained", ">test drop"),
+        ">compression",
+        title=_of_what(summary),
     )
     name = f"baseline, {base.accuracy:.2f} %"
     table.add_row(name, *_costs(base.cost), "", "", "", "1.0x")
-    for verdict in answer.verdicts:
-        table.add_row(*_verdict_cells(answer, verdict))
+    for result in summary.results:
+        table.add_row(*_result_cells(summary, result))
     return table
 
 
-def _of_what(answer: Answer) -> str:
+def _of_what(summary: StudySummary) -> str:
     """What drops are of, where that is not the plain accuracy."""
-    balanced = answer.metric is Metric.BALANCED
+    balanced = summary.metric is Metric.BALANCED
     return "Balanced accuracy: the mean of the classes' recalls" if balanced else ""
 
 
-def _verdict_cells(answer: Answer, verdict: Verdict) -> Iterable[str | Text]:
-    from ..results.pareto import times_smaller
+def _result_cells(summary: StudySummary, result: BudgetResult) -> Iterable[str | Text]:
+    from ..results.pareto import compression
 
-    record = verdict.winner
-    name = f"{verdict.budget.text}"
+    record = result.winner
+    name = f"{result.budget.text}"
     if record is None or record.cost is None or record.plan is None:
-        empty = 3 + len(_costs(answer.baseline.cost))
+        empty = 3 + len(_costs(summary.baseline.cost))
         return (name, *[Text("-", style="dim")] * empty, Text("nothing fits", style="red"))
-    tested = answer.tested_winner(verdict)
+    test_score = summary.winner_test_score(result)
     return (
         Text(name, style="bold"),
         *_costs(record.cost),
         points(record.drop),
-        points(verdict.final.drop if verdict.final else None),
-        points(tested.drop if tested else None),
-        Text(f"{times_smaller(answer.baseline.cost, record.cost):.1f}x", style="bold green"),
+        points(result.retraining.drop if result.retraining else None),
+        points(test_score.drop if test_score else None),
+        Text(f"{compression(summary.baseline.cost, record.cost):.1f}x", style="bold green"),
     )
 
 
@@ -112,114 +112,114 @@ def _own_objectives(costs: Sequence[Cost]) -> Iterator[tuple[str, list[str]]]:
 
 
 def space_table(space: Space) -> Table:
-    """The decisions of a space: one line per kind and set of options."""
-    table = plain_table("choice", "options", "places", title="What is searched")
+    """The decisions of a space: one line per technique and set of options."""
+    table = plain_table("technique", "options", "places", title="Search space")
     table.columns[1].overflow = "fold"
     rows = dict[tuple[str, tuple[Any, ...]], list[str]]()
     for dimension in space.dimensions:
-        rows.setdefault((dimension.kind, dimension.options), []).append(dimension.place)
-    for (kind, options), places in rows.items():
-        said = ", ".join(f"{o:g}" if isinstance(o, float) else o for o in options)
-        table.add_row(kind, said, ", ".join(places))
+        rows.setdefault((dimension.technique, dimension.options), []).append(dimension.place)
+    for (technique, options), places in rows.items():
+        text = ", ".join(f"{o:g}" if isinstance(o, float) else o for o in options)
+        table.add_row(technique, text, ", ".join(places))
     return table
 
 
-def left_alone_table(left_alone: Sequence[LeftAlone], most: int = 12) -> Table:
+def skipped_table(skipped: Sequence[Skipped], most: int = 12) -> Table:
     """What no technique can touch, and why; places with the same reason share a line."""
-    table = plain_table("technique", "left alone", "because", title="What is left alone")
+    table = plain_table("technique", "layers", "reason", title="Skipped layers")
     reasons = dict[tuple[str, str], list[str]]()
-    for one in left_alone:
-        reasons.setdefault((one.what, one.reason), []).append(one.name)
-    for (what, reason), names in list(reasons.items())[:most]:
-        table.add_row(what, first_names(names, 3), reason)
+    for entry in skipped:
+        reasons.setdefault((entry.technique, entry.reason), []).append(entry.name)
+    for (technique, reason), names in list(reasons.items())[:most]:
+        table.add_row(technique, first_names(names, 3), reason)
     if len(reasons) > most:
         table.add_row("", f"{len(reasons) - most} more reasons", "")
     return table
 
 
-def plans_of(answer: Answer) -> Table:
+def plans_of(summary: StudySummary) -> Table:
     """The winners' plans in words."""
     table = plain_table("budget", "trial", "plan")
-    for verdict in answer.verdicts:
-        record: Record | None = verdict.winner
+    for result in summary.results:
+        record: TrialRecord | None = result.winner
         if record and record.plan:
-            said = Text(record.plan.describe())
-            if record.removed:
-                said.append(f"\n{record.removed.text}", style="dim")
-            table.add_row(verdict.budget.text, str(record.number), said)
+            text = Text(record.plan.describe())
+            if record.pruned_share:
+                text.append(f"\n{record.pruned_share.text}", style="dim")
+            table.add_row(result.budget.text, str(record.number), text)
     return table
 
 
-def proof_table(answer: Answer) -> Table:
+def test_score_table(summary: StudySummary) -> Table:
     """How sure it is that each winner keeps within its budget."""
     table = plain_table(
         *("budget", ">test drop", ">95 % interval", ">at most", ""), title="On the test split"
     )
-    for verdict in answer.verdicts:
-        tested = answer.tested_winner(verdict)
-        if tested is None or tested.paired is None:
+    for result in summary.results:
+        test_score = summary.winner_test_score(result)
+        if test_score is None or test_score.paired is None:
             continue
-        low, high = tested.paired.interval
+        low, high = test_score.paired.interval
         table.add_row(
-            verdict.budget.text,
-            points(tested.drop),
+            result.budget.text,
+            points(test_score.drop),
             f"{points(low)} to {points(high)}",
-            points(tested.paired.at_most),
-            _certainty(verdict.budget, tested.paired),
+            points(test_score.paired.upper_bound),
+            _certainty_text(result.budget, test_score.paired),
         )
     return table
 
 
-def _certainty(budget: Budget, found: PairedDrop) -> Text:
+def _certainty_text(budget: Budget, paired: PairedDrop) -> Text:
     """What is known of a drop, and what it would take to be sure."""
-    word, needed = found.word(budget), found.images_needed(budget)
-    said = Text(word, style=_STYLES[word])
-    if word is Word.LIKELY and needed is not None:
-        said.append(f"; within with {needed:,} images, not {found.images:,}", style="dim")
-    return said
+    certainty, needed = paired.certainty(budget), paired.images_needed(budget)
+    text = Text(certainty, style=_STYLES[certainty])
+    if certainty is Certainty.LIKELY and needed is not None:
+        text.append(f"; within with {needed:,} images, not {paired.images:,}", style="dim")
+    return text
 
 
 def time_table(seconds: Mapping[str, float]) -> Table:
     """Where the time of a run went, the longest first; what took next to none is left out."""
-    table = plain_table("part", ">seconds", ">share", title="Where the time went")
+    table = plain_table("part", ">seconds", ">share", title="Time breakdown")
     whole = sum(seconds.values())
-    for part, took in sorted(seconds.items(), key=lambda one: -one[1]):
+    for part, took in sorted(seconds.items(), key=lambda pair: -pair[1]):
         if took >= _WORTH_A_LINE:
             table.add_row(part, f"{took:.1f}", f"{100 * took / whole:.1f} %")
     table.add_row("all", f"{whole:.1f}", "100.0 %", style="bold")
     return table
 
 
-def _trials_line(answer: Answer) -> str:
+def _trials_line(summary: StudySummary) -> str:
     """How many trials there are of which sort."""
-    from ..study.trial_record import How
+    from ..study.trial_record import TrialStatus
 
-    stopped = answer.count(How.HOPELESS)
-    trained = answer.count(How.EVALUATED) + stopped
-    free = answer.count(How.SHARED)
-    failed = answer.count(How.FAILED)
+    stopped = summary.count(TrialStatus.EARLY_STOPPED)
+    trained = summary.count(TrialStatus.EVALUATED) + stopped
+    free = summary.count(TrialStatus.REUSED_WEIGHTS)
+    failed = summary.count(TrialStatus.FAILED)
     early = f", {stopped} of them stopped early" if stopped else ""
-    said = f"{trained} plan{'' if trained == 1 else 's'} trained{early}; "
-    said += f"{free} more scored at other bit-widths of the same"
+    text = f"{trained} plan{'' if trained == 1 else 's'} trained{early}; "
+    text += f"{free} more scored at other bit-widths of the same"
     if failed:
-        said += (
+        text += (
             f"; {failed} failed (`paredown doctor` checks this machine, "
             "`paredown search --retry-failed` tries them again)"
         )
-    return said
+    return text
 
 
-def print_answer(console: Console, answer: Answer) -> None:
+def print_summary(console: Console, summary: StudySummary) -> None:
     """The answer of a study: what each budget buys, by which plan, and how long a run took."""
-    console.print(winners_table(answer))
-    if len(answer.misses) < len(answer.verdicts):
-        console.print(plans_of(answer))
-    if (proof := proof_table(answer)).row_count:
+    console.print(winners_table(summary))
+    if len(summary.misses) < len(summary.results):
+        console.print(plans_of(summary))
+    if (proof := test_score_table(summary)).row_count:
         console.print(proof)
-    if answer.images:
-        console.print(f"Images: {answer.images.text}", highlight=False, soft_wrap=True)
-    if (gap := answer.baseline_gap) and gap.stands_out:
+    if summary.images:
+        console.print(f"Images: {summary.images.text}", highlight=False, soft_wrap=True)
+    if (gap := summary.baseline_gap) and gap.stands_out:
         console.print(f"[yellow]Note:[/] {escape(gap.text)}", highlight=False, soft_wrap=True)
-    if answer.seconds:
-        console.print(time_table(answer.seconds))
-        console.print(_trials_line(answer), highlight=False)
+    if summary.seconds:
+        console.print(time_table(summary.seconds))
+        console.print(_trials_line(summary), highlight=False)

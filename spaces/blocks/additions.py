@@ -1,12 +1,12 @@
 """What can be added to a block by name: "ghost+se". Each family says which it takes."""
 
 from ...registry import Registry
-from ..technique import Technique
+from ..technique import TechniqueInfo
 
-ADDITIONS: Registry[Technique] = Registry("addition", see="paredown techniques")
+ADDITIONS: Registry[TechniqueInfo] = Registry("addition", see="paredown techniques")
 
 for _technique in (
-    Technique(
+    TechniqueInfo(
         name="se",
         title="squeeze-and-excitation, a gate per channel",
         replaces="nothing",
@@ -14,7 +14,7 @@ for _technique in (
         paper="Squeeze-and-Excitation, Hu et al. 2018",
         link="https://arxiv.org/abs/1709.01507",
     ),
-    Technique(
+    TechniqueInfo(
         name="residual",
         title="adds the input where shapes allow, eases training",
         replaces="nothing",
@@ -22,7 +22,7 @@ for _technique in (
         paper="Deep Residual Learning, He et al. 2016",
         link="https://arxiv.org/abs/1512.03385",
     ),
-    Technique(
+    TechniqueInfo(
         name="shuffle",
         title="1x1 convs in 4 groups, shuffled",
         replaces="1x1 convs of a block",
@@ -30,7 +30,7 @@ for _technique in (
         paper="ShuffleNet, Zhang et al. 2018",
         link="https://arxiv.org/abs/1707.01083",
     ),
-    Technique(
+    TechniqueInfo(
         name="depthwise",
         title="one filter per channel",
         replaces="the 3x3 of a Fire module",
@@ -38,7 +38,7 @@ for _technique in (
         paper="MobileNets, Howard et al. 2017",
         link="https://arxiv.org/abs/1704.04861",
     ),
-    Technique(
+    TechniqueInfo(
         name="ghost",
         title="half the channels made cheaply",
         replaces="convs of a Fire module",
@@ -46,7 +46,7 @@ for _technique in (
         paper="GhostNet, Han et al. 2020",
         link="https://arxiv.org/abs/1911.11907",
     ),
-    Technique(
+    TechniqueInfo(
         name="dice",
         title="DiCE unit",
         replaces="the 3x3 of a Fire module",
@@ -54,7 +54,7 @@ for _technique in (
         paper="DiCENet, Mehta et al. 2020",
         link="https://arxiv.org/abs/1906.03516",
     ),
-    Technique(
+    TechniqueInfo(
         name="published",
         title="one batch norm unread, as published",
         replaces="a batch norm of a Fire module",
@@ -62,7 +62,7 @@ for _technique in (
         paper="Sobolewski and Szyc 2024",
         link="https://doi.org/10.1007/978-3-031-37720-4_25",
     ),
-    Technique(
+    TechniqueInfo(
         name="hswish",
         title="hard-swish",
         replaces="ReLU6 of a block",
@@ -70,7 +70,7 @@ for _technique in (
         paper="MobileNetV3, Howard et al. 2019",
         link="https://arxiv.org/abs/1905.02244",
     ),
-    Technique(
+    TechniqueInfo(
         name="narrow",
         title="strided block as wide as those before",
         replaces="hidden width of strided blocks",
@@ -78,7 +78,7 @@ for _technique in (
         paper="MobileNetV2, Sandler et al. 2018",
         link="https://arxiv.org/abs/1801.04381",
     ),
-    Technique(
+    TechniqueInfo(
         name="early",
         title="stride in the last block before",
         replaces="where images shrink",

@@ -6,7 +6,7 @@ from ..graph.blueprint import Channels, Group, Layer
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class BlockGraph:
     """A new part of a network, in its own terms. Each is equal to itself alone.
 
     Attributes:

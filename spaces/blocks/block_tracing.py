@@ -13,7 +13,7 @@ from ..graph.structure_detection import find_normalised
 from ..graph.submodules import relative
 from ..graph.tracing import trace
 from ..pruning.trace_groups import trace_with_groups
-from .block_graph import Piece
+from .block_graph import BlockGraph
 
 
 def take_apart(
@@ -23,7 +23,7 @@ def take_apart(
     size: tuple[int, int],
     *,
     cuttable: bool = True,
-) -> Piece:
+) -> BlockGraph:
     """The piece that a module is, traced on the meta device between two probes.
 
     Args:
@@ -38,14 +38,14 @@ def take_apart(
     folds, ends = find_normalised(flow), _end(flow)
     if not cuttable:
         traced = trace(probe, images)
-        return Piece(_own_layers(traced, folds), "", Channels(out_channels), (), ends)
+        return BlockGraph(_own_layers(traced, folds), "", Channels(out_channels), (), ends)
     traced = trace_with_groups(probe, images, part=True)
     into, out = traced.layer("before").writes, traced.layer("after").reads
     reads = into.group
     if not reads:
         traced = traced.frozen({*into.groups, *out.groups})
         out = traced.layer("after").reads
-    return Piece(
+    return BlockGraph(
         layers=_own_layers(traced, folds),
         reads=reads,
         writes=_renamed(out),

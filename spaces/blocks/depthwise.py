@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...lazy_imports import nn, torch
 from ..graph.sites import ConvSpec
-from ..technique import Technique
+from ..technique import TechniqueInfo
 from .families import FAMILIES, ConvFamily, convolution, copy_bias
 from .parts import shaped
 
@@ -16,7 +16,7 @@ from .parts import shaped
 class Depthwise(ConvFamily):
     """k x k depthwise: k*k*in parameters in place of k*k*in*in."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="depthwise",
         title="depthwise conv",
         replaces="3x3 and larger convs before a 1x1",

@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from ...lazy_imports import nn
 from ..graph.sites import BlockSpec, ConvSpec
-from ..technique import Technique
+from ..technique import TechniqueInfo
 from .families import FAMILIES, ConvFamily, ResidualFamily
 from .parts import normalised, pointwise
 
@@ -42,7 +42,7 @@ def why_no_dice(out_channels: int, stride: tuple[int, int]) -> str:
 class Dice(ConvFamily):
     """A DiCE unit in place of a convolution and the batch norm behind it."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="dice",
         title="DiCE unit",
         replaces="3x3 convs",
@@ -68,7 +68,7 @@ class Dice(ConvFamily):
 class DiceBottleneck(ResidualFamily):
     """1x1 to the hidden width, then a DiCE unit, around a shortcut."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="dice-bottleneck",
         title="1x1 and DiCE unit",
         replaces="residual blocks",

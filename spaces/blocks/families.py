@@ -15,8 +15,8 @@ from ...errors import PlanError, UnknownName
 from ...lazy_imports import nn, torch
 from ...registry import Registry
 from ..graph.sites import BlockSpec, ConvSpec, Spec
-from ..technique import Technique
-from .block_graph import Piece
+from ..technique import TechniqueInfo
+from .block_graph import BlockGraph
 
 
 class BlockFamily(ABC):
@@ -39,7 +39,7 @@ class BlockFamily(ABC):
         by_default: whether a study that does not say otherwise tries it.
     """
 
-    technique: Technique
+    info: TechniqueInfo
     additions: ClassVar[tuple[str, ...]] = ()
     cuttable: ClassVar[bool] = True
     normalises: ClassVar[bool] = False
@@ -51,7 +51,7 @@ class BlockFamily(ABC):
     @property
     def name(self) -> str:
         """As written in plans: "ghost", or "ghost+se" with an addition."""
-        return "+".join((self.technique.name, *self.added))
+        return "+".join((self.info.name, *self.added))
 
     @property
     def is_gated(self) -> bool:
@@ -177,22 +177,22 @@ def find_family(name: str) -> BlockFamily:
     """
     base, *added = name.split("+")
     family = FAMILIES.get(base)
-    for one in added:
-        if one not in family.additions:
-            what = f"addition to {base}"
-            raise UnknownName(what, one, family.additions, "paredown techniques")
+    for text in added:
+        if text not in family.additions:
+            subject = f"addition to {base}"
+            raise UnknownName(subject, text, family.additions, "paredown techniques")
     whole = type(family)(added)
     if clash := whole.clash():
         raise PlanError(f"{name}: {clash}")
     return whole
 
 
-PieceSource = Callable[[str, Spec], Piece]
+PieceSource = Callable[[str, Spec], BlockGraph]
 """Gives the piece of a family's block for a place."""
 
 
 @lru_cache(maxsize=8192)
-def piece(family: str, spec: Spec) -> Piece:
+def block_graph(family: str, spec: Spec) -> BlockGraph:
     """A family's block for that place, as layers: found out once, then remembered."""
     return _SOURCE.get()(family, spec)
 
@@ -211,26 +211,26 @@ def pieces_from(source: PieceSource) -> Iterator[None]:
         _SOURCE.reset(before)
 
 
-def take_piece(family: str, spec: Spec) -> Piece:
+def take_piece(family: str, spec: Spec) -> BlockGraph:
     """Build a family's block on the meta device, and take it apart."""
     from .block_tracing import take_apart
     from .rescale import resized
 
-    found, likes = find_family(family), _likes(family, _at_any_width(spec))
+    block_family, likes = find_family(family), _likes(family, _at_any_width(spec))
     if likes:
         with torch.device("meta"):
-            block = found.block(spec)
+            block = block_family.block(spec)
         for like in likes:
             again = resized(like, block, spec.in_channels, spec.out_channels)
             if again is not None:
                 return again
     size = spec.geometry.input_size if isinstance(spec, ConvSpec) else spec.input_size
     new = take_apart(
-        lambda: found.block(spec),
+        lambda: block_family.block(spec),
         spec.in_channels,
         spec.out_channels,
         size,
-        cuttable=found.cuttable,
+        cuttable=block_family.cuttable,
     )
     likes.append(new)
     return new
@@ -240,7 +240,7 @@ _SOURCE: ContextVar[PieceSource] = ContextVar("source", default=take_piece)
 
 
 @lru_cache(maxsize=4096)
-def _likes(family: str, spec: Spec) -> list[Piece]:
+def _likes(family: str, spec: Spec) -> list[BlockGraph]:
     """The pieces that were taken apart of a family's blocks at a sort of site."""
     return []
 
@@ -253,16 +253,16 @@ def _at_any_width(spec: Spec) -> Spec:
     return replace(spec, in_channels=ends[0], out_channels=ends[1], hidden=1)
 
 
-def forget_pieces() -> None:
+def clear_block_graphs() -> None:
     """Forget what was found out about blocks, as when a family changes."""
-    piece.cache_clear()
+    block_graph.cache_clear()
     _likes.cache_clear()
 
 
 def forget_families() -> None:
     """Forget all that was found out about families, as when another takes one's name."""
     find_family.cache_clear()
-    forget_pieces()
+    clear_block_graphs()
 
 
 def variants() -> Iterator[str]:
@@ -295,10 +295,10 @@ __all__ = [
     "BlockFamily",
     "ConvFamily",
     "ResidualFamily",
+    "block_graph",
     "convolution",
     "copy_bias",
     "find_family",
-    "piece",
     "pieces_from",
     "variants",
 ]

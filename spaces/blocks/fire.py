@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from ...lazy_imports import nn
 from ..graph.sites import BlockSpec, ConvSpec
-from ..technique import Technique
+from ..technique import TechniqueInfo
 from .dice import dice, why_no_dice
 from .families import FAMILIES, ConvFamily, ResidualFamily
 from .ghost import ghost_pointwise
@@ -37,7 +37,7 @@ _Parts: TypeAlias = "tuple[nn.Module, nn.Module, nn.Module]"
 class Fire(ConvFamily):
     """A Fire module in place of a convolution and the batch norm behind it."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="fire",
         title="Fire module",
         replaces="3x3 convs",
@@ -150,7 +150,7 @@ class Fire(ConvFamily):
 class FireBottleneck(ResidualFamily):
     """A Fire module around a shortcut: squeezed to the hidden width, without batch norm inside."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="fire-bottleneck",
         title="Fire module around a shortcut",
         replaces="residual blocks",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...lazy_imports import nn, torch
 from ..graph.sites import BlockSpec, ConvSpec
-from ..technique import Technique
+from ..technique import TechniqueInfo
 from .families import FAMILIES, ConvFamily, ResidualFamily, convolution, copy_bias
 from .parts import (
     depthwise,
@@ -44,7 +44,7 @@ def ghost_pointwise(
 class Ghost(ConvFamily):
     """A ghost module in place of a convolution, with the same kernel."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="ghost",
         title="Ghost module",
         replaces="3x3 and larger convs",
@@ -74,7 +74,7 @@ class Ghost(ConvFamily):
 class GhostBottleneck(ResidualFamily):
     """Two ghost modules around a shortcut, with a 3x3 depthwise between where the shape changes."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="ghost-bottleneck",
         title="Ghost bottleneck",
         replaces="residual blocks",

@@ -7,16 +7,16 @@ from types import MappingProxyType
 
 from ..graph.blueprint import ALL_GROUPS, Blueprint, Channels, Group, Layer, Op
 from ..graph.submodules import join
-from .block_graph import Piece
+from .block_graph import BlockGraph
 
 
 @dataclass(frozen=True)
-class Graft:
+class Insertion:
     """A new part and where it goes.
 
     Attributes:
         name: of the module that it becomes.
-        piece: the part.
+        graph: the part.
         reads, writes: the channels of the network that it is put between.
         stage: whose choices decide about it.
         removes: layers that it takes the place of.
@@ -24,7 +24,7 @@ class Graft:
     """
 
     name: str
-    piece: Piece
+    graph: BlockGraph
     reads: Channels
     writes: Channels
     stage: str
@@ -32,7 +32,7 @@ class Graft:
     before: str = ""
 
 
-def graft(blueprint: Blueprint, grafts: Sequence[Graft]) -> Blueprint:
+def insert_blocks(blueprint: Blueprint, insertions: Sequence[Insertion]) -> Blueprint:
     """The blueprint with all parts put in.
 
     A part whose ends are one group of channels makes one group of those that it joins. A part
@@ -40,19 +40,19 @@ def graft(blueprint: Blueprint, grafts: Sequence[Graft]) -> Blueprint:
     writes that. Groups that a part cannot follow are fixed, and so are concatenated ones that are
     flattened from more than a pixel, which Torch-Pruning takes for one another.
     """
-    if not grafts:
+    if not insertions:
         return blueprint
     meanings, stuck = _Meanings(), set[str]()
     groups, rows = dict(blueprint.groups), dict[str, tuple[Layer, ...]]()
-    removed = {name for one in grafts for name in one.removes}
+    removed = {name for insertion in insertions for name in insertion.removes}
     writers = _writers(blueprint, removed)
-    for one in grafts:
-        for inner in one.piece.inner:
-            name = join(one.name, inner.name)
-            groups[name] = Group(name, inner.size, one.stage)
-        stuck |= _joined(one, meanings, writers)
-        rows[one.name] = _placed(one)
-    layers = tuple(_assembled(blueprint, grafts, rows, removed))
+    for insertion in insertions:
+        for inner in insertion.graph.inner:
+            name = join(insertion.name, inner.name)
+            groups[name] = Group(name, inner.size, insertion.stage)
+        stuck |= _joined(insertion, meanings, writers)
+        rows[insertion.name] = _placed(insertion)
+    layers = tuple(_assembled(blueprint, insertions, rows, removed))
     whole = replace(blueprint, layers=layers, groups=MappingProxyType(groups))
     merged = whole.substituted(meanings.all())
     stuck |= set(groups) if _is_unfollowed(blueprint) else _split_and_flattened(layers, meanings)
@@ -80,30 +80,37 @@ class _Meanings:
         return {group: self.of(group) for group in self._terms}
 
 
-def _joined(one: Graft, meanings: _Meanings, writers: Mapping[str, int]) -> set[str]:
+def _joined(insertion: Insertion, meanings: _Meanings, writers: Mapping[str, int]) -> set[str]:
     """Tie a piece's ends to the network. Returns the groups that can no longer be cut."""
-    piece = one.piece
-    written = piece.writes.substitute(_terms(one))
-    if not piece.reads:
-        return {*one.reads.groups, *one.writes.groups, *written.groups}
-    into, out = one.reads.group, one.writes.group
-    if piece.is_tied:
+    graph = insertion.graph
+    written = graph.writes.substitute(_terms(insertion))
+    if not graph.reads:
+        return {*insertion.reads.groups, *insertion.writes.groups, *written.groups}
+    into, out = insertion.reads.group, insertion.writes.group
+    if graph.is_tied:
         if not into or not out:
-            return set() if one.reads == one.writes else {*one.reads.groups, *one.writes.groups}
+            return (
+                set()
+                if insertion.reads == insertion.writes
+                else {*insertion.reads.groups, *insertion.writes.groups}
+            )
         if meanings.of(into) != meanings.of(out):
             meanings.set(meanings.of(out).group or out, Channels.of(into))
         return set()
-    if written == one.writes:
+    if written == insertion.writes:
         return set()
     if out and not writers.get(out) and meanings.of(out).group == out:
         meanings.set(out, written)
         return set()
-    return {*one.writes.groups, *written.groups}
+    return {*insertion.writes.groups, *written.groups}
 
 
 def _is_unfollowed(blueprint: Blueprint) -> bool:
     """Whether nothing of the network can be cut, so that nothing that joins it can."""
-    return any(one.what == "channels" and one.name == ALL_GROUPS for one in blueprint.left_alone)
+    return any(
+        skipped.technique == "channels" and skipped.name == ALL_GROUPS
+        for skipped in blueprint.skipped
+    )
 
 
 def _split_and_flattened(layers: Iterable[Layer], meanings: _Meanings) -> set[str]:
@@ -117,56 +124,56 @@ def _split_and_flattened(layers: Iterable[Layer], meanings: _Meanings) -> set[st
     }
 
 
-def own_output(name: str, piece: Piece) -> Channels:
+def own_output(name: str, graph: BlockGraph) -> Channels:
     """What a piece writes into groups of its own, when it becomes the module of that name."""
-    return piece.writes.substitute(_own_groups(name, piece))
+    return graph.writes.substitute(_own_groups(name, graph))
 
 
-def _own_groups(name: str, piece: Piece) -> dict[str, Channels]:
+def _own_groups(name: str, graph: BlockGraph) -> dict[str, Channels]:
     """The groups that a piece brings along, under their names in the network."""
-    return {group.name: Channels.of(join(name, group.name)) for group in piece.inner}
+    return {group.name: Channels.of(join(name, group.name)) for group in graph.inner}
 
 
-def _terms(one: Graft) -> dict[str, Channels]:
+def _terms(insertion: Insertion) -> dict[str, Channels]:
     """What all groups of a piece are in the network."""
-    terms = _own_groups(one.name, one.piece)
-    if one.piece.reads:
-        terms[one.piece.reads] = one.reads
-    whole = one.piece.writes.group
-    if whole and whole != one.piece.reads:
-        terms[whole] = one.writes
+    terms = _own_groups(insertion.name, insertion.graph)
+    if insertion.graph.reads:
+        terms[insertion.graph.reads] = insertion.reads
+    whole = insertion.graph.writes.group
+    if whole and whole != insertion.graph.reads:
+        terms[whole] = insertion.writes
     return terms
 
 
 @lru_cache(maxsize=8192)
-def _placed(one: Graft) -> tuple[Layer, ...]:
+def _placed(insertion: Insertion) -> tuple[Layer, ...]:
     """The part's layers as layers of the network."""
-    terms = _terms(one)
+    terms = _terms(insertion)
     return tuple(
         layer.but(
-            name=join(one.name, layer.name),
-            stage=one.stage,
-            normalises=layer.normalises and join(one.name, layer.normalises),
+            name=join(insertion.name, layer.name),
+            stage=insertion.stage,
+            normalises=layer.normalises and join(insertion.name, layer.normalises),
             reads=layer.reads.substitute(terms),
             writes=layer.writes.substitute(terms),
         )
-        for layer in one.piece.layers
+        for layer in insertion.graph.layers
     )
 
 
 def _assembled(
     blueprint: Blueprint,
-    grafts: Sequence[Graft],
+    insertions: Sequence[Insertion],
     rows: Mapping[str, tuple[Layer, ...]],
     removed: set[str],
 ) -> Iterator[Layer]:
     """All layers in running order: a part runs where the first that it removes did."""
     at = dict[str, list[str]]()
     order = {layer.name: number for number, layer in enumerate(blueprint.layers)}
-    for one in grafts:
-        where = one.before or min(one.removes, key=order.__getitem__)
-        at.setdefault(where, []).append(one.name)
-    ends = {name: _end(one) for one in grafts for name in one.removes}
+    for insertion in insertions:
+        where = insertion.before or min(insertion.removes, key=order.__getitem__)
+        at.setdefault(where, []).append(insertion.name)
+    ends = {name: _end(insertion) for insertion in insertions for name in insertion.removes}
     for layer in blueprint.layers:
         for name in at.get(layer.name, ()):
             yield from rows[name]
@@ -175,9 +182,9 @@ def _assembled(
         yield layer.but(normalises=ends[layer.normalises]) if layer.normalises in ends else layer
 
 
-def _end(one: Graft) -> str:
+def _end(insertion: Insertion) -> str:
     """The convolution that a batch norm behind a part can be folded into; empty if none is."""
-    return one.piece.ends and join(one.name, one.piece.ends)
+    return insertion.graph.ends and join(insertion.name, insertion.graph.ends)
 
 
 def _writers(blueprint: Blueprint, removed: Iterable[str]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from ...lazy_imports import nn
 from ..graph.sites import BlockSpec
-from ..technique import Technique
+from ..technique import TechniqueInfo
 from .families import FAMILIES, ResidualFamily
 from .parts import depthwise, normalised, pointwise
 
@@ -20,7 +20,7 @@ from .parts import depthwise, normalised, pointwise
 class Inverted(ResidualFamily):
     """1x1 to the hidden width, 3x3 depthwise, 1x1 back, around a shortcut."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="inverted",
         title="inverted bottleneck",
         replaces="residual blocks",

@@ -12,14 +12,14 @@ from collections import OrderedDict
 
 from ...lazy_imports import nn, torch
 from ..graph.sites import ConvSpec
-from ..technique import Technique
+from ..technique import TechniqueInfo
 from .families import FAMILIES, ConvFamily, convolution, copy_bias
 
 
 class Nx1ThenOnexN(ConvFamily):
     """k x 1, then 1 x k: k*in*in + k*in*out parameters in place of k*k*in*out."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="nx1-1xn",
         title="Nx1 then 1xN conv",
         replaces="3x3 and larger convs",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...lazy_imports import nn, torch
 from ..graph.sites import ConvSpec
-from ..technique import Technique
+from ..technique import TechniqueInfo
 from .families import FAMILIES, ConvFamily, convolution, copy_bias
 from .parts import shaped
 
@@ -16,7 +16,7 @@ from .parts import shaped
 class Plain(ConvFamily):
     """The same convolution with the same weights; only additions make a difference."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="conv",
         title="the conv itself, for additions",
         replaces="3x3 and larger convs",

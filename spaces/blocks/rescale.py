@@ -12,10 +12,12 @@ from torch import nn
 
 from ..graph.blueprint import Channels, Layer, Op
 from ..graph.tracing import has_parameters, layer_of
-from .block_graph import Piece
+from .block_graph import BlockGraph
 
 
-def resized(template: Piece, part: nn.Module, in_channels: int, out_channels: int) -> Piece | None:
+def resized(
+    template: BlockGraph, part: nn.Module, in_channels: int, out_channels: int
+) -> BlockGraph | None:
     """The piece of a part that is built like another at other widths.
 
     Args:
@@ -41,7 +43,7 @@ def resized(template: Piece, part: nn.Module, in_channels: int, out_channels: in
     if writes is None:
         return None
     inner = tuple(replace(group, size=sizes[group.name]) for group in template.inner)
-    return Piece(tuple(layers), template.reads, writes, inner, template.ends)
+    return BlockGraph(tuple(layers), template.reads, writes, inner, template.ends)
 
 
 def _again(layer: Layer, module: nn.Module, sizes: dict[str, int]) -> Layer | None:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 from ...lazy_imports import nn, torch
 from ..graph.sites import ConvSpec
-from ..technique import Technique
+from ..technique import TechniqueInfo
 from .families import FAMILIES, ConvFamily, convolution, copy_bias
 from .parts import shaped
 
@@ -19,7 +19,7 @@ from .parts import shaped
 class Separable(ConvFamily):
     """k x k depthwise, then 1x1: k*k*in + in*out parameters in place of k*k*in*out."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="separable",
         title="depthwise separable conv",
         replaces="3x3 and larger convs",

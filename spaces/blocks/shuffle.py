@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from ...lazy_imports import nn
 from ..graph.sites import BlockSpec, ConvSpec
-from ..technique import Technique
+from ..technique import TechniqueInfo
 from .families import FAMILIES, ConvFamily, ResidualFamily
 from .parts import (
     depthwise,
@@ -29,7 +29,7 @@ _LINK = "https://arxiv.org/abs/1707.01083"
 class Shuffle(ConvFamily):
     """k x k depthwise, then 1x1 in 4 groups, shuffled."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="shuffle",
         title="depthwise and grouped 1x1, shuffled",
         replaces="3x3 and larger convs",
@@ -54,7 +54,7 @@ class Shuffle(ConvFamily):
 class ShuffleBottleneck(ResidualFamily):
     """Grouped 1x1 and shuffle, 3x3 depthwise, grouped 1x1 and shuffle, around a shortcut."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="shuffle-bottleneck",
         title="ShuffleNet unit",
         replaces="residual blocks",
@@ -65,9 +65,9 @@ class ShuffleBottleneck(ResidualFamily):
     cuttable = False
 
     def refuses(self, spec: BlockSpec) -> str:
-        for one in (spec.in_channels, spec.hidden, spec.out_channels):
-            if one % 4:
-                return f"4 groups do not divide {one} channels"
+        for number in (spec.in_channels, spec.hidden, spec.out_channels):
+            if number % 4:
+                return f"4 groups do not divide {number} channels"
         return ""
 
     def build(self, spec: BlockSpec) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...lazy_imports import nn, torch, torch_pruning
-from ..technique import Surroundings, Technique
+from ..technique import ApplyContext, TechniqueInfo
 from .criterion import Ranking
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class BatchNormScale(Ranking):
     """The absolute scales of batch norm; groups without any are ranked by their weights (L1)."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="bn-scale",
         title="smallest scale in batch norm",
         replaces="nothing",
@@ -24,7 +24,7 @@ class BatchNormScale(Ranking):
         link="https://arxiv.org/abs/1708.06519",
     )
 
-    def importance(self, network: nn.Module, around: Surroundings) -> Importance:
+    def importance(self, network: nn.Module, context: ApplyContext) -> Importance:
         return _first_that_scores(
             torch_pruning.importance.BNScaleImportance(),
             torch_pruning.importance.GroupMagnitudeImportance(p=1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...lazy_imports import nn
-from ..technique import Surroundings, Technique
+from ..technique import ApplyContext, TechniqueInfo
 from .criterion import Ranking
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 class Chance(Ranking):
     """Scattered channels, the same every time, whatever their weights are."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="random",
         title="scattered channels: what every criterion has to beat",
         replaces="nothing",
         saves="nothing",
     )
 
-    def importance(self, network: nn.Module, around: Surroundings) -> Importance | None:
+    def importance(self, network: nn.Module, context: ApplyContext) -> Importance | None:
         return None

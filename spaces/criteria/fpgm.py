@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...lazy_imports import nn, torch, torch_pruning
-from ..technique import Surroundings, Technique
+from ..technique import ApplyContext, TechniqueInfo
 from .criterion import Ranking
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Fpgm(Ranking):
     """The sum of distances to the other channels: the nearest to their geometric median go."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="fpgm",
         title="nearest to the geometric median of the others",
         replaces="nothing",
@@ -24,7 +24,7 @@ class Fpgm(Ranking):
         link="https://arxiv.org/abs/1811.00250",
     )
 
-    def importance(self, network: nn.Module, around: Surroundings) -> Importance:
+    def importance(self, network: nn.Module, context: ApplyContext) -> Importance:
         return torch.no_grad()(_distances)
 
 

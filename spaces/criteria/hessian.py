@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...heartbeat import beat
 from ...lazy_imports import F, nn, torch, torch_pruning
-from ..technique import Surroundings, Technique
+from ..technique import ApplyContext, TechniqueInfo
 from .criterion import Ranking
 from .gradients import frozen_norms, gradient
 
@@ -20,7 +20,7 @@ _IMAGES = 64
 class Hessian(Ranking):
     """Squared weights times the diagonal of the Hessian, which squared gradients stand in for."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="hessian",
         title="smallest change of the loss, to second order",
         replaces="nothing",
@@ -29,10 +29,10 @@ class Hessian(Ranking):
         link="https://proceedings.neurips.cc/paper/1989/hash/6c9882bbac1c7093bd25041881277658-Abstract.html",
     )
 
-    def importance(self, network: nn.Module, around: Surroundings) -> Importance | None:
-        if not around.examples:
+    def importance(self, network: nn.Module, context: ApplyContext) -> Importance | None:
+        if not context.examples:
             return None
-        images, labels = (tensor[:_IMAGES] for tensor in around.examples[0])
+        images, labels = (tensor[:_IMAGES] for tensor in context.examples[0])
         squares = {parameter: torch.zeros_like(parameter) for parameter in network.parameters()}
         with frozen_norms(network):
             losses = F.cross_entropy(network(images).float(), labels, reduction="none")

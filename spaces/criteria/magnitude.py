@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...lazy_imports import nn, torch_pruning
-from ..technique import Surroundings, Technique
+from ..technique import ApplyContext, TechniqueInfo
 from .criterion import Ranking
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class L1(Ranking):
     """The sum of absolute weights over all layers that lose the channel."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="l1",
         title="smallest sum of absolute weights",
         replaces="nothing",
@@ -24,7 +24,7 @@ class L1(Ranking):
         link="https://arxiv.org/abs/1608.08710",
     )
 
-    def importance(self, network: nn.Module, around: Surroundings) -> Importance:
+    def importance(self, network: nn.Module, context: ApplyContext) -> Importance:
         scorer: Importance = torch_pruning.importance.GroupMagnitudeImportance(p=1)
         return scorer
 
@@ -32,7 +32,7 @@ class L1(Ranking):
 class L2(Ranking):
     """The sum of squared weights over all layers that lose the channel."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="l2",
         title="smallest sum of squared weights",
         replaces="nothing",
@@ -41,6 +41,6 @@ class L2(Ranking):
         link="https://arxiv.org/abs/1808.06866",
     )
 
-    def importance(self, network: nn.Module, around: Surroundings) -> Importance:
+    def importance(self, network: nn.Module, context: ApplyContext) -> Importance:
         scorer: Importance = torch_pruning.importance.GroupMagnitudeImportance(p=2)
         return scorer

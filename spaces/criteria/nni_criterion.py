@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ...lazy_imports import nn
 from ..graph.blueprint import Blueprint
-from ..nni import PRUNERS, nni_technique
-from ..technique import Surroundings
+from ..nni import PRUNERS, nni_info
+from ..technique import ApplyContext
 from .chance import Chance
 from .criterion import Criterion
 
@@ -29,13 +29,13 @@ class NniCriterion(Criterion):
     """
 
     def __init__(self, name: str) -> None:
-        self.technique = nni_technique(name, *_TITLES[name], saves="nothing")
+        self.info = nni_info(name, *_TITLES[name], saves="nothing")
 
     def cut(
-        self, network: nn.Module, before: Blueprint, after: Blueprint, around: Surroundings
+        self, network: nn.Module, before: Blueprint, after: Blueprint, context: ApplyContext
     ) -> nn.Module:
         from ..nni.pruners import prune
 
-        if PRUNERS[self.name].trains and not around.examples:
-            return Chance().cut(network, before, after, around)  # to see shapes, any will do
-        return prune(network, before, after, self.name, around.images, around.examples)
+        if PRUNERS[self.name].trains and not context.examples:
+            return Chance().cut(network, before, after, context)  # to see shapes, any will do
+        return prune(network, before, after, self.name, context.images, context.examples)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...lazy_imports import F, nn, torch_pruning
-from ..technique import Surroundings, Technique
+from ..technique import ApplyContext, TechniqueInfo
 from .criterion import Ranking
 from .gradients import filled_gradients, frozen_norms
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Taylor(Ranking):
     """The absolute products of weights and their gradients, on a few training images."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="taylor",
         title="smallest change of the loss, to first order",
         replaces="nothing",
@@ -25,11 +25,11 @@ class Taylor(Ranking):
         link="https://arxiv.org/abs/1906.10771",
     )
 
-    def importance(self, network: nn.Module, around: Surroundings) -> Importance | None:
-        if not around.examples:
+    def importance(self, network: nn.Module, context: ApplyContext) -> Importance | None:
+        if not context.examples:
             return None
         with frozen_norms(network):
-            for images, labels in around.examples:
+            for images, labels in context.examples:
                 loss = F.cross_entropy(network(images).float(), labels)
                 loss.backward()  # type: ignore[no-untyped-call]
         filled_gradients(network)

@@ -1,6 +1,6 @@
 """A network without its weights: its layers, which channels belong together, and its stages.
 
-Everything that a plan does to a network's cost can be foretold on a blueprint, by arithmetic,
+Everything that a plan does to a network's cost can be predicted on a blueprint, by arithmetic,
 before anything is built. `spaces.graph.tracing` reads a blueprint off a network.
 """
 
@@ -11,7 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from .channel_rounding import WIDEST_MULTIPLE
-from .structure import Landmarks
+from .structure import NetworkStructure
 from .submodules import holders
 
 STEM = "stem"
@@ -123,7 +123,7 @@ class Layer:
         zeros: weights that are zero and stored as a mask.
         normalises: the convolution whose output a batch norm alone reads, so that it can be
             folded into it; empty for others.
-        kept: whether no technique may touch it.
+        is_frozen: whether no technique may touch it.
     """
 
     name: str
@@ -141,7 +141,7 @@ class Layer:
     activation_bits: int = 32
     zeros: int = 0
     normalises: str = ""
-    kept: bool = False
+    is_frozen: bool = False
 
     @cached_property
     def computes(self) -> bool:
@@ -208,7 +208,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Cutting:
+class PruningConfig:
     """How channels are cut from a trained network.
 
     Attributes:
@@ -223,10 +223,10 @@ class Cutting:
 
 
 @dataclass(frozen=True)
-class LeftAlone:
+class Skipped:
     """A place that a technique does not touch, and why."""
 
-    what: str
+    technique: str
     name: str
     reason: str
 
@@ -238,17 +238,17 @@ class Blueprint:
     Attributes:
         layers: in running order.
         groups: channel groups by name.
-        left_alone: what nothing may touch, and why.
-        landmarks: residual blocks, the tail and what no layer stands for.
-        cutting: how channels are cut from it once it is trained.
+        skipped: what nothing may touch, and why.
+        structure: residual blocks, the tail and what no layer stands for.
+        pruning: how channels are cut from it once it is trained.
         scaled: share of the image's side -> the same network on smaller images.
     """
 
     layers: tuple[Layer, ...]
     groups: Mapping[str, Group] = field(default_factory=lambda: MappingProxyType({}))
-    left_alone: tuple[LeftAlone, ...] = ()
-    landmarks: Landmarks = field(default_factory=Landmarks)
-    cutting: Cutting = field(default_factory=Cutting)
+    skipped: tuple[Skipped, ...] = ()
+    structure: NetworkStructure = field(default_factory=NetworkStructure)
+    pruning: PruningConfig = field(default_factory=PruningConfig)
     scaled: Mapping[float, "Blueprint"] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
     )
@@ -296,8 +296,8 @@ class Blueprint:
         if not meanings:
             return self
         layers = tuple(layer.substituted(meanings) for layer in self.layers)
-        kept = {name: group for name, group in self.groups.items() if name not in meanings}
-        return replace(self, layers=layers, groups=MappingProxyType(kept))
+        remaining = {name: group for name, group in self.groups.items() if name not in meanings}
+        return replace(self, layers=layers, groups=MappingProxyType(remaining))
 
     def without_layers(self, names: Container[str]) -> "Blueprint":
         """The same network without some layers, and without groups that no layer has any more."""
@@ -309,8 +309,8 @@ class Blueprint:
         used = {group for layer in self.layers for group in layer.touches}
         if used.issuperset(self.groups):
             return self
-        kept = {name: group for name, group in self.groups.items() if name in used}
-        return replace(self, groups=MappingProxyType(kept))
+        remaining = {name: group for name, group in self.groups.items() if name in used}
+        return replace(self, groups=MappingProxyType(remaining))
 
     def with_layers(self, layers: Iterable[Layer]) -> "Blueprint":
         """The same groups over other layers."""
@@ -318,11 +318,11 @@ class Blueprint:
 
     @cached_property
     def _by_module(self) -> dict[str, list[str]]:
-        found = dict[str, list[str]]()
+        results = dict[str, list[str]]()
         for layer in self.layers:
             for module in holders(layer.name):
-                found.setdefault(module, []).append(layer.name)
-        return found
+                results.setdefault(module, []).append(layer.name)
+        return results
 
     @cached_property
     def _by_name(self) -> dict[str, Layer]:

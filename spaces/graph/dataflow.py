@@ -102,7 +102,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.flow = Flow()
         self._stack, self._open = [""], list[Call | None]()
-        self._numbers, self._kept = dict[int, int](), list[torch.Tensor]()
+        self._numbers, self._alive = dict[int, int](), list[torch.Tensor]()
 
     def attach(self, network: nn.Module) -> list[RemovableHandle]:
         hooks = list[RemovableHandle]()
@@ -154,6 +154,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._numbers[id(tensor)] if id(tensor) in self._numbers else self._new(tensor)
 
     def _new(self, tensor: torch.Tensor) -> int:
-        self._kept.append(tensor)  # alive, so that no other tensor gets its id
-        self._numbers[id(tensor)] = len(self._kept)
-        return len(self._kept)
+        self._alive.append(tensor)  # alive, so that no other tensor gets its id
+        self._numbers[id(tensor)] = len(self._alive)
+        return len(self._alive)

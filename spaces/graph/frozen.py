@@ -6,11 +6,11 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from ...errors import UnknownName
-from .blueprint import Blueprint, Layer, LeftAlone
-from .structure import Landmarks
+from .blueprint import Blueprint, Layer, Skipped
+from .structure import NetworkStructure
 from .submodules import holders
 
-TO_BE_KEPT = "it is to be kept"
+FROZEN_BY_KEEP = "it is to be kept"
 
 
 def keep(blueprint: Blueprint, globs: Sequence[str]) -> Blueprint:
@@ -30,28 +30,30 @@ def keep(blueprint: Blueprint, globs: Sequence[str]) -> Blueprint:
         chosen |= dict.fromkeys(matching)
     if not chosen:
         return blueprint
-    layers = [layer.but(kept=layer.name in chosen) for layer in blueprint.layers]
-    fixed = dict.fromkeys(group for layer in layers if layer.kept for group in layer.touches)
-    told = (LeftAlone("channels", group, f"{TO_BE_KEPT}, or tied to what is") for group in fixed)
-    kept = replace(
+    layers = [layer.but(is_frozen=layer.name in chosen) for layer in blueprint.layers]
+    fixed = dict.fromkeys(group for layer in layers if layer.is_frozen for group in layer.touches)
+    reported = (
+        Skipped("channels", group, f"{FROZEN_BY_KEEP}, or tied to what is") for group in fixed
+    )
+    frozen = replace(
         blueprint,
         layers=tuple(layers),
-        left_alone=(*blueprint.left_alone, *told),
-        landmarks=_parted(blueprint.landmarks, chosen),
+        skipped=(*blueprint.skipped, *reported),
+        structure=_parted(blueprint.structure, chosen),
         scaled=MappingProxyType(
             {
-                share: replace(one, landmarks=_parted(one.landmarks, chosen))
-                for share, one in blueprint.scaled.items()
+                share: replace(part, structure=_parted(part.structure, chosen))
+                for share, part in blueprint.scaled.items()
             }
         ),
     )
-    return kept.frozen(fixed)
+    return frozen.frozen(fixed)
 
 
-def _parted(landmarks: Landmarks, kept: Container[str]) -> Landmarks:
+def _parted(structure: NetworkStructure, frozen_names: Container[str]) -> NetworkStructure:
     """Landmarks where batch norms that are kept go with no convolution when that is replaced."""
-    going = {conv: norm for conv, norm in landmarks.normalised.items() if norm not in kept}
-    return replace(landmarks, normalised=MappingProxyType(going))
+    going = {conv: norm for conv, norm in structure.normalised.items() if norm not in frozen_names}
+    return replace(structure, normalised=MappingProxyType(going))
 
 
 def _matches(layer: Layer, glob: str) -> bool:

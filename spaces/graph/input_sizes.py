@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from ...errors import ModelError
 from ...lazy_imports import nn, torch
-from .blueprint import Blueprint, Layer, LeftAlone
-from .structure import Landmarks
+from .blueprint import Blueprint, Layer, Skipped
+from .structure import NetworkStructure
 
 SCALES = (0.875, 0.75, 0.625, 0.5)
 """The shares of an image's side that plans may choose besides the whole."""
@@ -27,17 +27,19 @@ def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
         ModelError: as `trace`.
     """
     from .dataflow import watch
-    from .structure_detection import find_landmarks, find_normalised
+    from .structure_detection import find_normalised, find_structure
     from .tracing import trace
 
     plain = trace(network, images).layers
     flow = watch(network, images)
-    layers, landmarks = with_folds(plain, find_normalised(flow)), find_landmarks(flow)
+    layers, structure = with_folds(plain, find_normalised(flow)), find_structure(flow)
     uncounted = (
-        LeftAlone("counts", one.module or "the network", f"no layer stands for its {one.op}")
-        for one in landmarks.uncounted
+        Skipped(
+            "counts", operation.module or "the network", f"no layer stands for its {operation.op}"
+        )
+        for operation in structure.uncounted
     )
-    return Blueprint(layers, left_alone=tuple(uncounted), landmarks=landmarks)
+    return Blueprint(layers, skipped=tuple(uncounted), structure=structure)
 
 
 def with_folds(layers: Iterable[Layer], normalised: Mapping[str, str]) -> tuple[Layer, ...]:
@@ -49,17 +51,19 @@ def with_folds(layers: Iterable[Layer], normalised: Mapping[str, str]) -> tuple[
     )
 
 
-def _as_tried(smaller: Landmarks, whole: Landmarks) -> Landmarks:
+def _as_tried(smaller: NetworkStructure, whole: NetworkStructure) -> NetworkStructure:
     """Landmarks on smaller images, with what was found out about the tail on whole ones."""
-    if smaller.tail is None or whole.tail is None:
-        return replace(smaller, tail=None)
-    return replace(smaller, tail=replace(smaller.tail, fixed=whole.tail.fixed))
+    if smaller.classifier_head is None or whole.classifier_head is None:
+        return replace(smaller, classifier_head=None)
+    return replace(
+        smaller, classifier_head=replace(smaller.classifier_head, fixed=whole.classifier_head.fixed)
+    )
 
 
 def scaled(network: nn.Module, images: torch.Tensor, whole: Blueprint) -> Mapping[float, Blueprint]:
     """The network on smaller images, for each scale on which the same layers run in that order."""
     names = [layer.name for layer in whole.layers]
-    found = dict[float, Blueprint]()
+    blueprints = dict[float, Blueprint]()
     for share in SCALES:
         size = scaled_size((images.shape[2], images.shape[3]), share)
         try:
@@ -67,5 +71,7 @@ def scaled(network: nn.Module, images: torch.Tensor, whole: Blueprint) -> Mappin
         except ModelError:  # a linear layer may want one size, or nothing be left of the image
             continue
         if [layer.name for layer in smaller.layers] == names:
-            found[share] = replace(smaller, landmarks=_as_tried(smaller.landmarks, whole.landmarks))
-    return MappingProxyType(found)
+            blueprints[share] = replace(
+                smaller, structure=_as_tried(smaller.structure, whole.structure)
+            )
+    return MappingProxyType(blueprints)

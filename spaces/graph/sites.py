@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .blueprint import Blueprint, Channels, Geometry, Layer, LeftAlone, Op
-from .frozen import TO_BE_KEPT
+from .blueprint import Blueprint, Channels, Geometry, Layer, Op, Skipped
+from .frozen import FROZEN_BY_KEEP
 from .structure import ResidualBlock, Shortcut
 
 
@@ -137,7 +137,7 @@ def find_sites(blueprint: Blueprint) -> tuple[ConvSite, ...]:
             name=layer.name,
             stage=layer.stage,
             layer=layer,
-            norm=blueprint.landmarks.normalised.get(layer.name, ""),
+            norm=blueprint.structure.normalised.get(layer.name, ""),
             mixed=layer.name in readers and _mixes(readers[layer.name]),
         )
         for layer in blueprint.layers
@@ -149,25 +149,25 @@ def find_blocks(blueprint: Blueprint) -> tuple[BlockSite, ...]:
     """The residual blocks of a network, in running order."""
     return tuple(
         _site_of(blueprint, block)
-        for block in blueprint.landmarks.blocks
+        for block in blueprint.structure.blocks
         if not _why_not_block(blueprint, block)
     )
 
 
-def refused_convolutions(blueprint: Blueprint) -> tuple[LeftAlone, ...]:
+def refused_convolutions(blueprint: Blueprint) -> tuple[Skipped, ...]:
     """The convolutions that are no sites, with the reason."""
     return tuple(
-        LeftAlone("block", layer.name, reason)
+        Skipped("block", layer.name, reason)
         for layer in blueprint.layers
         if layer.op is Op.CONV and (reason := _why_not(layer))
     )
 
 
-def refused_blocks(blueprint: Blueprint) -> tuple[LeftAlone, ...]:
+def refused_blocks(blueprint: Blueprint) -> tuple[Skipped, ...]:
     """The residual blocks that are no sites, with the reason."""
     return tuple(
-        LeftAlone("block", block.name, reason)
-        for block in blueprint.landmarks.blocks
+        Skipped("block", block.name, reason)
+        for block in blueprint.structure.blocks
         if (reason := _why_not_block(blueprint, block))
     )
 
@@ -188,8 +188,8 @@ def _site_of(blueprint: Blueprint, block: ResidualBlock) -> BlockSite:
 
 def _why_not(layer: Layer) -> str:
     geometry = layer.geometry
-    if layer.kept:
-        return TO_BE_KEPT
+    if layer.is_frozen:
+        return FROZEN_BY_KEEP
     if geometry is None or not layer.positions:
         return "it never runs"
     if min(geometry.kernel) < 3:
@@ -209,8 +209,8 @@ def _why_not(layer: Layer) -> str:
 
 def _why_not_block(blueprint: Blueprint, block: ResidualBlock) -> str:
     site = _site_of(blueprint, block)
-    if any(blueprint.layer(name).kept for name in blueprint.under(block.name)):
-        return TO_BE_KEPT
+    if any(blueprint.layer(name).is_frozen for name in blueprint.under(block.name)):
+        return FROZEN_BY_KEEP
     if site.output_size != block.output_size:
         return f"its images shrink from {block.input_size} to {block.output_size} pixels"
     return ""

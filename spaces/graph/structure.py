@@ -46,7 +46,7 @@ class ResidualBlock:
 
 
 @dataclass(frozen=True)
-class Tail:
+class ClassifierHead:
     """What follows the last feature map: pooling, reshaping, and linear layers with company.
 
     Attributes:
@@ -81,17 +81,17 @@ class Uncounted:
 
 
 @dataclass(frozen=True)
-class Landmarks:
+class NetworkStructure:
     """Everything that was found.
 
     Attributes:
         normalised: convolution -> the batch norm that alone reads its output.
         blocks: residual blocks in running order.
-        tail: None where the network ends in another way.
+        classifier_head: None where the network ends in another way.
         uncounted: arithmetic that counts leave out.
     """
 
     normalised: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     blocks: tuple[ResidualBlock, ...] = ()
-    tail: Tail | None = None
+    classifier_head: ClassifierHead | None = None
     uncounted: tuple[Uncounted, ...] = ()

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .dataflow import Call, Event, Flow
-from .structure import Landmarks, ResidualBlock, Shortcut, Tail, Uncounted
+from .structure import ClassifierHead, NetworkStructure, ResidualBlock, Shortcut, Uncounted
 
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d)
 
@@ -41,12 +41,12 @@ _PRODUCTS = frozenset(
 )
 
 
-def find_landmarks(flow: Flow) -> Landmarks:
+def find_structure(flow: Flow) -> NetworkStructure:
     """Read the landmarks off a run."""
-    return Landmarks(
+    return NetworkStructure(
         normalised=MappingProxyType(find_normalised(flow)),
         blocks=tuple(_blocks(flow)),
-        tail=_tail(flow),
+        classifier_head=_classifier_head(flow),
         uncounted=tuple(_uncounted(flow)),
     )
 
@@ -56,14 +56,14 @@ def find_normalised(flow: Flow) -> dict[str, str]:
     convs = {c.writes: c.name for c in flow.calls if isinstance(c.module, nn.Conv2d)}
     norms = {c.name: c.reads for c in flow.calls if isinstance(c.module, _BatchNorm)}
     runs = _runs(flow)
-    found = dict[str, str]()
+    results = dict[str, str]()
     for norm, value in norms.items():
         conv = convs.get(value)
         if conv is None or runs[conv] > 1 or runs[norm] > 1:
             continue
         if {event.module for event in flow.readers(value)} == {norm}:
-            found[conv] = norm
-    return found
+            results[conv] = norm
+    return results
 
 
 def _blocks(flow: Flow) -> Iterator[ResidualBlock]:
@@ -115,7 +115,7 @@ def _described(flow: Flow, call: Call, sum_: Event | None) -> ResidualBlock | No
     )
 
 
-def _tail(flow: Flow) -> Tail | None:
+def _classifier_head(flow: Flow) -> ClassifierHead | None:
     maps = [n for n, event in enumerate(flow.events) if _makes_a_map(event)]
     if not maps:
         return None
@@ -129,7 +129,7 @@ def _tail(flow: Flow) -> Tail | None:
         return None
     inside = {call.name for call in behind}
     loose = [event.op for event in flow.events[begin:] if event.module not in inside]
-    return Tail(
+    return ClassifierHead(
         pools=tuple(call.name for call in behind if isinstance(call.module, _POOLS)),
         linears=tuple(call.name for call in linears),
         company=tuple(call.name for call in behind if not isinstance(call.module, _STANDING)),
@@ -146,12 +146,12 @@ def _makes_a_map(event: Event) -> bool:
 
 def _uncounted(flow: Flow) -> Iterable[Uncounted]:
     counted = {c.name for c in flow.calls if isinstance(c.module, nn.Conv2d | nn.Linear)}
-    found = (
+    results = (
         Uncounted(event.module, event.op)
         for event in flow.events
         if event.op in _PRODUCTS and event.module not in counted
     )
-    return dict.fromkeys(found)
+    return dict.fromkeys(results)
 
 
 def _adds_images(event: Event) -> bool:

@@ -60,10 +60,10 @@ def check_classes(network: nn.Module, images: torch.Tensor, classes: Sequence[st
     Raises:
         ModelError: it gives more or fewer.
     """
-    given = classes_of(network, images)
-    if given != len(classes):
+    provided = classes_of(network, images)
+    if provided != len(classes):
         raise ModelError(
-            f"the network tells {given} classes apart, and the images have {len(classes)} "
+            f"the network tells {provided} classes apart, and the images have {len(classes)} "
             f"({first_names(classes, 4)}); build it for {len(classes)}: a function of your own is "
             "called with classes, if it takes them"
         )

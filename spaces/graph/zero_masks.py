@@ -12,7 +12,7 @@ STORED_ZEROS = "zeros"
 
 
 @contextmanager
-def held_zeros(network: nn.Module) -> Iterator[None]:
+def zero_masks(network: nn.Module) -> Iterator[None]:
     """Training inside leaves zeros of sparse layers at zero.
 
     Their gradients are zero, and so are momentum and weight decay of what is zero.

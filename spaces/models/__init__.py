@@ -1,7 +1,7 @@
 """Networks by name. Importing the folder registers them all, and torch waits until one is built."""
 
 from . import builtin_models, torchvision_models
-from .brought import brought_model, given_model
+from .brought import brought_model, session_model
 from .building import build_model, find_model, own_code
 from .in_memory import give
 from .model import MODELS, Model
@@ -15,9 +15,9 @@ __all__ = [
     "builtin_models",
     "find_model",
     "give",
-    "given_model",
     "load_weights",
     "own_code",
     "read_weights",
+    "session_model",
     "torchvision_models",
 ]

@@ -34,9 +34,9 @@ def brought_model(function: Callable[..., nn.Module], name: str) -> Model:
 
     def build(classes: int, channels: int) -> nn.Module:
         offered = dict.fromkeys(_CLASSES, classes) | dict.fromkeys(_CHANNELS, channels)
-        made = call(function, name, offered, _OFFERED)
+        network = call(function, name, offered, _OFFERED)
         # It may be one that the function keeps: what is trained here is a copy.
-        return _copy(made) if isinstance(made, nn.Module) else made
+        return _copy(network) if isinstance(network, nn.Module) else network
 
     def channels() -> int | None:
         if any(parameter in _CHANNELS for parameter in parameters_of(function)):
@@ -54,19 +54,19 @@ def brought_model(function: Callable[..., nn.Module], name: str) -> Model:
     )
 
 
-def given_model(network: nn.Module) -> Model:
+def session_model(network: nn.Module) -> Model:
     """A network as a model: what is built is a copy, and the network is left as it is.
 
     Raises:
         ModelError: it cannot be copied.
     """
-    kind = type(network)
+    network_type = type(network)
     return Model(
-        name=f"{kind.__module__}:{kind.__qualname__}",
+        name=f"{network_type.__module__}:{network_type.__qualname__}",
         title="a network of your own",
         build=lambda classes, channels: _copy(network),
         channels=_channels_of(network),
-        digest=source_digest(kind) + _digest(network),
+        digest=source_digest(network_type) + _digest(network),
         has_weights=True,
     )
 
@@ -98,5 +98,5 @@ def _digest(network: nn.Module) -> str:
 def _channels_of(network: object) -> int | None:
     """The image channels that a network's first convolution reads, if that tells them."""
     modules = network.modules() if isinstance(network, nn.Module) else ()
-    first = next((one for one in modules if isinstance(one, nn.Conv2d)), None)
+    first = next((module for module in modules if isinstance(module, nn.Conv2d)), None)
     return first.in_channels if first is not None and first.in_channels in _IMAGES else None

@@ -7,7 +7,7 @@ from ...lazy_imports import nn, torch
 from ...references import Reference, is_reference
 from . import timm_models
 from .brought import brought_model, is_lazy
-from .in_memory import GIVEN, is_given
+from .in_memory import SESSION_OBJECTS, is_session_name
 from .model import MODELS, Model
 
 
@@ -22,8 +22,8 @@ def find_model(name: str) -> Model:
         InputError: timm is missing, or the reference leads nowhere.
         UserCodeError: the user's code failed.
     """
-    if given := GIVEN.find(name):
-        return given
+    if provided := SESSION_OBJECTS.find(name):
+        return provided
     if name.startswith(timm_models.PREFIX):
         return timm_models.find(name)
     if reference := own_code(name):
@@ -37,7 +37,7 @@ def own_code(name: str) -> Reference | None:
     Raises:
         InputError: it is meant as a reference and is none.
     """
-    known = name.startswith(timm_models.PREFIX) or is_given(name)
+    known = name.startswith(timm_models.PREFIX) or is_session_name(name)
     if known or not is_reference(name):
         return None
     return Reference.parse(name)
@@ -75,18 +75,18 @@ def build_model(model: str | Model, classes: int, channels: int) -> nn.Module:
 def _check(name: str, network: object) -> None:
     """See that what was built is a network with numbers, on the CPU."""
     if not isinstance(network, nn.Module):
-        said = "nothing" if network is None else f"a {type(network).__name__}"
-        raise ModelError(f"{name} returned {said}; expected a torch.nn.Module")
+        text = "nothing" if network is None else f"a {type(network).__name__}"
+        raise ModelError(f"{name} returned {text}; expected a torch.nn.Module")
     tensors = [*network.parameters(), *network.buffers()]
     if not any(True for _ in network.parameters()):
         raise ModelError(f"{name} returned a network without parameters: nothing can be pared down")
-    if any(is_lazy(one) for one in tensors):
+    if any(is_lazy(tensor) for tensor in tensors):
         raise ModelError(
             f"{name} returned a network with lazy layers; run it once on an image before you "
             "return it, so that they know their shapes"
         )
     # Where torch was told to make all tensors, networks come from there too.
-    devices = {str(one.device) for one in tensors} - {"cpu", str(torch.get_default_device())}
+    devices = {str(tensor.device) for tensor in tensors} - {"cpu", str(torch.get_default_device())}
     if devices:
         raise ModelError(
             f"{name} returned a network on {' and '.join(sorted(devices))}; return it on the CPU, "

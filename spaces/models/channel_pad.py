@@ -42,10 +42,10 @@ class ChannelPad(nn.Module):
 
     def remove_inputs(self, channels: list[int]) -> None:
         """Forget these input channels; outputs that repeated one become zero."""
-        kept = _all_but(self.in_channels, channels)
-        position = torch.full((self.in_channels + 1,), len(kept), device=self.source.device)
-        position[kept] = torch.arange(len(kept), device=self.source.device)
-        self.in_channels = len(kept)
+        remaining = _all_but(self.in_channels, channels)
+        position = torch.full((self.in_channels + 1,), len(remaining), device=self.source.device)
+        position[remaining] = torch.arange(len(remaining), device=self.source.device)
+        self.in_channels = len(remaining)
         self.source = position[self.source]
 
     def remove_outputs(self, channels: list[int]) -> None:

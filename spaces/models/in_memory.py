@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from ...errors import InputError, ModelError
 from ...lazy_imports import nn
-from .brought import brought_model, given_model
+from .brought import brought_model, session_model
 from .model import Model
 
 Thing = TypeVar("Thing")
@@ -18,15 +18,15 @@ Thing = TypeVar("Thing")
 _ENDS = ("<", ">")
 
 
-class Given(Generic[Thing]):
+class SessionObjects(Generic[Thing]):
     """Objects by name, such as "<ResNet 1>". They are not kept alive: whoever gave them does that.
 
     Args:
-        what: one of them is, for errors: "model".
+        noun: one of them is, for errors: "model".
     """
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, noun: str) -> None:
+        self.noun = noun
         self._things: WeakValueDictionary[str, Thing] = WeakValueDictionary()
         self._numbers: Iterator[int] = itertools.count(1)
 
@@ -46,23 +46,23 @@ class Given(Generic[Thing]):
         Raises:
             InputError: it is, but the object is not there any more.
         """
-        if not is_given(name):
+        if not is_session_name(name):
             return None
-        found = self._things.get(name)
-        if found is None:
+        thing = self._things.get(name)
+        if thing is None:
             raise InputError(
-                f"the {self.what} {name} was given as an object in Python and is not there any "
+                f"the {self.noun} {name} was given as an object in Python and is not there any "
                 "more: give it again, to paredown.pare"
             )
-        return found
+        return thing
 
 
-def is_given(name: str) -> bool:
+def is_session_name(name: str) -> bool:
     """Whether a name stands for an object."""
     return name.startswith(_ENDS[0]) and name.endswith(_ENDS[1])
 
 
-GIVEN: Given[Model] = Given("model")
+SESSION_OBJECTS: SessionObjects[Model] = SessionObjects("model")
 
 
 def give(model: nn.Module | Callable[..., nn.Module]) -> tuple[str, Model]:
@@ -79,15 +79,15 @@ def give(model: nn.Module | Callable[..., nn.Module]) -> tuple[str, Model]:
         InputError, UserCodeError: the function cannot be called.
     """
     if isinstance(model, nn.Module):
-        made = _as_new(given_model(model))
+        registered = _as_new(session_model(model))
     elif callable(model):
-        made = brought_model(model, _name_of(model))
+        registered = brought_model(model, _name_of(model))
     else:
         raise ModelError(
             "expected a network, a function that returns one, or the name of a model, got "
             f"{model!r} of type {type(model).__name__}"
         )
-    return GIVEN.add(made.name.rpartition(":")[2], made), made
+    return SESSION_OBJECTS.add(registered.name.rpartition(":")[2], registered), registered
 
 
 def _name_of(function: Callable[..., nn.Module]) -> str:
@@ -102,7 +102,7 @@ def _as_new(model: Model) -> Model:
 
     def build(classes: int, channels: int) -> nn.Module:
         network = model.build(classes, channels)
-        if any(one.is_meta for one in network.parameters()):
+        if any(parameter.is_meta for parameter in network.parameters()):
             raise ModelError("the network is on the meta device: it has no numbers to begin with")
         return network.cpu()
 

@@ -32,7 +32,7 @@ def find(name: str) -> Model:
     timm = with_torchvision(partial(import_module, "timm"))
     plain = name.removeprefix(PREFIX)
     if not timm.is_model(plain):
-        known = [f"{PREFIX}{one}" for one in timm.list_models()]
+        known = [f"{PREFIX}{item}" for item in timm.list_models()]
         raise UnknownName("model", name, known)
 
     def build(classes: int, channels: int) -> nn.Module:

@@ -5,10 +5,10 @@ to import: nothing here imports it before one of its techniques is chosen, and i
 imports what describes them alone.
 """
 
-from .describing import PRUNERS, QUANTIZERS, nni_technique
+from .describing import PRUNERS, QUANTIZERS, nni_info
 
 __all__ = [
     "PRUNERS",
     "QUANTIZERS",
-    "nni_technique",
+    "nni_info",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..technique import Technique
+from ..technique import TechniqueInfo
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ QUANTIZERS: Mapping[str, str] = {"nni-qat": "QATQuantizer", "nni-lsq": "LsqQuant
 """Name -> class in `nni.compression.quantization`."""
 
 
-def nni_technique(name: str, title: str, paper: str, arxiv: str, saves: str) -> Technique:
+def nni_info(name: str, title: str, paper: str, arxiv: str, saves: str) -> TechniqueInfo:
     """A technique that NNI brings; `arxiv` is the number of its paper there."""
-    return Technique(
+    return TechniqueInfo(
         name=name,
         title=title,
         replaces="nothing",

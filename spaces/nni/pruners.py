@@ -1,7 +1,7 @@
 """NNI's pruners: which channels of a group go, when how many is settled already.
 
 The pruner works on a copy of the network and its masks are read off; the channels are then
-removed for real, by NNI's `ModelSpeedup` where that makes exactly what was foretold, else by
+removed for real, by NNI's `ModelSpeedup` where that makes exactly what was predicted, else by
 Torch-Pruning's graph. Either way the same channels go.
 """
 
@@ -66,13 +66,13 @@ def prune(
     if images.is_meta:  # no weights to choose by, and for the cost any channels will do
         return remove_channels(network, images, roots, None)
     with quiet_nni():
-        kept = chosen_channels(network, before, keep, pruner, examples)
-        small = _sped_up(network, before, after, kept, images)
+        tensors = chosen_channels(network, before, keep, pruner, examples)
+        small = _sped_up(network, before, after, tensors, images)
     if small is not None:
         logger.info("%s: NNI's ModelSpeedup removed the channels", pruner)
         return small.train(network.training)
     logger.info("%s: Torch-Pruning's graph removed the channels that NNI chose", pruner)
-    of_root = {network.get_submodule(before.roots[name]): mask for name, mask in kept.items()}
+    of_root = {network.get_submodule(before.roots[name]): mask for name, mask in tensors.items()}
     return remove_channels(
         network, images, roots, lambda group: of_root[group[0].dep.target.module]
     )
@@ -110,10 +110,10 @@ def chosen_channels(
         }
         for group, size in keep.items()
     ]
-    made: Callable[..., Any] = getattr(nni.compression.pruning, chosen.class_name)
+    created: Callable[..., Any] = getattr(nni.compression.pruning, chosen.class_name)
     learning = (_evaluator(scratch, examples), len(examples)) if chosen.trains else ()
     with torch.enable_grad(), own_randomness(network), safe_convolutions(network):
-        _, masks = made(scratch, config, *learning).compress()
+        _, masks = created(scratch, config, *learning).compress()
     return {
         group: masks[names[0]]["weight"].reshape(before.sizes[group], -1)[:, 0].cpu()
         for group, names in members.items()
@@ -160,19 +160,19 @@ def _sped_up(
     network: nn.Module,
     before: Blueprint,
     after: Blueprint,
-    kept: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, torch.Tensor],
     images: torch.Tensor,
 ) -> nn.Module | None:
-    """A copy that NNI's ModelSpeedup made small; None where it is not what was foretold."""
-    channels = {name: mask for group, mask in kept.items() for name in _writers(before, group)}
+    """A copy that NNI's ModelSpeedup made small; None where it is not what was predicted."""
+    channels = {name: mask for group, mask in tensors.items() for name in _writers(before, group)}
     try:
         small = speed_up(copy.deepcopy(network), channels, images)
-        made = trace(small, images)
+        blueprint = trace(small, images)
     except Exception as error:
         # NNI has no error of its own: a network that it cannot follow ends in anything.
         logger.info("NNI's ModelSpeedup fails: %s: %s", type(error).__name__, error)
         return None
-    return small if _figures(made) == _figures(after) else None
+    return small if _figures(blueprint) == _figures(after) else None
 
 
 def _figures(blueprint: Blueprint) -> list[tuple[str, int, int]]:

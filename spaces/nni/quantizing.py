@@ -85,10 +85,10 @@ def learned_quantization(
     layers = {name: bits for name, bits in layers.items() if min(bits) < _FLOAT_BITS}
     rounding = copy.deepcopy(network)
     with quiet_nni():
-        made = _wrapped(rounding, layers, quantizer, calibration)
+        created = _wrapped(rounding, layers, quantizer, calibration)
         train(rounding.train(network.training))
-        scales = {name: _scales(made._target_spaces[name], name) for name in layers}
-        made.unwrap_model()
+        scales = {name: _scales(created._target_spaces[name], name) for name in layers}
+        created.unwrap_model()
     network.load_state_dict(rounding.state_dict())
     return scales
 
@@ -112,16 +112,16 @@ def _wrapped(
         for name, bits in layers.items()
         for entry in _settings(name, *bits, learned, seen[name])
     ]
-    made = getattr(nni.compression.quantization, QUANTIZERS[quantizer])(network, config, None)
+    created = getattr(nni.compression.quantization, QUANTIZERS[quantizer])(network, config, None)
     if learned:
-        for name, spaces in made._target_spaces.items():
+        for name, spaces in created._target_spaces.items():
             _begin_scales(spaces, seen[name])
-        made.is_init = True
+        created.is_init = True
     else:
-        for wrapper in made._module_wrappers.values():
+        for wrapper in created._module_wrappers.values():
             wrapper.training = True  # it follows ranges in training only, and batch norms must not
         _run(network, calibration)
-    return made
+    return created
 
 
 def _settings(

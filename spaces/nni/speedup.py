@@ -14,13 +14,13 @@ from .repairs import own_randomness, repair_nni
 
 
 def speed_up(
-    network: nn.Module, kept: Mapping[str, torch.Tensor], images: torch.Tensor
+    network: nn.Module, tensors: Mapping[str, torch.Tensor], images: torch.Tensor
 ) -> nn.Module:
     """Remove masked channels with NNI's `ModelSpeedup`, in place.
 
     Args:
         network: the network to cut; it is left in evaluation mode.
-        kept: convolution or linear layer -> [output channels], 0 where a channel goes.
+        tensors: convolution or linear layer -> [output channels], 0 where a channel goes.
         images: [2, channels, height, width] on the network's device.
 
     Raises:
@@ -41,8 +41,8 @@ def speed_up(
     with torch.enable_grad(), own_randomness(network):  # it tells by random numbers what is dead
         # NNI also runs the network, and in training mode batch norms would learn from that.
         graph = concrete_trace(network.eval(), (images,), leaf_module=(ChannelPad,))
-        masks = {name: _masks(network.get_submodule(name), mask) for name, mask in kept.items()}
-        for name, mask in _pad_masks(graph, kept):
+        masks = {name: _masks(network.get_submodule(name), mask) for name, mask in tensors.items()}
+        for name, mask in _pad_masks(graph, tensors):
             masks[name] = {"_output_0": mask.to(images)}
         with safe_convolutions(network):  # it goes backward through each layer
             Speedup(
@@ -59,16 +59,18 @@ def speed_up(
     return network
 
 
-def _masks(layer: nn.Module, kept: torch.Tensor) -> dict[str, torch.Tensor]:
+def _masks(layer: nn.Module, remaining: torch.Tensor) -> dict[str, torch.Tensor]:
     """NNI's masks of a layer that loses output channels, each of its parameter's shape."""
     masks = dict[str, torch.Tensor]()
     for name, parameter in layer.named_parameters():
         shape = (-1,) + (1,) * (parameter.ndim - 1)
-        masks[name] = kept.to(parameter).reshape(shape).expand_as(parameter).clone()
+        masks[name] = remaining.to(parameter).reshape(shape).expand_as(parameter).clone()
     return masks
 
 
-def _pad_masks(graph: Any, kept: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+def _pad_masks(
+    graph: Any, tensors: Mapping[str, torch.Tensor]
+) -> Iterator[tuple[str, torch.Tensor]]:
     """Each shortcut whose outputs are summed with pruned channels, and a mask [1, channels, 1, 1].
 
     The shortcut must lose what the other side of the sum loses.
@@ -77,8 +79,8 @@ def _pad_masks(graph: Any, kept: Mapping[str, torch.Tensor]) -> Iterator[tuple[s
         if _is_a(graph, node, ChannelPad):
             for other in next(iter(node.users)).all_input_nodes:
                 name = _writer(graph, other) if other is not node else None
-                if name is not None and name in kept:
-                    yield node.target, kept[name].reshape(1, -1, 1, 1)
+                if name is not None and name in tensors:
+                    yield node.target, tensors[name].reshape(1, -1, 1, 1)
 
 
 def _writer(graph: nn.Module, node: Any) -> str | None:
@@ -90,8 +92,8 @@ def _writer(graph: nn.Module, node: Any) -> str | None:
     return str(node.target)
 
 
-def _is_a(graph: nn.Module, node: Any, kind: type | UnionType) -> bool:
-    return node.op == "call_module" and isinstance(graph.get_submodule(node.target), kind)
+def _is_a(graph: nn.Module, node: Any, types: type | UnionType) -> bool:
+    return node.op == "call_module" and isinstance(graph.get_submodule(node.target), types)
 
 
 def _pad_replacer() -> Any:

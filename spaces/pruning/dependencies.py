@@ -13,7 +13,7 @@ import torch_pruning
 from torch import nn
 
 from ..models.channel_pad import ChannelPad
-from .groups import FoundGroup
+from .groups import ChannelGroup
 
 Importance = Callable[["torch_pruning.Group"], torch.Tensor | None]
 """Scores a group's channels: one figure per channel, the least important lowest."""
@@ -51,7 +51,7 @@ class _BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
             home.Group = usual
 
 
-def find_groups(network: nn.Module, images: torch.Tensor) -> list[FoundGroup]:
+def find_groups(network: nn.Module, images: torch.Tensor) -> list[ChannelGroup]:
     """The channel groups of a network but its class scores, in Torch-Pruning's order.
 
     Args:
@@ -175,7 +175,7 @@ def _describe(
     graph: "torch_pruning.DependencyGraph",
     group: "torch_pruning.Group",
     names: Mapping[nn.Module, str],
-) -> FoundGroup:
+) -> ChannelGroup:
     root, size = group[0].dep.target.module, len(group[0].idxs)
     writers, readers = dict[str, int](), dict[str, int]()
     reasons = []
@@ -192,7 +192,7 @@ def _describe(
                     reasons.append("a slice or pad in the forward pass ties it to other channels")
             if graph.is_in_channel_pruning_fn(dep.handler):
                 readers[names[target.module]] = share
-    return FoundGroup(names[root], size, writers, readers, "; ".join(dict.fromkeys(reasons)))
+    return ChannelGroup(names[root], size, writers, readers, "; ".join(dict.fromkeys(reasons)))
 
 
 def _is_output(graph: "torch_pruning.DependencyGraph", group: "torch_pruning.Group") -> bool:

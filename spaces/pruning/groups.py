@@ -8,7 +8,7 @@ from ..graph.blueprint import STEM, Blueprint, Channels, Group, Layer, Op
 
 
 @dataclass(frozen=True)
-class FoundGroup:
+class ChannelGroup:
     """A channel group as found in a network.
 
     Attributes:
@@ -23,18 +23,18 @@ class FoundGroup:
     reason: str = ""
 
 
-def with_groups(plain: Blueprint, found: Iterable[FoundGroup]) -> Blueprint:
+def with_groups(plain: Blueprint, channel_groups: Iterable[ChannelGroup]) -> Blueprint:
     """A blueprint with its layers' channels in terms of these groups."""
     groups = dict[str, Group]()
     reads = dict[str, dict[str, tuple[int, int]]]()
     writes = dict[str, dict[str, tuple[int, int]]]()
-    for one in found:
-        name = _first_writer(plain, one)
-        groups[name] = Group(name, one.size, _stage_of(plain, one))
-        for reader, share in one.readers.items():
-            reads.setdefault(reader, {})[name] = (one.size, share)
-        for writer, share in one.writers.items():
-            writes.setdefault(writer, {})[name] = (one.size, share)
+    for group in channel_groups:
+        name = _first_writer(plain, group)
+        groups[name] = Group(name, group.size, _stage_of(plain, group))
+        for reader, share in group.readers.items():
+            reads.setdefault(reader, {})[name] = (group.size, share)
+        for writer, share in group.writers.items():
+            writes.setdefault(writer, {})[name] = (group.size, share)
     layers = []
     for layer in plain.layers:
         if layer.op is Op.OTHER:
@@ -46,14 +46,14 @@ def with_groups(plain: Blueprint, found: Iterable[FoundGroup]) -> Blueprint:
     return replace(plain, layers=tuple(layers), groups=MappingProxyType(groups))
 
 
-def _stage_of(plain: Blueprint, group: FoundGroup) -> str:
+def _stage_of(plain: Blueprint, group: ChannelGroup) -> str:
     """The stage of the first layer behind the stem that writes the group's channels."""
     stages = [layer.stage for layer in plain.layers if computes(layer, group.writers)]
     behind = [stage for stage in stages if stage != STEM]
     return behind[0] if behind else stages[0]
 
 
-def _first_writer(plain: Blueprint, group: FoundGroup) -> str:
+def _first_writer(plain: Blueprint, group: ChannelGroup) -> str:
     return next(layer.name for layer in plain.layers if computes(layer, group.writers))
 
 

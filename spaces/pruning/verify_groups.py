@@ -14,7 +14,7 @@ from ..graph.blueprint import Blueprint, Layer
 from ..graph.channel_rounding import kept_channels
 from ..graph.tracing import on_meta, trace
 from .dependencies import remove_channels, silence_channels
-from .groups import FoundGroup, with_groups
+from .groups import ChannelGroup, with_groups
 
 _TOLERANCE = 1e-3
 """Of the largest score; float32 sums over fewer channels round differently."""
@@ -23,12 +23,12 @@ _Cut = tuple[Mapping[str, int], Blueprint]
 
 
 def unsound_groups(
-    network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[FoundGroup]
-) -> tuple[list[FoundGroup], list[FoundGroup]]:
+    network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[ChannelGroup]
+) -> tuple[list[ChannelGroup], list[ChannelGroup]]:
     """The groups whose cut breaks a network, and those whose cut changes what it computes.
 
     All groups are cut to half on a copy without data; where that does not run, or does not come
-    out as foretold, the halves of the list are tried apart. The second check needs numbers: a cut
+    out as predicted, the halves of the list are tried apart. The second check needs numbers: a cut
     network must compute what the whole one does with the same channels silenced. It is skipped
     for networks on the meta device.
 
@@ -39,7 +39,7 @@ def unsound_groups(
         groups: to try.
     """
     bare, blank = on_meta(network), images.to("meta")
-    broken = _guilty(groups, lambda some: _comes_out_as_foretold(bare, blank, plain, some))
+    broken = _guilty(groups, lambda some: _matches_prediction(bare, blank, plain, some))
     rest = [group for group in groups if group not in broken]
     if any(parameter.is_meta for parameter in network.parameters()):
         return broken, []
@@ -50,8 +50,8 @@ def unsound_groups(
 
 
 def _guilty(
-    groups: Sequence[FoundGroup], innocent: Callable[[Sequence[FoundGroup]], bool]
-) -> list[FoundGroup]:
+    groups: Sequence[ChannelGroup], innocent: Callable[[Sequence[ChannelGroup]], bool]
+) -> list[ChannelGroup]:
     """The groups that fail a test of several at once, by halving."""
     if not groups or innocent(groups):
         return []
@@ -61,7 +61,7 @@ def _guilty(
     return [*_guilty(groups[:middle], innocent), *_guilty(groups[middle:], innocent)]
 
 
-def _halved(plain: Blueprint, groups: Sequence[FoundGroup]) -> _Cut | None:
+def _halved(plain: Blueprint, groups: Sequence[ChannelGroup]) -> _Cut | None:
     """How many channels of each root stay when groups are halved, and the blueprint after it."""
     whole = with_groups(plain, groups)
     sizes = {name: kept_channels(group.size, 0.5) for name, group in whole.groups.items()}
@@ -70,25 +70,25 @@ def _halved(plain: Blueprint, groups: Sequence[FoundGroup]) -> _Cut | None:
     return {whole.roots[name]: size for name, size in sizes.items()}, whole.resized(sizes)
 
 
-def _comes_out_as_foretold(
-    network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[FoundGroup]
+def _matches_prediction(
+    network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[ChannelGroup]
 ) -> bool:
     halved = _halved(plain, groups)
     if halved is None:
         return False
-    keep, foretold = halved
+    keep, predicted = halved
     try:
         traced = trace(remove_channels(copy.deepcopy(network), images, keep, None), images)
     except Exception:
         # Torch-Pruning and the network itself may raise anything here; that is the answer.
         return False
     return [_counts(layer, {}) for layer in traced.layers] == [
-        _counts(layer, foretold.sizes) for layer in foretold.layers
+        _counts(layer, predicted.sizes) for layer in predicted.layers
     ]
 
 
 def _computes_the_same(
-    network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[FoundGroup]
+    network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[ChannelGroup]
 ) -> bool:
     halved = _halved(plain, groups)
     if halved is None:

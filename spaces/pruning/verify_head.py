@@ -10,29 +10,29 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ..graph.structure import Tail
+from ..graph.structure import ClassifierHead
 from ..graph.submodules import replace_module, take_out
 
 
-def tried(network: nn.Module, images: torch.Tensor, tail: Tail) -> Tail:
+def verified_head(network: nn.Module, images: torch.Tensor, head: ClassifierHead) -> ClassifierHead:
     """The tail, marked as fixed if no other head can stand there.
 
     Args:
         network: on the meta device.
         images: [batch, channels, height, width] on the meta device.
     """
-    if not tail.pools or tail.functional:
-        return tail
+    if not head.pools or head.functional:
+        return head
     bare, pooled = copy.deepcopy(network), _Pooled()
-    for name in (*tail.pools, *tail.company, *tail.linears):
+    for name in (*head.pools, *head.company, *head.linears):
         take_out(bare, name)
-    replace_module(bare, tail.pools[-1], pooled)
+    replace_module(bare, head.pools[-1], pooled)
     try:
         with torch.no_grad():
             scores = bare.eval()(images)
     except Exception:  # whatever a forward pass raises on shapes that it did not expect
-        return replace(tail, fixed=True)
-    return replace(tail, fixed=tuple(scores.shape) != (len(images), pooled.width))
+        return replace(head, fixed=True)
+    return replace(head, fixed=tuple(scores.shape) != (len(images), pooled.width))
 
 
 class _Pooled(nn.Module):

@@ -15,7 +15,7 @@ def foldable(blueprint: Blueprint, convolutions: Container[str]) -> dict[str, st
     return {
         layer.normalises: layer.name
         for layer in blueprint.layers
-        if layer.normalises and not layer.kept and layer.normalises in convolutions
+        if layer.normalises and not layer.is_frozen and layer.normalises in convolutions
     }
 
 

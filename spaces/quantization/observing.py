@@ -17,7 +17,7 @@ _LAYERS = frozenset(f"aten::{op}" for op in ("convolution", "addmm", "mm"))
 
 
 @dataclass
-class Seen:
+class ObservedRanges:
     """What one layer read and wrote.
 
     Attributes:
@@ -30,7 +30,7 @@ class Seen:
 
 def observe(
     network: nn.Module, names: Sequence[str], batches: Sequence[torch.Tensor]
-) -> dict[str, Seen]:
+) -> dict[str, ObservedRanges]:
     """Run a network and note the ranges of what some of its layers read and write.
 
     Args:
@@ -46,15 +46,15 @@ def observe(
         return {}
     if not batches:
         raise ValueError("quantizing activations needs calibration images, got none")
-    seen = {name: Seen() for name in names}
+    seen = {name: ObservedRanges() for name in names}
 
     def note(name: str, x: torch.Tensor, out: torch.Tensor) -> None:
         seen[name].reads = _widened(seen[name].reads, x)
         seen[name].writes = _widened(seen[name].writes, out)
 
     _watch_layers(network, names, batches, note)
-    for name, one in seen.items():
-        if not all(math.isfinite(bound) for bound in (*one.reads, *one.writes)):
+    for name, ranges in seen.items():
+        if not all(math.isfinite(bound) for bound in (*ranges.reads, *ranges.writes)):
             raise TrainingDiverged(f"what {name} reads or writes is no finite number")
     return seen
 
@@ -141,17 +141,21 @@ def read_together(flow: Flow, names: Container[str]) -> dict[str, list[str]]:
 
     So is a residual block's input. If the block rounds it once for all, the sum is one of integers.
     """
-    found, taken = dict[str, list[str]](), set[int]()
+    results, taken = dict[str, list[str]](), set[int]()
     for call in flow.calls:  # the innermost end first
-        layers = [one.name for one in flow.calls if one.reads == call.reads and one.name in names]
+        layers = [
+            reader.name
+            for reader in flow.calls
+            if reader.reads == call.reads and reader.name in names
+        ]
         if not layers or not call.name or call.name in names or call.reads in taken:
             continue
         readers = flow.readers(call.reads)
         inside = all(is_inside(event.module, call.name) for event in readers)
         if inside and any(event.op not in _LAYERS for event in readers):
-            found[call.name] = layers
+            results[call.name] = layers
             taken.add(call.reads)
-    return found
+    return results
 
 
 def _is_apart(flow: Flow, value: int) -> bool:

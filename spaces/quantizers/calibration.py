@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ...lazy_imports import nn
-from ..technique import Surroundings, Technique
+from ..technique import ApplyContext, TechniqueInfo
 from .quantizer import Quantizer
 
 
 class Calibration(Quantizer):
     """Nothing is trained: weights are rounded, and activations have the range that images show."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="ptq",
         title="after training, by calibration alone",
         replaces="nothing",
@@ -19,5 +19,5 @@ class Calibration(Quantizer):
         link="https://arxiv.org/abs/1712.05877",
     )
 
-    def train(self, network: nn.Module, around: Surroundings) -> None:
+    def train(self, network: nn.Module, context: ApplyContext) -> None:
         """Nothing is left to do."""

@@ -7,14 +7,14 @@ them, and batch norm is folded before and not while it trains.
 from __future__ import annotations
 
 from ...lazy_imports import nn
-from ..technique import Surroundings, Technique
+from ..technique import ApplyContext, TechniqueInfo
 from .quantizer import Quantizer
 
 
 class FakeQuantized(Quantizer):
     """Trains the weights behind the rounding; gradients pass straight through it."""
 
-    technique = Technique(
+    info = TechniqueInfo(
         name="qat",
         title="quantization-aware training after calibration",
         replaces="nothing",
@@ -23,5 +23,5 @@ class FakeQuantized(Quantizer):
         link="https://arxiv.org/abs/1712.05877",
     )
 
-    def train(self, network: nn.Module, around: Surroundings) -> None:
-        around.tune(network, 1.0)
+    def train(self, network: nn.Module, context: ApplyContext) -> None:
+        context.tune(network, 1.0)

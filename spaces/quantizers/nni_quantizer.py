@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ...lazy_imports import nn, torch
 from ..graph.submodules import replace_module
-from ..nni import nni_technique
+from ..nni import nni_info
 from ..quantization.widths import FLOAT_BITS, INTEGER_BITS
-from ..technique import Surroundings
+from ..technique import ApplyContext
 from .quantizer import Quantizer
 
 if TYPE_CHECKING:
@@ -33,11 +33,9 @@ class NniQuantizer(Quantizer):
     """
 
     def __init__(self, name: str) -> None:
-        self.technique = nni_technique(
-            name, *_TITLES[name], saves="costs a training at each bit-width"
-        )
+        self.info = nni_info(name, *_TITLES[name], saves="costs a training at each bit-width")
 
-    def train(self, network: nn.Module, around: Surroundings) -> None:
+    def train(self, network: nn.Module, context: ApplyContext) -> None:
         from ..nni.quantizing import learned_quantization
         from ..quantization.layers import (
             IntegerActivations,
@@ -60,12 +58,12 @@ class NniQuantizer(Quantizer):
         learned = learned_quantization(
             network,
             {name: _bits(layer) for name, layer in layers.items()},
-            lambda rounding: around.tune(rounding, 1.0),
+            lambda rounding: context.tune(rounding, 1.0),
             self.name,
-            around.calibration,
+            context.calibration,
         )
-        apart = [n for n, one in layers.items() if isinstance(one.outputs, IntegerActivations)]
-        seen = observe(network, apart, around.calibration)
+        apart = [n for n, layer in layers.items() if isinstance(layer.outputs, IntegerActivations)]
+        seen = observe(network, apart, context.calibration)
         for name, layer in layers.items():
             if name in learned:
                 _take_over(layer, learned[name])

@@ -23,13 +23,13 @@ from ..quantization.widths import (
     shipped_widths,
     simulated_weights,
 )
-from ..technique import Kind, Phase, Surroundings, Technique, Value
+from ..technique import ApplyContext, Phase, Technique, TechniqueInfo, Value
 
 if TYPE_CHECKING:
     from ..quantization.layers import Quantized
 
 
-class Bits(Kind):
+class Bits(Technique):
     """The bit-widths of a stage's convolutions and linear layers. Biases stay at 32 bits."""
 
     name = "bits"
@@ -40,7 +40,7 @@ class Bits(Kind):
     def default_options(self) -> tuple[Value, ...]:
         return (self.neutral, "w16a16", "w8a8", "w4a8")
 
-    def techniques(self) -> Iterable[Technique]:
+    def infos(self) -> Iterable[TechniqueInfo]:
         for width in shipped_widths():
             described = _described(width.name, _words(width), _saved(width))
             floats = width.weights > INTEGER_BITS
@@ -65,7 +65,9 @@ class Bits(Kind):
         touched = {
             layer.stage
             for layer in blueprint.layers
-            if layer.computes and not layer.kept and not (width.spares_edges and layer in edges)
+            if layer.computes
+            and not layer.is_frozen
+            and not (width.spares_edges and layer in edges)
         }
         return tuple(stage for stage in blueprint.stages if stage in touched)
 
@@ -74,7 +76,7 @@ class Bits(Kind):
         places = dict.fromkeys(self.places(blueprint, value), value)
         return dict.fromkeys(self.places(blueprint, at_edges), at_edges) | places
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         widths = _widths(blueprint, chosen)
         layers = folded(blueprint.layers, foldable(blueprint, widths))
         return blueprint.with_layers(
@@ -87,7 +89,7 @@ class Bits(Kind):
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
         from ..graph.dataflow import Flow, watch
         from ..graph.tracing import on_meta
@@ -102,8 +104,8 @@ class Bits(Kind):
         widths = _widths(blueprint, chosen)
         fold(network, foldable(blueprint, widths))
         integers = [name for name, width in widths.items() if width.activations <= INTEGER_BITS]
-        seen = observe(network, integers, around.calibration)
-        flow = watch(on_meta(network), around.images.to("meta")) if integers else Flow()
+        seen = observe(network, integers, context.calibration)
+        flow = watch(on_meta(network), context.images.to("meta")) if integers else Flow()
         apart = written_apart(flow, integers)
         stand_ins: dict[str, Quantized] = {}
         for name, width in widths.items():
@@ -114,8 +116,8 @@ class Bits(Kind):
                 ranges.reads if ranges else None,
                 ranges.writes if ranges and name in apart else None,
             )
-        rounded = {name: one.rounded_weight().detach() for name, one in stand_ins.items()}
-        correct_biases(network, rounded, around.calibration)
+        rounded = {name: layer.rounded_weight().detach() for name, layer in stand_ins.items()}
+        correct_biases(network, rounded, context.calibration)
         for name, stand_in in stand_ins.items():
             corrected = network.get_submodule(name).bias
             if isinstance(corrected, torch.Tensor):
@@ -146,7 +148,7 @@ def _widths(blueprint: Blueprint, chosen: Mapping[str, Value]) -> dict[str, BitW
     return {
         layer.name: width.at_edge() if layer.name in edges else width
         for layer in blueprint.layers
-        if layer.stage in chosen and layer.computes and not layer.kept
+        if layer.stage in chosen and layer.computes and not layer.is_frozen
         for width in (find_width(str(chosen[layer.stage])),)
     }
 
@@ -161,8 +163,8 @@ def _with_bits(layer: Layer, width: BitWidth) -> Layer:
     return layer.but(weight_bits=width.weights, activation_bits=width.activations)
 
 
-def _described(name: str, title: str, saves: str) -> Technique:
-    return Technique(
+def _described(name: str, title: str, saves: str) -> TechniqueInfo:
+    return TechniqueInfo(
         name=name,
         title=title,
         replaces="convs, linear layers",

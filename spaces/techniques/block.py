@@ -12,9 +12,9 @@ from ...errors import PlanError
 from ...lazy_imports import nn, torch
 from ...own_code import own_code_digest
 from ..blocks.additions import ADDITIONS
-from ..blocks.families import FAMILIES, BlockFamily, ResidualFamily, find_family, piece
-from ..blocks.insert import Graft, graft
-from ..graph.blueprint import Blueprint, LeftAlone
+from ..blocks.families import FAMILIES, BlockFamily, ResidualFamily, block_graph, find_family
+from ..blocks.insert import Insertion, insert_blocks
+from ..graph.blueprint import Blueprint, Skipped
 from ..graph.sites import (
     BlockSite,
     ConvSite,
@@ -26,12 +26,12 @@ from ..graph.sites import (
 )
 from ..graph.structure import Shortcut
 from ..graph.submodules import replace_module, take_out
-from ..technique import Kind, Phase, Surroundings, Technique, Value
+from ..technique import ApplyContext, Phase, Technique, TechniqueInfo, Value
 
 ORIGINAL = "original"
 
 
-class Blocks(Kind):
+class Blocks(Technique):
     """Replaces the sites of a stage by blocks of one family; "original" leaves them.
 
     A place is a stage, or the name of one site, which then has its own choice.
@@ -46,9 +46,9 @@ class Blocks(Kind):
     def default_options(self) -> tuple[Value, ...]:
         return (ORIGINAL, *(family.name for family in FAMILIES if family.by_default))
 
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique(ORIGINAL, "the block as it is", "nothing", "nothing")
-        yield from (family.technique for family in FAMILIES)
+    def infos(self) -> Iterable[TechniqueInfo]:
+        yield TechniqueInfo(ORIGINAL, "the block as it is", "nothing", "nothing")
+        yield from (family.info for family in FAMILIES)
         for addition in ADDITIONS:
             yield replace(addition, name=f"...+{addition.name}")
 
@@ -67,19 +67,19 @@ class Blocks(Kind):
     def sites(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return tuple(site.name for site in _fitting(blueprint, value))
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         edits = _edits(blueprint, chosen)
-        changed = graft(blueprint, [edit.graft(blueprint) for edit in edits])
+        changed = insert_blocks(blueprint, [edit.insertion(blueprint) for edit in edits])
         replaced = {edit.site.name for edit in edits}
-        blocks = tuple(b for b in changed.landmarks.blocks if b.name not in replaced)
-        return replace(changed, landmarks=replace(changed.landmarks, blocks=blocks))
+        blocks = tuple(b for b in changed.structure.blocks if b.name not in replaced)
+        return replace(changed, structure=replace(changed.structure, blocks=blocks))
 
     def apply(
         self,
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
         for edit in _edits(blueprint, chosen):
             replace_module(network, edit.site.name, edit.build(network, blueprint))
@@ -87,7 +87,7 @@ class Blocks(Kind):
                 take_out(network, edit.norm)
         return network
 
-    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+    def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[Skipped]:
         yield from refused_convolutions(blueprint)
         yield from refused_blocks(blueprint)
         families = [find_family(str(option)) for option in options if option != ORIGINAL]
@@ -96,11 +96,11 @@ class Blocks(Kind):
             refusals = {f.name: f.why_not(spec) for f in families if f.takes(spec)}
             if refusals and all(refusals.values()):
                 reasons = (f"{name}: {reason}" for name, reason in refusals.items())
-                yield LeftAlone(self.name, site.name, "; ".join(reasons))
+                yield Skipped(self.name, site.name, "; ".join(reasons))
         whole = [family.name for family in families if isinstance(family, ResidualFamily)]
-        if whole and not blueprint.landmarks.blocks:
+        if whole and not blueprint.structure.blocks:
             reason = f"it has no residual blocks for {', '.join(whole)}"
-            yield LeftAlone(self.name, "the network", reason)
+            yield Skipped(self.name, "the network", reason)
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,13 @@ class _Edit:
         """The batch norm that goes with the site; empty if none does."""
         return self.site.norm if isinstance(self.site, ConvSite) and self.family.normalises else ""
 
-    def graft(self, blueprint: Blueprint) -> Graft:
+    def insertion(self, blueprint: Blueprint) -> Insertion:
         site = self.site
         whole = isinstance(site, BlockSite)
         removes = blueprint.under(site.name) if whole else {site.name, self.norm} - {""}
-        return Graft(
+        return Insertion(
             name=site.name,
-            piece=piece(self.family.name, site.spec(blueprint.sizes)),
+            graph=block_graph(self.family.name, site.spec(blueprint.sizes)),
             reads=site.reads,
             writes=site.writes,
             stage=site.stage,
@@ -195,7 +195,7 @@ def _rechained(
             changed[site.name] = replace(edit, site=replace(edit.site, hidden=before.hidden))
         if edit.family.is_early and prior is not None and before.stride == (1, 1):
             pair = _swapped(prior, edit)
-            if not any(one.family.why_not(one.site.spec(sizes)) for one in pair):
+            if not any(item.family.why_not(item.site.spec(sizes)) for item in pair):
                 changed[before.name], changed[site.name] = pair
     return list(changed.values())
 

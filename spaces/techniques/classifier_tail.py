@@ -6,45 +6,45 @@ from collections import OrderedDict
 
 from ...lazy_imports import nn
 from ..graph.blueprint import Blueprint, Channels
-from ..graph.frozen import TO_BE_KEPT
-from ..graph.structure import Tail
+from ..graph.frozen import FROZEN_BY_KEEP
+from ..graph.structure import ClassifierHead
 from ..graph.submodules import replace_module
 
 
-def usable_tail(blueprint: Blueprint) -> Tail:
+def usable_head(blueprint: Blueprint) -> ClassifierHead:
     """The tail, where surgery is possible.
 
     Raises:
-        ValueError: it is not; `why_no_tail` says why.
+        ValueError: it is not; `why_no_head` says why.
     """
-    tail = blueprint.landmarks.tail
-    if tail is None:
+    head = blueprint.structure.classifier_head
+    if head is None:
         raise ValueError("the network has no tail")
-    return tail
+    return head
 
 
-def why_no_tail(blueprint: Blueprint) -> str:
+def why_no_head(blueprint: Blueprint) -> str:
     """Why nothing can be done behind the last feature map; empty if something can."""
-    tail = blueprint.landmarks.tail
-    if tail is None:
+    head = blueprint.structure.classifier_head
+    if head is None:
         return "no linear layer stands alone behind its last feature map"
-    if tail.functional:
-        calls = ", ".join(op.removeprefix("aten::") for op in tail.functional)
+    if head.functional:
+        calls = ", ".join(op.removeprefix("aten::") for op in head.functional)
         return f"its head calls functions that no module stands for ({calls})"
-    if tail.fixed:
+    if head.fixed:
         return "its forward pass reshapes to a fixed number of features"
-    if any(blueprint.layer(name).kept for name in tail.linears):
-        return TO_BE_KEPT
-    if not tail.pools:
+    if any(blueprint.layer(name).is_frozen for name in head.linears):
+        return FROZEN_BY_KEEP
+    if not head.pools:
         return "no pooling module stands in front of its linear layers"
     return ""
 
 
-def feature_channels(blueprint: Blueprint, tail: Tail) -> Channels:
+def feature_channels(blueprint: Blueprint, head: ClassifierHead) -> Channels:
     """The channels of the last feature map, in the terms of the blueprint."""
-    reads = blueprint.layer(tail.linears[0]).reads
-    shares = tuple((group, share // tail.pixels) for group, share in reads.shares)
-    return Channels(reads.fixed // tail.pixels, shares)
+    reads = blueprint.layer(head.linears[0]).reads
+    shares = tuple((group, share // head.pixels) for group, share in reads.shares)
+    return Channels(reads.fixed // head.pixels, shares)
 
 
 def put_before(network: nn.Module, pool: str, parts: OrderedDict[str, nn.Module]) -> None:

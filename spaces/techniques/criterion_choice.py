@@ -6,12 +6,12 @@ from dataclasses import replace
 from ...errors import PlanError
 from ...own_code import own_code_digest
 from ..criteria import CRITERIA
-from ..graph.blueprint import Cutting
-from ..technique import Technique, Value
-from .bases import Manner
+from ..graph.blueprint import PruningConfig
+from ..technique import TechniqueInfo, Value
+from .bases import PruningOption
 
 
-class CriterionKind(Manner):
+class CriterionTechnique(PruningOption):
     """The criterion that says which channels matter least."""
 
     name = "criterion"
@@ -19,8 +19,8 @@ class CriterionKind(Manner):
     neutral = "l1"
     shapes = False
 
-    def techniques(self) -> Iterable[Technique]:
-        return (criterion.technique for criterion in CRITERIA)
+    def infos(self) -> Iterable[TechniqueInfo]:
+        return (criterion.info for criterion in CRITERIA)
 
     def parse(self, value: object) -> Value:
         if not isinstance(value, str):
@@ -28,10 +28,10 @@ class CriterionKind(Manner):
         return CRITERIA.get(value).name
 
     def extra(self, value: Value) -> str:
-        return CRITERIA.get(str(value)).technique.extra
+        return CRITERIA.get(str(value)).info.extra
 
     def code(self, value: Value) -> str:
         return own_code_digest(type(CRITERIA.get(str(value))))
 
-    def noted(self, cutting: Cutting, value: Value) -> Cutting:
-        return replace(cutting, criterion=str(value))
+    def configured(self, pruning: PruningConfig, value: Value) -> PruningConfig:
+        return replace(pruning, criterion=str(value))

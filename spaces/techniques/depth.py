@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...lazy_imports import nn
-from ..graph.blueprint import Blueprint, LeftAlone
+from ..graph.blueprint import Blueprint, Skipped
 from ..graph.sites import find_blocks
 from ..graph.structure import Shortcut
 from ..graph.submodules import take_out
-from ..technique import Kind, Phase, Surroundings, Technique, Value
+from ..technique import ApplyContext, Phase, Technique, TechniqueInfo, Value
 from .bases import parse_fraction
 
 
-class Depth(Kind):
+class Depth(Technique):
     """The share of a stage's repeated blocks that stays."""
 
     name = "depth"
@@ -31,8 +31,8 @@ class Depth(Kind):
     def default_options(self) -> tuple[Value, ...]:
         return (1.0, 0.5)
 
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique(
+    def infos(self) -> Iterable[TechniqueInfo]:
+        yield TechniqueInfo(
             name="0 <= depth <= 1",
             title="fewer residual blocks",
             replaces="repeated blocks of a stage",
@@ -50,25 +50,25 @@ class Depth(Kind):
         stages = {site.stage for site in find_blocks(blueprint) if site.name in gone}
         return tuple(stage for stage in blueprint.stages if stage in stages)
 
-    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+    def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[Skipped]:
         if not any(self.places(blueprint, value) for value in options):
             reason = "no stage repeats residual blocks that keep the shape"
-            yield LeftAlone(self.name, "the network", reason)
+            yield Skipped(self.name, "the network", reason)
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         gone = _gone(blueprint, chosen)
-        marks = blueprint.landmarks
+        marks = blueprint.structure
         names = {layer for name in gone for layer in blueprint.under(name)}
-        kept = tuple(block for block in marks.blocks if block.name not in gone)
+        blocks = tuple(block for block in marks.blocks if block.name not in gone)
         shorter = blueprint.without_layers(names)
-        return replace(shorter, landmarks=replace(marks, blocks=kept))
+        return replace(shorter, structure=replace(marks, blocks=blocks))
 
     def apply(
         self,
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
         for name in _gone(blueprint, chosen):
             take_out(network, name)

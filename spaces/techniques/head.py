@@ -13,17 +13,17 @@ from functools import lru_cache
 from typing import ClassVar
 
 from ...lazy_imports import nn, torch
-from ..blocks.block_graph import Piece
-from ..blocks.insert import Graft, graft
-from ..graph.blueprint import HEAD, Blueprint, Channels, Layer, LeftAlone, Op
-from ..graph.structure import Tail
+from ..blocks.block_graph import BlockGraph
+from ..blocks.insert import Insertion, insert_blocks
+from ..graph.blueprint import HEAD, Blueprint, Channels, Layer, Op, Skipped
+from ..graph.structure import ClassifierHead
 from ..graph.submodules import replace_module, take_out
-from ..technique import Phase, Surroundings, Technique, Value
-from .bases import NamedKind
-from .classifier_tail import feature_channels, put_before, usable_tail, why_no_tail
+from ..technique import ApplyContext, Phase, TechniqueInfo, Value
+from .bases import NamedTechnique
+from .classifier_tail import feature_channels, put_before, usable_head, why_no_head
 
 
-class Head(NamedKind):
+class Head(NamedTechnique):
     """What stands behind the last feature map.
 
     "gap" pools it to one pixel and keeps one linear layer; "conv" makes the scores by a 1x1
@@ -33,7 +33,7 @@ class Head(NamedKind):
     name = "head"
     title = "how class scores are made of the last feature map"
     phase = Phase.STRUCTURE
-    untouched = "the head as it is"
+    neutral_title = "the head as it is"
     titles: ClassVar[Mapping[str, str]] = {
         "gap": "average pooling, one linear layer",
         "gap+nobias": "the same without bias",
@@ -42,7 +42,7 @@ class Head(NamedKind):
         "conv+relu6": "1x1 conv, ReLU6, pooling",
         "conv+bn+relu6": "1x1 conv, batch norm, ReLU6, pooling",
     }
-    technique = Technique(
+    info = TechniqueInfo(
         name="",
         title="",
         replaces="pooling and linear layers",
@@ -57,69 +57,69 @@ class Head(NamedKind):
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return () if value == self.neutral or _why_not(blueprint, str(value)) else (HEAD,)
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         if HEAD not in chosen:
             return blueprint
-        tail, value = usable_tail(blueprint), str(chosen[HEAD])
-        channels, classes = feature_channels(blueprint, tail), _classes(blueprint, tail)
-        first, gone = tail.linears[0], frozenset((*tail.linears, *tail.company))
+        head, value = usable_head(blueprint), str(chosen[HEAD])
+        channels, classes = feature_channels(blueprint, head), _classes(blueprint, head)
+        first, gone = head.linears[0], frozenset((*head.linears, *head.company))
         if value.startswith("gap"):
             bias = not value.endswith("+nobias")
             linear = Layer(
                 first, Op.LINEAR, channels, Channels(classes), HEAD, positions=1, bias=bias
             )
-            kept = (
+            layers = (
                 linear if layer.name == first else layer
                 for layer in blueprint.layers
                 if layer.name == first or layer.name not in gone
             )
-            return _without_tail(blueprint.with_layers(kept))
+            return _without_head(blueprint.with_layers(layers))
         into = channels.count(blueprint.sizes)
-        part = _piece(value, into, classes, _biased(blueprint), tail.size)
+        part = _block_graph(value, into, classes, _biased(blueprint), head.size)
         removed = frozenset(layer.name for layer in blueprint.layers) & gone
-        one = Graft(tail.pools[-1], part, channels, Channels(classes), HEAD, removed)
-        return _without_tail(graft(blueprint, [one]))
+        insertion = Insertion(head.pools[-1], part, channels, Channels(classes), HEAD, removed)
+        return _without_head(insert_blocks(blueprint, [insertion]))
 
     def apply(
         self,
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
         if HEAD not in chosen:
             return network
-        tail, value = usable_tail(blueprint), str(chosen[HEAD])
-        into = feature_channels(blueprint, tail).count(blueprint.sizes)
-        classes, device = _classes(blueprint, tail), next(network.parameters()).device
-        for name in (*tail.pools[:-1], *tail.company, *tail.linears):
+        head, value = usable_head(blueprint), str(chosen[HEAD])
+        into = feature_channels(blueprint, head).count(blueprint.sizes)
+        classes, device = _classes(blueprint, head), next(network.parameters()).device
+        for name in (*head.pools[:-1], *head.company, *head.linears):
             take_out(network, name)
-        replace_module(network, tail.pools[-1], nn.AdaptiveAvgPool2d(1))
+        replace_module(network, head.pools[-1], nn.AdaptiveAvgPool2d(1))
         with torch.device(device):
             if value.startswith("gap"):
                 linear = nn.Linear(into, classes, bias=not value.endswith("+nobias"))
-                replace_module(network, tail.linears[0], linear)
+                replace_module(network, head.linears[0], linear)
             else:
                 put_before(
-                    network, tail.pools[-1], _scores(value, into, classes, _biased(blueprint))
+                    network, head.pools[-1], _scores(value, into, classes, _biased(blueprint))
                 )
         return network
 
-    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+    def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[Skipped]:
         refused = dict[str, list[str]]()
         for value in options:
             if value != self.neutral and (reason := _why_not(blueprint, str(value))):
                 refused.setdefault(reason, []).append(str(value))
         for reason, names in refused.items():
-            yield LeftAlone(self.name, HEAD, f"{', '.join(names)}: {reason}")
+            yield Skipped(self.name, HEAD, f"{', '.join(names)}: {reason}")
 
 
 def _why_not(blueprint: Blueprint, value: str) -> str:
-    if reason := why_no_tail(blueprint):
+    if reason := why_no_head(blueprint):
         return reason
-    tail = usable_tail(blueprint)
-    if value.startswith("gap") and len(tail.linears) == tail.pixels == 1:
-        bias = blueprint.layer(tail.linears[0]).bias
+    head = usable_head(blueprint)
+    if value.startswith("gap") and len(head.linears) == head.pixels == 1:
+        bias = blueprint.layer(head.linears[0]).bias
         if bias != value.endswith("+nobias"):
             return "its head is that already"
     return ""
@@ -134,7 +134,9 @@ def _scores(value: str, channels: int, classes: int, bias: bool) -> OrderedDict[
 
 
 @lru_cache(maxsize=1024)
-def _piece(value: str, channels: int, classes: int, bias: bool, size: tuple[int, int]) -> Piece:
+def _block_graph(
+    value: str, channels: int, classes: int, bias: bool, size: tuple[int, int]
+) -> BlockGraph:
     from ..blocks.block_tracing import take_apart
 
     return take_apart(
@@ -142,8 +144,8 @@ def _piece(value: str, channels: int, classes: int, bias: bool, size: tuple[int,
     )
 
 
-def _classes(blueprint: Blueprint, tail: Tail) -> int:
-    return blueprint.layer(tail.linears[-1]).writes.count(blueprint.sizes)
+def _classes(blueprint: Blueprint, head: ClassifierHead) -> int:
+    return blueprint.layer(head.linears[-1]).writes.count(blueprint.sizes)
 
 
 def _biased(blueprint: Blueprint) -> bool:
@@ -152,6 +154,6 @@ def _biased(blueprint: Blueprint) -> bool:
     return convs[-1].bias if convs else True
 
 
-def _without_tail(blueprint: Blueprint) -> Blueprint:
-    marks = replace(blueprint.landmarks, tail=None)
-    return replace(blueprint, landmarks=marks).without_orphans()
+def _without_head(blueprint: Blueprint) -> Blueprint:
+    marks = replace(blueprint.structure, classifier_head=None)
+    return replace(blueprint, structure=marks).without_orphans()

@@ -14,23 +14,23 @@ from functools import lru_cache
 from typing import ClassVar
 
 from ...lazy_imports import nn, torch
-from ..blocks.block_graph import Piece
-from ..blocks.insert import Graft, graft, own_output
+from ..blocks.block_graph import BlockGraph
+from ..blocks.insert import Insertion, insert_blocks, own_output
 from ..blocks.inverted import Inverted
 from ..blocks.parts import normalised, pointwise
-from ..graph.blueprint import HEAD, Blueprint, LeftAlone
+from ..graph.blueprint import HEAD, Blueprint, Skipped
 from ..graph.sites import BlockSpec, find_blocks
 from ..graph.structure import Shortcut
 from ..graph.submodules import replace_module
-from ..technique import Phase, Surroundings, Technique, Value
-from .bases import NamedKind
-from .classifier_tail import feature_channels, put_before, usable_tail, why_no_tail
+from ..technique import ApplyContext, Phase, TechniqueInfo, Value
+from .bases import NamedTechnique
+from .classifier_tail import feature_channels, put_before, usable_head, why_no_head
 
 _NECK = "neck"
 _FEATURES = "+features"
 
 
-class Neck(NamedKind):
+class Neck(NamedTechnique):
     """What stands between the last block and the pooling.
 
     "conv" and "inverted" widen to the last stage's hidden width, and the first linear layer reads
@@ -40,14 +40,14 @@ class Neck(NamedKind):
     name = "neck"
     title = "what widens the features before they are pooled"
     phase = Phase.STRUCTURE
-    untouched = "the features as they are"
+    neutral_title = "the features as they are"
     titles: ClassVar[Mapping[str, str]] = {
         "conv": "1x1 conv to the hidden width",
         "inverted": "inverted bottleneck to the hidden width",
         "conv+features": "1x1 conv there and 1x1 back",
         "inverted+features": "inverted bottleneck and 1x1 back",
     }
-    technique = Technique(
+    info = TechniqueInfo(
         name="",
         title="",
         replaces="nothing",
@@ -59,56 +59,60 @@ class Neck(NamedKind):
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return () if value == self.neutral or _why_not(blueprint) else (HEAD,)
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         if HEAD not in chosen:
             return blueprint
-        tail, value = usable_tail(blueprint), str(chosen[HEAD])
-        pool, first = tail.pools[-1], tail.linears[0]
-        channels, widths = feature_channels(blueprint, tail), _widths(blueprint, value)
-        name, size = f"{pool}.{_NECK}", tail.size
-        part = _piece(value, channels.count(blueprint.sizes), widths, size)
+        head, value = usable_head(blueprint), str(chosen[HEAD])
+        pool, first = head.pools[-1], head.linears[0]
+        channels, widths = feature_channels(blueprint, head), _widths(blueprint, value)
+        name, size = f"{pool}.{_NECK}", head.size
+        part = _block_graph(value, channels.count(blueprint.sizes), widths, size)
         wide = own_output(name, part)
-        whole = graft(blueprint, [Graft(name, part, channels, wide, HEAD, before=first)])
+        whole = insert_blocks(
+            blueprint, [Insertion(name, part, channels, wide, HEAD, before=first)]
+        )
         layers = (layer.but(reads=wide) if layer.name == first else layer for layer in whole.layers)
-        behind = replace(tail, pools=(*tail.pools[:-1], f"{pool}.pool"))
-        return replace(whole.with_layers(layers), landmarks=replace(whole.landmarks, tail=behind))
+        behind = replace(head, pools=(*head.pools[:-1], f"{pool}.pool"))
+        return replace(
+            whole.with_layers(layers), structure=replace(whole.structure, classifier_head=behind)
+        )
 
     def apply(
         self,
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
         if HEAD not in chosen:
             return network
-        tail, value = usable_tail(blueprint), str(chosen[HEAD])
-        channels = feature_channels(blueprint, tail).count(blueprint.sizes)
+        head, value = usable_head(blueprint), str(chosen[HEAD])
+        channels = feature_channels(blueprint, head).count(blueprint.sizes)
         widths = _widths(blueprint, value)
-        first = network.get_submodule(tail.linears[0])
+        first = network.get_submodule(head.linears[0])
         if not isinstance(first, nn.Linear):
             raise TypeError(f"expected a linear layer, got {type(first).__name__}")
         with torch.device(first.weight.device):
-            neck = _build(value, channels, widths, tail.size)
+            neck = _build(value, channels, widths, head.size)
             if first.in_features != widths[-1]:
                 bias = first.bias is not None
                 fresh = nn.Linear(widths[-1], first.out_features, bias=bias)
-                replace_module(network, tail.linears[0], fresh)
-        put_before(network, tail.pools[-1], OrderedDict(neck=neck))
+                replace_module(network, head.linears[0], fresh)
+        put_before(network, head.pools[-1], OrderedDict(neck=neck))
         return network
 
-    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+    def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[Skipped]:
         if reason := _why_not(blueprint):
-            yield LeftAlone(self.name, HEAD, reason)
+            yield Skipped(self.name, HEAD, reason)
 
 
 def _why_not(blueprint: Blueprint) -> str:
-    if reason := why_no_tail(blueprint):
+    if reason := why_no_head(blueprint):
         return reason
     if not find_blocks(blueprint):
         return "no residual block says how wide its last stage is inside"
-    tail = usable_tail(blueprint)
-    return "" if tail.pixels == 1 else "its first linear layer reads more than pooled features"
+    head = usable_head(blueprint)
+    return "" if head.pixels == 1 else "its first linear layer reads more than pooled features"
 
 
 def _widths(blueprint: Blueprint, value: str) -> tuple[int, ...]:
@@ -116,7 +120,7 @@ def _widths(blueprint: Blueprint, value: str) -> tuple[int, ...]:
     hidden = find_blocks(blueprint)[-1].hidden.count(blueprint.sizes)
     if not value.endswith(_FEATURES):
         return (hidden,)
-    features = feature_channels(blueprint, usable_tail(blueprint))
+    features = feature_channels(blueprint, usable_head(blueprint))
     return (hidden, features.count(blueprint.sizes))
 
 
@@ -138,7 +142,9 @@ def _build(
 
 
 @lru_cache(maxsize=1024)
-def _piece(value: str, channels: int, widths: tuple[int, ...], size: tuple[int, int]) -> Piece:
+def _block_graph(
+    value: str, channels: int, widths: tuple[int, ...], size: tuple[int, int]
+) -> BlockGraph:
     from ..blocks.block_tracing import take_apart
 
     return take_apart(lambda: _build(value, channels, widths, size), channels, widths[-1], size)

@@ -14,11 +14,11 @@ from ...lazy_imports import nn
 from ..criteria import CRITERIA
 from ..graph.blueprint import Blueprint
 from ..pruning.shrink import shrunk, stages_with_groups
-from ..technique import BETWEEN, Kind, Phase, Surroundings, Technique, Value
+from ..technique import BETWEEN, ApplyContext, Phase, Technique, TechniqueInfo, Value
 from .bases import parse_fraction
 
 
-class Pruning(Kind):
+class Pruning(Technique):
     """The share of a stage's channels that is removed after training."""
 
     name = "prune"
@@ -29,8 +29,8 @@ class Pruning(Kind):
     def default_options(self) -> tuple[Value, ...]:
         return (0.0, 0.25, 0.5)
 
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique(
+    def infos(self) -> Iterable[TechniqueInfo]:
+        yield TechniqueInfo(
             name="0 <= prune < 1",
             title="structured channel pruning",
             replaces="channels of a stage",
@@ -45,7 +45,7 @@ class Pruning(Kind):
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return stages_with_groups(blueprint)
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return _shrunk(blueprint, chosen, 1.0)
 
     def apply(
@@ -53,21 +53,21 @@ class Pruning(Kind):
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
-        criterion = CRITERIA.get(blueprint.cutting.criterion)
+        criterion = CRITERIA.get(blueprint.pruning.criterion)
         before = blueprint
         for after in _steps(blueprint, chosen):
             if before is not blueprint:
-                around.tune(network, BETWEEN)
-            network = criterion.cut(network, before, after, around)
+                context.tune(network, BETWEEN)
+            network = criterion.cut(network, before, after, context)
             before = after
         return network
 
 
 def _steps(blueprint: Blueprint, chosen: Mapping[str, Value]) -> Iterator[Blueprint]:
     """What the network is after each cut that removes some; each removes about as many."""
-    steps = blueprint.cutting.steps
+    steps = blueprint.pruning.steps
     before = blueprint
     for step in range(1, steps + 1):
         after = _shrunk(blueprint, chosen, step / steps)
@@ -79,4 +79,4 @@ def _steps(blueprint: Blueprint, chosen: Mapping[str, Value]) -> Iterator[Bluepr
 def _shrunk(blueprint: Blueprint, chosen: Mapping[str, Value], share: float) -> Blueprint:
     """The blueprint after this share of the removal."""
     keep = {stage: 1 - share * float(ratio) for stage, ratio in chosen.items()}
-    return shrunk(blueprint, keep, blueprint.cutting.multiple)
+    return shrunk(blueprint, keep, blueprint.pruning.multiple)

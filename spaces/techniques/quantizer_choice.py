@@ -8,10 +8,10 @@ from ...errors import PlanError
 from ...lazy_imports import nn
 from ..graph.blueprint import WHOLE, Blueprint
 from ..quantizers import QUANTIZERS
-from ..technique import Kind, Phase, Surroundings, Technique, Value, no_training
+from ..technique import ApplyContext, Phase, Technique, TechniqueInfo, Value, no_training
 
 
-class QuantizerKind(Kind):
+class QuantizerTechnique(Technique):
     """By calibration alone, or by training at the bit-widths after it."""
 
     name = "quantizer"
@@ -20,13 +20,13 @@ class QuantizerKind(Kind):
     neutral = "ptq"
     shapes = False
     trains = True
-    tunes = ("bits",)
+    modifies = ("bits",)
 
     def default_options(self) -> tuple[Value, ...]:
         return (self.neutral,)
 
-    def techniques(self) -> Iterable[Technique]:
-        return (quantizer.technique for quantizer in QUANTIZERS)
+    def infos(self) -> Iterable[TechniqueInfo]:
+        return (quantizer.info for quantizer in QUANTIZERS)
 
     def parse(self, value: object) -> Value:
         if not isinstance(value, str):
@@ -34,12 +34,12 @@ class QuantizerKind(Kind):
         return QUANTIZERS.get(value).name
 
     def extra(self, value: Value) -> str:
-        return QUANTIZERS.get(str(value)).technique.extra
+        return QUANTIZERS.get(str(value)).info.extra
 
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return (WHOLE,)
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return blueprint
 
     def apply(
@@ -47,12 +47,12 @@ class QuantizerKind(Kind):
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
         from ..quantization.layers import Rounded
 
-        if around.tune is not no_training:
-            QUANTIZERS.get(str(chosen[WHOLE])).train(network, around)
+        if context.tune is not no_training:
+            QUANTIZERS.get(str(chosen[WHOLE])).train(network, context)
             for module in network.modules():
                 if isinstance(module, Rounded):
                     module.settle_pairs()

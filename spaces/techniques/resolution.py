@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from ...errors import PlanError
 from ...lazy_imports import nn, torch
-from ..graph.blueprint import Blueprint, LeftAlone
+from ..graph.blueprint import Blueprint, Skipped
 from ..graph.input_sizes import SCALES, scaled_size
-from ..technique import Kind, Phase, Surroundings, Technique, Value
+from ..technique import ApplyContext, Phase, Technique, TechniqueInfo, Value
 
 INPUT = "input"
 
 
-class Resolution(Kind):
+class Resolution(Technique):
     """The share of the image's side that the network works on."""
 
     name = "resolution"
@@ -30,8 +30,8 @@ class Resolution(Kind):
     def default_options(self) -> tuple[Value, ...]:
         return (1.0,)
 
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique(
+    def infos(self) -> Iterable[TechniqueInfo]:
+        yield TechniqueInfo(
             name=", ".join(f"{share:g}" for share in (1.0, *SCALES)),
             title="smaller images",
             replaces="the input",
@@ -50,7 +50,7 @@ class Resolution(Kind):
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return (INPUT,) if value in blueprint.scaled else ()
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         if INPUT not in chosen:
             return blueprint
         smaller = blueprint.scaled[float(chosen[INPUT])]
@@ -58,25 +58,25 @@ class Resolution(Kind):
             layer.but(positions=seen.positions, geometry=seen.geometry)
             for layer, seen in zip(blueprint.layers, smaller.layers, strict=True)
         )
-        return replace(blueprint.with_layers(layers), landmarks=smaller.landmarks)
+        return replace(blueprint.with_layers(layers), structure=smaller.structure)
 
     def apply(
         self,
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
         if INPUT not in chosen:
             return network
-        height, width = around.images.shape[2:]
+        height, width = context.images.shape[2:]
         return _resizing(network, scaled_size((height, width), float(chosen[INPUT])))
 
-    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+    def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[Skipped]:
         for value in options:
             if value != self.neutral and value not in blueprint.scaled:
                 reason = f"the network does not run on images of {value:g} of the side"
-                yield LeftAlone(self.name, INPUT, reason)
+                yield Skipped(self.name, INPUT, reason)
 
 
 def _resizing(network: nn.Module, size: tuple[int, int]) -> nn.Module:

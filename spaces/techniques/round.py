@@ -4,21 +4,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ...errors import PlanError
-from ..graph.blueprint import Cutting
+from ..graph.blueprint import PruningConfig
 from ..graph.channel_rounding import MULTIPLES
-from ..technique import Technique, Value
-from .bases import Manner
+from ..technique import TechniqueInfo, Value
+from .bases import PruningOption
 
 
-class Rounding(Manner):
+class Rounding(PruningOption):
     """The multiple: 8 where a group is wide enough, or less."""
 
     name = "round"
     title = "to which multiple pruning rounds the channels that stay"
     neutral = float(max(MULTIPLES))
 
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique(
+    def infos(self) -> Iterable[TechniqueInfo]:
+        yield TechniqueInfo(
             name=", ".join(f"{multiple}" for multiple in MULTIPLES),
             title="8 in groups of 64 channels or more, 4 from 16 on: odd widths give no speed",
             replaces="nothing",
@@ -31,5 +31,5 @@ class Rounding(Manner):
             raise PlanError(f"channels are rounded to a multiple of {allowed}; got {value!r}")
         return float(value)
 
-    def noted(self, cutting: Cutting, value: Value) -> Cutting:
-        return replace(cutting, multiple=int(value))
+    def configured(self, pruning: PruningConfig, value: Value) -> PruningConfig:
+        return replace(pruning, multiple=int(value))

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ...lazy_imports import nn, torch
 from ..graph.blueprint import Blueprint, Layer
 from ..graph.zero_masks import STORED_ZEROS
-from ..technique import BETWEEN, Kind, Phase, Surroundings, Technique, Value
+from ..technique import BETWEEN, ApplyContext, Phase, Technique, TechniqueInfo, Value
 from .bases import parse_fraction
 
 _PER_ROUND = 0.2
@@ -23,7 +23,7 @@ _ROUNDING = 1e-6
 """More than products of shares are off by in floating point."""
 
 
-class Sparsity(Kind):
+class Sparsity(Technique):
     """The share of a stage's weights that becomes zero."""
 
     name = "sparse"
@@ -34,8 +34,8 @@ class Sparsity(Kind):
     def default_options(self) -> tuple[Value, ...]:
         return (self.neutral,)
 
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique(
+    def infos(self) -> Iterable[TechniqueInfo]:
+        yield TechniqueInfo(
             name="0 <= sparse < 1",
             title="iterative magnitude pruning, 20 % of what remains per round",
             replaces="weights of a stage",
@@ -52,7 +52,7 @@ class Sparsity(Kind):
         thinned = {layer.stage for layer in blueprint.layers if _thins(layer, every)}
         return tuple(stage for stage in blueprint.stages if stage in thinned)
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return blueprint.with_layers(
             layer.but(zeros=_zeros(layer, blueprint, float(chosen[layer.stage])))
             if _thins(layer, chosen)
@@ -65,13 +65,13 @@ class Sparsity(Kind):
         network: nn.Module,
         blueprint: Blueprint,
         chosen: Mapping[str, Value],
-        around: Surroundings,
+        context: ApplyContext,
     ) -> nn.Module:
         layers = [layer for layer in blueprint.layers if _thins(layer, chosen)]
         rounds = list(_rounds(max(float(share) for share in chosen.values())))
         for number, share in enumerate(rounds):
             if number:
-                around.tune(network, BETWEEN)
+                context.tune(network, BETWEEN)
             for layer in layers:
                 now = min(share, float(chosen[layer.stage]))
                 _thin_out(network.get_submodule(layer.name), _zeros(layer, blueprint, now))
@@ -88,7 +88,7 @@ def _rounds(share: float) -> Iterator[float]:
 
 
 def _thins(layer: Layer, chosen: Mapping[str, Value]) -> bool:
-    return layer.stage in chosen and layer.computes and not layer.kept
+    return layer.stage in chosen and layer.computes and not layer.is_frozen
 
 
 def _zeros(layer: Layer, blueprint: Blueprint, share: float) -> int:

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ...errors import PlanError
-from ..graph.blueprint import Cutting
-from ..technique import Technique, Value
-from .bases import Manner
+from ..graph.blueprint import PruningConfig
+from ..technique import TechniqueInfo, Value
+from .bases import PruningOption
 
 _MOST = 16
 
 
-class Steps(Manner):
+class Steps(PruningOption):
     """One cut, or several with short training between."""
 
     name = "steps"
@@ -19,8 +19,8 @@ class Steps(Manner):
     neutral = 1.0
     shapes = False
 
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique(
+    def infos(self) -> Iterable[TechniqueInfo]:
+        yield TechniqueInfo(
             name=f"1 to {_MOST}",
             title="a quarter of the fine-tuning between two cuts, all of it after the last",
             replaces="nothing",
@@ -34,5 +34,5 @@ class Steps(Manner):
             raise PlanError(f"pruning goes in 1 to {_MOST} steps, got {value!r}")
         return float(value)  # type: ignore[arg-type]
 
-    def noted(self, cutting: Cutting, value: Value) -> Cutting:
-        return replace(cutting, steps=int(value))
+    def configured(self, pruning: PruningConfig, value: Value) -> PruningConfig:
+        return replace(pruning, steps=int(value))

@@ -9,26 +9,26 @@ largest channels by L1 norm.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from ..graph.blueprint import STEM, Blueprint, LeftAlone, Op
+from ..graph.blueprint import STEM, Blueprint, Op, Skipped
 from ..graph.sites import find_blocks
-from ..technique import Phase, Technique, Value
-from .bases import CuttingKind, NamedKind
+from ..technique import Phase, TechniqueInfo, Value
+from .bases import NamedTechnique, PruningTechnique
 
 _EXPANSION = 6
 _MULTIPLES = {"thin": 2, "thin-8": 8}
 
 
-class Trunk(CuttingKind, NamedKind):
+class Trunk(PruningTechnique, NamedTechnique):
     """How many channels run between a stage's residual blocks."""
 
     name = "trunk"
     title = "channels between the residual blocks of a stage"
     phase = Phase.STRUCTURE
-    untouched = "the trunk as it is"
+    neutral_title = "the trunk as it is"
     titles: ClassVar[Mapping[str, str]] = {
         name: f"a sixth of the hidden width, by {many}" for name, many in _MULTIPLES.items()
     }
-    technique = Technique(
+    info = TechniqueInfo(
         name="",
         title="",
         replaces="trunk of a stage; the stem",
@@ -42,12 +42,12 @@ class Trunk(CuttingKind, NamedKind):
             return ()
         return tuple(stage for stage in blueprint.stages if _sizes(blueprint, {stage: value}))
 
-    def left_alone(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[LeftAlone]:
+    def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[Skipped]:
         if not any(self.places(blueprint, value) for value in options):
             reason = "no trunk between residual blocks is wider than a sixth of their hidden width"
-            yield LeftAlone(self.name, "the network", reason)
+            yield Skipped(self.name, "the network", reason)
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return blueprint.resized(_sizes(blueprint, chosen))
 
 
@@ -59,22 +59,22 @@ def rounded(width: float, multiple: int) -> int:
 
 def _sizes(blueprint: Blueprint, chosen: Mapping[str, Value]) -> dict[str, int]:
     """Trunk group -> its new size, for those that get smaller."""
-    found = dict[str, int]()
+    results = dict[str, int]()
     for group, (stage, hidden) in _trunks(blueprint).items():
         if stage in chosen:
             size = rounded(hidden / _EXPANSION, _MULTIPLES[str(chosen[stage])])
             if size < blueprint.groups[group].size:
-                found[group] = size
-    return found
+                results[group] = size
+    return results
 
 
 def _trunks(blueprint: Blueprint) -> dict[str, tuple[str, int]]:
     """Trunk group -> its stage, and the hidden width that it is thinned by."""
-    sizes, found = blueprint.sizes, dict[str, tuple[str, int]]()
+    sizes, results = blueprint.sizes, dict[str, tuple[str, int]]()
     for site in find_blocks(blueprint):
         if group := site.writes.group:
-            found.setdefault(group, (site.stage, site.hidden.count(sizes)))
+            results.setdefault(group, (site.stage, site.hidden.count(sizes)))
     stem = next((layer for layer in blueprint.layers if layer.op is Op.CONV), None)
-    if found and stem and stem.stage == STEM and (group := stem.writes.group):
-        found.setdefault(group, (STEM, sizes[group]))
-    return found
+    if results and stem and stem.stage == STEM and (group := stem.writes.group):
+        results.setdefault(group, (STEM, sizes[group]))
+    return results

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..graph.blueprint import Blueprint
 from ..pruning.shrink import shrunk, stages_with_groups
-from ..technique import Phase, Technique, Value
-from .bases import CuttingKind, parse_fraction
+from ..technique import Phase, TechniqueInfo, Value
+from .bases import PruningTechnique, parse_fraction
 
 
-class Width(CuttingKind):
+class Width(PruningTechnique):
     """The share of a stage's channels that is built at all."""
 
     name = "width"
@@ -24,8 +24,8 @@ class Width(CuttingKind):
     def default_options(self) -> tuple[Value, ...]:
         return (1.0, 0.75, 0.5, 0.25)
 
-    def techniques(self) -> Iterable[Technique]:
-        yield Technique(
+    def infos(self) -> Iterable[TechniqueInfo]:
+        yield TechniqueInfo(
             name="0 < width <= 1",
             title="width multiplier",
             replaces="layers of a stage",
@@ -40,5 +40,5 @@ class Width(CuttingKind):
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return stages_with_groups(blueprint)
 
-    def foretell(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
+    def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
         return shrunk(blueprint, {stage: float(width) for stage, width in chosen.items()})

@@ -12,7 +12,7 @@ How pages are read, which is all that whoever writes one has to know:
 - A block whose first line is a comment with the name of a file, as in `# nets.py`, is written to
   that file and not run. So is one behind `<!-- file: plan.json -->`, and one of `python` or `toml`
   behind a paragraph that begins with a file in code marks.
-- A block behind `<!-- not run: WHY -->` is not run. Its commands are still looked up.
+- A block behind `<!-- not run: REASON -->` is not run. Its commands are still looked up.
 - In a table, a cell that begins with a command in code marks holds commands. Words in capitals
   stand for something (`STANDS_FOR`), and what is in square brackets is left out.
 """
@@ -80,7 +80,7 @@ class Block:
         if self.language == "console":
             return list(self._said())
         joined = self.text.replace("\\\n", " ")
-        return [one for line in joined.splitlines() for one in _split(line, self.line)]
+        return [item for line in joined.splitlines() for item in _split(line, self.line)]
 
     def _said(self) -> Iterator[Command]:
         command, prints = None, list[str]()
@@ -95,21 +95,21 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     """The fenced blocks of a page, and the commands in its tables as blocks of `sh`."""
-    found, lines = list[Block](), page.read_text(encoding="utf-8").splitlines()
+    results, lines = list[Block](), page.read_text(encoding="utf-8").splitlines()
     number, paragraph = 0, list[str]()
     while number < len(lines):
         line = lines[number]
         if fence := _FENCE.match(line):
             end = lines.index(f"{fence[1]}```", number + 1)
-            inside = [one.removeprefix(fence[1]) for one in lines[number + 1 : end]]
-            found.append(_block(fence[2], inside, number + 2, paragraph))
+            inside = [name.removeprefix(fence[1]) for name in lines[number + 1 : end]]
+            results.append(_block(fence[2], inside, number + 2, paragraph))
             number, line, paragraph = end, "", []
         elif line.startswith("| `paredown"):
-            found.append(Block("sh", _row(line), number + 1))
+            results.append(Block("sh", _row(line), number + 1))
         if line.strip():
             paragraph = [line] if not lines[number - 1].strip() else [*paragraph, line]
         number += 1
-    return found
+    return results
 
 
 def _block(language: str, lines: list[str], line: int, paragraph: list[str]) -> Block:
@@ -126,14 +126,14 @@ def _row(line: str) -> str:
     """The commands of a table's first cell: `paredown techniques`, `models` are two of them."""
     cell = line.strip("| ").split(" | ")[0].replace("\\|", "|")
     commands = [code.strip() for code in _CODE.findall(cell)]
-    whole = (one if one.startswith("paredown") else f"paredown {one}" for one in commands)
-    return "\n".join(concrete(one) for one in whole)
+    whole = (item if item.startswith("paredown") else f"paredown {item}" for item in commands)
+    return "\n".join(concrete(item) for item in whole)
 
 
 def concrete(command: str) -> str:
     """A command without what may be left out, its words in capitals replaced."""
-    kept = re.sub(r"\s*\[[^\]]*\]", "", command)
-    return re.sub(r"\b[A-Z]{2,}\b", lambda word: STANDS_FOR.get(word[0], word[0]), kept)
+    remaining = re.sub(r"\s*\[[^\]]*\]", "", command)
+    return re.sub(r"\b[A-Z]{2,}\b", lambda word: STANDS_FOR.get(word[0], word[0]), remaining)
 
 
 def _split(line: str, number: int) -> Iterator[Command]:
@@ -160,15 +160,15 @@ def _prose(page: Path) -> str:
 
 def links(page: Path) -> set[str]:
     """What a page links to and shows, addresses of the web left out."""
-    found = _LINK.findall(page.read_text(encoding="utf-8"))
-    return {link for link in found if not re.match(r"[a-z]+:", link)}
+    results = _LINK.findall(page.read_text(encoding="utf-8"))
+    return {link for link in results if not re.match(r"[a-z]+:", link)}
 
 
 def anchors(page: Path) -> set[str]:
     """What a link to a heading of a page may say behind its #."""
     headings = _HEADING.findall(page.read_text(encoding="utf-8"))
-    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
-    return {heading.strip().replace(" ", "-") for heading in kept}
+    remaining = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in remaining}
 
 
 def named(page: Path) -> set[str]:

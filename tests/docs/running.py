@@ -68,9 +68,9 @@ def everything_small(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate_here(monkeypatch)
     registries: tuple[Registry[Any], ...] = (FAMILIES, CRITERIA, SOURCES, OBJECTIVES)
     for registry in registries:
-        for name, kept in vars(registry).items():
-            if isinstance(kept, dict):
-                monkeypatch.setattr(registry, name, dict(kept))
+        for name, stored in vars(registry).items():
+            if isinstance(stored, dict):
+                monkeypatch.setattr(registry, name, dict(stored))
 
 
 def _interrupt(*_: object) -> None:
@@ -146,10 +146,10 @@ class Runner:
 
     def _paredown(self, *words: str) -> tuple[int, str]:
         chosen = [*words, "--port", "0"] if words[0] == "dashboard" else [*words]
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
             code = exit_code(self.patch, *chosen)
-        return code, said.getvalue()
+        return code, text.getvalue()
 
     def close(self) -> None:
         """Forget modules that came from the page's folder: other pages have some of that name."""
@@ -188,12 +188,12 @@ def read_study(block: Block, folder: Path) -> None:
     """Read a block as the study file, or the part of one, that it is."""
     import tomllib
 
-    said = tomllib.loads(block.text)
+    data = tomllib.loads(block.text)
     path = write(block, folder) if block.file else None
-    if "project" in said:
+    if "project" in data:
         return
-    if "model" not in said:
-        load_config("digits", said)
+    if "model" not in data:
+        load_config("digits", data)
     elif path:
         load_config(str(path), {})
     else:

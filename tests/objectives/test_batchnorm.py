@@ -146,17 +146,17 @@ def test_first_batches_are_the_same_every_time(
 ) -> None:
     images, network = make_images(count), resnet8()
     torch.manual_seed(1)
-    one = [batch for batch, _ in first_batches(network, images, PLAIN, 3)]
+    item = [batch for batch, _ in first_batches(network, images, PLAIN, 3)]
     torch.manual_seed(2)
     two = [batch for batch, _ in first_batches(network, images, PLAIN, 3)]
-    assert [len(batch) for batch in one] == sizes
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-    assert one[0].dtype == torch.float32
+    assert [len(batch) for batch in item] == sizes
+    assert all(torch.equal(a, b) for a, b in zip(item, two, strict=True))
+    assert item[0].dtype == torch.float32
     # They are the images, normalised, and not in their order.
     known = {image.numpy().tobytes() for image in PLAIN(images.images)}
-    assert all(image.numpy().tobytes() in known for image in one[0])
+    assert all(image.numpy().tobytes() in known for image in item[0])
     if count > 128:
-        assert not torch.equal(one[0], PLAIN(images.images)[:128])
+        assert not torch.equal(item[0], PLAIN(images.images)[:128])
 
 
 def test_networks_without_batch_norm_pass_through(make_images: MakeImages) -> None:

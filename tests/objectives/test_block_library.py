@@ -13,9 +13,9 @@ from paredown.objectives.data import DataRequest, load_data
 from paredown.objectives.evaluation.evaluator import Evaluator
 from paredown.objectives.evaluation.task import Task
 from paredown.objectives.training import block_fitting, block_library
-from paredown.objectives.training.block_library import Library
+from paredown.objectives.training.block_library import BlockLibrary
 from paredown.objectives.training.cache import Cache
-from paredown.objectives.training.changed_parts import Part, find_parts
+from paredown.objectives.training.changed_parts import ReplacedPart, find_parts
 from paredown.objectives.training.recipe import Recipe, Recipes
 from paredown.spaces.apply import apply_phase
 from paredown.spaces.graph.tracing import example_images
@@ -23,7 +23,7 @@ from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -66,12 +66,15 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 
 @pytest.fixture
-def fits(monkeypatch: pytest.MonkeyPatch) -> list[block_fitting.Effort]:
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[block_fitting.FitSchedule]:
     """Written down: with what effort parts were fitted, in order."""
-    done = list[block_fitting.Effort]()
+    done = list[block_fitting.FitSchedule]()
 
     def fit(
-        part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: block_fitting.Effort
+        part: nn.Module,
+        inputs: torch.Tensor,
+        wanted: torch.Tensor,
+        effort: block_fitting.FitSchedule,
     ) -> float:
         done.append(effort)
         return block_fitting.fit(part, inputs, wanted, effort)
@@ -84,41 +87,47 @@ def state(network: nn.Module) -> State:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def same(data: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return data.keys() == other.keys() and all(
+        torch.equal(data[name], other[name]) for name in data
+    )
 
 
 def entries(evaluator: Evaluator) -> dict[str, State]:
     return {path.name: load_file(path) for path in evaluator.cache.folder.glob("*.safetensors")}
 
 
-def test_parts_are_fitted_once(make: Make, fits: list[block_fitting.Effort]) -> None:
+def test_parts_are_fitted_once(make: Make, fits: list[block_fitting.FitSchedule]) -> None:
     evaluator = make()
     first = state(evaluator.assembled(BLOCK))
-    assert fits == [block_fitting.ALONE, block_fitting.IN_PLACE]
+    assert fits == [block_fitting.FIT_ISOLATED, block_fitting.FIT_IN_NETWORK]
     fits.clear()
     assert same(state(evaluator.assembled(BLOCK)), first)
-    assert fits == [block_fitting.IN_PLACE]
+    assert fits == [block_fitting.FIT_IN_NETWORK]
     fits.clear()
     evaluator.assembled(BLOCKS)  # has the same blocks in stage 2
-    assert fits == [block_fitting.IN_PLACE, block_fitting.ALONE, block_fitting.IN_PLACE]
+    assert fits == [
+        block_fitting.FIT_IN_NETWORK,
+        block_fitting.FIT_ISOLATED,
+        block_fitting.FIT_IN_NETWORK,
+    ]
     fits.clear()
     again = make(evaluator.cache.folder)  # as in another process
     assert same(state(again.assembled(BLOCK)), first)
-    assert block_fitting.ALONE not in fits
+    assert block_fitting.FIT_ISOLATED not in fits
 
 
 def test_it_does_not_matter_who_asked_first(make: Make) -> None:
     plans = [BLOCK, BLOCKS, Plan.of({"block": {"stage2": "inverted"}, "width": {"stage3": 0.5}})]
-    one, two = make(), make()
+    evaluator, two = make(), make()
     torch.manual_seed(1)
-    first = [state(one.assembled(plan)) for plan in plans]
+    first = [state(evaluator.assembled(plan)) for plan in plans]
     torch.manual_seed(2)
     second = [state(two.assembled(plan)) for plan in reversed(plans)]
     assert all(map(same, first, reversed(second)))
-    kept, others = entries(one), entries(two)
-    assert kept.keys() == others.keys()
-    assert all(same(kept[name], others[name]) for name in kept)
+    remaining, others = entries(evaluator), entries(two)
+    assert remaining.keys() == others.keys()
+    assert all(same(remaining[name], others[name]) for name in remaining)
 
 
 @pytest.mark.parametrize("plan", [BLOCKS, CUT, SMALL], ids=lambda plan: plan.describe())
@@ -156,13 +165,15 @@ def test_a_linear_layer_learns_to_decide_by_the_channels_that_are_left(make: Mak
 
 
 def test_parts_of_networks_on_smaller_images_are_others(
-    make: Make, fits: list[block_fitting.Effort]
+    make: Make, fits: list[block_fitting.FitSchedule]
 ) -> None:
     evaluator = make()
     evaluator.assembled(BLOCK)
     fits.clear()
     evaluator.assembled(SMALL)
-    assert fits.count(block_fitting.ALONE) == 1  # the same weights to begin with, other features
+    assert (
+        fits.count(block_fitting.FIT_ISOLATED) == 1
+    )  # the same weights to begin with, other features
     assert evaluator.assembled(SMALL).eval()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
 
 
@@ -176,7 +187,7 @@ def other_names(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [cut_short, other_names])
 def test_damaged_parts_are_fitted_again(
-    make: Make, fits: list[block_fitting.Effort], damage: Callable[[Path], None]
+    make: Make, fits: list[block_fitting.FitSchedule], damage: Callable[[Path], None]
 ) -> None:
     evaluator = make()
     before = set(evaluator.cache.folder.iterdir())
@@ -186,14 +197,14 @@ def test_damaged_parts_are_fitted_again(
     damage(parts[0])
     fits.clear()
     assert same(state(evaluator.assembled(BLOCK)), first)
-    assert fits.count(block_fitting.ALONE) == 1
+    assert fits.count(block_fitting.FIT_ISOLATED) == 1
     fits.clear()
     evaluator.assembled(BLOCK)
-    assert block_fitting.ALONE not in fits
+    assert block_fitting.FIT_ISOLATED not in fits
 
 
 def test_an_entry_of_other_shapes_counts_as_none(
-    make: Make, fits: list[block_fitting.Effort]
+    make: Make, fits: list[block_fitting.FitSchedule]
 ) -> None:
     evaluator = make()
     before = set(evaluator.cache.folder.iterdir())
@@ -203,7 +214,7 @@ def test_an_entry_of_other_shapes_counts_as_none(
     evaluator.cache.put(damaged.stem, tensors)
     fits.clear()
     assert same(state(evaluator.assembled(BLOCK)), first)
-    assert fits.count(block_fitting.ALONE) == 1
+    assert fits.count(block_fitting.FIT_ISOLATED) == 1
 
 
 EARLY: dict[str, object] = {"block": {"stage1": "inverted", "stage2": "inverted+early"}}
@@ -225,27 +236,27 @@ def test_parts_between_which_a_stride_moved_are_fitted_as_one(
 ) -> None:
     torch.manual_seed(0)
     network, images = build_model("resnet20", 10, 3).eval(), torch.randn(16, 3, 8, 8)
-    blueprint, around = trace_with_groups(network, images[:2]), Surroundings(images[:2])
+    blueprint, context = trace_with_groups(network, images[:2]), ApplyContext(images[:2])
     changed = copy.deepcopy(network)
-    changed = apply_phase(changed, blueprint, Plan.of(chosen), Phase.STRUCTURE, around)
-    parts = find_parts(blueprint, network, changed, around.kept)
+    changed = apply_phase(changed, blueprint, Plan.of(chosen), Phase.STRUCTURE, context)
+    parts = find_parts(blueprint, network, changed, context.kept_channels)
     fitted = list[str]()
-    seen_at = block_fitting.seen_at
+    seen_at = block_fitting.features_at
 
-    def seen(network: nn.Module, part: Part, images: torch.Tensor) -> Any:
+    def seen(network: nn.Module, part: ReplacedPart, images: torch.Tensor) -> Any:
         fitted.append(" ".join(part.modules))
         return seen_at(network, part, images)
 
     monkeypatch.setattr(
-        block_library, "seen_at", seen
+        block_library, "features_at", seen
     )  # right before a part is fitted in its place
-    Library(Cache(tmp_path), "key", network, [images]).assemble(changed, parts)
+    BlockLibrary(Cache(tmp_path), "key", network, [images]).assemble(changed, parts)
     assert fitted == [*stage1, "layer2.1", "layer2.2"]
 
 
 def test_plans_miss_more_the_more_they_change(make: Make) -> None:
     evaluator = make()
-    assert evaluator.missed(Plan()) == 0
-    assert 0 < evaluator.missed(BLOCK) < evaluator.missed(BLOCKS)
-    assert evaluator.missed(CUT) > 0
-    assert evaluator.missed(Plan.of({"prune": {"stage1": 0.5}})) > 0
+    assert evaluator.fitting_error(Plan()) == 0
+    assert 0 < evaluator.fitting_error(BLOCK) < evaluator.fitting_error(BLOCKS)
+    assert evaluator.fitting_error(CUT) > 0
+    assert evaluator.fitting_error(Plan.of({"prune": {"stage1": 0.5}})) > 0

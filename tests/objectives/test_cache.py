@@ -30,11 +30,11 @@ def some(seed: int = 0, count: int = 100) -> Tensors:
     return {"weight": torch.randn(count, generator=torch.Generator().manual_seed(seed))}
 
 
-def same(one: Mapping[str, torch.Tensor] | None, other: Mapping[str, torch.Tensor]) -> bool:
+def same(data: Mapping[str, torch.Tensor] | None, other: Mapping[str, torch.Tensor]) -> bool:
     return (
-        one is not None
-        and one.keys() == other.keys()
-        and all(one[n].dtype == other[n].dtype and torch.equal(one[n], other[n]) for n in other)
+        data is not None
+        and data.keys() == other.keys()
+        and all(data[n].dtype == other[n].dtype and torch.equal(data[n], other[n]) for n in other)
     )
 
 
@@ -264,9 +264,9 @@ def test_two_processes_may_write_the_same_entry(cache: Cache) -> None:
         for number in ("1", "2")
     ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
-    kept = cache.get("one")
-    assert kept is not None
-    assert kept["weight"].shape == (200_000,)
+    tensors = cache.get("one")
+    assert tensors is not None
+    assert tensors["weight"].shape == (200_000,)
     assert files(cache) == ["one.safetensors"]
 
 

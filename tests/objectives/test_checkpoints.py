@@ -8,7 +8,12 @@ import pytest
 import torch
 from paredown.objectives.accuracy.scoring import score
 from paredown.objectives.data import DataRequest, load_data
-from paredown.objectives.evaluation.checkpoints import LENIENT, Hopeless, Judge, Rung
+from paredown.objectives.evaluation.checkpoints import (
+    NO_EARLY_STOPPING,
+    Checkpoint,
+    EarlyStopped,
+    EarlyStopper,
+)
 from paredown.objectives.evaluation.evaluator import Evaluator
 from paredown.objectives.evaluation.task import Task
 from paredown.objectives.training.cache import Cache
@@ -26,20 +31,20 @@ STAGES = ["assemble 0", "train 1", "train 2", "train 3", "prune 0", "fine-tune 1
 Make = Callable[..., Evaluator]
 
 
-class EveryEpoch(Judge):
-    """Looks at everything, and stops a plan at one rung, if that is named."""
+class EveryEpoch(EarlyStopper):
+    """Looks at everything, and stops a plan at one checkpoint, if that is named."""
 
     def __init__(self, last: str = "") -> None:
         self.last = last
-        self.asked, self.seen = list[tuple[str, int, int]](), list[tuple[Plan, Rung]]()
+        self.asked, self.seen = list[tuple[str, int, int]](), list[tuple[Plan, Checkpoint]]()
 
-    def wants(self, stage: str, epoch: int, epochs: int) -> bool:
+    def should_check(self, stage: str, epoch: int, epochs: int) -> bool:
         self.asked.append((stage, epoch, epochs))
         return True
 
-    def stops(self, plan: Plan, reached: Rung) -> bool:
-        self.seen.append((plan, reached))
-        return reached.name == self.last
+    def should_stop(self, plan: Plan, checkpoint: Checkpoint) -> bool:
+        self.seen.append((plan, checkpoint))
+        return checkpoint.name == self.last
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +57,11 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     filled = tmp_path_factory.mktemp("filled")
     _ = Evaluator(task, space, Cache(filled)).baseline
 
-    def make(judge: Judge = LENIENT) -> Evaluator:
+    def make(early_stopper: EarlyStopper = NO_EARLY_STOPPING) -> Evaluator:
         folder = tmp_path_factory.mktemp("rungs") / "networks"
-        return Evaluator(task, space, Cache(Path(shutil.copytree(filled, folder))), judge=judge)
+        return Evaluator(
+            task, space, Cache(Path(shutil.copytree(filled, folder))), early_stopper=early_stopper
+        )
 
     return make
 
@@ -69,29 +76,31 @@ def state(network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def same(data: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return data.keys() == other.keys() and all(
+        torch.equal(data[name], other[name]) for name in data
+    )
 
 
 def drop(evaluator: Evaluator, network: nn.Module) -> float:
     splits = evaluator.task.splits
     before, after = (
-        score(one, splits.search, splits.normalisation).accuracy
-        for one in (evaluator.baseline, network)
+        score(module, splits.search, splits.normalisation).accuracy
+        for module in (evaluator.baseline, network)
     )
     return before - after
 
 
 def test_a_judge_sees_every_rung_in_order_with_the_right_drop(make: Make) -> None:
-    judge = EveryEpoch()
-    evaluator = make(judge)
+    early_stopper = EveryEpoch()
+    evaluator = make(early_stopper)
     outcome = evaluator.evaluate(PLAN)
-    assert [rung.name for _, rung in judge.seen] == STAGES
-    assert [f"{stage} {epoch}" for stage, epoch, _ in judge.asked] == STAGES
-    assert [epochs for *_, epochs in judge.asked] == [0, 3, 3, 3, 0, 2, 2]
-    assert all(plan == PLAN for plan, _ in judge.seen)
-    assert outcome.rungs == tuple(rung for _, rung in judge.seen)
-    by_name = {rung.name: rung.drop for rung in outcome.rungs}
+    assert [checkpoint.name for _, checkpoint in early_stopper.seen] == STAGES
+    assert [f"{stage} {epoch}" for stage, epoch, _ in early_stopper.asked] == STAGES
+    assert [epochs for *_, epochs in early_stopper.asked] == [0, 3, 3, 3, 0, 2, 2]
+    assert all(plan == PLAN for plan, _ in early_stopper.seen)
+    assert outcome.checkpoints == tuple(checkpoint for _, checkpoint in early_stopper.seen)
+    by_name = {checkpoint.name: checkpoint.drop for checkpoint in outcome.checkpoints}
     assert by_name["fine-tune 2"] == outcome.drop
     trained = evaluator.network(PLAN.through(Phase.STRUCTURE))
     assert by_name["train 3"] == pytest.approx(drop(evaluator, trained))
@@ -101,24 +110,24 @@ def test_a_judge_sees_every_rung_in_order_with_the_right_drop(make: Make) -> Non
 
 
 def test_what_comes_from_the_cache_has_no_rungs(make: Make) -> None:
-    judge = EveryEpoch()
-    evaluator = make(judge)
+    early_stopper = EveryEpoch()
+    evaluator = make(early_stopper)
     evaluator.evaluate(PLAN.through(Phase.STRUCTURE))
-    judge.seen.clear()
+    early_stopper.seen.clear()
     outcome = evaluator.evaluate(PLAN)
-    assert [rung.name for _, rung in judge.seen] == STAGES[4:]
-    assert [rung.name for rung in outcome.rungs] == STAGES[4:]
-    assert evaluator.evaluate(PLAN).rungs == ()
+    assert [checkpoint.name for _, checkpoint in early_stopper.seen] == STAGES[4:]
+    assert [checkpoint.name for checkpoint in outcome.checkpoints] == STAGES[4:]
+    assert evaluator.evaluate(PLAN).checkpoints == ()
 
 
 def test_looking_changes_nothing(make: Make) -> None:
     looked, unseen = make(EveryEpoch()), make()
     torch.manual_seed(0)
-    one = looked.evaluate(PLAN)
+    item = looked.evaluate(PLAN)
     torch.manual_seed(1)
     other = unseen.evaluate(PLAN)
-    assert (one.accuracy, one.drop, one.cost) == (other.accuracy, other.drop, other.cost)
-    assert other.rungs == ()
+    assert (item.accuracy, item.drop, item.cost) == (other.accuracy, other.drop, other.cost)
+    assert other.checkpoints == ()
     assert same(state(looked.network(PLAN)), state(unseen.network(PLAN)))
 
 
@@ -129,12 +138,12 @@ def test_looking_changes_nothing(make: Make) -> None:
 def test_a_judge_can_stop_a_plan(
     make: Make, expected: dict[str, torch.Tensor], last: str, trained: list[str]
 ) -> None:
-    judge = EveryEpoch(last)
-    evaluator = make(judge)
-    with pytest.raises(Hopeless) as stopped:
+    early_stopper = EveryEpoch(last)
+    evaluator = make(early_stopper)
+    with pytest.raises(EarlyStopped) as stopped:
         evaluator.evaluate(PLAN)
-    assert stopped.value.rung.name == last
-    assert stopped.value.rung == judge.seen[-1][1]
+    assert stopped.value.checkpoint.name == last
+    assert stopped.value.checkpoint == early_stopper.seen[-1][1]
     assert f"stopped at {last} with a drop of " in str(stopped.value)
     spent = [name for name in stopped.value.seconds if name != "score"]
     assert spent == list(
@@ -142,22 +151,22 @@ def test_a_judge_can_stop_a_plan(
     )
     assert all(seconds > 0 for seconds in stopped.value.seconds.values())
     # Nothing half-trained was kept: afterwards the plan is what it would have been.
-    judge.last = ""
-    judge.seen.clear()
+    early_stopper.last = ""
+    early_stopper.seen.clear()
     outcome = evaluator.evaluate(PLAN)
     done = 4 if trained else 0
-    assert [rung.name for rung in outcome.rungs] == STAGES[done:]
+    assert [checkpoint.name for checkpoint in outcome.checkpoints] == STAGES[done:]
     assert same(state(evaluator.network(PLAN)), expected)
 
 
 def test_winners_are_tested_whatever_the_judge_says(make: Make) -> None:
-    judge = EveryEpoch("train 1")
-    evaluator = make(judge)
-    assert evaluator.test(PLAN).rungs == ()
-    assert judge.seen == []
-    assert evaluator.judge is judge
+    early_stopper = EveryEpoch("train 1")
+    evaluator = make(early_stopper)
+    assert evaluator.test(PLAN).checkpoints == ()
+    assert early_stopper.seen == []
+    assert evaluator.early_stopper is early_stopper
 
 
 def test_a_lenient_judge_looks_at_nothing() -> None:
-    assert not LENIENT.wants("train", 1, 2)
-    assert not LENIENT.stops(Plan(), Rung("train", 1, 100.0))
+    assert not NO_EARLY_STOPPING.should_check("train", 1, 2)
+    assert not NO_EARLY_STOPPING.should_stop(Plan(), Checkpoint("train", 1, 100.0))

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from paredown.objectives.accuracy.budget import Budget
 from paredown.objectives.accuracy.confidence import (
     BalancedDrop,
-    Correct,
+    Certainty,
+    CorrectCounts,
     PairedDrop,
     UnpairedDifference,
-    Word,
 )
 from paredown.objectives.accuracy.scoring import Score
 from scipy.optimize import minimize_scalar
@@ -40,21 +40,21 @@ def test_intervals_are_the_published_ones(found: PairedDrop, interval: tuple[flo
     assert found.interval == pytest.approx(interval, abs=0.05)
 
 
-def score_by_search(found: PairedDrop, true: float) -> float:
+def score_by_search(paired: PairedDrop, true: float) -> float:
     """The same statistic from the likelihood itself, maximised numerically."""
 
     def surprise(gained: float) -> float:
         lost, same = gained + true, 1 - 2 * gained - true
-        shares = [(found.lost, lost), (found.gained, gained)]
-        shares.append((found.images - found.lost - found.gained, same))
+        shares = [(paired.lost, lost), (paired.gained, gained)]
+        shares.append((paired.images - paired.lost - paired.gained, same))
         return -sum(n * math.log(max(share, 1e-300)) for n, share in shares if n)
 
     low, high = max(0.0, -true), (1 - true) / 2
     gained = minimize_scalar(
         surprise, bounds=(low, high), method="bounded", options={"xatol": 1e-12}
     ).x
-    variance = (2 * gained + true - true**2) / found.images
-    return float((found.drop / 100 - true) / math.sqrt(variance))
+    variance = (2 * gained + true - true**2) / paired.images
+    return float((paired.drop / 100 - true) / math.sqrt(variance))
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,15 @@ def test_the_bounds_are_where_a_score_test_rejects(found: PairedDrop) -> None:
     low, high = found.interval
     assert score_by_search(found, low / 100) == pytest.approx(norm.ppf(0.975), abs=1e-3)
     assert score_by_search(found, high / 100) == pytest.approx(norm.ppf(0.025), abs=1e-3)
-    assert score_by_search(found, found.at_most / 100) == pytest.approx(norm.ppf(0.05), abs=1e-3)
+    assert score_by_search(found, found.upper_bound / 100) == pytest.approx(
+        norm.ppf(0.05), abs=1e-3
+    )
 
 
 @given(pairs())
 def test_bounds_are_in_order_and_turn_round_with_the_pair(found: PairedDrop) -> None:
     low, high = found.interval
-    assert -100 <= low <= found.drop <= found.at_most <= high <= 100
+    assert -100 <= low <= found.drop <= found.upper_bound <= high <= 100
     turned = PairedDrop(found.images, found.gained, found.lost)
     assert turned.interval == pytest.approx((-high, -low), abs=1e-6)
     assert PairedDrop.from_dict(found.to_dict()) == found
@@ -80,9 +82,9 @@ def test_bounds_are_in_order_and_turn_round_with_the_pair(found: PairedDrop) -> 
 
 @given(pairs(), st.floats(0, 100))
 def test_words_say_what_the_bounds_say(found: PairedDrop, points: float) -> None:
-    word = found.word(Budget(points))
-    assert (word is Word.WITHIN) == (found.at_most <= points + 1e-9)
-    assert (word is Word.OVER) == (found.drop > points + 1e-9)
+    certainty = found.certainty(Budget(points))
+    assert (certainty is Certainty.WITHIN) == (found.upper_bound <= points + 1e-9)
+    assert (certainty is Certainty.OVER) == (found.drop > points + 1e-9)
 
 
 @given(pairs(), st.floats(0, 20))
@@ -96,17 +98,17 @@ def test_the_images_needed_are_just_enough(found: PairedDrop, points: float) -> 
     for times in {math.ceil(copies), math.floor(copies)} - {0}:
         more = PairedDrop(found.images * times, found.lost * times, found.gained * times)
         enough = more.images >= needed
-        assert (more.at_most <= points + 1e-6) or not enough
-        assert (more.at_most > points - 1e-6) or enough
-    assert needed > found.images or found.word(budget) is Word.WITHIN
+        assert (more.upper_bound <= points + 1e-6) or not enough
+        assert (more.upper_bound > points - 1e-6) or enough
+    assert needed > found.images or found.certainty(budget) is Certainty.WITHIN
 
 
 def test_pairs_are_counted_from_answers() -> None:
     baseline = Score(torch.tensor([True, True, True, False, False, True]))
     plan = Score(torch.tensor([True, False, False, True, False, True]))
-    found = PairedDrop.between(baseline, plan)
-    assert found == PairedDrop(6, lost=2, gained=1, baseline_right=4)
-    assert found.drop == pytest.approx(baseline.accuracy - plan.accuracy)
+    paired = PairedDrop.between(baseline, plan)
+    assert paired == PairedDrop(6, lost=2, gained=1, baseline_right=4)
+    assert paired.drop == pytest.approx(baseline.accuracy - plan.accuracy)
     with pytest.raises(ValueError, match="different images"):
         PairedDrop.between(baseline, Score(torch.tensor([True])))
 
@@ -133,34 +135,36 @@ def test_balanced_pairs_are_counted_class_by_class() -> None:
     labels = torch.tensor([0, 0, 0, 0, 2, 2])
     baseline = Score(torch.tensor([True, True, True, False, True, False]), labels)
     plan = Score(torch.tensor([True, False, False, True, False, False]), labels)
-    found = PairedDrop.between(baseline, plan)
+    paired = PairedDrop.between(baseline, plan)
     classes = [PairedDrop(4, lost=2, gained=1, baseline_right=3), PairedDrop(2, 1, 0, 1)]
-    assert found == BalancedDrop.of(classes)
-    assert (found.images, found.lost, found.gained) == (6, 3, 1)
-    assert found.drop == pytest.approx(100 * (1 / 4 + 1 / 2) / 2)
-    assert found.drop == pytest.approx(baseline.accuracy - plan.accuracy)
+    assert paired == BalancedDrop.of(classes)
+    assert (paired.images, paired.lost, paired.gained) == (6, 3, 1)
+    assert paired.drop == pytest.approx(100 * (1 / 4 + 1 / 2) / 2)
+    assert paired.drop == pytest.approx(baseline.accuracy - plan.accuracy)
 
 
 def test_balanced_limits_are_recovered_from_those_of_the_classes() -> None:
     """Zou, Huang and Zhang: the limits' distances from the estimates, squared, weighted, added."""
-    one, other = PairedDrop(200, 12, 5), PairedDrop(40, 3, 4)
-    found = BalancedDrop.of([one, other])
-    low = math.sqrt(sum((each.drop - each.interval[0]) ** 2 / 4 for each in (one, other)))
-    high = math.sqrt(sum((each.interval[1] - each.drop) ** 2 / 4 for each in (one, other)))
-    assert found.interval == pytest.approx((found.drop - low, found.drop + high))
-    most = math.sqrt(sum((each.at_most - each.drop) ** 2 / 4 for each in (one, other)))
-    assert found.at_most == pytest.approx(found.drop + most)
-    alone = BalancedDrop.of([one])
-    assert (*alone.interval, alone.at_most) == pytest.approx((*one.interval, one.at_most))
+    paired_drop, other = PairedDrop(200, 12, 5), PairedDrop(40, 3, 4)
+    paired = BalancedDrop.of([paired_drop, other])
+    low = math.sqrt(sum((each.drop - each.interval[0]) ** 2 / 4 for each in (paired_drop, other)))
+    high = math.sqrt(sum((each.interval[1] - each.drop) ** 2 / 4 for each in (paired_drop, other)))
+    assert paired.interval == pytest.approx((paired.drop - low, paired.drop + high))
+    most = math.sqrt(sum((each.upper_bound - each.drop) ** 2 / 4 for each in (paired_drop, other)))
+    assert paired.upper_bound == pytest.approx(paired.drop + most)
+    alone = BalancedDrop.of([paired_drop])
+    assert (*alone.interval, alone.upper_bound) == pytest.approx(
+        (*paired_drop.interval, paired_drop.upper_bound)
+    )
 
 
 @given(classes())
 def test_balanced_bounds_are_in_order_and_turn_round(found: BalancedDrop) -> None:
     low, high = found.interval
     assert -100 <= low <= found.drop + 1e-9
-    assert found.drop - 1e-9 <= found.at_most <= high + 1e-9 <= 100 + 1e-9
+    assert found.drop - 1e-9 <= found.upper_bound <= high + 1e-9 <= 100 + 1e-9
     turned = BalancedDrop.of(
-        [PairedDrop(one.images, one.gained, one.lost) for one in found.classes]
+        [PairedDrop(paired.images, paired.gained, paired.lost) for paired in found.classes]
     )
     assert turned.interval == pytest.approx((-high, -low), abs=1e-6)
     assert PairedDrop.from_dict(found.to_dict()) == found
@@ -177,12 +181,12 @@ def test_the_images_needed_of_a_balanced_drop_are_enough(
     times = math.ceil(needed / found.images)
     more = BalancedDrop.of(
         [
-            PairedDrop(*(times * n for n in (one.images, one.lost, one.gained)))
-            for one in found.classes
+            PairedDrop(*(times * n for n in (paired.images, paired.lost, paired.gained)))
+            for paired in found.classes
         ]
     )
-    assert more.at_most <= points + 1e-6
-    assert needed > found.images or found.word(budget) is Word.WITHIN
+    assert more.upper_bound <= points + 1e-6
+    assert needed > found.images or found.certainty(budget) is Certainty.WITHIN
 
 
 @pytest.mark.parametrize(
@@ -226,15 +230,17 @@ NEWCOMBE = [
 def test_unpaired_intervals_are_the_published_ones(
     first: tuple[int, int], second: tuple[int, int], limits: tuple[float, float]
 ) -> None:
-    found = UnpairedDifference(Correct((first,)), Correct((second,)))
-    assert found.interval == pytest.approx([100 * limit for limit in limits], abs=0.006)
-    low, high = found.interval
-    turned = UnpairedDifference(found.second, found.first)
+    unpaired_difference = UnpairedDifference(CorrectCounts((first,)), CorrectCounts((second,)))
+    assert unpaired_difference.interval == pytest.approx(
+        [100 * limit for limit in limits], abs=0.006
+    )
+    low, high = unpaired_difference.interval
+    turned = UnpairedDifference(unpaired_difference.second, unpaired_difference.first)
     assert turned.interval == pytest.approx((-high, -low))
 
 
 def test_balanced_unpaired_limits_are_recovered_from_wilsons_of_the_classes() -> None:
-    first, second = Correct(((90, 100), (15, 30))), Correct(((160, 200), (12, 40)))
+    first, second = CorrectCounts(((90, 100), (15, 30))), CorrectCounts(((160, 200), (12, 40)))
     below = above = 0.0
     for counts, is_first in ((first.counts, True), (second.counts, False)):
         for right, images in counts:
@@ -242,10 +248,11 @@ def test_balanced_unpaired_limits_are_recovered_from_wilsons_of_the_classes() ->
             down, up = right / images - wilson.low, wilson.high - right / images
             below += ((down if is_first else up) / len(counts)) ** 2
             above += ((up if is_first else down) / len(counts)) ** 2
-    found = UnpairedDifference(first, second)
-    assert found.points == pytest.approx(100 * ((0.9 + 0.5) / 2 - (0.8 + 0.3) / 2))
-    low, high = found.points - 100 * math.sqrt(below), found.points + 100 * math.sqrt(above)
-    assert found.interval == pytest.approx((low, high))
+    unpaired_difference = UnpairedDifference(first, second)
+    assert unpaired_difference.points == pytest.approx(100 * ((0.9 + 0.5) / 2 - (0.8 + 0.3) / 2))
+    low = unpaired_difference.points - 100 * math.sqrt(below)
+    high = unpaired_difference.points + 100 * math.sqrt(above)
+    assert unpaired_difference.interval == pytest.approx((low, high))
 
 
 @pytest.mark.parametrize("classes", [1, 4])
@@ -255,7 +262,7 @@ def test_unpaired_intervals_cover_the_true_difference(classes: int) -> None:
     true = 100 * float(shares[0].mean() - shares[1].mean())
     for _ in range(2000):
         drawn = [
-            Correct(tuple((int(right), images) for right in rng.binomial(images, share)))
+            CorrectCounts(tuple((int(right), images) for right in rng.binomial(images, share)))
             for share, images in zip(shares, (100, 250), strict=True)
         ]
         low, high = UnpairedDifference(*drawn).interval
@@ -267,13 +274,13 @@ def test_what_the_baseline_gets_right_comes_with_the_pairs_and_is_kept() -> None
     correct = torch.tensor([True, True, True, False, True, False])
     for labels in (None, torch.tensor([0, 0, 0, 0, 2, 2])):
         baseline = Score(correct, labels)
-        found = PairedDrop.between(baseline, Score(~correct, labels))
-        assert found.baseline == Correct.of(baseline)
-        assert found.baseline.accuracy == pytest.approx(baseline.accuracy)
-        read = PairedDrop.from_dict(found.to_dict())
-        assert (read, read.baseline) == (found, found.baseline)
-        assert Correct.from_list(found.baseline.to_list()) == found.baseline
-        older = {name: one for name, one in found.to_dict().items() if name != "baseline_right"}
+        paired = PairedDrop.between(baseline, Score(~correct, labels))
+        assert paired.baseline == CorrectCounts.of(baseline)
+        assert paired.baseline.accuracy == pytest.approx(baseline.accuracy)
+        read = PairedDrop.from_dict(paired.to_dict())
+        assert (read, read.baseline) == (paired, paired.baseline)
+        assert CorrectCounts.from_list(paired.baseline.to_list()) == paired.baseline
+        older = {name: item for name, item in paired.to_dict().items() if name != "baseline_right"}
         read = PairedDrop.from_dict(older)
         assert read.baseline is None
-        assert read.interval == found.interval
+        assert read.interval == paired.interval

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paredown.errors import ParedownError, PredictionMismatch
 from paredown.objectives.cost.cost import Cost, check_prediction, count, measure
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.tracing import example_images, trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -173,17 +173,17 @@ def test_mixed_bits_of_a_plan_follow_the_formula() -> None:
     bits = {"conv1": (8, 32), "layer1": (8, 8), "layer2": (32, 32), "layer3": (8, 8)}
     bits["linear"] = (8, 32)
     blueprint = blueprint_of("resnet20", 32)
-    around = Surroundings(images, [(images, torch.zeros(len(images), dtype=torch.long))])
-    changed = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around)
+    context = ApplyContext(images, [(images, torch.zeros(len(images), dtype=torch.long))])
+    changed = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, context)
     expected = by_formula(changed, images, lambda name: bits[name.partition(".")[0]])
-    assert count(foretell(blueprint, plan)) == measure(changed, images) == expected
+    assert count(predict_graph(blueprint, plan)) == measure(changed, images) == expected
 
 
 def test_eight_bits_everywhere_are_a_quarter_of_the_weights() -> None:
     blueprint = blueprint_of("resnet20", 32)
     full = count(blueprint)
     everywhere = Plan.of({"bits": dict.fromkeys(blueprint.stages, "w8a8")})
-    cost = count(foretell(blueprint, everywhere))
+    cost = count(predict_graph(blueprint, everywhere))
     channels = 16 + 6 * 16 + 6 * 32 + 6 * 64
     weights = full.params - 2 * channels - 10  # less norms and the last bias
     assert cost.params == weights + channels + 10, "norms become biases"
@@ -197,13 +197,13 @@ def test_eight_bits_everywhere_are_a_quarter_of_the_weights() -> None:
 def test_weights_alone_in_eight_bits_save_no_operations() -> None:
     blueprint = blueprint_of("resnet20", 32)
     plan = Plan.of({"bits": dict.fromkeys(blueprint.stages, "w8a32")})
-    cost, full = count(foretell(blueprint, plan)), count(blueprint)
+    cost, full = count(predict_graph(blueprint, plan)), count(blueprint)
     assert cost.flops_effective == full.flops_effective
     assert cost.bops == full.bops / 4
     assert cost.params_effective < full.params_effective
 
 
-def test_plans_of_all_kinds_cost_what_their_networks_cost() -> None:
+def test_plans_of_all_techniques_cost_what_their_networks_cost() -> None:
     torch.manual_seed(0)
     network, images = build_model("resnet8", 10, 3).eval(), torch.randn(2, 3, 32, 32)
     blueprint = trace_with_groups(network, images)
@@ -216,16 +216,16 @@ def test_plans_of_all_kinds_cost_what_their_networks_cost() -> None:
             blueprint,
             plan,
             phase,
-            Surroundings(images, [(images, torch.zeros(len(images), dtype=torch.long))]),
+            ApplyContext(images, [(images, torch.zeros(len(images), dtype=torch.long))]),
         )
     quantized = plan.chosen("bits")
-    stages = {layer.name: layer.stage for layer in foretell(blueprint, plan).layers}
+    stages = {layer.name: layer.stage for layer in predict_graph(blueprint, plan).layers}
     expected = by_formula(
         changed, images, lambda name: (8 if stages[name] in quantized else 32, 32)
     )
     assert quantized
     assert plan.through(Phase.PRUNE) != Plan()
-    assert count(foretell(blueprint, plan)) == measure(changed, images) == expected
+    assert count(predict_graph(blueprint, plan)) == measure(changed, images) == expected
 
 
 class Odd(nn.Module):
@@ -271,18 +271,18 @@ COSTS = st.builds(Cost, FIGURES, FIGURES.map(float), FIGURES, FIGURES.map(float)
 
 @given(COSTS)
 def test_no_cost_beats_itself(cost: Cost) -> None:
-    assert not cost.beats(cost)
+    assert not cost.dominates(cost)
 
 
 @given(COSTS, COSTS)
 def test_no_two_costs_beat_each_other(one: Cost, other: Cost) -> None:
-    assert not (one.beats(other) and other.beats(one))
+    assert not (one.dominates(other) and other.dominates(one))
 
 
 @given(COSTS, COSTS, COSTS)
 def test_what_beats_the_better_beats_the_worse(one: Cost, two: Cost, three: Cost) -> None:
-    if one.beats(two) and two.beats(three):
-        assert one.beats(three)
+    if one.dominates(two) and two.dominates(three):
+        assert one.dominates(three)
 
 
 @given(COSTS, COSTS)
@@ -290,7 +290,7 @@ def test_beating_is_about_the_two_objectives_alone(one: Cost, other: Cost) -> No
     less = one.params_effective <= other.params_effective
     less &= one.flops_effective <= other.flops_effective
     same = one.objectives == other.objectives
-    assert one.beats(other) == (less and not same)
+    assert one.dominates(other) == (less and not same)
 
 
 def test_costs_become_plain_figures() -> None:

@@ -27,7 +27,7 @@ Make = Callable[..., Evaluator]
 
 def stages(evaluator: Evaluator) -> list[str]:
     """The stages since the last time of asking."""
-    seen: list[str] = vars(evaluator.clock.progress)["stages"]
+    seen: list[str] = vars(evaluator.timer.progress)["stages"]
     asked = seen.copy()
     seen.clear()
     return asked
@@ -37,8 +37,10 @@ def state(network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def same(data: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return data.keys() == other.keys() and all(
+        torch.equal(data[name], other[name]) for name in data
+    )
 
 
 def worth(outcome: Outcome) -> tuple[object, ...]:
@@ -62,8 +64,8 @@ def test_the_baseline_is_trained_once(make_evaluator: Make, tmp_path: Path) -> N
     evaluator = make_evaluator(tmp_path)
     assert evaluator.baseline is evaluator.baseline
     assert stages(evaluator) == ["baseline"]
-    assert vars(evaluator.clock.progress)["promised"] == [3]
-    assert vars(evaluator.clock.progress)["epochs"] == [1, 2, 3]
+    assert vars(evaluator.timer.progress)["promised"] == [3]
+    assert vars(evaluator.timer.progress)["epochs"] == [1, 2, 3]
     assert len(list(tmp_path.iterdir())) == 1
     another = make_evaluator(tmp_path)
     assert same(state(another.baseline), state(evaluator.baseline))
@@ -87,14 +89,14 @@ def test_outcomes_are_what_the_network_is_worth(
 ) -> None:
     outcome = evaluator.evaluate(plan)
     network = evaluator.network(plan)
-    found = accuracy(network, digits, digits.search)
+    value = accuracy(network, digits, digits.search)
     before = accuracy(evaluator.baseline, digits, digits.search)
     assert outcome.plan == plan
-    assert outcome.accuracy == pytest.approx(found)
-    assert outcome.drop == pytest.approx(before - found)
+    assert outcome.accuracy == pytest.approx(value)
+    assert outcome.drop == pytest.approx(before - value)
     assert outcome.accuracy > 60  # after one epoch: weights were inherited
-    # What was foretold, and what torch counts on the built network.
-    assert outcome.cost == evaluator.foretold_cost(plan)
+    # What was predicted, and what torch counts on the built network.
+    assert outcome.cost == evaluator.predicted_cost(plan)
     assert outcome.cost.params == sum(parameter.numel() for parameter in network.parameters())
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
@@ -105,11 +107,11 @@ def test_outcomes_are_what_the_network_is_worth(
 
 def test_winners_are_scored_on_the_test_split(evaluator: Evaluator, digits: Splits) -> None:
     outcome = evaluator.test(WHOLE_PLAN)
-    found = accuracy(evaluator.network(WHOLE_PLAN), digits, digits.test)
+    value = accuracy(evaluator.network(WHOLE_PLAN), digits, digits.test)
     before = accuracy(evaluator.baseline, digits, digits.test)
-    assert outcome.accuracy == pytest.approx(found)
-    assert outcome.drop == pytest.approx(before - found)
-    assert outcome.cost == evaluator.foretold_cost(WHOLE_PLAN)
+    assert outcome.accuracy == pytest.approx(value)
+    assert outcome.drop == pytest.approx(before - value)
+    assert outcome.cost == evaluator.predicted_cost(WHOLE_PLAN)
 
 
 def test_the_second_time_costs_no_training(make_evaluator: Make, own: Path) -> None:
@@ -117,8 +119,8 @@ def test_the_second_time_costs_no_training(make_evaluator: Make, own: Path) -> N
     first = evaluator.evaluate(PRUNED_PLAN)
     # The first score is the baseline's.
     assert stages(evaluator) == ["score", "assemble", "train", "prune", "fine-tune", "score"]
-    assert vars(evaluator.clock.progress)["promised"] == [0, 0, 1, 0, 1, 0]
-    assert vars(evaluator.clock.progress)["epochs"] == [1, 1]
+    assert vars(evaluator.timer.progress)["promised"] == [0, 0, 1, 0, 1, 0]
+    assert vars(evaluator.timer.progress)["epochs"] == [1, 1]
     second = evaluator.evaluate(PRUNED_PLAN)
     assert stages(evaluator) == ["score"]
     assert worth(first) == worth(second)
@@ -209,7 +211,7 @@ def test_the_baseline_is_never_changed(make_evaluator: Make, own: Path) -> None:
     assert not any(module.training for module in evaluator.baseline.modules())
 
 
-def test_random_numbers_outside_are_left_alone(make_evaluator: Make, own: Path) -> None:
+def test_random_numbers_outside_are_skipped(make_evaluator: Make, own: Path) -> None:
     evaluator = make_evaluator(own)
     torch.manual_seed(5)
     before = torch.get_rng_state()
@@ -221,18 +223,20 @@ def test_random_numbers_outside_are_left_alone(make_evaluator: Make, own: Path) 
 def test_given_weights_are_the_baseline(
     make_evaluator: Make, evaluator: Evaluator, baseline_file: Path, tmp_path: Path
 ) -> None:
-    given = make_evaluator(tmp_path / "networks", weights=baseline_file)
-    assert same(state(given.baseline), state(evaluator.baseline))
-    assert given.evaluate(BITS_PLAN).accuracy == evaluator.evaluate(BITS_PLAN).accuracy
-    assert stages(given) == ["score", "quantize", "score"]
+    provided = make_evaluator(tmp_path / "networks", weights=baseline_file)
+    assert same(state(provided.baseline), state(evaluator.baseline))
+    assert provided.evaluate(BITS_PLAN).accuracy == evaluator.evaluate(BITS_PLAN).accuracy
+    assert stages(provided) == ["score", "quantize", "score"]
     assert not (tmp_path / "networks").exists()  # nothing was trained
 
 
 def test_the_seed_decides_training_whatever_the_baseline(
     make_evaluator: Make, baseline_file: Path, tmp_path: Path
 ) -> None:
-    one, two = (make_evaluator(tmp_path, seed, baseline_file).network(CUT_PLAN) for seed in (0, 1))
-    assert not same(state(one), state(two))
+    module, two = (
+        make_evaluator(tmp_path, seed, baseline_file).network(CUT_PLAN) for seed in (0, 1)
+    )
+    assert not same(state(module), state(two))
 
 
 def test_the_baseline_teaches(
@@ -242,12 +246,12 @@ def test_the_baseline_teaches(
     wrong = MemoryImages(digits.train.images, (digits.train.labels + 1) % 10)
     mislabelled = dataclasses.replace(digits, train=wrong)
 
-    def found(distill: float) -> float:
+    def results(distill: float) -> float:
         recipe = Recipe(epochs=3, max_lr=0.05, batch_size=64, distill=distill)
         taught = make_evaluator(tmp_path, weights=baseline_file, splits=mislabelled, train=recipe)
         return taught.evaluate(BLOCK_PLAN).accuracy
 
-    assert found(distill=1) > 60 > 20 > found(distill=0)
+    assert results(distill=1) > 60 > 20 > results(distill=0)
 
 
 def test_search_and_test_images_have_no_part_in_networks(
@@ -255,9 +259,9 @@ def test_search_and_test_images_have_no_part_in_networks(
 ) -> None:
     black = MemoryImages(torch.zeros(20, 1, 8, 8, dtype=torch.uint8), torch.arange(20) % 10)
     without = dataclasses.replace(digits, search=black, test=black)
-    one = make_evaluator(tmp_path, 0, baseline_file).network(WHOLE_PLAN)
+    module = make_evaluator(tmp_path, 0, baseline_file).network(WHOLE_PLAN)
     two = make_evaluator(tmp_path, 0, baseline_file, without).network(WHOLE_PLAN)
-    assert same(state(one), state(two))
+    assert same(state(module), state(two))
 
 
 def test_pruned_networks_have_statistics_of_their_own(
@@ -280,8 +284,8 @@ def test_pruned_networks_have_statistics_of_their_own(
 
 def test_networks_are_the_callers_own(evaluator: Evaluator) -> None:
     expected = state(evaluator.network(BLOCK_PLAN))
-    one = evaluator.network(BLOCK_PLAN)
+    module = evaluator.network(BLOCK_PLAN)
     with torch.no_grad():
-        for parameter in one.parameters():
+        for parameter in module.parameters():
             parameter.zero_()
     assert same(state(evaluator.network(BLOCK_PLAN)), expected)

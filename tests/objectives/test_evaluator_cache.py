@@ -29,7 +29,7 @@ Make = Callable[..., Evaluator]
 
 def stages(evaluator: Evaluator) -> list[str]:
     """The stages since the last time of asking."""
-    seen: list[str] = vars(evaluator.clock.progress)["stages"]
+    seen: list[str] = vars(evaluator.timer.progress)["stages"]
     asked = seen.copy()
     seen.clear()
     return asked
@@ -39,8 +39,10 @@ def state(network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def same(data: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return data.keys() == other.keys() and all(
+        torch.equal(data[name], other[name]) for name in data
+    )
 
 
 def networks(folder: Path) -> set[Path]:
@@ -56,13 +58,13 @@ def worth(outcome: Outcome) -> tuple[object, ...]:
 def test_the_same_seed_gives_the_same_outcomes_in_separate_caches(
     make_evaluator: Make, tmp_path: Path
 ) -> None:
-    one, two = make_evaluator(tmp_path / "one"), make_evaluator(tmp_path / "two")
+    evaluator, two = make_evaluator(tmp_path / "one"), make_evaluator(tmp_path / "two")
     torch.manual_seed(1)
-    first = [worth(one.evaluate(plan)) for plan in (WHOLE_PLAN, CUT_PLAN)]
+    first = [worth(evaluator.evaluate(plan)) for plan in (WHOLE_PLAN, CUT_PLAN)]
     torch.manual_seed(2)
     second = [worth(two.evaluate(plan)) for plan in (CUT_PLAN, WHOLE_PLAN)]  # any order
     assert first == second[::-1]
-    assert same(state(one.network(WHOLE_PLAN)), state(two.network(WHOLE_PLAN)))
+    assert same(state(evaluator.network(WHOLE_PLAN)), state(two.network(WHOLE_PLAN)))
 
 
 @pytest.mark.parametrize("recipes", [{}, UNTRAINED], ids=["trained", "untrained"])

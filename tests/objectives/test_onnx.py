@@ -28,7 +28,7 @@ from paredown.spaces.plan import Plan
 from paredown.spaces.quantization.layers import Quantized, quantized
 from paredown.spaces.quantization.widths import find_width, shipped_widths
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from torch import nn
 
 SHIPPED = [width.name for width in shipped_widths()]
@@ -58,7 +58,7 @@ def judge(evaluator: Evaluator) -> Evaluator:
         "resolution": (1.0, 0.5),
     }
     space = Space.of(evaluator.space.blueprint, options)
-    progress = type(evaluator.clock.progress)()
+    progress = type(evaluator.timer.progress)()
     return Evaluator(evaluator.task, space, evaluator.cache, progress)
 
 
@@ -113,10 +113,10 @@ def test_files_are_worth_what_was_scored(
     width: str, write: Write, digits: Splits, judge: Evaluator
 ) -> None:
     outcome, network, path = write(everywhere(width))
-    found = score_file(path, digits.search, digits.normalisation)
+    result = score_file(path, digits.search, digits.normalisation)
     assert outcome.accuracy > 60
-    assert found.accuracy == pytest.approx(outcome.accuracy, abs=0.5)
-    same = found.correct == score(network, digits.search, digits.normalisation).correct
+    assert result.accuracy == pytest.approx(outcome.accuracy, abs=0.5)
+    same = result.correct == score(network, digits.search, digits.normalisation).correct
     assert float(same.double().mean()) > 0.99
     assert initializer_bytes(path) == pytest.approx(outcome.cost.bytes, rel=0.05)
     assert path.stat().st_size > initializer_bytes(path)
@@ -163,7 +163,7 @@ def test_files_are_sound_and_tell_nothing_of_this_machine(width: str, write: Wri
     assert (read.name, written.name) == ("images", "scores")
     sides = [side.dim_value or side.dim_param for side in read.type.tensor_type.shape.dim]
     assert sides == ["batch", 1, 8, 8]
-    assert [(one.domain, one.version) for one in model.opset_import] == [("", 21)]
+    assert [(item.domain, item.version) for item in model.opset_import] == [("", 21)]
     content = path.read_bytes()
     here = Path(__file__).resolve().parents[2]
     for secret in (str(here), str(Path.home()), "site-packages", ".py", "Traceback"):
@@ -202,7 +202,7 @@ def test_no_optimization_changes_what_integers_compute(
 @pytest.mark.parametrize("width", ["w8a8", "w4a8"])
 def test_biases_are_at_the_levels_that_integer_arithmetic_has(width: str, write: Write) -> None:
     graph = onnx.load(write(everywhere(width)).path).graph
-    numbers = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    numbers = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
     makers = {output: node for node in graph.node for output in node.output}
     biased = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
     assert len(biased) == 8
@@ -247,13 +247,13 @@ def test_whole_plans_are_written(write: Write, digits: Splits) -> None:
         }
     )
     outcome, network, path = write(plan)
-    found = score_file(path, digits.search, digits.normalisation)
-    assert found.accuracy == pytest.approx(outcome.accuracy, abs=0.5)
+    score = score_file(path, digits.search, digits.normalisation)
+    assert score.accuracy == pytest.approx(outcome.accuracy, abs=0.5)
     # Small as it is, the places of the shortcuts' channels weigh more than a twentieth.
     indices = sum(8 * math.prod(t.dims) for t in tensors(path) if kind_of(t) == "INT64")
     assert initializer_bytes(path) - indices == pytest.approx(outcome.cost.bytes, rel=0.05)
-    kinds = {kind_of(tensor) for tensor in tensors(path)}
-    assert kinds >= {"INT4", "INT8", "FLOAT16", "FLOAT"}
+    techniques = {kind_of(tensor) for tensor in tensors(path)}
+    assert techniques >= {"INT4", "INT8", "FLOAT16", "FLOAT"}
     with torch.no_grad():
         wanted = network(shown(digits, 5))
     assert float((OnnxModel(path)(shown(digits, 5)) - wanted).abs().max()) < 0.1 * float(
@@ -267,12 +267,12 @@ def test_training_at_few_bits_beats_calibration(judge: Evaluator) -> None:
     calibrated, trained = judge.evaluate(Plan.of(bits)), judge.evaluate(plan)
     assert trained.accuracy > calibrated.accuracy + 1
     assert trained.cost == calibrated.cost
-    stages, promised = vars(judge.clock.progress)["stages"], vars(judge.clock.progress)["promised"]
+    stages, promised = vars(judge.timer.progress)["stages"], vars(judge.timer.progress)["promised"]
     assert promised[-2:] == [judge.task.recipes.quantize.epochs, 0]
-    epochs = len(vars(judge.clock.progress)["epochs"])
+    epochs = len(vars(judge.timer.progress)["epochs"])
     stages.clear()
     again = judge.evaluate(plan)
-    assert len(vars(judge.clock.progress)["epochs"]) == epochs  # from the cache
+    assert len(vars(judge.timer.progress)["epochs"]) == epochs  # from the cache
     assert stages == ["quantize", "score"]
     assert (again.accuracy, again.cost) == (trained.accuracy, trained.cost)
 
@@ -316,8 +316,8 @@ def rounded(network: nn.Module, width: str, images: torch.Tensor) -> nn.Module:
     """A network with all its layers at a width."""
     blueprint = analyse(on_meta(network), images[:2].to("meta"))
     plan = Plan.of({"bits": dict.fromkeys(blueprint.stages, width)})
-    around = Surroundings(images[:2], [(images, torch.zeros(len(images)))])
-    return apply_phase(network.eval(), blueprint, plan, Phase.QUANTIZE, around).eval()
+    context = ApplyContext(images[:2], [(images, torch.zeros(len(images)))])
+    return apply_phase(network.eval(), blueprint, plan, Phase.QUANTIZE, context).eval()
 
 
 def random_images(count: int, side: int = 9) -> torch.Tensor:
@@ -350,10 +350,10 @@ def test_linear_layers_alone_are_written(width: str, tmp_path: Path) -> None:
         wanted = changed(images)
     error = float((OnnxModel(path)(images) - wanted).norm() / wanted.norm())
     assert error < 0.02
-    said = find_width(width)
-    if said.ships:
+    bit_width = find_width(width)
+    if bit_width.ships:
         assert initializer_bytes(path) == pytest.approx(measure(changed, images).bytes, rel=0.05)
-    stored = min(bits for bits in STORED if bits >= said.weights)  # simulated: the next wider
+    stored = min(bits for bits in STORED if bits >= bit_width.weights)  # simulated: the next wider
     large = {kind_of(tensor) for tensor in tensors(path) if math.prod(tensor.dims) > 100}
     assert large == {STORED[stored]}
 

@@ -58,12 +58,12 @@ def learned(network: nn.Module, images: torch.Tensor, safe: bool) -> list[torch.
     network.zero_grad(set_to_none=True)
     if safe:
         with safe_convolutions(network):
-            made = network(images)
-            torch.autograd.backward(made.square().sum())
+            created = network(images)
+            torch.autograd.backward(created.square().sum())
     else:
-        made = network(images)
-        torch.autograd.backward(made.square().sum())
-    return [made.detach(), *(p.grad.clone() for p in network.parameters() if p.grad is not None)]
+        created = network(images)
+        torch.autograd.backward(created.square().sum())
+    return [created.detach(), *(p.grad.clone() for p in network.parameters() if p.grad is not None)]
 
 
 class Functional(nn.Module):
@@ -99,9 +99,9 @@ def test_safe_convolutions_compute_the_same(name: str) -> None:
     network, images = NETWORKS[name](), torch.randn(2, 4, 9, 7)
     # Contiguous, and few of them: torch's own are right.
     plain = learned(copy.deepcopy(network), images, safe=False)
-    for made, right in zip(learned(network, images, safe=True), plain, strict=True):
-        assert made.shape == right.shape
-        torch.testing.assert_close(made, right, rtol=1e-4, atol=1e-4)
+    for created, right in zip(learned(network, images, safe=True), plain, strict=True):
+        assert created.shape == right.shape
+        torch.testing.assert_close(created, right, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["layer", "functional", "quantized"])

@@ -53,9 +53,9 @@ def test_quantiles_are_scipys() -> None:
 def test_limits_of_drops_are_those_that_scipys_root_gives(images: int, data: st.DataObject) -> None:
     lost = data.draw(st.integers(0, images))
     gained = data.draw(st.integers(0, images - lost))
-    found = PairedDrop(images, lost, gained)
+    paired = PairedDrop(images, lost, gained)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("paredown.objectives.accuracy.confidence.brentq", optimize.brentq)
         again = PairedDrop(images, lost, gained)
-        expected = again.interval, again.at_most
-    assert (found.interval, found.at_most) == expected
+        expected = again.interval, again.upper_bound
+    assert (paired.interval, paired.upper_bound) == expected

@@ -20,7 +20,7 @@ from paredown.spaces.graph.input_sizes import analyse
 from paredown.spaces.graph.tracing import on_meta
 from paredown.spaces.plan import Plan
 from paredown.spaces.quantization import rounding
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from torch import nn
 
 Array = numpy.ndarray[Any, Any]
@@ -75,8 +75,8 @@ def written(network: nn.Module, path: Path, width: str = "w8a8", side: int = 6) 
                 module.weight.add_(0.7 * module.weight.abs().max())
     blueprint = analyse(on_meta(network), images[:2].to("meta"))
     plan = Plan.of({"bits": dict.fromkeys(blueprint.stages, width)})
-    around = Surroundings(images[:2], [(images, torch.zeros(len(images)))])
-    changed = apply_phase(network.eval(), blueprint, plan, Phase.QUANTIZE, around).eval()
+    context = ApplyContext(images[:2], [(images, torch.zeros(len(images)))])
+    changed = apply_phase(network.eval(), blueprint, plan, Phase.QUANTIZE, context).eval()
     write_onnx(changed, images[:2], path)
     return images.numpy()
 
@@ -168,8 +168,8 @@ def _matmul(levels: Array) -> onnx.ModelProto:
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2])
         for name in ("images", "scores")
     ]
-    given = [onnx.numpy_helper.from_array(numbers, name) for name, numbers in tensors.items()]
-    graph = onnx.helper.make_graph(nodes, "one", sides[:1], sides[1:], given)
+    provided = [onnx.numpy_helper.from_array(numbers, name) for name, numbers in tensors.items()]
+    graph = onnx.helper.make_graph(nodes, "one", sides[:1], sides[1:], provided)
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)])
 
 
@@ -198,7 +198,7 @@ def emulated(path: Path, images: Array, multiply: Multiply, order: str) -> Array
     """What a file of linear layers answers, its integers multiplied in some order of the inputs."""
     model = onnx.load(path)
     numbers: dict[str, Any] = {
-        one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer
+        item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer
     }
     scales = dict[str, Any]()
     numbers["images"] = images
@@ -286,14 +286,24 @@ def without_vnni(path: Path, images: Array) -> Array:
     emulator = shutil.which("qemu-x86_64")
     if emulator is None:
         pytest.skip("no emulator here: apt-get install qemu-user")
-    shown, said = path.with_suffix(".images.npy"), path.with_suffix(".scores.npy")
+    shown, output_path = path.with_suffix(".images.npy"), path.with_suffix(".scores.npy")
     numpy.save(shown, images)
     python = str(Path(sys.executable).resolve())
-    words = [emulator, "-cpu", "Haswell", python, "-c", _ANSWER, str(path), str(shown), str(said)]
-    packages = os.pathsep.join(one for one in sys.path if one)
+    words = [
+        emulator,
+        "-cpu",
+        "Haswell",
+        python,
+        "-c",
+        _ANSWER,
+        str(path),
+        str(shown),
+        str(output_path),
+    ]
+    packages = os.pathsep.join(name for name in sys.path if name)
     environment = os.environ | {"PYTHONPATH": packages}
     subprocess.run(words, check=True, capture_output=True, env=environment)
-    scores: Array = numpy.load(said)
+    scores: Array = numpy.load(output_path)
     return scores
 
 

@@ -80,9 +80,9 @@ def test_balanced_accuracy_is_scikit_learns(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     labels = torch.multinomial(torch.tensor([0.7, 0.2, 0.0, 0.1]), 200, True, generator=random)
     answers = torch.where(torch.rand(200, generator=random) < 0.7, labels, 0)
-    found = Score(answers == labels, labels).accuracy
-    assert found == pytest.approx(100 * balanced_accuracy_score(labels, answers))
-    assert Score(answers == labels).accuracy > found, "the large class is the easy one"
+    value = Score(answers == labels, labels).accuracy
+    assert value == pytest.approx(100 * balanced_accuracy_score(labels, answers))
+    assert Score(answers == labels).accuracy > value, "the large class is the easy one"
 
 
 def test_networks_are_scored_by_the_metric_asked(

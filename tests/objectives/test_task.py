@@ -28,8 +28,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def same(one: nn.Module, other: nn.Module) -> bool:
-    ours, theirs = one.state_dict(), other.state_dict()
+def same(module: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = module.state_dict(), other.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
 
 
@@ -71,13 +71,13 @@ def test_unknown_names_are_told() -> None:
 
 def test_initial_weights_follow_the_seed_alone(digits: Splits) -> None:
     torch.manual_seed(1)
-    one = Task("resnet8", digits, seed=3).build()
+    module = Task("resnet8", digits, seed=3).build()
     torch.manual_seed(2)
     before = torch.get_rng_state()
     two = Task("resnet8", digits, seed=3).build()
     assert torch.equal(torch.get_rng_state(), before)
-    assert same(one, two)
-    assert not same(one, Task("resnet8", digits, seed=4).build())
+    assert same(module, two)
+    assert not same(module, Task("resnet8", digits, seed=4).build())
 
 
 def test_given_weights_come_before_the_seed(digits: Splits, weights: Path) -> None:

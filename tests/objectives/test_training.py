@@ -78,8 +78,10 @@ def state(network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
-def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def same(data: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return data.keys() == other.keys() and all(
+        torch.equal(data[name], other[name]) for name in data
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +103,14 @@ def expert(images: MemoryImages) -> nn.Module:
 def test_training_learns(images: MemoryImages, unseen: MemoryImages) -> None:
     network = fresh()
     assert accuracy(network, unseen) < 0.6
-    network, told = trained(network, images, Recipe(epochs=4, max_lr=0.1, batch_size=32))
-    assert told.losses[-1] < told.losses[0] / 2
+    network, reported = trained(network, images, Recipe(epochs=4, max_lr=0.1, batch_size=32))
+    assert reported.losses[-1] < reported.losses[0] / 2
     assert accuracy(network, unseen) > 0.95
 
 
 def test_every_epoch_is_told_once(images: MemoryImages) -> None:
-    _, told = trained(fresh(), images, Recipe(epochs=3, batch_size=64))
-    assert told.epochs == [1, 2, 3]
+    _, reported = trained(fresh(), images, Recipe(epochs=3, batch_size=64))
+    assert reported.epochs == [1, 2, 3]
 
 
 def test_the_network_ends_in_evaluation_mode(images: MemoryImages) -> None:
@@ -122,18 +124,18 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(
     build: Callable[[], nn.Module], images: MemoryImages
 ) -> None:
     torch.manual_seed(1)
-    one, _ = trained(build(), images, augmentation=MOVED)
+    module, _ = trained(build(), images, augmentation=MOVED)
     torch.manual_seed(2)
     two, _ = trained(build(), images, augmentation=MOVED)
     other, _ = trained(build(), images, augmentation=MOVED, seed=1)
-    assert same(state(one), state(two))
-    assert not same(state(one), state(other))
+    assert same(state(module), state(two))
+    assert not same(state(module), state(other))
 
 
 def test_the_seed_decides_the_order_of_the_images(images: MemoryImages) -> None:
-    one, _ = trained(fresh(), images, seed=0)
+    module, _ = trained(fresh(), images, seed=0)
     other, _ = trained(fresh(), images, seed=1)
-    assert not same(state(one), state(other))
+    assert not same(state(module), state(other))
 
 
 def test_the_loss_told_is_the_mean_over_the_epoch(images: MemoryImages) -> None:
@@ -142,11 +144,11 @@ def test_the_loss_told_is_the_mean_over_the_epoch(images: MemoryImages) -> None:
     with torch.no_grad():
         expected = F.cross_entropy(network(PLAIN(images.images)), images.labels).item()
     # So small a rate that the weights stay: then the order of the images does not matter.
-    _, told = trained(network, images, Recipe(epochs=2, max_lr=1e-12, batch_size=32))
-    assert told.losses == pytest.approx([expected] * 2, rel=EXACT)
+    _, reported = trained(network, images, Recipe(epochs=2, max_lr=1e-12, batch_size=32))
+    assert reported.losses == pytest.approx([expected] * 2, rel=EXACT)
 
 
-def test_random_numbers_outside_are_left_alone(images: MemoryImages) -> None:
+def test_random_numbers_outside_are_skipped(images: MemoryImages) -> None:
     def draw() -> tuple[float, float, float]:
         return torch.rand(()).item(), random.random(), float(numpy.random.random())
 
@@ -170,29 +172,29 @@ def test_seeded_gives_the_caller_his_numbers_back_even_after_an_error() -> None:
         torch.rand(100).view(7)  # a hundred are no seven
     assert torch.equal(torch.rand(3), expected)
     with seeded(9):
-        one = torch.rand(3)
+        tensor = torch.rand(3)
     with seeded(9):
-        assert torch.equal(torch.rand(3), one)
+        assert torch.equal(torch.rand(3), tensor)
 
 
 def test_no_epochs_leave_everything_as_it_is(images: MemoryImages) -> None:
     network = fresh()
     before = state(network)
-    _, told = trained(network, images, Recipe(epochs=0))
+    _, reported = trained(network, images, Recipe(epochs=0))
     assert same(state(network), before)
-    assert told.epochs == []
+    assert reported.epochs == []
 
 
 def test_fewer_images_than_a_batch_still_train(make_images: MakeImages) -> None:
     few = make_images(20)
-    _, told = trained(fresh(), few, Recipe(epochs=8, max_lr=0.05, batch_size=128))
-    assert told.losses[-1] < told.losses[0] / 2
+    _, reported = trained(fresh(), few, Recipe(epochs=8, max_lr=0.05, batch_size=128))
+    assert reported.losses[-1] < reported.losses[0] / 2
 
 
 def test_a_last_batch_of_one_image_does_not_break_batch_norm(make_images: MakeImages) -> None:
     # On 4x4 images the last stage has one pixel, and batch norm refuses one value per channel.
-    network, told = trained(fresh(), make_images(65, size=4), Recipe(epochs=1, batch_size=32))
-    assert len(told.losses) == 1
+    network, reported = trained(fresh(), make_images(65, size=4), Recipe(epochs=1, batch_size=32))
+    assert len(reported.losses) == 1
     assert all(tensor.isfinite().all() for tensor in state(network).values())
 
 
@@ -201,8 +203,8 @@ def test_a_last_batch_of_one_image_does_not_break_batch_norm(make_images: MakeIm
 )
 def test_short_schedules_work(make_images: MakeImages, epochs: int, warmup: float) -> None:
     """One step an epoch; where the warm-up is one step, OneCycleLR would divide by zero."""
-    _, told = trained(fresh(), make_images(20), Recipe(epochs=epochs, warmup=warmup))
-    assert len(told.losses) == epochs
+    _, reported = trained(fresh(), make_images(20), Recipe(epochs=epochs, warmup=warmup))
+    assert len(reported.losses) == epochs
 
 
 @contextmanager
@@ -287,13 +289,13 @@ def test_the_loss_is_that_of_hinton(
         scores = copy.deepcopy(network).train()(shown)
         taught = expert(shown)
     wanted = (taught / temperature).softmax(1)
-    given = (scores / temperature).softmax(1)
-    apart = (wanted * (wanted.log() - given.log())).sum(1).mean()
+    provided = (scores / temperature).softmax(1)
+    apart = (wanted * (wanted.log() - provided.log())).sum(1).mean()
     chosen = scores.softmax(1)[torch.arange(len(images)), images.labels]
     expected = (1 - distill) * -chosen.log().mean() + distill * temperature**2 * apart
     recipe = Recipe(epochs=1, batch_size=256, distill=distill, temperature=temperature)
-    _, told = trained(network, images, recipe, teacher=expert)
-    assert told.losses == [pytest.approx(expected.item(), rel=EXACT)]
+    _, reported = trained(network, images, recipe, teacher=expert)
+    assert reported.losses == [pytest.approx(expected.item(), rel=EXACT)]
     if not distill:
         assert expected.item() == pytest.approx(F.cross_entropy(scores, images.labels).item())
 

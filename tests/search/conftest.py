@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from paredown.objectives.training import block_library
-from paredown.objectives.training.block_fitting import Effort
+from paredown.objectives.training.block_fitting import FitSchedule
 from paredown.search import cli
 from paredown.search.isolation import starting
 from paredown.search.isolation.in_process import InProcessBackend
@@ -57,8 +57,8 @@ Run = Callable[..., Ran]
 
 def fit_quickly(patch: pytest.MonkeyPatch) -> None:
     """Parts are fitted for two steps: how searches go is tested here, not how well parts fit."""
-    for effort in ("ALONE", "IN_PLACE"):
-        patch.setattr(block_library, effort, Effort(steps=2, batch=32, rate=1e-2))
+    for effort in ("FIT_ISOLATED", "FIT_IN_NETWORK"):
+        patch.setattr(block_library, effort, FitSchedule(steps=2, batch=32, rate=1e-2))
 
 
 def evaluate_here(patch: pytest.MonkeyPatch) -> None:

@@ -30,13 +30,13 @@ NOW: Mapping[str, str] = {}
 """What has another name now, of keys, options and states: as 0.4.0 said it -> as it is said now."""
 
 
-def renamed(said: Any) -> Any:
+def renamed(data: Any) -> Any:
     """What 0.4.0 said, by the names of today."""
-    if isinstance(said, dict):
-        return {NOW.get(key, key): renamed(value) for key, value in said.items()}
-    if isinstance(said, list):
-        return [renamed(one) for one in said]
-    return NOW.get(said, said) if isinstance(said, str) else said
+    if isinstance(data, dict):
+        return {NOW.get(key, key): renamed(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [renamed(item) for item in data]
+    return NOW.get(data, data) if isinstance(data, str) else data
 
 
 def assert_says(now: Any, then: Any, where: str = "") -> None:
@@ -47,8 +47,8 @@ def assert_says(now: Any, then: Any, where: str = "") -> None:
             assert_says(now[key], value, f"{where}.{key}")
     elif isinstance(then, list):
         assert len(now) == len(then), where
-        for place, (one, other) in enumerate(zip(now, then, strict=True)):
-            assert_says(one, other, f"{where}[{place}]")
+        for place, (item, other) in enumerate(zip(now, then, strict=True)):
+            assert_says(item, other, f"{where}[{place}]")
     else:
         assert now == (pytest.approx(then) if isinstance(then, float) else then), where
 

@@ -14,10 +14,10 @@ from paredown.objectives.accuracy.budget import Budget
 from paredown.objectives.evaluation.evaluator import Evaluator
 from paredown.objectives.evaluation.outcome import Outcome
 from paredown.objectives.training.cache import Cache
-from paredown.search.ablation.leave_one_out import Watch, ablate
+from paredown.search.ablation.leave_one_out import AblationCallback, ablate
 from paredown.search.ablation.saved_ablation import read_ablations, techniques_of
 from paredown.search.isolation.backend import EvaluationFailed
-from paredown.search.results.test_scores import read_tested
+from paredown.search.results.test_scores import read_test_scores
 from paredown.search.runner.reopen import reopened
 from paredown.search.study.storage import open_storage, open_study
 from paredown.spaces.plan import Plan
@@ -61,7 +61,7 @@ def study(searched: Path, folder: Path) -> optuna.Study:
     return open_study(open_storage(URL), URL, "tiny")
 
 
-class Heard(Watch):
+class Heard(AblationCallback):
     """Notes which stages each network took."""
 
     def __init__(self) -> None:
@@ -84,31 +84,31 @@ def counted(network: torch.nn.Module) -> tuple[int, int]:
     device = next(network.parameters()).device
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 1, 8, 8, device=device))
-    return sum(one.numel() for one in network.parameters()), counter.get_total_flops()
+    return sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops()
 
 
 def test_savings_are_those_of_the_networks_without_a_technique(study: optuna.Study) -> None:
     heard = Heard()
-    found = ablate(study, URL, ANY, Cache(), heard)
-    assert found.plan == PLAN
-    assert [row.technique for row in found.rows] == ["width", "block", "prune", "bits"]
-    assert found.left_out == []
+    ablation = ablate(study, URL, ANY, Cache(), heard)
+    assert ablation.plan == PLAN
+    assert [row.technique for row in ablation.rows] == ["width", "block", "prune", "bits"]
+    assert ablation.left_out == []
     # Half of the epochs, one at least: 2 of 4 of training, and the one of fine-tuning.
-    assert found.epochs == 3
+    assert ablation.epochs == 3
     assert ("train", 2) in heard.stages[None]
     assert ("fine-tune", 1) in heard.stages[None]
     # Bits go without training, and so does the structure that is there once pruning is gone.
     assert {stage for stage, _ in heard.stages["bits"]} <= {"score"}
     assert {stage for stage, _ in heard.stages["prune"]} <= {"quantize", "score"}
-    for row in found.rows:
+    for row in ablation.rows:
         assert row.drop_without == heard.drops[row.technique]
-        assert row.costs_pp == pytest.approx(found.drop - row.drop_without)
+        assert row.costs_pp == pytest.approx(ablation.drop - row.drop_without)
     with reopened(study, URL) as (_, task, space):
         evaluator = Evaluator(task, space, Cache())
-        floating = Plan(tuple(one for one in PLAN.choices if one.kind != "bits"))
+        floating = Plan(tuple(choice for choice in PLAN.choices if choice.technique != "bits"))
         params, flops = counted(evaluator.network(floating))
-        cost = evaluator.foretold_cost(PLAN)
-    bits = found.rows[-1]
+        cost = evaluator.predicted_cost(PLAN)
+    bits = ablation.rows[-1]
     assert bits.params_effective_ratio == pytest.approx(params / cost.params_effective)
     assert bits.flops_effective_ratio == pytest.approx(flops / cost.flops_effective) == 4
 
@@ -116,33 +116,33 @@ def test_savings_are_those_of_the_networks_without_a_technique(study: optuna.Stu
 def test_what_is_kept_answers_the_same_question_again(
     study: optuna.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = read_tested(study)
-    found = ablate(study, URL, ANY, Cache(), Watch())
-    kept = study.user_attrs["ablation"]
-    assert kept.keys() == {"100"}
-    assert kept["100"].keys() == {"plan", "drop", "epochs", "rows"}
-    assert Plan.from_json(kept["100"]["plan"]) == PLAN
-    assert [set(row) for row in kept["100"]["rows"]] == 4 * [
+    looks = read_test_scores(study)
+    ablation = ablate(study, URL, ANY, Cache(), AblationCallback())
+    stored = study.user_attrs["ablation"]
+    assert stored.keys() == {"100"}
+    assert stored["100"].keys() == {"plan", "drop", "epochs", "rows"}
+    assert Plan.from_json(stored["100"]["plan"]) == PLAN
+    assert [set(row) for row in stored["100"]["rows"]] == 4 * [
         {
             "technique",
-            "words",
+            "description",
             "params_effective_ratio",
             "flops_effective_ratio",
             "drop_without",
             "costs_pp",
         }
     ]
-    assert json.loads(json.dumps(kept)) == kept
-    assert read_ablations(study) == {ANY: found}
-    assert read_tested(study) == looks, "the test split is not looked at"
+    assert json.loads(json.dumps(stored)) == stored
+    assert read_ablations(study) == {ANY: ablation}
+    assert read_test_scores(study) == looks, "the test split is not looked at"
 
     def never(self: Evaluator, plan: Plan) -> Outcome:
         raise AssertionError("nothing is evaluated for a question that was answered")
 
     monkeypatch.setattr(Evaluator, "evaluate", never)
-    assert ablate(study, URL, ANY, Cache(), Watch()) == found
+    assert ablate(study, URL, ANY, Cache(), AblationCallback()) == ablation
     with pytest.raises(EvaluationFailed, match="was answered"):
-        ablate(study, URL, ANY, Cache(), Watch(), epochs=1.0)
+        ablate(study, URL, ANY, Cache(), AblationCallback(), epochs=1.0)
 
 
 def test_an_interrupt_keeps_networks_and_writes_nothing_half(
@@ -158,7 +158,7 @@ def test_an_interrupt_keeps_networks_and_writes_nothing_half(
 
     monkeypatch.setattr(Evaluator, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        ablate(study, URL, ANY, Cache(), Watch(), epochs=4)
+        ablate(study, URL, ANY, Cache(), AblationCallback(), epochs=4)
     assert read_ablations(study) == {}
     monkeypatch.undo()
     heard = Heard()
@@ -172,12 +172,12 @@ def test_an_interrupt_keeps_networks_and_writes_nothing_half(
 )
 def test_epochs_out_of_range_are_refused(study: optuna.Study, epochs: float, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        ablate(study, URL, ANY, Cache(), Watch(), epochs)
+        ablate(study, URL, ANY, Cache(), AblationCallback(), epochs)
 
 
 def test_a_budget_without_a_winner_fits_nothing(study: optuna.Study) -> None:
     with pytest.raises(NothingFits, match="no plan"):
-        ablate(study, URL, Budget(0), Cache(), Watch())
+        ablate(study, URL, Budget(0), Cache(), AblationCallback())
 
 
 def test_the_manner_of_pruning_goes_with_it() -> None:
@@ -186,37 +186,37 @@ def test_the_manner_of_pruning_goes_with_it() -> None:
 
 
 def test_the_command_prints_a_table_or_json(study: optuna.Study, run: Run) -> None:
-    said = run("ablate", "tiny", "--json")
-    assert said.code == 0, said.err
-    found = json.loads(said.out)
-    assert (found["study"], found["max_drop"]) == ("tiny", 100)
-    assert found["plan"] == PLAN.to_dict()
+    data = run("ablate", "tiny", "--json")
+    assert data.code == 0, data.err
+    results = json.loads(data.out)
+    assert (results["study"], results["max_drop"]) == ("tiny", 100)
+    assert results["plan"] == PLAN.to_dict()
     shown = run("ablate", "tiny", "--max-drop", "100")
     assert shown.code == 0, shown.err
-    for row in found["rows"]:
+    for row in results["rows"]:
         assert f"{row['params_effective_ratio']:.2f}x" in shown.out
-        assert row["words"] in shown.out
+        assert row["description"] in shown.out
     assert "w8a8 in stem, stages 1-3, head" in shown.out
     assert "Each row is the winner without one technique." in shown.out
-    assert "5 of 5: without bits: drop" in said.err
+    assert "5 of 5: without bits: drop" in data.err
     assert not shown.err, "it was answered before"
 
 
 def test_the_command_refuses_what_it_cannot_use(study: optuna.Study, run: Run) -> None:
-    for typed, code, told in (
+    for typed, code, got_text in (
         (["tinny"], 2, "did you mean tiny?"),
         (["tiny", "--epochs", "few"], 2, "a share of the epochs such as 0.5"),
         (["tiny", "--max-drop", "-3"], 2, "from 0 to 100"),
         (["tiny", "--max-drop", "0"], 3, "no plan"),
     ):
-        said = run("ablate", *typed)
-        assert (said.code, told in said.err) == (code, True), said.err
-        assert "Traceback" not in said.err
+        data = run("ablate", *typed)
+        assert (data.code, got_text in data.err) == (code, True), data.err
+        assert "Traceback" not in data.err
 
 
 def test_what_a_study_insists_on_is_left_out_and_said(study: optuna.Study, run: Run) -> None:
-    said = run("ablate", "bits", "--json")
-    assert said.code == 0, said.err
-    found = json.loads(said.out)
-    assert (found["rows"], found["left_out"], found["epochs"]) == ([], ["bits"], 0)
+    data = run("ablate", "bits", "--json")
+    assert data.code == 0, data.err
+    results = json.loads(data.out)
+    assert (results["rows"], results["left_out"], results["epochs"]) == ([], ["bits"], 0)
     assert "Nothing is said of bits" in run("ablate", "bits").out

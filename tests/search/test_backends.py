@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from paredown.objectives.training.cache import Cache
-from paredown.search.runner.callbacks import Watcher
+from paredown.search.runner.callbacks import Callback
 from paredown.search.runner.run_study import search
 from paredown.search.study.config import load_config
-from paredown.search.study.trial_record import How, read_records
+from paredown.search.study.trial_record import TrialStatus, read_records
 
 URL = "sqlite:///paredown.db"
 Run = Callable[..., Any]
@@ -25,7 +25,7 @@ model = "resnet8"
 data = "digits"
 max_drop = [50]
 trials = {trials}
-per = {{prune = "network"}}
+granularity = {{prune = "network"}}
 start = {start}
 
 [space]
@@ -66,10 +66,12 @@ def test_one_study_holds_both_backends(folder: Path) -> None:
         (folder / f"{criterion}.json").write_text(json.dumps(plan))
     start = json.dumps([f"{criterion}.json" for criterion, _ in wanted])
     (folder / "both.toml").write_text(BOTH.format(trials=len(wanted), start=start))
-    study = search(load_config("both.toml", {}), URL, Cache(folder / "cache"), Watcher()).study
+    study = search(load_config("both.toml", {}), URL, Cache(folder / "cache"), Callback()).study
     records = read_records(study.trials)
-    assert not [record.why for record in records if record.how is How.FAILED]
-    evaluated = [r.plan for r in records if r.plan is not None and r.how is How.EVALUATED]
+    assert not [record.reason for record in records if record.status is TrialStatus.FAILED]
+    evaluated = [
+        r.plan for r in records if r.plan is not None and r.status is TrialStatus.EVALUATED
+    ]
     chosen = [
         (plan.chosen("criterion").get("network"), plan.chosen("quantizer").get("network"))
         for plan in evaluated
@@ -80,10 +82,10 @@ def test_one_study_holds_both_backends(folder: Path) -> None:
 def test_without_nni_one_sentence_says_how_to_get_it(
     folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = importlib.util.find_spec
+    results = importlib.util.find_spec
     hidden = {"nni": None}
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: hidden.get(name, found(name, *rest))
+        importlib.util, "find_spec", lambda name, *rest: hidden.get(name, results(name, *rest))
     )
     (folder / "both.toml").write_text(BOTH.format(trials=2, start="[]"))
     ran = run("search", "both.toml")
@@ -104,8 +106,8 @@ def test_what_torch_pruning_cannot_follow_is_searched_without_pruning(
     ran = run("search", "shuffle.toml", "--trials", "2", "--max-drop", "100")
     assert ran.code == 0, ran.err
     lines = ran.out.splitlines()
-    told = next(n for n, line in enumerate(lines) if line.startswith("no channels are pruned:"))
-    assert "Torch-Pruning cannot follow this network" in lines[told]
-    assert told < next(n for n, line in enumerate(lines) if line.startswith("baseline:"))
+    reported = next(n for n, line in enumerate(lines) if line.startswith("no channels are pruned:"))
+    assert "Torch-Pruning cannot follow this network" in lines[reported]
+    assert reported < next(n for n, line in enumerate(lines) if line.startswith("baseline:"))
     assert any(line.startswith("2/2") for line in lines)
     assert "prune" not in ran.out.replace("no channels are pruned", "")

@@ -71,56 +71,56 @@ def test_version_and_help(run: Run) -> None:
 def test_search_prints_what_each_budget_buys_and_what_to_do_next(run: Run) -> None:
     ran = run("search", "tiny.toml")
     assert ran.code == 0, ran.err
-    for said in ("baseline:", "sqlite:///paredown.db", "1 pp", "30 pp", "smaller", "Next:"):
-        assert said in ran.out
+    for text in ("baseline:", "sqlite:///paredown.db", "1 pp", "30 pp", "smaller", "Next:"):
+        assert text in ran.out
     assert "paredown dashboard tiny" in ran.out
     assert "paredown search tiny.toml --trials 8" in ran.out
     assert Path("paredown.db").exists()
 
 
 def test_search_json_is_one_object_with_all_figures(searched: dict[str, Any]) -> None:
-    assert [one["max_drop"] for one in searched["budgets"]] == [1.0, 30.0]
-    for one in searched["budgets"]:
-        assert one.keys() >= FIGURES
-        if one["feasible"]:
-            assert one["drop"] == pytest.approx(one["baseline_accuracy"] - one["accuracy"])
-            assert one["drop"] <= one["max_drop"] + 1e-9
-            assert one["params_effective"] < searched["baseline"]["params_effective"]
+    assert [item["max_drop"] for item in searched["budgets"]] == [1.0, 30.0]
+    for item in searched["budgets"]:
+        assert item.keys() >= FIGURES
+        if item["feasible"]:
+            assert item["drop"] == pytest.approx(item["baseline_accuracy"] - item["accuracy"])
+            assert item["drop"] <= item["max_drop"] + 1e-9
+            assert item["params_effective"] < searched["baseline"]["params_effective"]
 
 
 def test_winners_are_proven_on_the_test_split(searched: dict[str, Any], run: Run) -> None:
-    won = [one for one in searched["budgets"] if one["feasible"]]
+    won = [item for item in searched["budgets"] if item["feasible"]]
     assert won
-    assert searched["test_looks"] == len({json.dumps(one["plan"]) for one in won})
+    assert searched["test_looks"] == len({json.dumps(item["plan"]) for item in won})
     shown = run("best", "tiny").out
-    for one in won:
-        said = one["test"]
-        assert said["drop"] == pytest.approx(100 * (said["lost"] - said["gained"]) / said["images"])
-        assert said["drop"] == pytest.approx(one["test_drop"])
-        assert said["low"] <= said["drop"] <= said["at_most"] <= said["high"]
-        assert one["word"] == (
+    for item in won:
+        data = item["test"]
+        assert data["drop"] == pytest.approx(100 * (data["lost"] - data["gained"]) / data["images"])
+        assert data["drop"] == pytest.approx(item["test_drop"])
+        assert data["low"] <= data["drop"] <= data["upper_bound"] <= data["high"]
+        assert item["certainty"] == (
             "within"
-            if said["at_most"] <= one["max_drop"]
+            if data["upper_bound"] <= item["max_drop"]
             else "likely"
-            if said["drop"] <= one["max_drop"]
+            if data["drop"] <= item["max_drop"]
             else "over"
         )
-        assert f"{said['low']:+.2f} to {said['high']:+.2f}" in shown
-        if one["word"] == "likely" and said["drop"] < one["max_drop"]:
-            assert one["test_images_needed"] > said["images"]
+        assert f"{data['low']:+.2f} to {data['high']:+.2f}" in shown
+        if item["certainty"] == "likely" and data["drop"] < item["max_drop"]:
+            assert item["test_images_needed"] > data["images"]
     # A budget that nobody searched for may have a winner that the test split has not seen.
     (other,) = json.loads(run("best", "tiny", "--max-drop", "100", "--json").out)["budgets"]
     assert other["feasible"]
-    assert (other["word"] is None) == (other["test_drop"] is None)
+    assert (other["certainty"] is None) == (other["test_drop"] is None)
 
 
 def test_best_says_the_same_and_answers_other_budgets(searched: dict[str, Any], run: Run) -> None:
     del searched["seconds"]  # which are those of a run
     assert json.loads(run("best", "tiny", "--json").out) == searched
     ran = run("best", "tiny", "--max-drop", "50", "--json")
-    (one,) = json.loads(ran.out)["budgets"]
-    assert one["max_drop"] == 50
-    assert one["feasible"]
+    (item,) = json.loads(ran.out)["budgets"]
+    assert item["max_drop"] == 50
+    assert item["feasible"]
     assert "50 pp" in run("best", "tiny", "--max-drop", "50").out
 
 
@@ -131,7 +131,7 @@ def test_a_winning_plan_can_be_counted(searched: dict[str, Any], run: Run) -> No
     counted = json.loads(ran.out)
     # digits are grey: two of three input channels of the first convolution are gone
     assert 0 < counted["params"] - winner["params"] <= 2 * 9 * 16
-    assert counted["times_smaller"] > 1
+    assert counted["compression"] > 1
 
 
 def test_no_plan_within_the_budget_ends_with_3_and_says_what_to_relax(run: Run) -> None:
@@ -149,18 +149,18 @@ def test_no_plan_within_the_budget_ends_with_3_and_says_what_to_relax(run: Run) 
     assert "Traceback" not in ran.err
     ran = run("best", "tiny", "--json")
     assert ran.code == 3
-    (one,) = json.loads(ran.out)["budgets"]
-    assert one["feasible"] is False
-    assert one["plan"] is None
-    assert one["closest"]["drop"] > 0
+    (item,) = json.loads(ran.out)["budgets"]
+    assert item["feasible"] is False
+    assert item["plan"] is None
+    assert item["closest"]["drop"] > 0
 
 
 def test_dry_run_shows_the_space_and_writes_nothing(run: Run, folder: Path) -> None:
     before = set(folder.iterdir())
     ran = run("search", "tiny.toml", "--dry-run")
     assert ran.code == 0
-    for said in ("separable", "stage1", "plans", "cheapest", "middle", "dearest"):
-        assert said in ran.out
+    for text in ("separable", "stage1", "plans", "cheapest", "middle", "dearest"):
+        assert text in ran.out
     assert set(folder.iterdir()) == before
     shown = json.loads(run("search", "tiny.toml", "--dry-run", "--json").out)
     costs = [shown[name]["params_effective"] for name in ("cheapest", "middle", "dearest")]
@@ -168,7 +168,7 @@ def test_dry_run_shows_the_space_and_writes_nothing(run: Run, folder: Path) -> N
     assert shown["plans"] > 1000
 
 
-def test_dry_run_says_what_is_left_alone_and_why(run: Run) -> None:
+def test_dry_run_says_what_is_skipped_and_why(run: Run) -> None:
     ran = run(
         "search", "tiny.toml", "--model", "shufflenet_v2_x0_5", "--data", "digits", "--dry-run"
     )
@@ -269,10 +269,10 @@ def test_image_folders_that_cannot_be_used(run: Run, folder: Path) -> None:
     images_in(folder / "single", classes=1)
     images_in(folder / "broken")
     (folder / "broken" / "class1" / "3.png").write_bytes(b"no image")
-    for name, told in (("empty", "empty"), ("single", "one class"), ("broken", "3.png")):
+    for name, got_text in (("empty", "empty"), ("single", "one class"), ("broken", "3.png")):
         ran = run("search", "tiny.toml", "--data", f"./{name}")
         assert ran.code == 2, ran.err
-        assert told in ran.err
+        assert got_text in ran.err
     assert not (folder / "paredown.db").exists()
 
 
@@ -291,8 +291,8 @@ def test_weights_that_do_not_fit_say_which_keys(run: Run, folder: Path) -> None:
     save_file(state, folder / "w.safetensors")
     ran = run("search", "tiny.toml", "--weights", "w.safetensors")
     assert ran.code == 2
-    for said in ("linear.bias", "extra", "conv1.weight", "(16, 1, 3, 3)", "(16, 3, 3, 3)"):
-        assert said in ran.err
+    for text in ("linear.bias", "extra", "conv1.weight", "(16, 1, 3, 3)", "(16, 3, 3, 3)"):
+        assert text in ran.err
     assert not (folder / "paredown.db").exists()
 
 

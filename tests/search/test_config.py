@@ -81,8 +81,8 @@ def test_all_faults_are_told_at_once_with_their_keys(tmp_path: Path) -> None:
     path.write_text(EVERY_FAULT)
     with pytest.raises(StudyFileError) as caught:
         load_config(str(path), {})
-    told = {fault.split(":")[0]: fault for fault in caught.value.faults}
-    assert set(told) == {
+    reported = {fault.split(":")[0]: fault for fault in caught.value.faults}
+    assert set(reported) == {
         "model",
         "data.source",
         "max_drop",
@@ -96,15 +96,15 @@ def test_all_faults_are_told_at_once_with_their_keys(tmp_path: Path) -> None:
         "train.epoch",
         "train.max_lr",
     }
-    assert "resnet20" in told["model"]
-    assert "cifar10" in told["data.source"]
-    assert "did you mean tpe?" in told["sampler"]
-    assert "did you mean seed?" in told["sead"]
-    assert "did you mean width?" in told["space.widht"]
-    assert "got 2;" in told["space.width"]
-    assert "got 'a'" in told["space.width"]
-    assert "did you mean separable?" in told["space.block"]
-    assert "did you mean epochs?" in told["train.epoch"]
+    assert "resnet20" in reported["model"]
+    assert "cifar10" in reported["data.source"]
+    assert "did you mean tpe?" in reported["sampler"]
+    assert "did you mean seed?" in reported["sead"]
+    assert "did you mean width?" in reported["space.widht"]
+    assert "got 2;" in reported["space.width"]
+    assert "got 'a'" in reported["space.width"]
+    assert "did you mean separable?" in reported["space.block"]
+    assert "did you mean epochs?" in reported["train.epoch"]
     assert str(caught.value).startswith(f"{path} has 12 faults:\n")
 
 

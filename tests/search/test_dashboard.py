@@ -18,7 +18,7 @@ from paredown.search.dashboard.server import make_dashboard
 from paredown.search.export.artifacts import Artifacts
 from paredown.search.formatting import points, short
 from paredown.search.results.pareto import front
-from paredown.search.results.summary import answer
+from paredown.search.results.summary import summarize
 from paredown.search.study.storage import open_storage, open_study
 from paredown.search.study.trial_record import read_records
 from paredown.spaces.plan import Plan
@@ -70,8 +70,8 @@ def asked(address: str, body: object = None, method: str = "GET") -> Any:
     request = urllib.request.Request(address, data, method=method)
     request.add_header("Content-Type", "application/json")
     with urllib.request.urlopen(request, timeout=20) as came:
-        said = came.read()
-    return json.loads(said) if said else None
+        entry = came.read()
+    return json.loads(entry) if entry else None
 
 
 def kept(study: optuna.Study) -> set[str]:
@@ -83,8 +83,8 @@ def kept(study: optuna.Study) -> set[str]:
 def test_a_search_writes_a_note_on_its_study_alone(study: optuna.Study) -> None:
     assert {name.split(":")[1] for name in kept(study)} == {"note_ver", "note_str"}
     note = optuna_dashboard.get_note(study)
-    for said in ("How far can resnet8 be pared down on digits?", "90 pp", "1,077", "How to read"):
-        assert said in note
+    for text in ("How far can resnet8 be pared down on digits?", "90 pp", "1,077", "How to read"):
+        assert text in note
 
 
 def test_a_study_that_goes_on_has_the_users_own_note(study: optuna.Study, run: Run) -> None:
@@ -97,8 +97,8 @@ def test_a_study_that_goes_on_has_the_users_own_note(study: optuna.Study, run: R
 def test_a_study_is_shown_with_what_its_trials_say(study: optuna.Study, address: str) -> None:
     before = kept(study)
     shown = asked(f"{address}/api/studies/1?after=0")
-    found = answer(study)
-    winner = found.verdicts[0].winner
+    summary = summarize(study)
+    winner = summary.results[0].winner
     assert winner is not None
     assert winner.cost is not None
     assert shown["objective_names"] == ["effective params", "effective FLOPs"]
@@ -107,11 +107,11 @@ def test_a_study_is_shown_with_what_its_trials_say(study: optuna.Study, address:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1:4] == [str(winner.number), short(winner.cost.params), short(winner.cost.macs)]
     assert points(winner.drop) in cells
-    assert {one["id"] for one in shown["plotly_graph_objects"]} == {"front", "progress"}
-    for one in shown["plotly_graph_objects"]:
-        assert json.loads(one["graph_object"])["data"]
-    words = {one["key"]: one["value"] for one in shown["user_attrs"]}
-    assert short(found.baseline.cost.params) in words["the baseline"]
+    assert {item["id"] for item in shown["plotly_graph_objects"]} == {"front", "progress"}
+    for item in shown["plotly_graph_objects"]:
+        assert json.loads(item["graph_object"])["data"]
+    words = {item["key"]: item["value"] for item in shown["user_attrs"]}
+    assert short(summary.baseline.cost.params) in words["the baseline"]
     assert f"trial {winner.number}" in words["within 90 pp"]
     assert kept(study) == before, "showing writes nothing"
 
@@ -119,13 +119,11 @@ def test_a_study_is_shown_with_what_its_trials_say(study: optuna.Study, address:
 def test_trials_are_shown_in_words_and_readable_units(study: optuna.Study, address: str) -> None:
     trials = asked(f"{address}/api/studies/1?after=0")["trials"]
     for record, trial in zip(read_records(study.trials), trials, strict=True):
-        note, attributes = (
-            trial["note"]["body"],
-            {a["key"]: a["value"] for a in trial["user_attrs"]},
-        )
+        note = trial["note"]["body"]
+        attributes = {a["key"]: a["value"] for a in trial["user_attrs"]}
         assert record.plan is not None
         assert record.cost is not None
-        assert all(f"- {said}" in note for said in record.plan.describe().split("; "))
+        assert all(f"- {text}" in note for text in record.plan.describe().split("; "))
         assert Plan.from_json(note.split("```json")[1].split("```")[0]) == record.plan
         assert f"{short(record.cost.params)} params" in attributes["its costs"]
         assert float(attributes["params"]) == record.cost.params, "the raw figure is there as well"
@@ -133,16 +131,16 @@ def test_trials_are_shown_in_words_and_readable_units(study: optuna.Study, addre
             assert f"**Drop {points(record.drop)} pp**" in note
             assert attributes["its drop"] == f"{points(record.drop)} pp"
         assert not any(value.startswith("{") for value in attributes.values())
-    assert "### Wins 90 pp" in trials[answer(study).verdicts[0].winner.number]["note"]["body"]  # type: ignore[union-attr]
+    assert "### Wins 90 pp" in trials[summarize(study).results[0].winner.number]["note"]["body"]  # type: ignore[union-attr]
 
 
 def test_the_best_trials_keep_within_the_budget(study: optuna.Study, address: str) -> None:
     study.set_user_attr("budgets", [1.0, 5.0])
-    best = [one.number for one in front(read_records(study.trials), Budget(5))]
+    best = [record.number for record in front(read_records(study.trials), Budget(5))]
     for after in (0, 2, 10**6):
         shown = asked(f"{address}/api/studies/1?after={after}")
-        assert [one["number"] for one in shown["best_trials"]] == sorted(best)
-        assert [one["number"] for one in shown["trials"]] == list(
+        assert [item["number"] for item in shown["best_trials"]] == sorted(best)
+        assert [item["number"] for item in shown["trials"]] == list(
             range(min(after, len(study.trials)), len(study.trials))
         )
     for query, code in (("1?after=-1", 400), ("1?after=x", 500), ("7", 404)):
@@ -179,7 +177,7 @@ def test_pictures_that_cannot_be_drawn_are_left_out(
     def broken(*_: object) -> None:
         raise ValueError("no picture today")
 
-    monkeypatch.setattr(dashboard_storage, "adorn", broken)
+    monkeypatch.setattr(dashboard_storage, "dashboard_extras", broken)
     shown = asked(f"{address}/api/studies/1?after=0")
     assert "How far can resnet8" in shown["note"]["body"]
     assert len(shown["trials"]) == len(study.trials)
@@ -207,9 +205,9 @@ def test_exported_files_are_artifacts_of_the_winners_trial(
 
     def offered() -> dict[str, str]:
         shown = asked(f"{address}/api/studies/1?after=0")["trials"][number]
-        return {one["filename"]: one["artifact_id"] for one in shown["artifacts"]}
+        return {item["filename"]: item["artifact_id"] for item in shown["artifacts"]}
 
-    winner = answer(study).verdicts[0].winner
+    winner = summarize(study).results[0].winner
     assert winner is not None
     number, trial = winner.number, study.trials[winner.number]._trial_id
     files = offered()
@@ -228,7 +226,7 @@ def test_exported_files_are_artifacts_of_the_winners_trial(
 
 
 def test_a_browser_shows_it_all(study: optuna.Study, address: str, browser: Any) -> None:
-    winner = answer(study).verdicts[0].winner
+    winner = summarize(study).results[0].winner
     assert winner is not None
 
     def shows(*words: str) -> None:

@@ -13,7 +13,7 @@ from paredown.objectives.evaluation.outcome import Outcome
 from paredown.search.study import trial_record
 from paredown.search.study.dead_trials import bury_dead_trials, stop_trial
 from paredown.search.study.retries import queue_failed_plans, waiting_retries
-from paredown.search.study.trial_record import How, read_records
+from paredown.search.study.trial_record import TrialStatus, read_records
 from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model, find_model
 from paredown.spaces.plan import Plan
@@ -42,7 +42,12 @@ def study() -> optuna.Study:
 def begun(study: optuna.Study, space: Space, plan: Plan, **attributes: Any) -> optuna.Trial:
     """A trial of a process that is gone."""
     study.enqueue_trial(space.params(plan))
-    trial = study.ask({one.name: CategoricalDistribution(one.options) for one in space.dimensions})
+    trial = study.ask(
+        {
+            dimension.name: CategoricalDistribution(dimension.options)
+            for dimension in space.dimensions
+        }
+    )
     trial_record.write(
         trial, trial_record.proposed(plan, COST, None) | {trial_record.WORKER: DEAD} | attributes
     )
@@ -63,23 +68,23 @@ def test_a_trial_that_only_had_to_be_told_of_is_kept(study: optuna.Study, space:
     plan = space.uniform(1.0)
     begun(study, space, plan, **trial_record.evaluated(Outcome(plan, COST, 90.0, 1.5)))
     bury_dead_trials(study)
-    (one,) = read_records(study.trials)
+    (record,) = read_records(study.trials)
     assert study.trials[0].state == TrialState.COMPLETE
     assert list(study.trials[0].constraints.values()) == [0.5]
-    assert (one.how, one.drop, one.took_training) == (How.EVALUATED, 1.5, True)
+    assert (record.status, record.drop, record.took_training) == (TrialStatus.EVALUATED, 1.5, True)
 
 
 def test_two_processes_may_bury_the_same_trial(study: optuna.Study, space: Space) -> None:
     trial = begun(study, space, space.uniform(1.0))
     stop_trial(study, trial, "its process is gone")
     stop_trial(study, trial, "its process is gone")
-    assert [one.state for one in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
 
 
 def test_failed_plans_wait_in_the_order_of_their_trials_and_once(
     study: optuna.Study, space: Space
 ) -> None:
-    plans = [space.only(one, one.options[-1]) for one in space.dimensions[:4]]
+    plans = [space.only(dimension, dimension.options[-1]) for dimension in space.dimensions[:4]]
     for plan in plans:
         trial = begun(study, space, plan, **trial_record.failed("it crashed"))
         study.tell(trial, state=TrialState.FAIL)
@@ -98,6 +103,11 @@ def test_a_retry_that_was_stopped_stays_one(study: optuna.Study, space: Space) -
     trial = begun(study, space, plan, **trial_record.failed("it crashed"))
     study.tell(trial, state=TrialState.FAIL)
     queue_failed_plans(study, read_records(study.trials), space)
-    retry = study.ask({one.name: CategoricalDistribution(one.options) for one in space.dimensions})
+    retry = study.ask(
+        {
+            dimension.name: CategoricalDistribution(dimension.options)
+            for dimension in space.dimensions
+        }
+    )
     stop_trial(study, retry, "interrupted")
     assert len(waiting_retries(study)) == 1

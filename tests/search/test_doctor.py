@@ -18,7 +18,7 @@ def _nothing_wrong(url: str) -> list[str]:
 
 
 def check(name: str) -> Check:
-    return next(one for one in self_checks.CHECKS if one.name == name)
+    return next(check for check in self_checks.CHECKS if check.name == name)
 
 
 def test_the_screen_holds_what_an_issue_report_should(
@@ -28,7 +28,7 @@ def test_the_screen_holds_what_an_issue_report_should(
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     ran = run("doctor")
     assert ran.code == 0, ran.out
-    for said in (
+    for text in (
         paredown.__version__,
         torch.__version__,
         f"{os.cpu_count()} cores",
@@ -38,19 +38,19 @@ def test_the_screen_holds_what_an_issue_report_should(
         "✓ storage: a study, written and read",
         "Nothing is wrong",
     ):
-        assert said in ran.out
+        assert text in ran.out
     assert not Path("paredown.db").exists(), "nothing is left behind"
 
 
 def test_json_has_facts_and_checks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examine, "CHECKS", (check("storage"),))
     ran = run("doctor", "--json")
-    said = json.loads(ran.out)
-    facts = {one["name"]: one["value"] for one in said["environment"]}
+    data = json.loads(ran.out)
+    facts = {item["name"]: item["value"] for item in data["environment"]}
     assert facts["paredown"] == paredown.__version__
-    (found,) = said["checks"]
-    assert found["name"] == "storage"
-    assert found["passed"] is True
+    (results,) = data["checks"]
+    assert results["name"] == "storage"
+    assert results["passed"] is True
 
 
 def test_a_storage_that_is_none_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,13 +65,13 @@ def test_a_storage_that_is_none_is_found(run: Run, monkeypatch: pytest.MonkeyPat
 def test_a_check_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     # In the child, the check of that name is not there: its process ends with an error.
     monkeypatch.setattr(examine, "CHECKS", (Check("no such check", "", _nothing_wrong, ""),))
-    (found,) = examine.examine("sqlite:///paredown.db")
-    assert "its process was ended by its own code, with exit code 1" in found.faults[0]
+    (finding,) = examine.examine("sqlite:///paredown.db")
+    assert "its process was ended by its own code, with exit code 1" in finding.faults[0]
 
 
 @pytest.mark.parametrize("name", ["convolutions", "training", "int8 file"])
 def test_this_machine_passes(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examine, "CHECKS", (check(name),))
-    (found,) = examine.examine("sqlite:///paredown.db")
-    assert found.faults == ()
-    assert not found.skipped
+    (finding,) = examine.examine("sqlite:///paredown.db")
+    assert finding.faults == ()
+    assert not finding.skipped

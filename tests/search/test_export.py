@@ -75,33 +75,33 @@ def there(searched: Path, folder: Path) -> Path:
 
 
 def manifest(folder: Path) -> dict[str, object]:
-    said: dict[str, object] = json.loads((folder / "manifest.json").read_text())
-    return said
+    data: dict[str, object] = json.loads((folder / "manifest.json").read_text())
+    return data
 
 
 def test_a_folder_has_all_formats_a_manifest_and_a_card(there: Path) -> None:
     names = {path.name for path in there.iterdir()}
     assert names == {*FILES, "manifest.json", "plan.json", "MODEL_CARD.md"}
-    said = json.loads((there / "manifest.json").read_text())
+    data = json.loads((there / "manifest.json").read_text())
     for name in FILES:
-        file = said["files"][name]
+        file = data["files"][name]
         assert file["sha256"] == hashlib.sha256((there / name).read_bytes()).hexdigest()
         assert file["checked"]["bytes"] == (there / name).stat().st_size
         for split in ("search", "test"):
-            apart = file["checked"]["accuracy"][split] - said["accuracy"][split]["accuracy"]
+            apart = file["checked"]["accuracy"][split] - data["accuracy"][split]["accuracy"]
             assert abs(apart) <= 0.5
-    assert said["test_looks"] == 1
-    assert json.loads((there / "plan.json").read_text()) == said["plan"]
+    assert data["test_looks"] == 1
+    assert json.loads((there / "plan.json").read_text()) == data["plan"]
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_scored_as_the_manifest_says(there: Path, run: Run, name: str) -> None:
     ran = run("evaluate", str(there / name), "--data", "digits", "--json")
     assert ran.code == 0, ran.err
-    found, said = json.loads(ran.out), json.loads((there / "manifest.json").read_text())
-    assert found["images"] == said["accuracy"]["test"]["images"]
-    assert found["accuracy"] == pytest.approx(
-        said["files"][name]["checked"]["accuracy"]["test"], abs=0.3
+    results, data = json.loads(ran.out), json.loads((there / "manifest.json").read_text())
+    assert results["images"] == data["accuracy"]["test"]["images"]
+    assert results["accuracy"] == pytest.approx(
+        data["files"][name]["checked"]["accuracy"]["test"], abs=0.3
     )
 
 
@@ -121,9 +121,9 @@ def test_the_card_runs_word_for_word_without_paredown(there: Path) -> None:
     )
     named = [splits.classes[label] for label in labels]
     right = [ours == theirs for ours, theirs in zip(json.loads(ended.stdout), named, strict=True)]
-    said = json.loads((there / "manifest.json").read_text())["accuracy"]["test"]
-    assert said["images"] == len(right)
-    assert 100 * sum(right) / len(right) == pytest.approx(said["accuracy"], abs=0.5)
+    data = json.loads((there / "manifest.json").read_text())["accuracy"]["test"]
+    assert data["images"] == len(right)
+    assert 100 * sum(right) / len(right) == pytest.approx(data["accuracy"], abs=0.5)
 
 
 def test_load_gives_the_network(there: Path) -> None:
@@ -164,9 +164,9 @@ def test_harmed_files_are_refused(
 
 def _believed(folder: Path, name: str) -> None:
     """Let the manifest vouch for a file as it is now."""
-    said = json.loads((folder / "manifest.json").read_text())
-    said["files"][name]["sha256"] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(said))
+    data = json.loads((folder / "manifest.json").read_text())
+    data["files"][name]["sha256"] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(data))
 
 
 class _Harm:
@@ -199,8 +199,8 @@ def test_nothing_inside_a_torch_export_file_is_unpickled(there: Path, run: Run) 
         entries = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
         for entry, data in entries.items():
-            told = entry.endswith((".json", "version", "byteorder", "archive_format"))
-            archive.writestr(entry, data if told else harmful.read_bytes())
+            reported = entry.endswith((".json", "version", "byteorder", "archive_format"))
+            archive.writestr(entry, data if reported else harmful.read_bytes())
     _believed(there, "model.pt2")
     assert run("evaluate", str(path), "--data", "digits").code == 2
     assert not mark.exists()
@@ -244,8 +244,8 @@ def test_evaluate_refuses_what_it_cannot_score(there: Path, run: Run) -> None:
 
 def test_another_model_is_replaced_only_by_force(there: Path, run: Run) -> None:
     export = ("export", "tiny", "--format", "safetensors", "--output", "there")
-    said = manifest(there)
-    (there / "manifest.json").write_text(json.dumps(said | {"study": "other"}))
+    data = manifest(there)
+    (there / "manifest.json").write_text(json.dumps(data | {"study": "other"}))
     ran = run(*export)
     assert ran.code == 2
     assert "--force" in ran.err
@@ -268,8 +268,8 @@ def test_a_full_disk_leaves_nothing(there: Path, run: Run, monkeypatch: pytest.M
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    one = formats.FORMATS["safetensors"]
-    monkeypatch.setattr(formats, "FORMATS", {"safetensors": replace(one, write=full)})
+    file_format = formats.FORMATS["safetensors"]
+    monkeypatch.setattr(formats, "FORMATS", {"safetensors": replace(file_format, write=full)})
     ran = run("export", "tiny", "--format", "safetensors", "--output", "new")
     assert ran.code == 2
     assert "No space left on device" in ran.err
@@ -299,18 +299,18 @@ def test_a_killed_export_leaves_nothing_under_the_name(there: Path, run: Run) ->
 def test_a_file_that_answers_otherwise_is_not_kept(
     there: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = formats.FORMATS["safetensors"]
+    file_format = formats.FORMATS["safetensors"]
 
     def wrong(network: torch.nn.Module, images: torch.Tensor, path: Path) -> None:
-        one.write(network, images, path)
+        file_format.write(network, images, path)
         tensors = {
             name: -value if value.is_floating_point() else value
             for name, value in network.state_dict().items()
         }
         network.load_state_dict(tensors)
-        one.write(network, images, path)
+        file_format.write(network, images, path)
 
-    monkeypatch.setattr(formats, "FORMATS", {"safetensors": replace(one, write=wrong)})
+    monkeypatch.setattr(formats, "FORMATS", {"safetensors": replace(file_format, write=wrong)})
     ran = run("export", "tiny", "--format", "safetensors", "--output", "new")
     assert ran.code == 4, ran.err
     assert "model.safetensors was not kept" in ran.err
@@ -342,14 +342,14 @@ def test_bad_input_is_told_in_one_sentence(there: Path, run: Run) -> None:
 
 
 def test_a_command_of_the_users_tells_the_latency(there: Path, run: Run) -> None:
-    told = (
+    got_text = (
         f"{sys.executable} -c \"import os,sys;print('ms', os.path.getsize(sys.argv[1]))\" {{file}}"
     )
     export = ("export", "tiny", "--format", "safetensors", "--output", "new")
-    ran = run(*export, "--latency-command", told)
+    ran = run(*export, "--latency-command", got_text)
     assert ran.code == 0, ran.err
-    said = json.loads((there.parent / "new" / "manifest.json").read_text())
-    checked = said["files"]["model.safetensors"]["checked"]
+    data = json.loads((there.parent / "new" / "manifest.json").read_text())
+    checked = data["files"]["model.safetensors"]["checked"]
     assert checked["device_milliseconds"] == checked["bytes"]
     assert checked["baseline_device_milliseconds"] == checked["baseline_bytes"]
 

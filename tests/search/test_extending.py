@@ -14,9 +14,9 @@ import paredown
 import pytest
 from paredown import extend, extensions
 from paredown.errors import InputError, StudyFileError, UserCodeError
-from paredown.search.study.saved_config import read_asked
+from paredown.search.study.saved_config import read_saved_config
 from paredown.search.study.storage import default_storage, open_storage, open_study
-from paredown.search.study.trial_record import How, read_records
+from paredown.search.study.trial_record import TrialStatus, read_records
 from paredown.spaces.blocks.families import forget_families
 from paredown.spaces.plan import Plan
 
@@ -66,8 +66,12 @@ def shorten(study: Path) -> None:
     if study.stem == "milliseconds":
         text = text.replace("[space]\n", '[space]\nbits = ["w32a32", "w8a8"]\n')
     few = {"width": "[1.0]", "bits": '["w32a32"]', "block": '["original"]', "prune": "[0.0]"}
-    kept = "".join(f"{kind} = {one}\n" for kind, one in few.items() if f"\n{kind} = " not in text)
-    study.write_text(text.replace("[space]\n", f"[space]\n{kept}"))
+    remaining = "".join(
+        f"{technique} = {name}\n"
+        for technique, name in few.items()
+        if f"\n{technique} = " not in text
+    )
+    study.write_text(text.replace("[space]\n", f"[space]\n{remaining}"))
 
 
 PLANS = {
@@ -92,8 +96,8 @@ def test_the_examples_search(name: str, written: Path, run: Run) -> None:
     study = searched(name, run)
     records = read_records(study.trials)
     plan = Plan.from_json(PLANS[name])
-    assert How.EVALUATED in [one.how for one in records if one.plan == plan]
-    assert read_asked(study).imports == (str(written / STUDIES[name]),)
+    assert TrialStatus.EVALUATED in [record.status for record in records if record.plan == plan]
+    assert read_saved_config(study).imports == (str(written / STUDIES[name]),)
 
 
 def test_best_and_export_find_the_imports_of_a_study_again(
@@ -112,7 +116,10 @@ def test_best_and_export_find_the_imports_of_a_study_again(
     ran = run("export", "thin", *where, "--format", "safetensors", "--json")
     assert ran.code == 0, ran.err
     network = paredown.load(written.parent / "thin-100pp")
-    assert sum(one.numel() for one in network.parameters()) == json.loads(ran.out)["cost"]["params"]
+    assert (
+        sum(parameter.numel() for parameter in network.parameters())
+        == json.loads(ran.out)["cost"]["params"]
+    )
     (written / "my_blocks.py").unlink()
     ran = run("best", "thin", *where)
     assert ran.code == 2
@@ -131,14 +138,14 @@ def test_an_objective_is_what_is_minimized(written: Path, run: Run) -> None:
     # ResNet-8 has a stem, six convolutions in blocks and a linear layer; shortcuts are slices.
     untouched = next(t for t in study.trials if t.user_attrs["plan"] == '{"version": 1}')
     assert untouched.values[1] == pytest.approx(8 * 0.02 + untouched.user_attrs["macs"] * 4e-7)
-    said = json.loads(run("best", "milliseconds", "--json").out)
-    (budget,), base = said["budgets"], said["baseline"]["objectives"]
+    data = json.loads(run("best", "milliseconds", "--json").out)
+    (budget,), base = data["budgets"], data["baseline"]["objectives"]
 
     def relative(figures: dict[str, float]) -> float:
         return float(math.prod(figures[name] / base[name] for name in base))
 
     within = [t.user_attrs for t in study.trials if t.user_attrs.get("drop_pp", 101) <= 100]
-    least = min(relative(one["objectives"]) for one in within)
+    least = min(relative(data["objectives"]) for data in within)
     assert relative(budget["objectives"]) == least
     assert "milliseconds" in run("best", "milliseconds").out
     text = Path("milliseconds.toml").read_text()

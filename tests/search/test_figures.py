@@ -15,12 +15,12 @@ from paredown.search.figures.hypervolume_history import progress_figure
 from paredown.search.figures.layer_costs import compare_layers
 from paredown.search.figures.parallel import parallel_figure
 from paredown.search.figures.times import in_time, times_figure
-from paredown.search.results.pareto import verdicts
-from paredown.search.results.summary import Answer
+from paredown.search.results.pareto import budget_results
+from paredown.search.results.summary import StudySummary
 from paredown.search.study.storage import Baseline
-from paredown.search.study.timings import add_spent, read_hardware, read_spent, spent_on_trials
-from paredown.search.study.trial_record import How, Record
-from paredown.spaces.apply import foretell
+from paredown.search.study.timings import add_timings, read_hardware, read_timings, training_timings
+from paredown.search.study.trial_record import TrialRecord, TrialStatus
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
@@ -29,40 +29,42 @@ from paredown.spaces.space import Space
 BASELINE = Baseline(95.0, Cost(1000, 1000.0, 500, 1000.0, 0, 4000), "digest")
 ROWS = (
     # width of stage 1, params, FLOPs, drop, how
-    (1.0, 1000, 1000, 0.0, How.EVALUATED),
-    (0.9, 500, 500, 0.5, How.EVALUATED),
-    (0.8, 250, 500, 0.4, How.SHARED),
-    (0.7, 500, 100, 1.8, How.EVALUATED),
-    (0.6, 50, 20, 40.0, How.EVALUATED),
-    (0.5, 40, 20, None, How.HOPELESS),
+    (1.0, 1000, 1000, 0.0, TrialStatus.EVALUATED),
+    (0.9, 500, 500, 0.5, TrialStatus.EVALUATED),
+    (0.8, 250, 500, 0.4, TrialStatus.REUSED_WEIGHTS),
+    (0.7, 500, 100, 1.8, TrialStatus.EVALUATED),
+    (0.6, 50, 20, 40.0, TrialStatus.EVALUATED),
+    (0.5, 40, 20, None, TrialStatus.EARLY_STOPPED),
 )
 
 
-def answer_of(rows: Sequence[tuple[float, int, int, float | None, How]], *budgets: float) -> Answer:
+def answer_of(
+    rows: Sequence[tuple[float, int, int, float | None, TrialStatus]], *budgets: float
+) -> StudySummary:
     records = [
-        Record(
+        TrialRecord(
             number,
-            how,
+            status,
             Plan.of({"width": {"stage1": width}, "bits": {"<b>": "w8a8"}}),
             Cost(params, float(params), flops // 2, float(flops), 0, 4 * params),
             None if drop is None else 95 - drop,
             drop,
             seconds={"train": 2.0, "score": 0.5},
-            at_least=30.0 if how is How.HOPELESS else None,
+            drop_lower_bound=30.0 if status is TrialStatus.EARLY_STOPPED else None,
         )
-        for number, (width, params, flops, drop, how) in enumerate(rows)
+        for number, (width, params, flops, drop, status) in enumerate(rows)
     ]
-    asked = [Budget(one) for one in budgets]
-    return Answer("made up", BASELINE, records, verdicts(records, BASELINE, asked), {})
+    asked = [Budget(value) for value in budgets]
+    return StudySummary("made up", BASELINE, records, budget_results(records, BASELINE, asked), {})
 
 
 @pytest.fixture
-def found() -> Answer:
+def summary() -> StudySummary:
     return answer_of(ROWS, 1.0, 2.0)
 
 
-def test_the_front_has_every_scored_plan_and_marks_the_winners(found: Answer) -> None:
-    traces = {one.name: one for one in front_figure(found).data}
+def test_the_front_has_every_scored_plan_and_marks_the_winners(summary: StudySummary) -> None:
+    traces = {item.name: item for item in front_figure(summary).data}
     assert list(traces["plans"].x) == [1000, 500, 250, 500]
     assert list(traces["plans"].marker.color) == [0.0, 0.5, 0.4, 1.8]
     assert list(traces["over 2 pp"].x) == [50]
@@ -77,31 +79,31 @@ def test_the_front_has_every_scored_plan_and_marks_the_winners(found: Answer) ->
     ]
     assert "width 0.8 in stage 1" in traces["plans"].text[2]
     assert "&lt;b&gt;" in traces["plans"].text[2]
-    assert front_figure(found).layout.xaxis.type == "log"
+    assert front_figure(summary).layout.xaxis.type == "log"
 
 
 def test_one_star_stands_for_all_budgets_that_a_plan_wins() -> None:
     figure = front_figure(answer_of(ROWS[:3], 1.0, 2.0))
-    (stars,) = [one for one in figure.data if one.name == "winners"]
+    (stars,) = [item for item in figure.data if item.name == "winners"]
     assert list(stars.text) == ["<b>1 and 2 pp</b>"]
 
 
-def test_progress_is_the_area_that_fronts_cover_in_logarithms(found: Answer) -> None:
-    two, one = progress_figure(found).data
+def test_progress_is_the_area_that_fronts_cover_in_logarithms(summary: StudySummary) -> None:
+    two, item = progress_figure(summary).data
     ln = math.log
     half = ln(2) * ln(2)
     # What is scored at other bits counts with the training before it.
     both = ln(4) * ln(2)
-    assert list(one.x) == [0, 1, 2, 3, 4, 5, 6]
-    assert list(one.y) == pytest.approx([0, 0, both, both, both, both, both])
+    assert list(item.x) == [0, 1, 2, 3, 4, 5, 6]
+    assert list(item.y) == pytest.approx([0, 0, both, both, both, both, both])
     wider = both + ln(2) * (ln(10) - ln(2))
     assert list(two.y) == pytest.approx([0, 0, both, wider, wider, wider, wider])
     first = progress_figure(answer_of(ROWS[:2], 1.0)).data[0]
     assert list(first.y) == pytest.approx([0, 0, half, half])
 
 
-def test_bars_are_shares_of_the_baseline(found: Answer) -> None:
-    baseline, small, _ = bars_figure(found).data
+def test_bars_are_shares_of_the_baseline(summary: StudySummary) -> None:
+    baseline, small, _ = bars_figure(summary).data
     assert set(baseline.x) == {100.0}
     shares = dict(zip(small.y, small.x, strict=True))
     assert shares["params"] == pytest.approx(25)
@@ -110,8 +112,8 @@ def test_bars_are_shares_of_the_baseline(found: Answer) -> None:
     assert "(4.0x less)" in small.text[list(small.y).index("bytes")]
 
 
-def test_drops_far_out_are_drawn_at_the_edge(found: Answer) -> None:
-    traces = {one.name: one for one in drops_figure(found).data}
+def test_drops_far_out_are_drawn_at_the_edge(summary: StudySummary) -> None:
+    traces = {item.name: item for item in drops_figure(summary).data}
     assert list(traces["over 8 pp"].y) == [8.0]
     assert list(traces["stopped early"].y) == [8.0]
     assert "+40.00" in traces["over 8 pp"].text[0]
@@ -119,9 +121,9 @@ def test_drops_far_out_are_drawn_at_the_edge(found: Answer) -> None:
     assert traces["winner, 1 pp"].x[0] == pytest.approx(math.sqrt(4 * 2))
 
 
-def test_parallel_coordinates_show_the_decisions_that_differ(found: Answer) -> None:
-    (lines,) = parallel_figure(found).data
-    labels = [one.label for one in lines.dimensions]
+def test_parallel_coordinates_show_the_decisions_that_differ(summary: StudySummary) -> None:
+    (lines,) = parallel_figure(summary).data
+    labels = [item.label for item in lines.dimensions]
     assert labels == ["width stage1", "times cheaper", "drop, pp"]
     assert next(iter(lines.dimensions[0].ticktext)) == "1"
     assert max(lines.dimensions[2].values) == 8.0
@@ -133,19 +135,23 @@ def test_parallel_coordinates_keep_to_the_telling_decisions() -> None:
         places = {f"stage{bit + 1}": 0.5 for bit in range(5) if number >> bit & 1}
         drop = 5.0 * ("stage4" in places) + 0.01 * number
         cost = Cost(1000, 1000.0 - 500 * ("stage2" in places), 500, 1000.0, 0, 4000)
-        rows.append(Record(number, How.EVALUATED, Plan.of({"width": places}), cost, 90.0, drop))
-    answer = Answer("made up", BASELINE, rows, verdicts(rows, BASELINE, [Budget(1.0)]), {})
-    (lines,) = parallel_figure(answer, most=2).data
-    assert [one.label for one in lines.dimensions][:2] == ["width stage2", "width stage4"]
+        rows.append(
+            TrialRecord(number, TrialStatus.EVALUATED, Plan.of({"width": places}), cost, 90.0, drop)
+        )
+    summary = StudySummary(
+        "made up", BASELINE, rows, budget_results(rows, BASELINE, [Budget(1.0)]), {}
+    )
+    (lines,) = parallel_figure(summary, most=2).data
+    assert [item.label for item in lines.dimensions][:2] == ["width stage2", "width stage4"]
 
 
 @pytest.mark.parametrize("rows", [(), ROWS[4:], ROWS[:1]])
 def test_studies_with_little_in_them_have_pictures_too(
-    rows: Sequence[tuple[float, int, int, float | None, How]],
+    rows: Sequence[tuple[float, int, int, float | None, TrialStatus]],
 ) -> None:
-    answer = answer_of(rows, 0.0)
+    summary = answer_of(rows, 0.0)
     for make in (front_figure, progress_figure, bars_figure, drops_figure, parallel_figure):
-        assert make(answer).to_json()
+        assert make(summary).to_json()
 
 
 def test_rows_of_layers_sum_up_to_the_costs() -> None:
@@ -158,11 +164,11 @@ def test_rows_of_layers_sum_up_to_the_costs() -> None:
     ]
     for plan in plans:
         space.check(plan)
-    networks = [blueprint, *(foretell(blueprint, plan) for plan in plans)]
+    networks = [blueprint, *(predict_graph(blueprint, plan) for plan in plans)]
     for most in (40, 8, 1):
         rows = compare_layers(blueprint, networks[1:], most)
-        for place, one in enumerate(networks):
-            cost = count(one)
+        for place, item in enumerate(networks):
+            cost = count(item)
             assert sum(row.params[place] for row in rows) == cost.params
             assert sum(row.macs[place] for row in rows) == cost.macs
     rows = compare_layers(blueprint, networks[1:])
@@ -174,17 +180,17 @@ def test_rows_of_layers_sum_up_to_the_costs() -> None:
     assert len(compare_layers(blueprint, networks[1:], 12)) <= 12
 
 
-def test_time_adds_up_over_runs(found: Answer) -> None:
+def test_time_adds_up_over_runs(summary: StudySummary) -> None:
     study = optuna.create_study()
-    assert read_spent(study) == {}
-    add_spent(study, {"training": 1.5, "storage": 0.25}, "cpu fp32")
-    add_spent(study, {"training": 2.0}, "cpu fp32")
-    assert read_spent(study) == {"training": 3.5, "storage": 0.25}
+    assert read_timings(study) == {}
+    add_timings(study, {"training": 1.5, "storage": 0.25}, "cpu fp32")
+    add_timings(study, {"training": 2.0}, "cpu fp32")
+    assert read_timings(study) == {"training": 3.5, "storage": 0.25}
     assert len(read_hardware(study)) == 1
-    assert spent_on_trials(found.records) == {"training": 12.0, "scoring": 3.0}
-    (bars,) = times_figure(read_spent(study)).data
+    assert training_timings(summary.records) == {"training": 12.0, "scoring": 3.0}
+    (bars,) = times_figure(read_timings(study)).data
     assert list(bars.y) == ["training, 93%", "storage, 7%"]
-    assert [in_time(one) for one in (4.24, 274, 3 * 3600 + 61)] == [
+    assert [in_time(item) for item in (4.24, 274, 3 * 3600 + 61)] == [
         "4.2 s",
         "4 min 34 s",
         "3 h 1 min",

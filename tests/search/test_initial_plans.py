@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.objectives.cost.cost import Cost, count
 from paredown.search.runner.initial_plans import Offer, bargains, first_designs
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
@@ -24,7 +24,7 @@ def space() -> Space:
 
 
 def cost_in(space: Space, plan: Plan) -> Cost:
-    return count(foretell(space.blueprint, plan))
+    return count(predict_graph(space.blueprint, plan))
 
 
 def dimensions(*many: int) -> list[Dimension]:
@@ -44,23 +44,23 @@ def test_what_is_taken_is_on_the_front_of_all_combinations(seed: int) -> None:
     ]
     by_dimension = [[o for o in offers if o.dimension == d] for d in dimensions(3, 2, 3)]
     every = [
-        (sum(o.saved for o in chosen if o), sum(o.missed for o in chosen if o))
+        (sum(o.saved for o in chosen if o), sum(o.fitting_error for o in chosen if o))
         for chosen in itertools.product(*([None, *some] for some in by_dimension))
     ]
     taken = dict[str, Offer]()
     for offer in bargains(offers):
         taken[offer.dimension.name] = offer
-        saved = sum(one.saved for one in taken.values())
-        missed = sum(one.missed for one in taken.values())
+        saved = sum(offer.saved for offer in taken.values())
+        missed = sum(offer.fitting_error for offer in taken.values())
         assert not any(s >= saved and m < missed - 1e-9 for s, m in every)
 
 
 def test_an_offer_that_saves_less_and_misses_more_is_never_taken() -> None:
-    (one,) = dimensions(3)
+    (dimension,) = dimensions(3)
     good, bad, best = (
-        Offer(one, option, saved, missed)
+        Offer(dimension, option, saved, missed)
         for option, saved, missed in zip(
-            one.options[1:], (1.0, 0.5, 2.0), (0.1, 0.2, 0.9), strict=True
+            dimension.options[1:], (1.0, 0.5, 2.0), (0.1, 0.2, 0.9), strict=True
         )
     )
     assert list(bargains([bad, best, good])) == [good, best]
@@ -90,7 +90,7 @@ def test_only_what_saves_is_asked_what_it_misses(space: Space) -> None:
     first_designs(space, lambda plan: cost_in(space, plan), missed)
     whole = cost_in(space, Plan()).objectives
     for plan in asked:
-        assert len({choice.kind for choice in plan.choices}) == 1
+        assert len({choice.technique for choice in plan.choices}) == 1
         assert cost_in(space, plan).objectives < whole
-        assert "bits" not in {choice.kind for choice in plan.choices}
+        assert "bits" not in {choice.technique for choice in plan.choices}
     assert len(asked) == len(set(asked))

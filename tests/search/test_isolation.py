@@ -20,10 +20,10 @@ from paredown.objectives.training.progress import Progress
 from paredown.search.isolation import process, starting
 from paredown.search.isolation.backend import CannotRestart
 from paredown.search.isolation.in_process import InProcessBackend
-from paredown.search.runner.callbacks import Watcher
+from paredown.search.runner.callbacks import Callback
 from paredown.search.runner.run_study import Finished, search
 from paredown.search.study.config import load_config
-from paredown.search.study.trial_record import How, Record, read_records
+from paredown.search.study.trial_record import TrialRecord, TrialStatus, read_records
 from paredown.spaces.plan import Plan
 from safetensors.torch import save_file
 
@@ -68,10 +68,10 @@ def models(folder: Path) -> Path:
 
 def go(folder: Path, model: str, more: str = "", **options: object) -> Finished:
     (folder / f"{model}.toml").write_text(STUDY.format(model=model, more=more))
-    return search(load_config(f"{model}.toml", options), URL, Cache(folder / "cache"), Watcher())
+    return search(load_config(f"{model}.toml", options), URL, Cache(folder / "cache"), Callback())
 
 
-def of(finished: Finished) -> list[Record]:
+def of(finished: Finished) -> list[TrialRecord]:
     return read_records(finished.study.trials)
 
 
@@ -93,14 +93,14 @@ def test_a_model_that_ends_its_process_fails_its_trials_and_not_the_search(
 ) -> None:
     finished = go(models, model)
     every = of(finished)
-    failed = [one for one in every if one.how is How.FAILED]
+    failed = [record for record in every if record.status is TrialStatus.FAILED]
     assert failed
-    for one in failed:
-        assert CAUSES[model] in one.why
-        assert one.plan is not None
-        assert one.plan.chosen("width"), "only what is trained crashes"
-    assert len({one.plan for one in failed}) == len(failed), "no plan is tried twice"
-    assert [one for one in every if one.is_scored], "the search went on"
+    for record in failed:
+        assert CAUSES[model] in record.reason
+        assert record.plan is not None
+        assert record.plan.chosen("width"), "only what is trained crashes"
+    assert len({record.plan for record in failed}) == len(failed), "no plan is tried twice"
+    assert [record for record in every if record.is_scored], "the search went on"
     states = {trial.number: trial.state for trial in finished.study.trials}
     assert optuna.trial.TrialState.RUNNING not in states.values()
     crashed = finished.study.trials[failed[0].number].user_attrs
@@ -112,20 +112,22 @@ def test_a_model_that_ends_its_process_fails_its_trials_and_not_the_search(
 
 
 def test_a_plan_that_failed_is_tried_again_only_when_that_is_asked(models: Path) -> None:
-    first = {one.plan for one in of(go(models, "exits")) if one.how is How.FAILED}
+    first = {
+        record.plan for record in of(go(models, "exits")) if record.status is TrialStatus.FAILED
+    }
     again = of(go(models, "exits"))
-    assert {one.plan for one in again if one.how is How.FAILED} == first
+    assert {record.plan for record in again if record.status is TrialStatus.FAILED} == first
     number = len(again)
     config = load_config("exits.toml", {})
-    finished = search(config, URL, Cache(models / "cache"), Watcher(), retry_failed=True)
+    finished = search(config, URL, Cache(models / "cache"), Callback(), retry_failed=True)
     retried = of(finished)[number:]
-    assert {one.plan for one in retried if one.how is How.FAILED} == first
+    assert {record.plan for record in retried if record.status is TrialStatus.FAILED} == first
 
 
 def test_what_hangs_is_ended_and_told(models: Path) -> None:
     every = of(go(models, "hangs", "stall = 2", trials=2))
     assert "made no step for 2 s while training, and was ended" in next(
-        one.why for one in every if one.how is How.FAILED
+        record.reason for record in every if record.status is TrialStatus.FAILED
     )
 
 
@@ -136,8 +138,8 @@ def test_the_time_limit_ends_a_plan_under_way_and_keeps_it_for_the_next_run(mode
     assert time.monotonic() - began < 100, "what hangs would do so for a thousand seconds"
     assert finished.out_of_time
     assert not finished.interrupted
-    stopped = [one for one in of(finished) if one.how is How.STOPPED]
-    assert [one.why for one in stopped] == ["the time limit was reached"]
+    stopped = [record for record in of(finished) if record.status is TrialStatus.STOPPED]
+    assert [record.reason for record in stopped] == ["the time limit was reached"]
     waiting = finished.study.get_trials(states=(optuna.trial.TrialState.WAITING,))
     params = [trial.system_attrs["fixed_params"] for trial in waiting]
     plan = stopped[0].plan
@@ -148,7 +150,7 @@ def test_the_time_limit_ends_a_plan_under_way_and_keeps_it_for_the_next_run(mode
 def test_a_time_limit_that_is_too_short_for_a_baseline_says_so(folder: Path) -> None:
     config = load_config("tiny.toml", {"timeout": 0.5})
     with pytest.raises(OutOfTime, match=r"limit of 0 s was reached before the (images|baseline)"):
-        search(config, URL, Cache(folder / "cache"), Watcher())
+        search(config, URL, Cache(folder / "cache"), Callback())
 
 
 def test_prints_of_a_model_stay_out_of_the_json(models: Path) -> None:
@@ -169,14 +171,17 @@ def test_errors_of_the_task_are_those_of_the_same_classes(folder: Path) -> None:
     (folder / "wrong.py").write_text("def make():\n    return 3\n")
     config = load_config("tiny.toml", {"model": "wrong.py:make"})
     with pytest.raises(ModelError, match=r"wrong\.py:make"):
-        search(config, URL, Cache(folder / "cache"), Watcher())
+        search(config, URL, Cache(folder / "cache"), Callback())
     assert not Path("paredown.db").exists(), "nothing was written"
 
 
 def test_another_process_evaluates_as_this_one_does(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for effort in ("ALONE", "IN_PLACE"):  # conftest makes fits short, which no other process knows
+    for effort in (
+        "FIT_ISOLATED",
+        "FIT_IN_NETWORK",
+    ):  # conftest makes fits short, which no other process knows
         monkeypatch.setattr(block_library, effort, getattr(block_fitting, effort))
     shown = []
     for backend in (process.ProcessBackend, InProcessBackend):
@@ -184,8 +189,10 @@ def test_another_process_evaluates_as_this_one_does(
         name = backend.__name__
         narrow = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": ["w32a32", "w8a8"]}
         config = load_config("tiny.toml", {"name": name, "space": narrow, "trials": 3})
-        found = search(config, URL, Cache(folder / name), Watcher())
-        shown.append([(r.number, r.how, r.plan, r.cost, r.accuracy, r.drop) for r in of(found)])
+        finished = search(config, URL, Cache(folder / name), Callback())
+        shown.append(
+            [(r.number, r.status, r.plan, r.cost, r.accuracy, r.drop) for r in of(finished)]
+        )
     assert shown[0] == shown[1]
 
 
@@ -227,10 +234,10 @@ def test_the_search_goes_on_when_its_child_is_killed(
     _, err = running.communicate(timeout=120)
     assert running.returncode in (0, 3), err
     every = records()
-    trained = [one for one in every if one.took_training]
+    trained = [record for record in every if record.took_training]
     assert len(trained) == 4
-    assert len({one.plan for one in trained}) == 4, "none was trained twice"
-    assert not [one for one in every if one.how is How.RUNNING]
+    assert len({record.plan for record in trained}) == 4, "none was trained twice"
+    assert not [record for record in every if record.status is TrialStatus.RUNNING]
 
 
 def test_a_child_that_is_killed_while_the_baseline_trains_is_started_again(
@@ -241,7 +248,7 @@ def test_a_child_that_is_killed_while_the_baseline_trains_is_started_again(
     os.kill(child_of(running.pid), signal.SIGKILL)
     _, err = running.communicate(timeout=120)
     assert running.returncode in (0, 3), err
-    assert sum(one.took_training for one in records()) == 2
+    assert sum(record.took_training for record in records()) == 2
 
 
 def test_a_child_does_not_outlive_its_search(folder: Path, start: Start) -> None:
@@ -258,30 +265,34 @@ def test_a_plan_that_two_runs_died_of_is_not_proposed_a_third_time(
 ) -> None:
     (models / "hangs.toml").write_text(STUDY.format(model="hangs", more=""))
 
-    def left_running(after: int) -> list[Record]:
+    def left_running(after: int) -> list[TrialRecord]:
         if "hangs" not in optuna.get_all_study_names(URL):
             return []
         every = read_records(optuna.load_study(study_name="hangs", storage=URL).trials)
-        trained = [one for one in every if one.plan and one.plan.chosen("width")]
-        return [one for one in trained if one.how is How.RUNNING and one.number > after]
+        trained = [record for record in every if record.plan and record.plan.chosen("width")]
+        return [
+            record
+            for record in trained
+            if record.status is TrialStatus.RUNNING and record.number > after
+        ]
 
     plans, last = list[Plan | None](), -1
     for _ in range(2):
         running = start("search", "hangs.toml")
-        while not (found := left_running(last)):
+        while not (results := left_running(last)):
             assert running.poll() is None, running.communicate()
             time.sleep(0.5)
         running.kill()
         running.wait()
-        plans.append(found[0].plan)
-        last = found[0].number
+        plans.append(results[0].plan)
+        last = results[0].number
     assert plans[0] == plans[1], "what was left running comes first"
     go(models, "hangs", "stall = 1", trials=2)
     every = read_records(optuna.load_study(study_name="hangs", storage=URL).trials)
-    (told,) = [one for one in every if "two runs died" in one.why]
-    assert told.how is How.FAILED
-    assert told.plan == plans[0]
-    assert [one.plan for one in every].count(plans[0]) == 2
+    (reported,) = [record for record in every if "two runs died" in record.reason]
+    assert reported.status is TrialStatus.FAILED
+    assert reported.plan == plans[0]
+    assert [record.plan for record in every].count(plans[0]) == 2
 
 
 SCRIPT = """
@@ -334,9 +345,9 @@ def test_a_script_without_a_main_guard_gives_classes_of_its_own(folder: Path) ->
 
 
 def test_what_cannot_be_sent_is_evaluated_here_and_the_user_is_told(folder: Path) -> None:
-    said = run_script(folder, 'lock = __import__("threading").Lock()', progress=True)
-    assert "a crash would end this search" in said
-    assert "cannot be sent to another process" in said
+    text = run_script(folder, 'lock = __import__("threading").Lock()', progress=True)
+    assert "a crash would end this search" in text
+    assert "cannot be sent to another process" in text
 
 
 def test_what_another_process_cannot_load_is_evaluated_here(folder: Path) -> None:

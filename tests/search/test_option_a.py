@@ -27,7 +27,7 @@ max_drop = [60]
 trials = 2
 finalists = 0
 seed = 1
-per = "network"
+granularity = "network"
 # What is left are the blocks whose shortcuts are sliced and padded, and the ends.
 keep = ["layer1*", "layer2.1*", "layer2.2*", "layer3.1*", "layer3.2*"]
 
@@ -46,14 +46,16 @@ max_lr = 0.01
 """
 
 
-def test_channels_behind_slices_and_pads_are_left_alone() -> None:
+def test_channels_behind_slices_and_pads_are_skipped() -> None:
     blueprint = trace_with_groups(resnet20(), example_images(3, 32))
     inner = {f"layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in range(3)}
     assert set(blueprint.groups) == inner
-    assert [(one.name, one.reason) for one in blueprint.left_alone if one.what == "channels"] == [
-        ("conv1", "a slice or pad in the forward pass ties it to other channels")
-    ]
-    assert [block.name for block in blueprint.landmarks.blocks] == sorted(
+    assert [
+        (skipped.name, skipped.reason)
+        for skipped in blueprint.skipped
+        if skipped.technique == "channels"
+    ] == [("conv1", "a slice or pad in the forward pass ties it to other channels")]
+    assert [block.name for block in blueprint.structure.blocks] == sorted(
         name.removesuffix(".conv1") for name in inner
     )
 
@@ -67,11 +69,11 @@ def test_it_is_searched_reported_and_exported_unchanged(
     (folder / "a.toml").write_text(STUDY.format(weights=weights))
     searched = run("search", "a.toml", "--json")
     assert searched.code == 0, searched.err
-    said = json.loads(searched.out)
-    assert said["baseline"]["params"] == 269_722
-    (won,) = said["budgets"]
+    data = json.loads(searched.out)
+    assert data["baseline"]["params"] == 269_722
+    (won,) = data["budgets"]
     assert won["feasible"]
-    assert won["times_smaller"] > 1
+    assert won["compression"] > 1
     reported = run("report", "a", "-o", "a.html")
     assert reported.code == 0, reported.err
     page = (folder / "a.html").read_text(encoding="utf-8")

@@ -70,27 +70,27 @@ def test_a_functions_images_are_searched_in_balanced_accuracy(run: Run, folder: 
         "resnet8 on sets.py:make, 144 train, 16 search (from the training images) and 68 test"
         in ran.err
     )
-    found = json.loads(ran.out)
-    assert found["metric"] == "balanced accuracy"
-    (won,) = found["budgets"]
+    results = json.loads(ran.out)
+    assert results["metric"] == "balanced accuracy"
+    (won,) = results["budgets"]
     tested = won["test"]
     # 40, 12, 8 and 8 test images: the drop is the mean of the classes' drops.
     assert [images for images, _, _ in tested["classes"]] == [40, 12, 8, 8]
     drops = [100 * (lost - gained) / images for images, lost, gained in tested["classes"]]
     assert tested["drop"] == pytest.approx(sum(drops) / 4)
-    assert tested["low"] <= tested["drop"] <= tested["at_most"] <= tested["high"]
+    assert tested["low"] <= tested["drop"] <= tested["upper_bound"] <= tested["high"]
     shown = run("best", "mine").out
     assert "Balanced accuracy: the mean of the classes' recalls" in shown
     other = run("search", "mine.toml")
     assert other.code == 2
     assert "metric is balanced accuracy there and accuracy here" in other.err
     export = ("export", "mine", "--format", "safetensors", "--output", "small", "--json")
-    said = json.loads(run(*export).out)
-    assert said["metric"] == "balanced accuracy"
+    data = json.loads(run(*export).out)
+    assert data["metric"] == "balanced accuracy"
     assert (
         "In percent of balanced accuracy, the mean" in (folder / "small/MODEL_CARD.md").read_text()
     )
-    assert said["accuracy"]["test"]["accuracy"] == pytest.approx(won["test_accuracy"])
+    assert data["accuracy"]["test"]["accuracy"] == pytest.approx(won["test_accuracy"])
     scored = run("evaluate", "small", "--data", "sets.py:make")
     assert f"{won['test_accuracy']:.2f} % balanced accuracy over 68 images" in scored.out
 

@@ -112,13 +112,13 @@ def test_a_function_in_a_file_is_searched_exported_and_loaded(run: Run, folder: 
     assert ran.code == 0, ran.err
     assert "nets.py:make on digits" in ran.out
     assert run("export", "tiny", "--format", "safetensors", "--output", "small").code == 0
-    said = json.loads((folder / "small" / "manifest.json").read_text())
-    assert said["model"] == "nets.py:make"
+    data = json.loads((folder / "small" / "manifest.json").read_text())
+    assert data["model"] == "nets.py:make"
     with pytest.raises(InputError, match=r"code of its owner, nets.py:make.*model=\.\.\."):
         paredown.load("small")
     make = code_of(folder).make
     images = torch.rand(4, 1, 8, 8)
-    networks = [paredown.load("small", model=one) for one in (make, make(10))]
+    networks = [paredown.load("small", model=item) for item in (make, make(10))]
     assert torch.equal(networks[0](images), networks[1](images))
     parameters = sum(parameter.numel() for parameter in networks[0].parameters())
     assert parameters < sum(parameter.numel() for parameter in make(10).parameters())
@@ -127,7 +127,7 @@ def test_a_function_in_a_file_is_searched_exported_and_loaded(run: Run, folder: 
     assert refused.code == 2
     assert "--model" in refused.err
     scored = json.loads(run(*evaluate, "--model", "nets.py:make").out)
-    assert scored["accuracy"] == pytest.approx(said["accuracy"]["test"]["accuracy"])
+    assert scored["accuracy"] == pytest.approx(data["accuracy"]["test"]["accuracy"])
     with pytest.raises(InputError, match=r"do not fit|no such place|not in"):
         paredown.load("small", model=nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten()))
     with pytest.raises(InputError, match="expected a network or a function that returns one"):
@@ -138,14 +138,14 @@ def test_weights_come_from_a_file_or_with_the_function(run: Run, folder: Path) -
     torch.manual_seed(0)
     save_file(code_of(folder).Net().state_dict(), folder / "w.safetensors")
     few = ("--max-drop", "95", "--trials", "1", "--json")
-    given = run(
+    provided = run(
         *("search", "tiny.toml", "--model", "nets.py:make", "--weights", "w.safetensors", *few)
     )
     brought = run(
         *("search", "tiny.toml", "--model", "nets:trained", "--trained", "--name", "own", *few)
     )
-    assert (given.code, brought.code) == (0, 0), given.err + brought.err
-    accuracies = [json.loads(ran.out)["baseline"]["accuracy"] for ran in (given, brought)]
+    assert (provided.code, brought.code) == (0, 0), provided.err + brought.err
+    accuracies = [json.loads(ran.out)["baseline"]["accuracy"] for ran in (provided, brought)]
     assert accuracies[0] == accuracies[1] < 40, "untrained weights guess"
     save_file(code_of(folder).Net().state_dict(), folder / "w.safetensors")
     again = run(

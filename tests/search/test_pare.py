@@ -20,10 +20,10 @@ from paredown.errors import InputError, ModelError, NothingFits, StudyFileError,
 from paredown.objectives.accuracy.budget import Budget
 from paredown.search.export import formats
 from paredown.search.isolation.backend import TaskSummary
-from paredown.search.results.summary import answer
+from paredown.search.results.summary import summarize
 from paredown.search.study.config import StudyConfig
 from paredown.search.study.storage import Baseline
-from paredown.search.study.trial_record import Record
+from paredown.search.study.trial_record import TrialRecord
 from paredown.spaces.plan import Plan
 from sklearn import datasets
 from torch import nn
@@ -84,7 +84,7 @@ def trained_net(images: Dataset[Any]) -> Net:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = Net()
-        pixels = torch.stack([torch.from_numpy(one)[None] for one, _ in images])  # type: ignore[attr-defined]
+        pixels = torch.stack([torch.from_numpy(item)[None] for item, _ in images])  # type: ignore[attr-defined]
         labels = torch.tensor([label for _, label in images])  # type: ignore[attr-defined]
         shown = (pixels / 255 - GREY[0]) / GREY[1]
         optimizer = torch.optim.Adam(net.parameters(), 0.01)
@@ -102,7 +102,7 @@ GREY = (0.3053, 0.3759)
 """Mean and standard deviation of the digits."""
 
 
-class Diary(paredown.Watcher):
+class Diary(paredown.Callback):
     """Notes which hook was called."""
 
     def __init__(self) -> None:
@@ -115,18 +115,18 @@ class Diary(paredown.Watcher):
     def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
         self.said.append("prepared")
 
-    def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
+    def baseline_ready(self, baseline: Baseline, records: Sequence[TrialRecord]) -> None:
         self.said.append("baseline")
 
     def trial_begins(self, number: int | None, plan: Plan) -> None:
         self.said.append("begins")
 
-    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+    def trial_ended(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
         self.said.append("ended")
         self.trials.append(record.number)
 
-    def final_begins(self, record: Record) -> None:
-        self.said.append("final")
+    def retraining_begins(self, record: TrialRecord) -> None:
+        self.said.append("retraining")
 
     def finished(self) -> None:
         self.said.append("finished")
@@ -150,7 +150,7 @@ def pared() -> Iterator[Pared]:
     images = Digits()
     train, test = Subset(images, range(1200)), Subset(images, range(1200, 1797))
     net, diary = trained_net(train), Diary()
-    before = {name: one.clone() for name, one in net.state_dict().items()}
+    before = {name: item.clone() for name, item in net.state_dict().items()}
     random, verbosity = torch.get_rng_state(), optuna.logging.get_verbosity()
     with pytest.MonkeyPatch.context() as patch:
         fit_quickly(patch)
@@ -171,9 +171,12 @@ def pared() -> Iterator[Pared]:
 
 def test_what_the_caller_gave_is_as_it_was(pared: Pared) -> None:
     now = pared.net.state_dict()
-    assert all(torch.equal(now[name], one) for name, one in pared.before.items())
+    assert all(torch.equal(now[name], tensor) for name, tensor in pared.before.items())
     assert pared.net.training
-    assert not any(one.requires_grad or one.grad is not None for one in pared.net.parameters())
+    assert not any(
+        parameter.requires_grad or parameter.grad is not None
+        for parameter in pared.net.parameters()
+    )
     for module in pared.net.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
@@ -189,15 +192,15 @@ def test_a_given_network_is_the_baseline_untrained(pared: Pared) -> None:
             shown = (torch.from_numpy(image)[None, None] / 255 - GREY[0]) / GREY[1]
             right += int(pared.net.eval()(shown).argmax()) == label
     pared.net.train()
-    said = pared.result.best(30)
-    assert said.test_accuracy is not None
-    assert said.test_drop is not None
-    on_test = said.test_accuracy + said.test_drop
-    found = answer(pared.result.study, [Budget(30)])
+    winner = pared.result.best(30)
+    assert winner.test_accuracy is not None
+    assert winner.test_drop is not None
+    on_test = winner.test_accuracy + winner.test_drop
+    summary = summarize(pared.result.study, [Budget(30)])
     # Half of the 597 images, which the network has not seen, were searched on.
-    assert found.images is not None
-    assert (found.images.train, found.images.search, found.images.test) == (1200, 298, 299)
-    both = (298 * found.baseline.accuracy + 299 * on_test) / 597
+    assert summary.images is not None
+    assert (summary.images.train, summary.images.search, summary.images.test) == (1200, 298, 299)
+    both = (298 * summary.baseline.accuracy + 299 * on_test) / 597
     assert both == pytest.approx(100 * right / 597)
     assert "stage baseline" not in pared.diary.said
 
@@ -221,25 +224,25 @@ def test_a_network_without_numbers_is_refused(pared: Pared) -> None:
 
 
 def test_callbacks_are_told_in_order(pared: Pared) -> None:
-    said = [word for word in pared.diary.said if not word.startswith("stage")]
-    assert said[:2] == ["prepared", "baseline"]
-    assert said[2:4] == ["begins", "ended"]
-    assert said[-1] == "finished"
-    assert said.count("begins") == said.count("ended") == len(pared.result.trials())
-    assert said.index("final") > max(i for i, word in enumerate(said) if word == "ended")
+    parts = [word for word in pared.diary.said if not word.startswith("stage")]
+    assert parts[:2] == ["prepared", "baseline"]
+    assert parts[2:4] == ["begins", "ended"]
+    assert parts[-1] == "finished"
+    assert parts.count("begins") == parts.count("ended") == len(pared.result.trials())
+    assert parts.index("retraining") > max(i for i, word in enumerate(parts) if word == "ended")
     assert pared.diary.trials == list(range(len(pared.diary.trials)))
 
 
 def test_best_says_what_the_command_says(pared: Pared) -> None:
-    said = answer(pared.result.study, [Budget(30)]).to_dict()["budgets"][0]
+    data = summarize(pared.result.study, [Budget(30)]).to_dict()["budgets"][0]
     best = pared.result.best(30)
-    assert (best.trial, best.accuracy, best.drop) == (said["trial"], said["accuracy"], said["drop"])
-    assert best.plan.to_dict() == said["plan"]
-    assert best.cost.to_dict().items() <= said.items()
-    assert best.times_smaller == said["times_smaller"]
-    assert best.again == said["final"]["drop"]
-    assert (best.test_accuracy, best.test_drop) == (said["test_accuracy"], said["test_drop"])
-    assert best.word == said["word"]
+    assert (best.trial, best.accuracy, best.drop) == (data["trial"], data["accuracy"], data["drop"])
+    assert best.plan.to_dict() == data["plan"]
+    assert best.cost.to_dict().items() <= data.items()
+    assert best.compression == data["compression"]
+    assert best.retrained_drop == data["retraining"]["drop"]
+    assert (best.test_accuracy, best.test_drop) == (data["test_accuracy"], data["test_drop"])
+    assert best.certainty == data["certainty"]
     assert best.interval is not None
     assert best.test_drop is not None
     assert best.interval[0] <= best.test_drop <= best.interval[1]
@@ -269,7 +272,7 @@ def test_trials_are_a_frame_too(pared: Pared) -> None:
     frame = pared.result.trials()
     assert len(frame) == len(pared.result.study.trials)
     assert list(frame.trial) == list(range(len(frame)))
-    assert (frame.how == "evaluated").sum() + (frame.how == "hopeless").sum() == 4
+    assert (frame.status == "evaluated").sum() + (frame.status == "early_stopped").sum() == 4
     assert frame.plan[0] == "the untouched baseline"
     assert frame["drop"][0] == 0
 
@@ -277,21 +280,21 @@ def test_trials_are_a_frame_too(pared: Pared) -> None:
 def test_the_winners_network_scores_as_the_search_said(pared: Pared) -> None:
     network, best = pared.result.network(30), pared.result.best(30)
     mean, std = pared.result.normalisation
-    images = torch.stack([torch.from_numpy(one) for one in pared.images.images[1200:]])[:, None]
+    images = torch.stack([torch.from_numpy(item) for item in pared.images.images[1200:]])[:, None]
     with torch.no_grad():
         scores = network((images / 255 - torch.tensor(mean)) / torch.tensor(std))
     right = (scores.argmax(1) == torch.from_numpy(pared.images.labels[1200:])).float().mean()
-    (said,) = answer(pared.result.study, [Budget(30)]).to_dict()["budgets"]
+    (data,) = summarize(pared.result.study, [Budget(30)]).to_dict()["budgets"]
     assert best.test_accuracy is not None
-    both = (298 * said["final"]["accuracy"] + 299 * best.test_accuracy) / 597
+    both = (298 * data["retraining"]["accuracy"] + 299 * best.test_accuracy) / 597
     assert float(100 * right) == pytest.approx(both, abs=0.2)
     assert not network.training
 
 
 def test_what_is_exported_is_the_winner(pared: Pared, tmp_path: Path) -> None:
     folder = pared.result.export(tmp_path / "small", 30, ["safetensors"], licence="MIT")
-    said = json.loads((folder / "manifest.json").read_text())
-    assert said["plan"] == pared.result.best(30).plan.to_dict()
+    data = json.loads((folder / "manifest.json").read_text())
+    assert data["plan"] == pared.result.best(30).plan.to_dict()
     images = torch.randn(4, 1, 8, 8)
     network = paredown.load(folder, model=pared.net)
     with torch.no_grad():
@@ -327,9 +330,9 @@ def test_the_report_is_the_commands(pared: Pared, tmp_path: Path) -> None:
 
 
 def test_it_shows_as_a_table(pared: Pared) -> None:
-    said, html = repr(pared.result), pared.result._repr_html_()
-    smaller = f"{pared.result.best(30).times_smaller:.1f}x"
-    for text in (said, html):
+    message, html = repr(pared.result), pared.result._repr_html_()
+    smaller = f"{pared.result.best(30).compression:.1f}x"
+    for text in (message, html):
         assert "30 pp" in text
         assert smaller in text
     assert html.startswith("<pre")
@@ -348,7 +351,7 @@ def test_every_fault_is_told_at_once_by_its_argument() -> None:
             trails=3,  # type: ignore[call-arg]
         )
     faults = "\n".join(failed.value.faults)
-    for said in (
+    for text in (
         "model: unknown model 'resnet9'",
         "train: unknown data set 'dijits'",
         "max_drop: a budget",
@@ -359,7 +362,7 @@ def test_every_fault_is_told_at_once_by_its_argument() -> None:
         "sampler: unknown sampler 'tpee'",
         "trails: no such key; did you mean trials",
     ):
-        assert said in faults
+        assert text in faults
     assert len(failed.value.faults) == 9
 
 
@@ -377,16 +380,16 @@ def test_objects_that_are_none_are_named(model: Any, train: Any, said: str) -> N
         paredown.pare(model, train, progress=False)
 
 
-class Failing(paredown.Watcher):
+class Failing(paredown.Callback):
     def trial_begins(self, number: int | None, plan: Plan) -> None:
         raise RuntimeError("mine")
 
 
-class Stopping(paredown.Watcher):
+class Stopping(paredown.Callback):
     def __init__(self, at: str) -> None:
         self.at = at
 
-    def baseline_ready(self, baseline: Baseline, records: Sequence[Record]) -> None:
+    def baseline_ready(self, baseline: Baseline, records: Sequence[TrialRecord]) -> None:
         if self.at == "baseline":
             raise KeyboardInterrupt
 
@@ -394,7 +397,7 @@ class Stopping(paredown.Watcher):
         if self.at == "prepared":
             raise KeyboardInterrupt
 
-    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+    def trial_ended(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
         if self.at == "trial" and len(records) == 2:
             raise KeyboardInterrupt
 
@@ -402,7 +405,7 @@ class Stopping(paredown.Watcher):
 def test_a_callback_that_fails_ends_the_search_with_its_own_error(pared: Pared) -> None:
     with pytest.raises(UserCodeError, match=r"callback Failing failed with RuntimeError: mine"):
         pare_again(pared, callbacks=[Failing()])
-    with pytest.raises(InputError, match=r"inherit from paredown\.Watcher"):
+    with pytest.raises(InputError, match=r"inherit from paredown\.Callback"):
         pare_again(pared, callbacks=[print])
 
 
@@ -438,10 +441,10 @@ def test_notebooks_get_plain_lines(
 
 def pare_again(pared: Pared, **options: Any) -> paredown.Result:
     """The same search, of which all networks are in the cache."""
-    given = TINY | {"trials": 4, "max_drop": [1, 30]} | options
+    provided = TINY | {"trials": 4, "max_drop": [1, 30]} | options
     train, test = Subset(pared.images, range(1200)), Subset(pared.images, range(1200, 1797))
     images = {"mean": GREY[:1], "std": GREY[1:]}
-    return paredown.pare(pared.net, train, test, images=images, **given)
+    return paredown.pare(pared.net, train, test, images=images, **provided)
 
 
 def test_a_stored_study_goes_on_and_the_command_reads_it(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from paredown.search.study.trial_record import How, Record, read_records
+from paredown.search.study.trial_record import TrialRecord, TrialStatus, read_records
 
 URL = "sqlite:///paredown.db"
 # A shell starts background jobs with interrupts ignored, and tests may be one.
@@ -52,21 +52,21 @@ def start() -> Iterator[Start]:
                 pipe.close()
 
 
-def wait_for(process: subprocess.Popen[str], said: str) -> str:
+def wait_for(process: subprocess.Popen[str], text: str) -> str:
     """Read a process's lines until one holds some words; fails if it ends before."""
     assert process.stdout is not None
     for line in process.stdout:
-        if said in line:
+        if text in line:
             return line
-    pytest.fail(f"the command ended without saying {said!r}: {process.communicate()[1]}")
+    pytest.fail(f"the command ended without saying {text!r}: {process.communicate()[1]}")
 
 
-def records() -> list[Record]:
+def records() -> list[TrialRecord]:
     return read_records(optuna.load_study(study_name="tiny", storage=URL).trials)
 
 
-def evaluated() -> list[Record]:
-    return [record for record in records() if record.how is How.EVALUATED]
+def evaluated() -> list[TrialRecord]:
+    return [record for record in records() if record.status is TrialStatus.EVALUATED]
 
 
 def test_a_killed_search_loses_at_most_the_running_trial(folder: Path, start: Start) -> None:
@@ -74,21 +74,21 @@ def test_a_killed_search_loses_at_most_the_running_trial(folder: Path, start: St
     wait_for(process, "3/30")
     process.kill()
     process.communicate()
-    kept = evaluated()
-    assert len(kept) >= 3
+    remaining = evaluated()
+    assert len(remaining) >= 3
 
     again = subprocess.run(
-        [*COMMAND, "search", "tiny.toml", "--trials", str(len(kept) + 2), "--json"],
+        [*COMMAND, "search", "tiny.toml", "--trials", str(len(remaining) + 2), "--json"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert again.returncode in (0, 3), again.stderr
-    assert json.loads(again.stdout)["trials"]["evaluated"] == len(kept) + 2
+    assert json.loads(again.stdout)["trials"]["evaluated"] == len(remaining) + 2
     assert "going on after" in again.stderr
     finished = evaluated()
-    assert finished[: len(kept)] == kept
-    assert not [record for record in records() if record.how is How.RUNNING]
+    assert finished[: len(remaining)] == remaining
+    assert not [record for record in records() if record.status is TrialStatus.RUNNING]
     plans = [record.plan for record in finished]
     assert len(plans) == len(set(plans)), "nothing was trained twice"
 
@@ -103,7 +103,7 @@ def test_an_interrupt_ends_tidily(how: signal.Signals, folder: Path, start: Star
     assert "interrupted; the same command goes on from here" in err
     assert "Traceback" not in err
     assert "budget" in out, "what was found so far is shown"
-    assert not [record for record in records() if record.how is How.RUNNING]
+    assert not [record for record in records() if record.status is TrialStatus.RUNNING]
 
 
 def test_two_workers_share_a_study(folder: Path, start: Start) -> None:

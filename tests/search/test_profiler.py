@@ -15,18 +15,18 @@ from paredown.objectives.evaluation.evaluator import Evaluator
 from paredown.objectives.evaluation.outcome import Outcome
 from paredown.objectives.training.cache import Cache
 from paredown.search.runner import search_loop
-from paredown.search.runner.callbacks import Watcher
+from paredown.search.runner.callbacks import Callback
 from paredown.search.runner.run_study import Finished, search
 from paredown.search.study.config import load_config
-from paredown.search.study.profiler import Profile
-from paredown.search.study.trial_record import How, Reader, read_records
+from paredown.search.study.profiler import Profiler
+from paredown.search.study.trial_record import RecordReader, TrialStatus, read_records
 from paredown.spaces.plan import Plan
 
 URL = "sqlite:///paredown.db"
 Run = Callable[..., Any]
 
 
-class Clock:
+class StageTimer:
     """Time that passes when it is told to."""
 
     def __init__(self) -> None:
@@ -40,20 +40,22 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> StageTimer:
+    return StageTimer()
 
 
 @pytest.fixture
-def profile(clock: Clock) -> Profile:
-    return Profile(clock)
+def profile(clock: StageTimer) -> Profiler:
+    return Profiler(clock)
 
 
 def go(folder: Path, **options: object) -> Finished:
-    return search(load_config("tiny.toml", options), URL, Cache(folder / "cache"), Watcher())
+    return search(load_config("tiny.toml", options), URL, Cache(folder / "cache"), Callback())
 
 
-def test_a_part_within_a_part_is_taken_off_the_outer_one(clock: Clock, profile: Profile) -> None:
+def test_a_part_within_a_part_is_taken_off_the_outer_one(
+    clock: StageTimer, profile: Profiler
+) -> None:
     with profile.on("other"):
         clock.passes(1)
         with profile.on("storage"):
@@ -68,7 +70,7 @@ def test_a_part_within_a_part_is_taken_off_the_outer_one(clock: Clock, profile: 
     assert list(profile.seconds) == ["other", "storage", "sampling"], "the longest first"
 
 
-def test_a_part_that_breaks_off_is_counted(clock: Clock, profile: Profile) -> None:
+def test_a_part_that_breaks_off_is_counted(clock: StageTimer, profile: Profiler) -> None:
     def break_off() -> None:
         with profile.on("inner"):
             clock.passes(2)
@@ -82,7 +84,7 @@ def test_a_part_that_breaks_off_is_counted(clock: Clock, profile: Profile) -> No
 
 
 def test_stages_of_an_evaluation_are_counted_under_their_parts(
-    clock: Clock, profile: Profile
+    clock: StageTimer, profile: Profiler
 ) -> None:
     stages = {"assemble": 1.0, "train": 2.0, "prune": 4.0, "fine-tune": 8.0, "quantize": 16.0}
 
@@ -98,7 +100,7 @@ def test_stages_of_an_evaluation_are_counted_under_their_parts(
     assert spent == parts | {"other": 6}
 
 
-def test_bits_that_are_trained_count_as_training(clock: Clock, profile: Profile) -> None:
+def test_bits_that_are_trained_count_as_training(clock: StageTimer, profile: Profiler) -> None:
     def evaluate(plan: Plan) -> Outcome:
         clock.passes(5)
         return Outcome(plan, Cost(1, 1, 1, 1, 1, 1), 90.0, 1.0, {"quantize": 5.0})
@@ -109,7 +111,9 @@ def test_bits_that_are_trained_count_as_training(clock: Clock, profile: Profile)
     assert profile.seconds["training"] == 5
 
 
-def test_an_evaluation_that_fails_is_counted_as_unfinished(clock: Clock, profile: Profile) -> None:
+def test_an_evaluation_that_fails_is_counted_as_unfinished(
+    clock: StageTimer, profile: Profiler
+) -> None:
     def evaluate(plan: Plan) -> Outcome:
         clock.passes(5)
         raise TrainingDiverged("the loss is nan")
@@ -168,11 +172,15 @@ def test_search_says_where_its_time_went(
 def test_a_trial_for_free_is_kept_like_any_other(folder: Path) -> None:
     study = go(folder, trials=3).study
     records = read_records(study.trials)
-    free = next(one.number for one in records if one.how is How.SHARED)
-    trained = next(one.number for one in records if one.how is How.EVALUATED and one.number)
+    free = next(record.number for record in records if record.status is TrialStatus.REUSED_WEIGHTS)
+    trained = next(
+        record.number
+        for record in records
+        if record.status is TrialStatus.EVALUATED and record.number
+    )
     ours, theirs = study.trials[free], study.trials[trained]
-    own, common = {"why", "free"}, theirs.user_attrs.keys() - {"removed"}
-    assert ours.user_attrs.keys() - {"removed"} == common | own
+    own, common = {"reason", "free"}, theirs.user_attrs.keys() - {"pruned_share"}
+    assert ours.user_attrs.keys() - {"pruned_share"} == common | own
     assert ours.distributions == theirs.distributions
     assert ours.system_attrs["constraints"] == [records[free].drop - 30]  # type: ignore[operator]
     assert ours.duration is not None
@@ -198,9 +206,11 @@ def test_what_an_interrupt_left_undone_for_free_is_done_next_time(
     finished = go(folder)
     assert finished.interrupted
     assert finished.seconds["unfinished"] >= 0
-    assert [one.how for one in read_records(finished.study.trials)] == [How.EVALUATED]
+    assert [record.status for record in read_records(finished.study.trials)] == [
+        TrialStatus.EVALUATED
+    ]
     records = read_records(go(folder).study.trials)
-    assert (records[1].how, records[1].plan) == (How.SHARED, calls[1])
+    assert (records[1].status, records[1].plan) == (TrialStatus.REUSED_WEIGHTS, calls[1])
 
 
 def test_a_trial_that_has_ended_is_parsed_once() -> None:
@@ -210,11 +220,11 @@ def test_a_trial_that_has_ended_is_parsed_once() -> None:
     for trial in (ended, running):
         trial.set_user_attr("plan", plan.to_json())
     study.tell(ended, 1.0)
-    reader = Reader(study)
+    reader = RecordReader(study)
     first = reader.records()
     assert first == read_records(study.trials)
-    running.set_user_attr("how", "beaten")
+    running.set_user_attr("status", "dominated")
     study.tell(running, 2.0)
     second = reader.records()
     assert second[0] is first[0]
-    assert (first[1].how, second[1].how) == (How.RUNNING, How.BEATEN)
+    assert (first[1].status, second[1].status) == (TrialStatus.RUNNING, TrialStatus.DOMINATED)

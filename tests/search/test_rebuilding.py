@@ -1,4 +1,4 @@
-"""A plan and its weights give the network back: of every kind of choice, in every architecture."""
+"""A plan and its weights give the network back: of every technique, in every architecture."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -19,8 +19,8 @@ from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization import rounding
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Kind, Phase, Surroundings, Value
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import ApplyContext, Phase, Technique, Value
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
 WITH = {
@@ -28,7 +28,7 @@ WITH = {
     "steps": Plan.of({"prune": {"stage2": 0.5}, "criterion": {"network": "taylor"}}),
     "quantizer": Plan.of({"bits": {"stage2": "w4a8", "stage3": "w8a8"}}),
 }
-"""Kind -> what its choices need, to mean something."""
+"""Technique -> what its choices need, to mean something."""
 
 IN_NUMBERS: Mapping[str, tuple[Value, ...]] = {
     "resolution": (0.5,),
@@ -41,34 +41,34 @@ IN_NUMBERS: Mapping[str, tuple[Value, ...]] = {
     "sparse": (0.5,),
     "bits": ("w6a8", "w2a8"),
 }
-"""Kind -> options that its listing tells as a range."""
+"""Technique -> options that its listing tells as a range."""
 
 SIZES = {"mobilenet_v3_small": 32, "shufflenet_v2_x0_5": 32, "squeezenet1_1": 64}
 
 
 def options() -> list[Plan]:
-    """A plan for each option of each kind, at the first place that has it."""
+    """A plan for each option of each technique, at the first place that has it."""
     blueprint = trace_with_groups(build_model("resnet8", 10, 1), example_images(1, 8))
     space = Space.of(blueprint, dict(_every_option()))
     plans = dict[tuple[str, object], Plan]()
     for dimension in space.dimensions:
-        needed = WITH.get(dimension.kind, Plan()).choices
+        needed = WITH.get(dimension.technique, Plan()).choices
         for option in dimension.options[1:]:
             choices = [*needed, *space.only(dimension, option).choices]
-            plans.setdefault((dimension.kind, option), Plan.with_meaning(choices))
+            plans.setdefault((dimension.technique, option), Plan.with_meaning(choices))
     return list(plans.values())
 
 
 def _every_option() -> Iterator[tuple[str, tuple[Value, ...]]]:
-    for kind in KINDS:
-        listed = [technique.name for technique in kind.techniques()]
-        named = [name for name in listed if _is_option(kind, name)]
-        yield kind.name, (kind.neutral, *IN_NUMBERS.get(kind.name, ()), *named)
+    for technique in TECHNIQUES:
+        listed = [info.name for info in technique.infos()]
+        named = [name for name in listed if _is_option(technique, name)]
+        yield technique.name, (technique.neutral, *IN_NUMBERS.get(technique.name, ()), *named)
 
 
-def _is_option(kind: Kind, name: str) -> bool:
+def _is_option(technique: Technique, name: str) -> bool:
     try:
-        return kind.parse(name) != kind.neutral
+        return technique.parse(name) != technique.neutral
     except (PlanError, UnknownName):
         return False  # a range in words
 
@@ -76,18 +76,18 @@ def _is_option(kind: Kind, name: str) -> bool:
 def check(model: str, channels: int, size: int, plan: Plan, folder: Path) -> None:
     """Carry a plan out on drawn weights, write it, and read it again."""
     images = torch.rand(8, channels, size, size)
-    made = _made(model, images, plan)
-    FORMATS["safetensors"].write(made, images, folder / "model.safetensors")
+    created = _made(model, images, plan)
+    FORMATS["safetensors"].write(created, images, folder / "model.safetensors")
     again = rebuilt(Manifest(_said(model, channels, size, plan)), folder / "model.safetensors")
     with torch.inference_mode():
-        torch.testing.assert_close(again(images), made(images), rtol=0, atol=0)
+        torch.testing.assert_close(again(images), created(images), rtol=0, atol=0)
 
 
 def _said(model: str, channels: int, size: int, plan: Plan) -> dict[str, object]:
     """What a manifest says of a network."""
     return {
         "model": model,
-        "classes": [str(one) for one in range(10)],
+        "classes": [str(number) for number in range(10)],
         "channels": channels,
         "size": size,
         "keep": [],
@@ -99,16 +99,16 @@ def _made(model: str, images: torch.Tensor, plan: Plan) -> nn.Module:
     with seeded(1):
         network = build_model(model, 10, images.shape[1])
         blueprint = trace_with_groups(network, example_images(images.shape[1], images.shape[2]))
-        around = Surroundings(images, [(images, torch.arange(len(images)))])
+        context = ApplyContext(images, [(images, torch.arange(len(images)))])
         for phase in Phase:
-            network = apply_phase(network, blueprint, plan, phase, around)
+            network = apply_phase(network, blueprint, plan, phase, context)
     return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.mark.parametrize("plan", options(), ids=Plan.describe)
 def test_of_every_option(plan: Plan, tmp_path: Path) -> None:
     for choice in plan.choices:
-        extra = KINDS.get(choice.kind).extra(choice.value)
+        extra = TECHNIQUES.get(choice.technique).extra(choice.value)
         if extra and missing_packages(extra):
             pytest.skip(f"needs the extra {extra}")
     check("resnet8", 1, 8, plan, tmp_path)
@@ -116,10 +116,10 @@ def test_of_every_option(plan: Plan, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", SIZES)
 def test_of_every_architecture(model: str, tmp_path: Path) -> None:
-    """All kinds at once, as a search may draw them."""
+    """All techniques at once, as a search may draw them."""
     blueprint = trace_with_groups(build_model(model, 10, 3), example_images(3, SIZES[model]))
     plan = Space.of(blueprint).sample(random.Random(0))
-    assert len({choice.kind for choice in plan.choices}) > 1
+    assert len({choice.technique for choice in plan.choices}) > 1
     check(model, 3, SIZES[model], plan, tmp_path)
 
 
@@ -133,12 +133,12 @@ def test_steps_of_before_pairs_were_held_to_16_bits_are_widened(
     path = tmp_path / "model.safetensors"
     with monkeypatch.context() as before, torch.inference_mode():
         before.setattr(rounding, "LARGEST_PAIR", 2 * rounding.highest_level(8))
-        made = _made("resnet8", images, plan)
-        FORMATS["safetensors"].write(made, images, path)
-        wanted = made(images)
-    said = _said("resnet8", 1, 8, plan)
+        created = _made("resnet8", images, plan)
+        FORMATS["safetensors"].write(created, images, path)
+        wanted = created(images)
+    data = _said("resnet8", 1, 8, plan)
     with torch.inference_mode():
-        found = rebuilt(Manifest(said), path)(images)
-        cut_off = made(images)  # by steps that were left as they are
-    error = float((found - wanted).norm() / wanted.norm())
+        results = rebuilt(Manifest(data), path)(images)
+        cut_off = created(images)  # by steps that were left as they are
+    error = float((results - wanted).norm() / wanted.norm())
     assert error < 0.05 < float((cut_off - wanted).norm() / wanted.norm())

@@ -41,14 +41,14 @@ class Page(HTMLParser):
         self.feed(self.text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        said = dict(attrs)
-        self.tags.append((tag, said))
+        data = dict(attrs)
+        self.tags.append((tag, data))
         if tag == "script":
-            self._script = said.get("id") or said.get("data-picture") or "code"
-        if tag == "tr" and said.get("data-max-drop"):
-            self._row = self.cells.setdefault(float(str(said["data-max-drop"])), {})
-        if tag == "td" and said.get("data-key"):
-            self._row[str(said["data-key"])] = json.loads(str(said["data-value"]))
+            self._script = data.get("id") or data.get("data-picture") or "code"
+        if tag == "tr" and data.get("data-max-drop"):
+            self._row = self.cells.setdefault(float(str(data["data-max-drop"])), {})
+        if tag == "td" and data.get("data-key"):
+            self._row[str(data["data-key"])] = json.loads(str(data["data-value"]))
 
     def handle_endtag(self, tag: str) -> None:
         self._script = "" if tag == "script" else self._script
@@ -59,7 +59,7 @@ class Page(HTMLParser):
 
     @property
     def ids(self) -> set[str]:
-        return {str(said["id"]) for _, said in self.tags if said.get("id")}
+        return {str(data["id"]) for _, data in self.tags if data.get("id")}
 
 
 @pytest.fixture(scope="module")
@@ -115,23 +115,23 @@ def ablated(study: optuna.Study) -> Iterator[optuna.Study]:
     """The study with an ablation of a winner."""
     row = {
         "technique": "block",
-        "words": "block <b>separable</b> in stage 1",
+        "description": "block <b>separable</b> in stage 1",
         "params_effective_ratio": 3.25,
         "flops_effective_ratio": 2.5,
         "drop_without": 0.5,
         "costs_pp": -0.25,
     }
     plan = Plan.of({"block": {"stage1": "separable"}}).to_json()
-    said = {"30.0": {"plan": plan, "drop": 0.25, "epochs": 2, "rows": [row]}}
-    study.set_user_attr("ablation", said)
+    data = {"30.0": {"plan": plan, "drop": 0.25, "epochs": 2, "rows": [row]}}
+    study.set_user_attr("ablation", data)
     yield study
     study.set_user_attr("ablation", {})
 
 
 def best(ran: Run) -> dict[str, Any]:
     """What `paredown best --json` prints."""
-    found: dict[str, Any] = json.loads(ran("best", NAME, "--json").out)
-    return found
+    results: dict[str, Any] = json.loads(ran("best", NAME, "--json").out)
+    return results
 
 
 def test_the_command_says_where_the_report_is(ran: Run, searched: Path) -> None:
@@ -144,24 +144,24 @@ def test_the_command_says_where_the_report_is(ran: Run, searched: Path) -> None:
     page = Page(path.read_text())
     assert {f"picture-{name}" for name in PICTURES} == set(page.inside) - {"answer", "code"}
     assert page.ids >= {"asked", "winners", "attribution", "reading"}
-    for said in page.inside:
-        if said != "code":
-            json.loads(page.inside[said])
+    for text in page.inside:
+        if text != "code":
+            json.loads(page.inside[text])
     assert "over all runs of the study" in page.text
 
 
 def test_its_numbers_are_those_of_best(page: Page, ran: Run) -> None:
     expected = best(ran)
     assert json.loads(page.inside["answer"]) == expected
-    assert set(page.cells) == {one["max_drop"] for one in expected["budgets"]}
-    for one in expected["budgets"]:
-        cells = page.cells[one["max_drop"]]
-        if not one["feasible"]:
+    assert set(page.cells) == {item["max_drop"] for item in expected["budgets"]}
+    for item in expected["budgets"]:
+        cells = page.cells[item["max_drop"]]
+        if not item["feasible"]:
             assert not cells
             continue
         assert len(cells) == 10
         for key, value in cells.items():
-            part: Any = one
+            part: Any = item
             for name in key.split("."):
                 part = None if part is None else part[name]
             assert value == part, key
@@ -169,9 +169,9 @@ def test_its_numbers_are_those_of_best(page: Page, ran: Run) -> None:
 
 def test_nothing_comes_from_the_network(page: Page) -> None:
     assert {tag for tag, _ in page.tags}.isdisjoint({"img", "iframe", "object", "embed"})
-    for tag, said in page.tags:
+    for tag, data in page.tags:
         for attribute in ("src", "href", "srcset", "data", "action", "poster"):
-            value = said.get(attribute)
+            value = data.get(attribute)
             assert value is None or value.startswith(("#", "data:")), (tag, attribute, value)
     style = page.text.partition("<style>")[2].partition("</style>")[0]
     assert style
@@ -189,21 +189,21 @@ def test_names_are_text_and_nothing_else(ablated: optuna.Study, tmp_path: Path) 
 def test_an_ablation_is_shown_once_there_is_one(ablated: optuna.Study, tmp_path: Path) -> None:
     text = make_report(ablated, tmp_path / "with.html").read_text()
     assert "picture-attribution-0" in text
-    for said in ("The winner at 30 pp", "3.25x", "2.50x", "+0.50", "-0.25", "2 epochs"):
-        assert said in text
+    for data in ("The winner at 30 pp", "3.25x", "2.50x", "+0.50", "-0.25", "2 epochs"):
+        assert data in text
     assert "paredown ablate" not in text
     ablated.set_user_attr("ablation", {})
     assert "paredown ablate" in make_report(ablated, tmp_path / "without.html").read_text()
 
 
 def test_a_model_that_is_gone_costs_one_picture(study: optuna.Study, tmp_path: Path) -> None:
-    asked = study.user_attrs["asked"]
+    asked = study.user_attrs["config"]
     gone = asked | {"data": asked["data"] | {"source": str(tmp_path / "gone")}}
-    study.set_user_attr("asked", gone)
+    study.set_user_attr("config", gone)
     try:
         page = Page(make_report(study, tmp_path / "r.html").read_text())
     finally:
-        study.set_user_attr("asked", asked)
+        study.set_user_attr("config", asked)
     assert "picture-layers" not in page.ids
     assert "picture-front" in page.ids
     assert "This picture needs the model and its data:" in page.text
@@ -230,7 +230,7 @@ def test_only_reports_are_written_over(bare: optuna.Study, ran: Run, tmp_path: P
         make_report(bare, tmp_path / "nowhere" / "r.html")
     make_report(bare, thesis, force=True)
     assert "Paredown report" in thesis.read_text()[:500]
-    assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_a_password_stays_at_home(bare: optuna.Study, tmp_path: Path) -> None:
@@ -273,23 +273,23 @@ def test_chromium_draws_it(
     for width in (1280, 400):
         browser.resize(width)
         pictures = browser.run(DRAWN)
-        assert {one["name"] for one in pictures} == PICTURES | {"attribution-0"}
-        for one in pictures:
-            assert one["drawn"], (width, one)
-            assert one["marks"], (width, one)
+        assert {item["name"] for item in pictures} == PICTURES | {"attribution-0"}
+        for item in pictures:
+            assert item["drawn"], (width, item)
+            assert item["marks"], (width, item)
         assert browser.run(ACROSS) == [width, width]
     assert browser.errors() == []
     assert browser.run('return performance.getEntriesByType("resource").length') == 0
     assert browser.run("return document.title") != "owned"
     shown = dict(browser.run(CELLS))
-    expected = {one["max_drop"]: one for one in best(ran)["budgets"]}
+    expected = {item["max_drop"]: item for item in best(ran)["budgets"]}
     assert set(shown) == set(expected)
-    for max_drop, one in expected.items():
+    for max_drop, item in expected.items():
         cells = shown[max_drop]
-        if one["feasible"]:
-            low, high = one["test"]["low"], one["test"]["high"]
-            assert cells["drop"] == f"{one['drop']:+.2f}"
-            assert cells["test_drop"] == f"{one['test_drop']:+.2f}"
+        if item["feasible"]:
+            low, high = item["test"]["low"], item["test"]["high"]
+            assert cells["drop"] == f"{item['drop']:+.2f}"
+            assert cells["test_drop"] == f"{item['test_drop']:+.2f}"
             assert cells["test.low"] == f"{low:+.2f} to {high:+.2f}"
-            assert cells["times_smaller"] == f"{one['times_smaller']:.1f}x"
-            assert cells["word"] == one["word"]
+            assert cells["compression"] == f"{item['compression']:.1f}x"
+            assert cells["certainty"] == item["certainty"]

@@ -15,13 +15,13 @@ from paredown.objectives.evaluation import pipeline as builder_module
 from paredown.objectives.evaluation.evaluator import Evaluator
 from paredown.objectives.training import training_loop as training_module
 from paredown.objectives.training.cache import Cache
-from paredown.search.results.summary import Answer, answer
-from paredown.search.runner.callbacks import Watcher
+from paredown.search.results.summary import StudySummary, summarize
+from paredown.search.runner.callbacks import Callback
 from paredown.search.runner.run_study import Finished, search
 from paredown.search.samplers import SAMPLERS
 from paredown.search.study.config import load_config
 from paredown.search.study.storage import continue_or_create, open_storage
-from paredown.search.study.trial_record import How, Record, count_trained, read_records
+from paredown.search.study.trial_record import TrialRecord, TrialStatus, count_trained, read_records
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space, Suggests
 from paredown.spaces.technique import Phase
@@ -29,38 +29,38 @@ from paredown.spaces.technique import Phase
 URL = "sqlite:///paredown.db"
 
 
-class Recorder(Watcher):
+class Recorder(Callback):
     """Keeps what a search said."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []
-        self.ended: list[Record] = []
+        self.ended: list[TrialRecord] = []
 
     def stage(self, name: str, epochs: int = 0) -> None:
         self.stages.append(name)
 
-    def trial_ended(self, record: Record, records: Sequence[Record]) -> None:
+    def trial_ended(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
         self.ended.append(record)
 
 
-def go(folder: Path, watcher: Watcher | None = None, **options: object) -> Finished:
+def go(folder: Path, callback: Callback | None = None, **options: object) -> Finished:
     config = load_config("tiny.toml", options)
-    return search(config, URL, Cache(folder / "cache"), watcher or Recorder())
+    return search(config, URL, Cache(folder / "cache"), callback or Recorder())
 
 
-def found_by(study: optuna.Study, *budgets: float) -> Answer:
-    return answer(study, [Budget(pp) for pp in budgets])
+def found_by(study: optuna.Study, *budgets: float) -> StudySummary:
+    return summarize(study, [Budget(pp) for pp in budgets])
 
 
-def shown(records: Sequence[Record]) -> list[tuple[object, ...]]:
-    return [(r.number, r.how, r.plan, r.cost, r.accuracy) for r in records]
+def shown(records: Sequence[TrialRecord]) -> list[tuple[object, ...]]:
+    return [(r.number, r.status, r.plan, r.cost, r.accuracy) for r in records]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.names)
 def test_every_sampler_completes_a_study(sampler: str, folder: Path) -> None:
     study = go(folder, sampler=sampler, trials=6).study
     records = read_records(study.trials)
-    scored = [record for record in records if record.how is How.EVALUATED]
+    scored = [record for record in records if record.status is TrialStatus.EVALUATED]
     assert len(scored) == 6
     assert len(records) > 10, "enough for samplers to begin with their own"
     assert records[0].plan == Plan()
@@ -79,8 +79,8 @@ def test_the_same_seed_gives_the_same_plans_and_winners(folder: Path) -> None:
     for name in ("one", "two"):
         config = load_config("tiny.toml", {"name": name, "sampler": "tpe", "trials": 6})
         study = search(config, URL, Cache(folder / name), Recorder()).study
-        winners = [v.winner.plan if v.winner else None for v in found_by(study, 1, 30).verdicts]
-        runs.append((shown(read_records(study.trials)), winners, answer(study).tested))
+        winners = [v.winner.plan if v.winner else None for v in found_by(study, 1, 30).results]
+        runs.append((shown(read_records(study.trials)), winners, summarize(study).test_scores))
     assert runs[0] == runs[1]
 
 
@@ -94,9 +94,9 @@ def test_a_search_goes_on_where_it_stopped(folder: Path) -> None:
     go(folder, trials=3)
     watcher = Recorder()
     study = go(folder, watcher, trials=5).study
-    assert [record.how for record in watcher.ended].count(How.EVALUATED) == 2
+    assert [record.status for record in watcher.ended].count(TrialStatus.EVALUATED) == 2
     assert "baseline" not in watcher.stages, "the baseline is trained once"
-    assert sum(r.how is How.EVALUATED for r in read_records(study.trials)) == 5
+    assert sum(r.status is TrialStatus.EVALUATED for r in read_records(study.trials)) == 5
     watcher = Recorder()
     go(folder, watcher, trials=5)
     assert not watcher.ended
@@ -110,19 +110,19 @@ def test_beaten_and_repeated_plans_are_told_without_training(folder: Path) -> No
     watcher = Recorder()
     study = go(folder, watcher, max_drop=[90, 95], trials=50).study
     records = read_records(study.trials)
-    beaten = [record for record in records if record.how is How.BEATEN]
-    evaluated = [record for record in records if record.how is How.EVALUATED]
+    beaten = [record for record in records if record.status is TrialStatus.DOMINATED]
+    evaluated = [record for record in records if record.status is TrialStatus.EVALUATED]
     assert beaten, "the narrowest plan is feasible and beats the others"
     assert watcher.stages.count("train") <= len(evaluated)
     for record in beaten:
         assert record.drop is None
-        by = next(r for r in records if f"trial {r.number} " in record.why)
+        by = next(r for r in records if f"trial {r.number} " in record.reason)
         assert by.cost is not None
         assert record.cost is not None
-        assert by.cost.beats(record.cost)
+        assert by.cost.dominates(record.cost)
     plans = [record.plan for record in evaluated]
     assert len(plans) == len(set(plans)), "no plan is trained twice"
-    assert [record for record in records if record.how is How.REPEATED]
+    assert [record for record in records if record.status is TrialStatus.REPEATED]
 
 
 def test_a_trained_network_is_scored_at_its_other_bits_for_free(folder: Path) -> None:
@@ -131,8 +131,8 @@ def test_a_trained_network_is_scored_at_its_other_bits_for_free(folder: Path) ->
     narrow = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": bits}
     study = go(folder, watcher, trials=3, space=narrow, max_drop=[0, 30]).study
     records = read_records(study.trials)
-    evaluated = [record for record in records if record.how is How.EVALUATED]
-    shared = [record for record in records if record.how is How.SHARED]
+    evaluated = [record for record in records if record.status is TrialStatus.EVALUATED]
+    shared = [record for record in records if record.status is TrialStatus.REUSED_WEIGHTS]
     assert len(evaluated) == 3
     assert shared, "a calibration each, on top of the trials that were asked for"
     trained = {r.plan.through(Phase.PRUNE): r.number for r in evaluated if r.plan}
@@ -141,7 +141,7 @@ def test_a_trained_network_is_scored_at_its_other_bits_for_free(folder: Path) ->
         assert record.plan is not None
         number = trained[record.plan.through(Phase.PRUNE)]
         assert number < record.number
-        assert record.why == f"the network of trial {number} at other bits"
+        assert record.reason == f"the network of trial {number} at other bits"
         assert "train" not in record.seconds
         assert record.is_scored
         assert not record.took_training
@@ -165,8 +165,12 @@ def test_plans_that_train_at_their_bits_are_trials_of_their_own(folder: Path) ->
     records = read_records(study.trials)
     tuned = [r for r in records if r.plan is not None and r.plan.trains_at_last and r.is_scored]
     assert tuned
-    assert {record.how for record in tuned} <= {How.EVALUATED, How.REPEATED}
-    assert all(not r.plan.trains_at_last for r in records if r.how is How.SHARED and r.plan)
+    assert {record.status for record in tuned} <= {TrialStatus.EVALUATED, TrialStatus.REPEATED}
+    assert all(
+        not r.plan.trains_at_last
+        for r in records
+        if r.status is TrialStatus.REUSED_WEIGHTS and r.plan
+    )
 
 
 def test_what_pruning_removed_is_told(folder: Path) -> None:
@@ -174,20 +178,20 @@ def test_what_pruning_removed_is_told(folder: Path) -> None:
     study = go(folder, trials=7, space=narrow, max_drop=[90]).study
     every = read_records(study.trials)
     record = next(r for r in every if r.plan and len(r.plan.chosen("prune")) == 3)
-    assert record.removed is not None
+    assert record.pruned_share is not None
     assert record.cost is not None
     baseline = found_by(study, 90).baseline.cost
-    assert record.removed.params == pytest.approx(1 - record.cost.params / baseline.params)
-    assert record.removed.macs == pytest.approx(1 - record.cost.macs / baseline.macs)
-    assert 0.4 < record.removed.channels < 0.6
-    (said,) = found_by(study, 90).to_dict()["budgets"]
-    assert said["removed"]["params"] == record.removed.params
+    assert record.pruned_share.params == pytest.approx(1 - record.cost.params / baseline.params)
+    assert record.pruned_share.macs == pytest.approx(1 - record.cost.macs / baseline.macs)
+    assert 0.4 < record.pruned_share.channels < 0.6
+    (data,) = found_by(study, 90).to_dict()["budgets"]
+    assert data["pruned_share"]["params"] == record.pruned_share.params
 
 
 def test_a_small_space_ends_when_it_is_used_up(folder: Path) -> None:
     none = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": []}
     study = go(folder, space=none, trials=500, max_drop=[0]).study
-    assert len([r for r in read_records(study.trials) if r.how is How.EVALUATED]) <= 8
+    assert len([r for r in read_records(study.trials) if r.status is TrialStatus.EVALUATED]) <= 8
 
 
 def test_a_diverging_plan_fails_and_the_search_goes_on(
@@ -206,14 +210,20 @@ def test_a_diverging_plan_fails_and_the_search_goes_on(
     monkeypatch.setattr(builder_module, "train", poisoned)
     space = {"width": [1.0, 0.5], "block": ["original", "separable"], "prune": [], "bits": []}
     study = go(folder, space=space, trials=6).study
-    failed = [record for record in read_records(study.trials) if record.how is How.FAILED]
+    failed = [
+        record for record in read_records(study.trials) if record.status is TrialStatus.FAILED
+    ]
     assert failed
-    assert all("loss is nan" in record.why for record in failed)
+    assert all("loss is nan" in record.reason for record in failed)
     states = {trial.number: trial.state for trial in study.trials}
     assert {states[r.number] for r in failed} == {optuna.trial.TrialState.FAIL}
-    assert sum(r.how is How.EVALUATED for r in read_records(study.trials)) >= 1
+    assert sum(r.status is TrialStatus.EVALUATED for r in read_records(study.trials)) >= 1
     narrow = [r for r in read_records(study.trials) if r.plan and r.plan.chosen("width")]
-    assert {record.how for record in narrow} <= {How.FAILED, How.BEATEN, How.EVALUATED}
+    assert {record.status for record in narrow} <= {
+        TrialStatus.FAILED,
+        TrialStatus.DOMINATED,
+        TrialStatus.EVALUATED,
+    }
 
 
 def test_an_interrupted_trial_is_proposed_again(
@@ -231,7 +241,7 @@ def test_an_interrupted_trial_is_proposed_again(
     monkeypatch.setattr(Evaluator, "evaluate", interrupting)
     finished = go(folder)
     assert finished.interrupted
-    assert [r.how for r in read_records(finished.study.trials)][-1] is How.STOPPED
+    assert [r.status for r in read_records(finished.study.trials)][-1] is TrialStatus.STOPPED
     study = go(folder, trials=12).study
     assert calls[2] in calls[3:]
     assert count_trained(read_records(study.trials)) == 12
@@ -253,8 +263,10 @@ def test_the_time_limit_ends_the_search_and_keeps_what_it_had(
     finished = go(folder, timeout=3, trials=50)
     assert finished.out_of_time
     every = read_records(finished.study.trials)
-    assert [one.why for one in every if one.how is How.STOPPED] == ["the time limit was reached"]
-    assert answer(finished.study).tested, "winners have their share of the time"
+    assert [record.reason for record in every if record.status is TrialStatus.STOPPED] == [
+        "the time limit was reached"
+    ]
+    assert summarize(finished.study).test_scores, "winners have their share of the time"
 
 
 def test_winners_are_tested_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,10 +280,10 @@ def test_winners_are_tested_once(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Evaluator, "test", counting)
     study = go(folder).study
     go(folder)
-    winners = {v.winner.plan for v in answer(study).verdicts if v.winner}
+    winners = {v.winner.plan for v in summarize(study).results if v.winner}
     assert len(tested) == len(set(tested))
     assert set(tested) == winners
-    assert set(answer(study).tested) == {plan.key for plan in tested}
+    assert set(summarize(study).test_scores) == {plan.key for plan in tested}
 
 
 def change_model(options: dict[str, object]) -> None:
@@ -321,8 +333,8 @@ def test_a_study_of_something_else_is_left_as_it_is(
 def test_another_baseline_is_refused(folder: Path) -> None:
     config = load_config("tiny.toml", {"trials": 1})
     study = search(config, URL, Cache(folder / "cache"), Recorder()).study
-    kept = dict(study.user_attrs["baseline"]) | {"digest": "another"}
-    study.set_user_attr("baseline", kept)
+    stored = dict(study.user_attrs["baseline"]) | {"digest": "another"}
+    study.set_user_attr("baseline", stored)
     with pytest.raises(StorageError, match="measures from another baseline"):
         search(config, URL, Cache(folder / "cache"), Recorder())
 
@@ -369,9 +381,11 @@ def test_weights_that_break_in_the_last_step_fail_the_trial_and_not_the_search(
     space = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": ["w8a8"]}
     recipe = {"epochs": 1, "max_lr": 1e30, "batch_size": 5000}  # one step, the loss before it
     study = go(folder, space=space, train=recipe, trials=3).study
-    failed = [record for record in read_records(study.trials) if record.how is How.FAILED]
+    failed = [
+        record for record in read_records(study.trials) if record.status is TrialStatus.FAILED
+    ]
     assert failed
-    assert all("finite" in record.why for record in failed)
+    assert all("finite" in record.reason for record in failed)
 
 
 def test_a_plan_too_large_for_the_memory_fails_and_the_search_goes_on(
@@ -387,10 +401,13 @@ def test_a_plan_too_large_for_the_memory_fails_and_the_search_goes_on(
     monkeypatch.setattr(Evaluator, "evaluate", choking)
     study = go(folder, sampler="budget", trials=12).study
     records = read_records(study.trials)
-    assert any(record.how is How.FAILED for record in records)
+    assert any(record.status is TrialStatus.FAILED for record in records)
     # The sampler learns that it is the blocks, and goes on without them.
     whole = [r for r in records if r.plan and not r.plan.chosen("block")]
-    assert sum(record.how in (How.EVALUATED, How.HOPELESS) for record in whole) >= 2
+    assert (
+        sum(record.status in (TrialStatus.EVALUATED, TrialStatus.EARLY_STOPPED) for record in whole)
+        >= 2
+    )
 
 
 def test_a_network_that_cannot_be_rounded_takes_no_other_plans_turn(
@@ -407,5 +424,5 @@ def test_a_network_that_cannot_be_rounded_takes_no_other_plans_turn(
     bits = ["w32a32", "w16a16", "w8a8"]
     narrow = {"width": [1.0, 0.5], "block": [], "prune": [], "bits": bits}
     every = read_records(go(folder, trials=3, space=narrow, max_drop=[0, 30]).study.trials)
-    assert any(one.how is How.FAILED and one.is_free for one in every)
-    assert sum(one.how is How.EVALUATED for one in every) == 3
+    assert any(record.status is TrialStatus.FAILED and record.is_free for record in every)
+    assert sum(record.status is TrialStatus.EVALUATED for record in every) == 3

@@ -9,7 +9,7 @@ import pytest
 import torch
 from paredown.errors import PlanError, StudyFileError
 from paredown.objectives.training.cache import Cache
-from paredown.search.runner.callbacks import Watcher
+from paredown.search.runner.callbacks import Callback
 from paredown.search.runner.run_study import prepare, search
 from paredown.search.study.config import load_config
 from paredown.search.study.config_file import ready_studies
@@ -87,11 +87,11 @@ def test_a_plan_may_name_sites_and_stages(run: Run) -> None:
     write(Path("p.json"), Plan.of({"block": sites | stages}))
     both = json.loads(run("count", "resnet8", "--plan", "p.json", "--json").out)["params"]
     write(Path("p.json"), Plan.of({"block": sites}))
-    one = json.loads(run("count", "resnet8", "--plan", "p.json", "--json").out)["params"]
+    item = json.loads(run("count", "resnet8", "--plan", "p.json", "--json").out)["params"]
     baseline = json.loads(run("count", "resnet8", "--json").out)["params"]
     # Half of the filters of a 16x16 convolution, and 8 depthwise ones.
-    assert baseline - one == 16 * 8 * 9 - 8 * 9
-    assert both < one
+    assert baseline - item == 16 * 8 * 9 - 8 * 9
+    assert both < item
 
 
 def test_what_no_count_has_is_named(attending: str, run: Run) -> None:
@@ -99,8 +99,8 @@ def test_what_no_count_has_is_named(attending: str, run: Run) -> None:
     counted = json.loads(run("count", attending, "--size", "8", "--json").out)
     assert counted["uncounted"] == ["bmm in the network itself"]
     ran = run("search", "tiny.toml", "--model", attending, "--dry-run", "--json")
-    left_alone = json.loads(ran.out)["left_alone"]
-    assert {"technique": "counts", "place": "the network"}.items() <= left_alone[0].items()
+    skipped = json.loads(ran.out)["skipped"]
+    assert {"technique": "counts", "place": "the network"}.items() <= skipped[0].items()
 
 
 def test_start_plans_are_tried_first_and_once(folder: Path) -> None:
@@ -109,7 +109,7 @@ def test_start_plans_are_tried_first_and_once(folder: Path) -> None:
     for trials in (1, 2):
         config = load_config("tiny.toml", {"start": ["mine.json"], "trials": trials})
         cache = Cache(folder / "cache")
-        study = search(config, "sqlite:///paredown.db", cache, Watcher()).study
+        study = search(config, "sqlite:///paredown.db", cache, Callback()).study
     records = read_records(study.trials)
     assert records[0].plan == mine
     assert [record.plan for record in records].count(mine) == 1
@@ -133,7 +133,7 @@ def test_faults_of_starts_are_told_with_all_others(folder: Path) -> None:
     with pytest.raises(StudyFileError) as caught:
         load_config(str(path), {})
     assert "start: approaches are plans for resnet101-cifar" in str(caught.value)
-    assert "per: expected network, stage or site, got 'layer'" in str(caught.value)
+    assert "granularity: expected network, stage or site, got 'layer'" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["approach", "approach:", "approach:-1", "approach:x", "13"])
@@ -163,10 +163,12 @@ def test_a_file_s_plans_are_looked_for_beside_it(folder: Path) -> None:
 
 
 def test_blocks_are_chosen_per_site_where_the_study_says_so(folder: Path) -> None:
-    _, space = prepare(load_config("tiny.toml", {"per": "site"}))
-    blocks = [d.place for d in space.dimensions if d.kind == "block"]
+    _, space = prepare(load_config("tiny.toml", {"granularity": "site"}))
+    blocks = [d.place for d in space.dimensions if d.technique == "block"]
     assert blocks[:3] == ["conv1", "layer1.0.conv1", "layer1.0.conv2"]
-    assert {d.place for d in space.dimensions if d.kind == "width"} <= set(space.blueprint.stages)
+    assert {d.place for d in space.dimensions if d.technique == "width"} <= set(
+        space.blueprint.stages
+    )
 
 
 @pytest.mark.parametrize("study", [name for name in ready_studies() if "-cifar" in name])
@@ -175,9 +177,12 @@ def test_ready_studies_hold_every_approach_of_their_model(study: str) -> None:
     with torch.device("meta"):
         network = build_model(config.model, 10, 3)
     space = Space.of(analyse(network, example_images(3, 32)), config.space)
-    held = {(d.kind, d.place): d.options for d in space.dimensions}
+    held = {(d.technique, d.place): d.options for d in space.dimensions}
     for approach in approaches(config.model):
         for choice in approach.plan.choices:
-            if choice.kind != "trunk":  # which needs channel groups
-                assert choice.value in held[choice.kind, choice.place], (approach.number, choice)
+            if choice.technique != "trunk":  # which needs channel groups
+                assert choice.value in held[choice.technique, choice.place], (
+                    approach.number,
+                    choice,
+                )
     assert set(config.start_plans) <= {approach.plan for approach in approaches(config.model)}

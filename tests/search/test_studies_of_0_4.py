@@ -23,7 +23,7 @@ from paredown.objectives.training.cache import Cache
 from paredown.search.dashboard.server import make_dashboard
 from paredown.search.study.config import load_config
 from paredown.search.study.storage import open_storage
-from paredown.search.study.trial_record import Record, count_trained, read_records
+from paredown.search.study.trial_record import TrialRecord, count_trained, read_records
 from safetensors.torch import load_file
 
 from .conftest import Run
@@ -70,7 +70,7 @@ def read_study(name: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=URL)
 
 
-def records_of(name: str) -> list[Record]:
+def records_of(name: str) -> list[TrialRecord]:
     return read_records(read_study(name).trials)
 
 
@@ -87,7 +87,7 @@ def test_best_gives_the_same_winners(study: str, run: Run) -> None:
     ran = run("best", study, "--json")
     assert ran.code == 0, ran.err
     assert_says(json.loads(ran.out), renamed(SAID[study]["best"]))
-    budgets = [said.partition("-")[2] for said in SAID[study] if said.startswith("best-")]
+    budgets = [data.partition("-")[2] for data in SAID[study] if data.startswith("best-")]
     assert len(budgets) >= 2
     for budget in budgets:
         ran = run("best", study, "--max-drop", budget, "--json")
@@ -119,7 +119,7 @@ def test_the_report_shows_the_ablation_that_was_kept(finished: Path, run: Run) -
     page = (finished / "finished-report.html").read_text(encoding="utf-8")
     for row in SAID["finished"]["ablate"]["rows"]:
         assert f"<td>{row['params_effective_ratio']:.2f}x</td>" in page
-        assert row["words"] in page
+        assert row["description"] in page
 
 
 @pytest.mark.parametrize(("name", "budget"), [("finished", "2"), ("own", "10")])
@@ -138,8 +138,8 @@ def test_an_ablation_of_another_winner_is_kept_beside_it(finished: Path, run: Ru
     ran = run("ablate", "finished", "--max-drop", "20", "--epochs", "1", "--json")
     assert ran.code == 0, ran.err
     assert {row["technique"] for row in json.loads(ran.out)["rows"]} >= {"width", "prune", "bits"}
-    kept = run("ablate", "finished", "--max-drop", "2", "--json")
-    assert_says(json.loads(kept.out), renamed(SAID["finished"]["ablate"]))
+    remaining = run("ablate", "finished", "--max-drop", "2", "--json")
+    assert_says(json.loads(remaining.out), renamed(SAID["finished"]["ablate"]))
 
 
 def test_the_winner_is_exported_again_over_the_folder(finished: Path, run: Run) -> None:
@@ -183,14 +183,14 @@ EXPORTED = ("finished.onnx", "finished.pt2", "finished.safetensors", "own.safete
 
 @pytest.mark.parametrize("file", EXPORTED)
 def test_exported_files_are_evaluated(folder: Path, run: Run, file: str) -> None:
-    name, _, kind = file.partition(".")
+    name, _, technique = file.partition(".")
     unpack(folder, name)
     own = ("--model", "nets.py:make") if name == "own" else ()
-    ran = run("evaluate", f"{name}-2pp/model.{kind}", "--data", "digits", *own, "--json")
+    ran = run("evaluate", f"{name}-2pp/model.{technique}", "--data", "digits", *own, "--json")
     assert ran.code == 0, ran.err
-    said, now = dict(SAID[name][f"evaluate-{kind}"]), json.loads(ran.out)
-    accuracy = said.pop("accuracy")
-    assert_says(now, renamed(said))
+    data, now = dict(SAID[name][f"evaluate-{technique}"]), json.loads(ran.out)
+    accuracy = data.pop("accuracy")
+    assert_says(now, renamed(data))
     assert now["accuracy"] == pytest.approx(accuracy, abs=OFF)
 
 
@@ -225,21 +225,21 @@ def test_the_dashboard_shows_a_study(study: str) -> None:
     assert len(shown["trials"]) == len(read_study(study).trials)
     for picture in shown["plotly_graph_objects"]:
         assert json.loads(picture["graph_object"])["data"]
-    assert {one["id"] for one in shown["plotly_graph_objects"]} == {"front", "progress"}
-    words = {one["key"]: one["value"] for one in shown["user_attrs"]}
+    assert {item["id"] for item in shown["plotly_graph_objects"]} == {"front", "progress"}
+    words = {item["key"]: item["value"] for item in shown["user_attrs"]}
     for budget in SAID[study]["best"]["budgets"]:
         assert f"trial {budget['trial']}" in words[f"within {budget['max_drop']:g} pp"]
 
 
 def test_the_dashboard_offers_the_exported_files(finished: Path) -> None:
-    (kept,) = read_study("finished").user_attrs["exports"].values()
+    (stored,) = read_study("finished").user_attrs["exports"].values()
     store = finished / "paredown-artifacts"
     store.mkdir()
-    for name, artifact in kept["files"].items():
+    for name, artifact in stored["files"].items():
         shutil.copy(finished / "finished-2pp" / name, store / artifact)
     with dashboard() as address:
         first = asked(f"{address}/api/studies/1?after=0")["trials"][0]
-    assert {one["filename"] for one in first["artifacts"]} == set(kept["files"])
+    assert {item["filename"] for item in first["artifacts"]} == set(stored["files"])
 
 
 def test_a_finished_search_says_what_it_said(finished: Path, run: Run) -> None:
@@ -248,9 +248,9 @@ def test_a_finished_search_says_what_it_said(finished: Path, run: Run) -> None:
     ran = run("search", "finished.toml", "--json")
     assert ran.code == 0, ran.err
     assert len(read_study("finished").trials) == before
-    said = dict(SAID["finished"]["search"])
-    said.pop("seconds")
-    assert_says(json.loads(ran.out), renamed(said))
+    data = dict(SAID["finished"]["search"])
+    data.pop("seconds")
+    assert_says(json.loads(ran.out), renamed(data))
 
 
 def test_a_finished_search_goes_on(finished: Path, run: Run) -> None:
@@ -271,11 +271,13 @@ def test_a_search_goes_on_whose_process_was_killed(folder: Path, run: Run) -> No
     assert ran.code == 0, ran.err
     trials, records = read_study("killed").trials, records_of("killed")
     assert trials[dead.number].state == TrialState.FAIL
-    assert records[dead.number].why == "its process is gone"
-    again = [one for one in records[dead.number + 1 :] if one.plan == records[dead.number].plan]
+    assert records[dead.number].reason == "its process is gone"
+    again = [
+        record for record in records[dead.number + 1 :] if record.plan == records[dead.number].plan
+    ]
     assert len(again) == 1
     assert again[0].is_scored
-    assert [one for one in records if one.number < dead.number] == before[: dead.number]
+    assert [record for record in records if record.number < dead.number] == before[: dead.number]
     assert count_trained(records) == 4
     assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
 

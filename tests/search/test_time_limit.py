@@ -3,16 +3,16 @@
 from types import MappingProxyType
 
 import pytest
-from paredown.search.runner.time_limit import TimeLimit, proving_seconds
-from paredown.search.study.trial_record import How, Record
+from paredown.search.runner.time_limit import TimeLimit, final_evaluation_seconds
+from paredown.search.study.trial_record import TrialRecord, TrialStatus
 from paredown.spaces.plan import Choice, Plan
 
 TRAINED = Plan((Choice("width", "stage1", 0.5),))
 ROUNDED = Plan((Choice("width", "stage1", 0.5), Choice("bits", "stage1", "w8a8")))
 
 
-def record(number: int, how: How, plan: Plan, **seconds: float) -> Record:
-    return Record(number, how, plan, seconds=MappingProxyType(seconds))
+def record(number: int, status: TrialStatus, plan: Plan, **seconds: float) -> TrialRecord:
+    return TrialRecord(number, status, plan, seconds=MappingProxyType(seconds))
 
 
 def test_without_a_limit_nothing_ends() -> None:
@@ -41,10 +41,10 @@ def test_trials_end_when_the_reserve_begins() -> None:
 
 
 def test_a_winner_takes_its_training_and_a_look_and_the_baseline_one_more() -> None:
-    trained = record(0, How.EVALUATED, TRAINED, train=7.0, score=1.0)
-    rounded = record(1, How.SHARED, ROUNDED, quantize=2.0, score=3.0)
+    trained = record(0, TrialStatus.EVALUATED, TRAINED, train=7.0, score=1.0)
+    rounded = record(1, TrialStatus.REUSED_WEIGHTS, ROUNDED, quantize=2.0, score=3.0)
     look, setup = 0.01 * 500, 2.0 + 3.0
     asked = ([rounded], [trained, rounded], 0.01, 500)
-    assert proving_seconds(*asked, retrains=False) == pytest.approx(2 * look + setup)
-    assert proving_seconds(*asked, retrains=True) == pytest.approx(2 * look + setup + 8.0)
-    assert proving_seconds([], [trained], 0.01, 500, retrains=True) == pytest.approx(look)
+    assert final_evaluation_seconds(*asked, retrains=False) == pytest.approx(2 * look + setup)
+    assert final_evaluation_seconds(*asked, retrains=True) == pytest.approx(2 * look + setup + 8.0)
+    assert final_evaluation_seconds([], [trained], 0.01, 500, retrains=True) == pytest.approx(look)

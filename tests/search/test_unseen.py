@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 import torch
-from paredown.objectives.accuracy.confidence import Correct, UnpairedDifference
+from paredown.objectives.accuracy.confidence import CorrectCounts, UnpairedDifference
 from paredown.objectives.data import SearchSource
 from paredown.search.study.splits_record import Gap
 from paredown.spaces.models import build_model
@@ -105,26 +105,26 @@ def study_of(folder: Path) -> optuna.Study:
 def test_given_weights_are_searched_on_half_of_the_test_images(
     ask: Run, run: Run, folder: Path
 ) -> None:
-    said = (
+    text = (
         "160 train, 40 search and 40 test images (halves of the test images, which the given "
         "weights have not seen)"
     )
     preview = ask("make", *WEIGHTS, "--dry-run")
-    assert f"mine: resnet8 on sets.py:make, {said}" in preview.out
+    assert f"mine: resnet8 on sets.py:make, {text}" in preview.out
     images = json.loads(ask("make", *WEIGHTS, "--dry-run", "--json").out)["images"]
     assert images["search_from"] == "test"
     ran = ask("make", *WEIGHTS)
     assert ran.code == 0, ran.err
-    assert f"mine: resnet8 on sets.py:make, {said}" in ran.out
+    assert f"mine: resnet8 on sets.py:make, {text}" in ran.out
     (folder / "sets.py").unlink()
-    shown, found = run("best", "mine").out, json.loads(run("best", "mine", "--json").out)
-    assert f"Images: {said}" in shown, "without the data"
-    assert found["images"] == images
-    assert images | {"text": said} == images
-    (won,) = found["budgets"]
+    shown, results = run("best", "mine").out, json.loads(run("best", "mine", "--json").out)
+    assert f"Images: {text}" in shown, "without the data"
+    assert results["images"] == images
+    assert images | {"text": text} == images
+    (won,) = results["budgets"]
     assert won["test"]["images"] == 40
-    gap = found["baseline_gap"]
-    assert gap["search"] == found["baseline"]["accuracy"]
+    gap = results["baseline_gap"]
+    assert gap["search"] == results["baseline"]["accuracy"]
     assert gap["test"] == pytest.approx(won["test_accuracy"] + won["test_drop"])
     assert gap["difference"] == pytest.approx(gap["search"] - gap["test"])
     assert gap["low"] < gap["difference"] < gap["high"]
@@ -197,15 +197,15 @@ def as_if_made_by_0_4(study: optuna.Study) -> None:
     """What a study of 0.4.0 keeps: it had no choice of where search images come from."""
     storage, number = study._storage, study._study_id
     attrs = study.user_attrs
-    identity, asked = json.loads(attrs["paredown"]), attrs["asked"]
+    identity, asked = json.loads(attrs["paredown"]), attrs["config"]
     del identity["search"], asked["data"]["search"]
     tested = {
-        key: {name: one for name, one in said.items() if name != "baseline_right"}
-        for key, said in attrs["tested"].items()
+        key: {name: item for name, item in data.items() if name != "baseline_right"}
+        for key, data in attrs["test_scores"].items()
     }
     storage.set_study_user_attr(number, "paredown", json.dumps(identity))
-    storage.set_study_user_attr(number, "asked", asked)
-    storage.set_study_user_attr(number, "tested", tested)
+    storage.set_study_user_attr(number, "config", asked)
+    storage.set_study_user_attr(number, "test_scores", tested)
     storage.set_study_user_attr(number, "images", None)
 
 
@@ -227,11 +227,11 @@ def test_a_study_of_0_4_is_read_as_it_was_searched(ask: Run, run: Run, folder: P
     ) in refused.err
     went_on = ask("make", *WEIGHTS, "--json", search="train")
     assert went_on.code == 0, went_on.err
-    found = json.loads(went_on.out)
-    assert found["trials"] == before["trials"]
-    assert found["images"]["search_from"] == "train"
-    assert found["baseline_gap"]["test"] == pytest.approx(
-        found["budgets"][0]["test_accuracy"] + found["budgets"][0]["test_drop"]
+    results = json.loads(went_on.out)
+    assert results["trials"] == before["trials"]
+    assert results["images"]["search_from"] == "train"
+    assert results["baseline_gap"]["test"] == pytest.approx(
+        results["budgets"][0]["test_accuracy"] + results["budgets"][0]["test_drop"]
     )
 
 
@@ -280,7 +280,7 @@ def test_search_images_that_are_far_easier_are_told_with_what_to_do(
 
 
 def difference(search: tuple[int, int], test: tuple[int, int]) -> UnpairedDifference:
-    return UnpairedDifference(Correct((search,)), Correct((test,)))
+    return UnpairedDifference(CorrectCounts((search,)), CorrectCounts((test,)))
 
 
 @pytest.mark.parametrize(

@@ -236,12 +236,12 @@ def randomise(network: nn.Module) -> nn.Module:
 
 
 def assert_cut_rightly(network: nn.Module, shown: torch.Tensor, blueprint: Blueprint) -> None:
-    """Half of all channels removed: as foretold, and as if the same ones had been silent.
+    """Half of all channels removed: as predicted, and as if the same ones had been silent.
 
     Args:
         network: in evaluation mode; it stays as it is.
         shown: its images.
-        blueprint: what was foretold of it.
+        blueprint: what was predicted of it.
     """
     sizes = {name: kept_channels(group.size, 0.5) for name, group in blueprint.groups.items()}
     keep = {blueprint.roots[name]: size for name, size in sizes.items()}

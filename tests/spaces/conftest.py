@@ -11,13 +11,13 @@ from typing import NamedTuple
 import pytest
 import torch
 from hypothesis import settings
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.tracing import example_images, trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -88,27 +88,27 @@ def carry_out() -> Callable[..., nn.Module]:
         changed = copy.deepcopy(network)
         for phase in Phase:
             labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
-            around = Surroundings(images, [(images, labels)])
-            changed = apply_phase(changed, blueprint, plan, phase, around)
+            context = ApplyContext(images, [(images, labels)])
+            changed = apply_phase(changed, blueprint, plan, phase, context)
         return changed
 
     return carry_out
 
 
 @pytest.fixture(scope="session")
-def assert_as_foretold(carry_out: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """Does a plan for real and sees that it costs what was foretold, layer by layer, and runs."""
+def assert_as_predicted(carry_out: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """Does a plan for real and sees that it costs what was predicted, layer by layer, and runs."""
 
     def check(
         network: nn.Module, images: torch.Tensor, blueprint: Blueprint, plan: Plan
     ) -> nn.Module:
         changed = carry_out(network, images, blueprint, plan)
-        foretold = foretell(blueprint, plan)
-        assert _rows(trace(changed, images)) == _rows(foretold)
-        sizes = foretold.sizes
-        params = sum(a.weights(sizes) + a.other_params(sizes) for a in foretold.layers)
+        predicted = predict_graph(blueprint, plan)
+        assert _rows(trace(changed, images)) == _rows(predicted)
+        sizes = predicted.sizes
+        params = sum(a.weights(sizes) + a.other_params(sizes) for a in predicted.layers)
         assert params == sum(p.numel() for p in changed.parameters())
-        assert sum(a.macs(sizes) for a in foretold.layers) == _count_macs(changed, images)
+        assert sum(a.macs(sizes) for a in predicted.layers) == _count_macs(changed, images)
         changed.train()(images).square().sum().backward()
         if not images.is_meta:
             gradients = [p.grad for p in changed.parameters() if p.grad is not None]

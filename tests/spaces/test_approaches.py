@@ -19,7 +19,7 @@ import pytest
 import torch
 from paredown.errors import PlanError
 from paredown.objectives.cost.cost import count
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.approaches import Approach, approaches, find_approach
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.tracing import example_images, trace
@@ -27,8 +27,8 @@ from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings, Value
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import ApplyContext, Phase, Value
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
 HERE = Path(__file__).parent
@@ -51,15 +51,17 @@ def baseline(model: str, classes: int) -> tuple[nn.Module, Blueprint]:
 def built(approach: Approach, classes: int) -> nn.Module:
     """On the meta device. Do not change it."""
     network, blueprint = baseline(approach.model.removesuffix("-cifar"), classes)
-    around = Surroundings(IMAGES)
+    context = ApplyContext(IMAGES)
     whole = copy.deepcopy(network)
-    return apply_phase(whole, blueprint, approach.plan, Phase.STRUCTURE, around)
+    return apply_phase(whole, blueprint, approach.plan, Phase.STRUCTURE, context)
 
 
 def options_of(plan: Plan) -> dict[str, list[Value]]:
     options = dict[str, list[Value]]()
     for choice in plan.choices:
-        options.setdefault(choice.kind, [KINDS.get(choice.kind).neutral]).append(choice.value)
+        options.setdefault(choice.technique, [TECHNIQUES.get(choice.technique).neutral]).append(
+            choice.value
+        )
     return options
 
 
@@ -75,12 +77,12 @@ def digest(network: nn.Module) -> str:
 
     def seen(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         sides = [[*tensor.shape[1:], 1, 1][:3] for tensor in (inputs[0], output)]
-        norm, what = isinstance(module, nn.BatchNorm2d), [[1, 1], [1, 1], [0, 0]]
+        norm, contents = isinstance(module, nn.BatchNorm2d), [[1, 1], [1, 1], [0, 0]]
         if isinstance(module, nn.Conv2d):
-            what = [[*module.kernel_size], [*module.stride], [*map(int, module.padding)]]
+            contents = [[*module.kernel_size], [*module.stride], [*map(int, module.padding)]]
         groups = module.groups if isinstance(module, nn.Conv2d) else 1
         params = sum(p.numel() for p in module.parameters())
-        rows.append(["norm" if norm else "conv", *sides, *what, groups, params])
+        rows.append(["norm" if norm else "conv", *sides, *contents, groups, params])
 
     watched = copy.deepcopy(network).eval()
     for module in watched.modules():
@@ -124,24 +126,26 @@ def test_every_approach_of_the_paper_is_here() -> None:
 
 @each_data_set
 @every_approach
-def test_plans_are_foretold_to_cost_what_the_paper_counts(approach: Approach, classes: int) -> None:
+def test_plans_are_predicted_to_cost_what_the_paper_counts(
+    approach: Approach, classes: int
+) -> None:
     fact, data = fact_of(approach), f"cifar{classes}"
     model = fact["model"]
-    cost = count(foretell(baseline(model, classes)[1], approach.plan))
+    cost = count(predict_graph(baseline(model, classes)[1], approach.plan))
     unread = UNREAD if (model, approach.number) == ("resnet101", 15) else 0
     assert cost.params == fact["params"][data] - unread
     assert cost.macs == fact["macs_conv_linear"][data]
 
 
 @each_head
-def test_networks_come_out_as_foretold(approach: Approach, classes: int) -> None:
+def test_networks_come_out_as_predicted(approach: Approach, classes: int) -> None:
     blueprint = baseline(fact_of(approach)["model"], classes)[1]
-    foretold = foretell(blueprint, approach.plan)
+    predicted = predict_graph(blueprint, approach.plan)
     network = built(approach, classes)
     traced = trace(network, IMAGES)
-    assert [layer.name for layer in traced.layers] == [layer.name for layer in foretold.layers]
-    assert count(traced) == count(foretold)
-    assert sum(p.numel() for p in network.parameters()) == count(foretold).params
+    assert [layer.name for layer in traced.layers] == [layer.name for layer in predicted.layers]
+    assert count(traced) == count(predicted)
+    assert sum(p.numel() for p in network.parameters()) == count(predicted).params
 
 
 @every_approach
@@ -187,7 +191,7 @@ def test_plans_lie_in_a_space_with_their_options_and_keep_in_json(approach: Appr
 
 def test_the_smallest_resnet_is_the_papers_headline() -> None:
     costs = {
-        approach.number: count(foretell(baseline("resnet101", 10)[1], approach.plan)).params
+        approach.number: count(predict_graph(baseline("resnet101", 10)[1], approach.plan)).params
         for approach in approaches("resnet101")
     }
     smallest = min(costs.values())

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.errors import PlanError, UnknownName
 from paredown.search.terminal.listings import techniques
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.dataflow import watch
 from paredown.spaces.graph.frozen import keep
 from paredown.spaces.graph.input_sizes import analyse
 from paredown.spaces.graph.tracing import on_meta, trace
-from paredown.spaces.graph.zero_masks import held_zeros
+from paredown.spaces.graph.zero_masks import zero_masks
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
@@ -37,12 +37,12 @@ from paredown.spaces.quantization.rounding import highest_level
 from paredown.spaces.quantization.widths import BitWidth, find_width, shipped_widths
 from paredown.spaces.quantizers import QUANTIZERS
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import ApplyContext, Phase
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
 KNOWN = (32, 16, 8, 6, 5, 4, 3, 2)
-BITS = KINDS.get("bits")
+BITS = TECHNIQUES.get("bits")
 FAMILIES = ["separable", "ghost", "nx1-1xn", "fire", "inverted"]
 
 Trained = Callable[[str], nn.Module]
@@ -161,7 +161,7 @@ def test_listings_tell_which_are_simulated() -> None:
 
 def offered(blueprint: Blueprint, *names: str) -> dict[str, tuple[object, ...]]:
     space = Space.of(blueprint, {"bits": names})
-    return {d.place: d.options for d in space.dimensions if d.kind == "bits"}
+    return {d.place: d.options for d in space.dimensions if d.technique == "bits"}
 
 
 def test_fewer_than_8_bits_spare_the_first_and_last_layer(traced: Callable[..., Any]) -> None:
@@ -190,12 +190,12 @@ def test_the_first_and_last_layer_get_8_bits(
     width: str, edge: tuple[int, int], traced: Callable[..., Any]
 ) -> None:
     blueprint = traced("resnet20", 32).blueprint
-    bits = bits_of(foretell(blueprint, everywhere(blueprint, width)))
-    said = find_width(width)
+    bits = bits_of(predict_graph(blueprint, everywhere(blueprint, width)))
+    bit_width = find_width(width)
     assert bits.pop("conv1") == bits.pop("linear") == edge
-    assert set(bits.values()) == {(said.weights, said.activations)}
-    everything = bits_of(foretell(blueprint, everywhere(blueprint, f"{width}+edges")))
-    assert set(everything.values()) == {(said.weights, said.activations)}
+    assert set(bits.values()) == {(bit_width.weights, bit_width.activations)}
+    everything = bits_of(predict_graph(blueprint, everywhere(blueprint, f"{width}+edges")))
+    assert set(everything.values()) == {(bit_width.weights, bit_width.activations)}
 
 
 def test_of_several_linear_layers_the_last_alone_is_spared(
@@ -204,7 +204,7 @@ def test_of_several_linear_layers_the_last_alone_is_spared(
     network, shown, blueprint = traced("vgg11_bn", 64)
     assert "w4a32" in offered(blueprint, "w32a32", "w4a32")["head"]
     plan = Plan.of({"bits": {"head": "w4a32"}})
-    bits = bits_of(foretell(blueprint, plan))
+    bits = bits_of(predict_graph(blueprint, plan))
     head = {name: bits[name] for name in bits if name.startswith("classifier")}
     assert list(head.values()) == [(4, 32), (4, 32), (8, 32)]
     changed = carry_out(network, shown, blueprint, plan)
@@ -218,12 +218,12 @@ def test_layers_that_are_kept_stay_at_32_bits(
     traced: Callable[..., Any], carry_out: Change
 ) -> None:
     network, shown, blueprint = traced("resnet18", 64)
-    kept = keep(blueprint, ["fc", "layer2.0.*"])
-    assert "head" not in offered(kept, "w32a32", "w8a32", "w4a32+edges")
-    plan = Plan.of({"bits": dict.fromkeys(kept.stages[:-1], "w8a32")})
-    foretold = foretell(kept, plan)
-    changed = carry_out(network, shown, kept, plan)
-    for layer in foretold.layers:
+    remaining = keep(blueprint, ["fc", "layer2.0.*"])
+    assert "head" not in offered(remaining, "w32a32", "w8a32", "w4a32+edges")
+    plan = Plan.of({"bits": dict.fromkeys(remaining.stages[:-1], "w8a32")})
+    predicted = predict_graph(remaining, plan)
+    changed = carry_out(network, shown, remaining, plan)
+    for layer in predicted.layers:
         stays = layer.name == "fc" or layer.name.startswith("layer2.0.")
         assert layer.weight_bits == (32 if stays or not layer.computes else 8)
         module = changed.get_submodule(layer.name)
@@ -259,8 +259,8 @@ def test_layers_that_get_no_fewer_bits_keep_their_batch_norm(trained: Trained) -
     network, shown = trained("resnet8"), images(4)
     blueprint = _blueprint("resnet8")
     plan = Plan.of({"bits": {"stage2": "w8a8"}})
-    around = Surroundings(shown[:2], [(shown, torch.zeros(4))])
-    changed = apply_phase(network, blueprint, plan, Phase.QUANTIZE, around)
+    context = ApplyContext(shown[:2], [(shown, torch.zeros(4))])
+    changed = apply_phase(network, blueprint, plan, Phase.QUANTIZE, context)
     assert norms(changed) == {"bn1", "layer1.0.bn1", "layer1.0.bn2", "layer3.0.bn1", "layer3.0.bn2"}
     assert trace(changed, shown).layer("layer2.0.conv1").bias
 
@@ -273,11 +273,11 @@ def test_folding_leaves_the_mode(trained: Trained) -> None:
 
 
 def test_batch_norm_that_is_kept_is_not_folded(
-    trained: Trained, assert_as_foretold: Change
+    trained: Trained, assert_as_predicted: Change
 ) -> None:
     blueprint = keep(_blueprint("resnet8"), ["bn1"])
     plan = everywhere(blueprint, "w8a8")
-    changed = assert_as_foretold(trained("resnet8"), images(4), blueprint, plan)
+    changed = assert_as_predicted(trained("resnet8"), images(4), blueprint, plan)
     assert norms(changed) == {"bn1"}
     assert changed.get_submodule("conv1").bias is None
 
@@ -296,16 +296,18 @@ def with_blocks(blueprint: Blueprint, family: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_blocks_with_bits_come_out_as_foretold(
-    family: str, traced: Callable[..., Any], assert_as_foretold: Change, carry_out: Change
+def test_blocks_with_bits_come_out_as_predicted(
+    family: str, traced: Callable[..., Any], assert_as_predicted: Change, carry_out: Change
 ) -> None:
     network, shown, blueprint = traced("resnet20", 32)
     blocks = with_blocks(blueprint, family)
     plan = everywhere(blueprint, "w4a32", block=blocks)
-    changed = assert_as_foretold(network, shown, blueprint, plan)
+    changed = assert_as_predicted(network, shown, blueprint, plan)
     # Batch norm stays where what it reads is no convolution's output.
     whole = carry_out(network, shown, blueprint, Plan.of({"block": blocks}))
-    pairs = foldable(foretell(blueprint, plan.through(Phase.STRUCTURE)), quantized_layers(changed))
+    pairs = foldable(
+        predict_graph(blueprint, plan.through(Phase.STRUCTURE)), quantized_layers(changed)
+    )
     assert norms(changed) == norms(whole) - set(pairs.values())
     assert bool(norms(changed)) == (family == "ghost")
 
@@ -319,9 +321,11 @@ def test_blocks_with_bits_compute_nearly_the_same(
     whole = carry_out(network, shown, blueprint, Plan.of({"block": blocks})).eval()
     plan = everywhere(blueprint, "w8a8", block=blocks)
     changed = copy.deepcopy(whole)
-    around = Surroundings(shown[:2], [(shown, torch.zeros(4))])
-    changed = apply_phase(changed, blueprint, plan, Phase.QUANTIZE, around)
-    pairs = foldable(foretell(blueprint, plan.through(Phase.STRUCTURE)), quantized_layers(changed))
+    context = ApplyContext(shown[:2], [(shown, torch.zeros(4))])
+    changed = apply_phase(changed, blueprint, plan, Phase.QUANTIZE, context)
+    pairs = foldable(
+        predict_graph(blueprint, plan.through(Phase.STRUCTURE)), quantized_layers(changed)
+    )
     with torch.no_grad():
         wanted, got = whole(shown), changed(shown)
         fold(whole, pairs)
@@ -343,12 +347,12 @@ def test_batch_norm_behind_a_replaced_convolution_is_folded(
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "densenet121"])
-def test_great_networks_come_out_as_foretold(
-    name: str, trained: Trained, assert_as_foretold: Change
+def test_great_networks_come_out_as_predicted(
+    name: str, trained: Trained, assert_as_predicted: Change
 ) -> None:
     network, shown = trained(name), images(2)
     blueprint = analyse(on_meta(network), shown.to("meta"))
-    changed = assert_as_foretold(network, shown, blueprint, everywhere(blueprint, "w4a8"))
+    changed = assert_as_predicted(network, shown, blueprint, everywhere(blueprint, "w4a8"))
     assert bool(norms(changed)) == (name == "densenet121")
 
 
@@ -364,7 +368,7 @@ def test_biases_make_up_for_what_rounding_shifts(bits: int, trained: Trained) ->
     stand_ins = {
         name: quantized(network.get_submodule(name), BitWidth(bits, 32), None) for name in names
     }
-    rounded = {name: one.rounded_weight().detach() for name, one in stand_ins.items()}
+    rounded = {name: layer.rounded_weight().detach() for name, layer in stand_ins.items()}
     weights = {name: network.get_submodule(name).get_parameter("weight").clone() for name in names}
     correct_biases(network, rounded, [shown[:8], shown[8:]])
     for name, stand_in in stand_ins.items():
@@ -385,9 +389,9 @@ def test_channel_means_are_nearer_with_corrected_biases(width: str, trained: Tra
     """In the whole network, on images that calibration has not seen."""
     network, blueprint = trained("resnet20"), _blueprint("resnet20")
     examples = [(images(16, seed=seed), torch.zeros(16)) for seed in (3, 4)]
-    around = Surroundings(images(2), examples)
+    context = ApplyContext(images(2), examples)
     changed = apply_phase(
-        copy.deepcopy(network), blueprint, everywhere(blueprint, width), Phase.QUANTIZE, around
+        copy.deepcopy(network), blueprint, everywhere(blueprint, width), Phase.QUANTIZE, context
     )
     names = list(quantized_layers(changed))
     fold(network, foldable(blueprint, names))
@@ -573,9 +577,9 @@ def test_zeros_stay_zero(width: str, trained: Trained, carry_out: Change) -> Non
     plan = everywhere(blueprint, width, sparse=dict(sparse))
     changed = carry_out(network, shown, blueprint, plan)
     thin = carry_out(network, shown, blueprint, plan.through(Phase.PRUNE))
-    foretold = foretell(blueprint, plan)
+    predicted = predict_graph(blueprint, plan)
     for name, layer in quantized_layers(changed).items():
-        zeros = foretold.layer(name).zeros
+        zeros = predicted.layer(name).zeros
         was_zero = thin.get_submodule(name).get_parameter("weight") == 0
         assert int(was_zero.sum()) >= zeros
         assert bool(zeros) == (name.startswith(("layer1", "layer3", "linear")))
@@ -596,7 +600,7 @@ class Tuning:
     def __call__(self, network: nn.Module, share: float) -> None:
         self.shares.append(share)
         optimizer = torch.optim.SGD(network.parameters(), 0.01)
-        with held_zeros(network):
+        with zero_masks(network):
             for _ in range(3):
                 loss = (network.train()(self.shown) - 1).square().mean()
                 optimizer.zero_grad()
@@ -608,12 +612,12 @@ class Tuning:
 def tuned(network: nn.Module, chosen: dict[str, object], tuning: Tuning | None) -> nn.Module:
     blueprint = _blueprint("resnet8")
     examples = [(images(8), torch.zeros(8))]
-    around = Surroundings(images(2), examples)
+    context = ApplyContext(images(2), examples)
     if tuning:
-        around = Surroundings(images(2), examples, tuning)
+        context = ApplyContext(images(2), examples, tuning)
     plan, network = Plan.of(chosen), copy.deepcopy(network)
     for phase in (Phase.PRUNE, Phase.QUANTIZE):
-        network = apply_phase(network, blueprint, plan, phase, around)
+        network = apply_phase(network, blueprint, plan, phase, context)
     return network
 
 
@@ -674,12 +678,12 @@ def test_a_quantizer_means_nothing_without_bits() -> None:
 
 
 def test_quantizers_are_registered_by_name() -> None:
-    kind = KINDS.get("quantizer")
+    technique = TECHNIQUES.get("quantizer")
     assert {"ptq", "qat"} <= set(QUANTIZERS.names)
-    assert [technique.name for technique in kind.techniques()] == list(QUANTIZERS.names)
+    assert [info.name for info in technique.infos()] == list(QUANTIZERS.names)
     for name in QUANTIZERS.names:
-        assert kind.parse(name) == name
+        assert technique.parse(name) == name
     with pytest.raises(UnknownName, match="qat"):
-        kind.parse("qta")
+        technique.parse("qta")
     with pytest.raises(PlanError, match="expected a quantizer"):
-        kind.parse(3)
+        technique.parse(3)

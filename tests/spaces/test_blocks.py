@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paredown.errors import PlanError, UnknownName
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.blocks import FAMILIES, BlockFamily, ConvFamily, ResidualFamily, find_family
-from paredown.spaces.blocks.families import piece
+from paredown.spaces.blocks.families import block_graph
 from paredown.spaces.blocks.fire_module import Unread
 from paredown.spaces.graph.sites import BlockSpec, ConvSpec, Site, Spec, find_blocks, find_sites
 from paredown.spaces.graph.structure import Shortcut
@@ -92,47 +92,49 @@ def test_the_host_has_the_site(at: str) -> None:
 
 @AT_EVERY_FIT
 def test_keeps_the_shape_and_learns(name: str, at: str) -> None:
-    x, made = images(SPECS[at]), build(name, SPECS[at]).train()
-    out = made(x)
+    x, created = images(SPECS[at]), build(name, SPECS[at]).train()
+    out = created(x)
     assert out.shape == original(SPECS[at])(x).shape
     assert torch.isfinite(out).all()
     out.square().mean().backward()
-    unread = {p for m in made.modules() if isinstance(m, Unread) for p in m.bn.parameters()}
+    unread = {p for m in created.modules() if isinstance(m, Unread) for p in m.bn.parameters()}
     assert bool(unread) == ("published" in name)
-    for label, parameter in made.named_parameters():
+    for label, parameter in created.named_parameters():
         if parameter in unread:
             assert parameter.grad is None, label
             continue
         assert parameter.grad is not None, label
         assert torch.isfinite(parameter.grad).all(), label
-    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in made.parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in created.parameters())
 
 
 @AT_EVERY_FIT
 def test_is_the_same_without_data_and_after_a_round_trip(name: str, at: str) -> None:
-    x, made = images(SPECS[at]), build(name, SPECS[at])
+    x, created = images(SPECS[at]), build(name, SPECS[at])
     with torch.device("meta"):
         bare = build(name, SPECS[at])
     assert all(p.is_meta for p in bare.parameters())
-    state = made.state_dict()
+    state = created.state_dict()
     assert {n: t.shape for n, t in bare.state_dict().items()} == {
         n: t.shape for n, t in state.items()
     }
-    assert bare(x.to("meta")).shape == made.train()(x).shape  # statistics other than zero and one
+    assert (
+        bare(x.to("meta")).shape == created.train()(x).shape
+    )  # statistics other than zero and one
     torch.manual_seed(9)
     again = find_family(name).block(SPECS[at])
-    again.load_state_dict(copy.deepcopy(made.state_dict()))
+    again.load_state_dict(copy.deepcopy(created.state_dict()))
     with torch.no_grad():
-        assert torch.equal(again.eval()(x), made.eval()(x))
+        assert torch.equal(again.eval()(x), created.eval()(x))
 
 
 @AT_A_SPREAD
-def test_costs_as_foretold(
-    name: str, at: str, assert_as_foretold: Callable[..., nn.Module]
+def test_costs_as_predicted(
+    name: str, at: str, assert_as_predicted: Callable[..., nn.Module]
 ) -> None:
     network, x, blueprint = host(at)
     network = copy.deepcopy(network).to("meta")
-    changed = assert_as_foretold(
+    changed = assert_as_predicted(
         network, x.to("meta"), blueprint, Plan.of({"block": {"site": name}})
     )
     assert params(changed.get_submodule("site")) == params(build(name, SPECS[at]))
@@ -144,7 +146,7 @@ def test_loses_channels_rightly(name: str, at: str, carry_out: Callable[..., nn.
     network, x, blueprint = host(at)
     plan = Plan.of({"block": {"site": name}})
     changed = randomise(carry_out(network, x, blueprint, plan))
-    assert_cut_rightly(changed, x, foretell(blueprint, plan, Phase.STRUCTURE))
+    assert_cut_rightly(changed, x, predict_graph(blueprint, plan, Phase.STRUCTURE))
 
 
 CHANNELS = st.integers(1, 40) | st.sampled_from([16, 32, 64, 128])
@@ -158,9 +160,9 @@ def conv_specs(draw: st.DrawFn) -> ConvSpec:
     stride, dilation = draw(st.sampled_from(STRIDES)), draw(st.sampled_from([1, 1, 2]))
     padding = draw(st.sampled_from([None, None, 0, 1]))
     flags = draw(st.booleans()), draw(st.booleans())
-    made = conv(draw(CHANNELS), draw(CHANNELS), kernel, stride, padding, dilation, *flags)
+    created = conv(draw(CHANNELS), draw(CHANNELS), kernel, stride, padding, dilation, *flags)
     size = draw(st.tuples(st.integers(13, 20), st.integers(13, 20)))
-    return replace(made, geometry=replace(made.geometry, input_size=size))
+    return replace(created, geometry=replace(created.geometry, input_size=size))
 
 
 @st.composite
@@ -184,17 +186,17 @@ def test_any_site_is_refused_in_words_or_served(
         assert IN_WORDS.match(reason)
         return
     with torch.device("meta"):
-        made, old, x = family.block(spec), original(spec), images(spec, batch=2).to("meta")
-    assert made(x).shape == old(x).shape
-    part = piece(name, spec)
+        created, old, x = family.block(spec), original(spec), images(spec, batch=2).to("meta")
+    assert created(x).shape == old(x).shape
+    part = block_graph(name, spec)
     sizes = {part.reads: spec.in_channels} | {group.name: group.size for group in part.inner}
-    assert sum(a.weights(sizes) + a.other_params(sizes) for a in part.layers) == params(made)
+    assert sum(a.weights(sizes) + a.other_params(sizes) for a in part.layers) == params(created)
 
 
-def relative_error(made: nn.Module, old: nn.Module, x: torch.Tensor) -> float:
+def relative_error(created: nn.Module, old: nn.Module, x: torch.Tensor) -> float:
     with torch.no_grad():
         wanted = old(x)
-        return float((made(x) - wanted).norm() / wanted.norm())
+        return float((created(x) - wanted).norm() / wanted.norm())
 
 
 def plain(name: str, at: str) -> tuple[ConvFamily, nn.Module, nn.Conv2d]:
@@ -209,20 +211,20 @@ def plain(name: str, at: str) -> tuple[ConvFamily, nn.Module, nn.Conv2d]:
 @pytest.mark.parametrize("at", CONVS)
 @pytest.mark.parametrize("name", INHERITING)
 def test_inherits_better_than_noise(name: str, at: str) -> None:
-    family, made, old = plain(name, at)
+    family, created, old = plain(name, at)
     if family.refuses(CONVS[at]) not in ("", "nothing is added"):
         return
     x = images(CONVS[at])
-    noise, before = relative_error(made, old, x), copy.deepcopy(old.state_dict())
-    shapes = [p.shape for p in made.parameters()]
-    family.inherit(made, old)
-    assert [p.shape for p in made.parameters()] == shapes
-    assert all(torch.isfinite(p).all() and p.requires_grad for p in made.parameters())
-    inherited = relative_error(made, old, x)
+    noise, before = relative_error(created, old, x), copy.deepcopy(old.state_dict())
+    shapes = [p.shape for p in created.parameters()]
+    family.inherit(created, old)
+    assert [p.shape for p in created.parameters()] == shapes
+    assert all(torch.isfinite(p).all() and p.requires_grad for p in created.parameters())
+    inherited = relative_error(created, old, x)
     assert inherited < noise
     assert inherited < 1  # closer than giving nothing at all
     assert all(torch.equal(tensor, before[n]) for n, tensor in old.state_dict().items())
-    own = {p.data_ptr() for p in made.parameters()}
+    own = {p.data_ptr() for p in created.parameters()}
     assert own.isdisjoint(p.data_ptr() for p in old.parameters())
 
 
@@ -233,7 +235,7 @@ def test_starts_from_the_original_where_it_inherits(name: str) -> None:
     fresh, old = build(name, SPECS[at]).state_dict(), original(SPECS[at])
     torch.manual_seed(0)
     started = family.block(SPECS[at], old).state_dict()
-    inherits = isinstance(family, ConvFamily) and family.technique.name in INHERITING
+    inherits = isinstance(family, ConvFamily) and family.info.name in INHERITING
     same = all(torch.equal(tensor, fresh[n]) for n, tensor in started.items())
     assert same == (not inherits)
 
@@ -258,30 +260,30 @@ def columns_times_rows(old: nn.Conv2d) -> torch.Tensor:
 def test_says_exactly_what_it_can_say(
     name: str, kernels: Callable[[nn.Conv2d], torch.Tensor], at: str
 ) -> None:
-    family, made, old = plain(name, at)
+    family, created, old = plain(name, at)
     with torch.no_grad():
         old.weight.copy_(kernels(old))
-    family.inherit(made, old)
-    assert relative_error(made, old, images(CONVS[at])) < 1e-4
+    family.inherit(created, old)
+    assert relative_error(created, old, images(CONVS[at])) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["separable", "nx1-1xn"])
 def test_survives_a_kernel_of_zeros(name: str) -> None:
-    family, made, old = plain(name, "narrower, bias")
+    family, created, old = plain(name, "narrower, bias")
     torch.nn.init.zeros_(old.weight)
-    family.inherit(made, old)
+    family.inherit(created, old)
     x = images(CONVS["narrower, bias"])
-    assert torch.allclose(made(x), old(x), atol=1e-6)
+    assert torch.allclose(created(x), old(x), atol=1e-6)
 
 
 def test_separable_has_the_parameters_of_the_paper() -> None:
-    made = find_family("separable").block(conv(16, 32, 5, bias=True))
-    assert params(made) == 5 * 5 * 16 + 16 * 32 + 32
+    created = find_family("separable").block(conv(16, 32, 5, bias=True))
+    assert params(created) == 5 * 5 * 16 + 16 * 32 + 32
 
 
 def test_nx1_1xn_has_the_parameters_of_the_paper() -> None:
-    made = find_family("nx1-1xn").block(conv(16, 32, 5, bias=True))
-    assert params(made) == 5 * 16 * 16 + 5 * 16 * 32 + 32
+    created = find_family("nx1-1xn").block(conv(16, 32, 5, bias=True))
+    assert params(created) == 5 * 16 * 16 + 5 * 16 * 32 + 32
 
 
 def test_additions_stand_in_one_order() -> None:
@@ -306,9 +308,9 @@ def test_what_does_not_go_together_is_refused(name: str, error: type[Exception])
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_is_described(family: BlockFamily) -> None:
-    technique = family.technique
-    for said in (family.name, technique.title, technique.replaces, technique.saves):
-        assert said
+    info = family.info
+    for text in (family.name, info.title, info.replaces, info.saves):
+        assert text
     if family.name != "conv":  # which is nobody's invention
-        assert technique.paper
-        assert technique.link.startswith("https://")
+        assert info.paper
+        assert info.link.startswith("https://")

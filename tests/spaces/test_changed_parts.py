@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from paredown.objectives.training.block_fitting import makes, wanted_of
-from paredown.objectives.training.changed_parts import Part, find_parts, shape_of
+from paredown.objectives.training.block_fitting import shapes_match, teacher_features
+from paredown.objectives.training.changed_parts import ReplacedPart, find_parts, shape_of
 from paredown.spaces.apply import apply_phase
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from torch import nn
 
 
@@ -29,11 +29,11 @@ class Changed:
     ) -> None:
         self.old, self.new, self.blueprint = network, copy.deepcopy(network), blueprint
         self.images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-        around = Surroundings(self.images)
+        context = ApplyContext(self.images)
         torch.manual_seed(0)
         for phase in phases:
-            self.new = apply_phase(self.new, self.blueprint, Plan.of(chosen), phase, around)
-        self.kept = around.kept
+            self.new = apply_phase(self.new, self.blueprint, Plan.of(chosen), phase, context)
+        self.kept = context.kept_channels
         self.parts = find_parts(self.blueprint, self.old, self.new, self.kept)
 
     @property
@@ -41,10 +41,10 @@ class Changed:
         """Of the parts' modules, joined."""
         return [" ".join(part.modules) for part in self.parts]
 
-    def fits(self, part: Part) -> bool:
+    def fits(self, part: ReplacedPart) -> bool:
         """Whether the new part reads and writes what the old network gives it and makes."""
-        given, wanted = wanted_of(self.old, part, self.images)
-        return makes(part.of(self.new), given, wanted)
+        inputs, wanted = teacher_features(self.old, part, self.images)
+        return shapes_match(part.of(self.new), inputs, wanted)
 
 
 Change = Callable[..., Changed]
@@ -108,8 +108,8 @@ def test_a_plan_that_changes_the_input_leaves_parts_alike(change: Change) -> Non
     whole = change("resnet20", chosen)
     small = change("resnet20", chosen | {"resolution": {"input": 0.5}})
     assert small.names == whole.names
-    for one, other in zip(small.parts, whole.parts, strict=True):
-        assert shape_of(one.of(small.new)) == shape_of(other.of(whole.new))
+    for item, other in zip(small.parts, whole.parts, strict=True):
+        assert shape_of(item.of(small.new)) == shape_of(other.of(whole.new))
 
 
 PLANS: list[dict[str, object]] = [
@@ -127,7 +127,7 @@ def test_the_channels_kept_are_those_whose_weights_remain(
 ) -> None:
     changed = change("resnet20", chosen)
     old, new, sizes = changed.old, changed.new, changed.blueprint.sizes
-    told = set()
+    reported = set()
     for conv in changed.blueprint.layers:
         if not isinstance(before := old.get_submodule(conv.name), nn.Conv2d):
             continue
@@ -137,8 +137,8 @@ def test_the_channels_kept_are_those_whose_weights_remain(
         expected = before.weight if writes is None else before.weight[writes]
         expected = expected if reads is None else expected[:, reads]
         assert torch.equal(after.weight, expected)
-        told |= {conv.writes.group}
-    assert set(changed.kept) <= told
+        reported |= {conv.writes.group}
+    assert set(changed.kept) <= reported
     for group, numbers in changed.kept.items():
         assert 0 < len(numbers) < sizes[group]
         assert numbers.tolist() == sorted(set(numbers.tolist()))
@@ -217,12 +217,12 @@ def test_networks_pruned_after_training_are_compared_with_that_before(change: Ch
     chosen: dict[str, object] = {"block": {"stage1": "inverted"}, "prune": {"stage1": 0.5}}
     structure = change("resnet20", chosen, phases=(Phase.STRUCTURE,))
     before, after = structure.new, copy.deepcopy(structure.new)
-    around = Surroundings(structure.images)
+    context = ApplyContext(structure.images)
     plan = Plan.of(chosen)
-    after = apply_phase(after, structure.blueprint, plan, Phase.PRUNE, around)
-    foretold = trace_with_groups(before, structure.images)
-    parts = find_parts(foretold, before, after, around.kept)
+    after = apply_phase(after, structure.blueprint, plan, Phase.PRUNE, context)
+    predicted = trace_with_groups(before, structure.images)
+    parts = find_parts(predicted, before, after, context.kept_channels)
     assert parts
     for part in parts:
-        given, wanted = wanted_of(before, part, structure.images)
-        assert makes(part.of(after), given, wanted)
+        inputs, wanted = teacher_features(before, part, structure.images)
+        assert shapes_match(part.of(after), inputs, wanted)

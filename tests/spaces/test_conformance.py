@@ -1,4 +1,4 @@
-"""The gate: every block family in whole networks of every sort, foretold, built, cut, exported.
+"""The gate: every block family in whole networks of every sort, predicted, built, cut, exported.
 
 Where a family fits nowhere in a network, the reason is told. Networks that are alike in how their
 blocks are joined stand for each other; `PAREDOWN_EVERY_NETWORK=1` runs all, three minutes more.
@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.blocks import FAMILIES, variants
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.submodules import replace_module
@@ -23,12 +23,12 @@ from paredown.spaces.graph.tracing import trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.technique import Phase, Surroundings
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import ApplyContext, Phase
+from paredown.spaces.techniques import TECHNIQUES
 from paredown.tests.spaces.block_cases import assert_cut_rightly, costs, randomise
 from torch import nn
 
-BLOCKS = KINDS.get("block")
+BLOCKS = TECHNIQUES.get("block")
 SIZES = {
     "functional": 32,
     "resnet18": 32,
@@ -147,9 +147,9 @@ def known(name: str) -> tuple[nn.Module, Blueprint]:
 def structured(network: nn.Module, name: str, plan: Plan) -> nn.Module:
     """A copy with a plan's structure."""
     device = next(network.parameters()).device
-    around = Surroundings(shown(name).to(device))
+    context = ApplyContext(shown(name).to(device))
     _, blueprint = known(name)
-    return apply_phase(copy.deepcopy(network), blueprint, plan, Phase.STRUCTURE, around)
+    return apply_phase(copy.deepcopy(network), blueprint, plan, Phase.STRUCTURE, context)
 
 
 def is_cut(name: str, family: str) -> bool:
@@ -158,43 +158,43 @@ def is_cut(name: str, family: str) -> bool:
     return name not in CUT_ELSEWHERE and (name in WITH_A_ROW or turn % 3 == 0)
 
 
-def assert_comes_out_as_foretold(name: str, plan: Plan, network: nn.Module) -> None:
-    """On the meta device: what a plan makes of a network costs what was foretold."""
-    foretold = foretell(known(name)[1], plan, Phase.STRUCTURE)
-    assert costs(trace(network, shown(name, device="meta"))) == costs(foretold)
+def assert_comes_out_as_predicted(name: str, plan: Plan, network: nn.Module) -> None:
+    """On the meta device: what a plan makes of a network costs what was predicted."""
+    predicted = predict_graph(known(name)[1], plan, Phase.STRUCTURE)
+    assert costs(trace(network, shown(name, device="meta"))) == costs(predicted)
 
 
-def assert_is_cut_as_foretold(name: str, plan: Plan, network: nn.Module) -> None:
+def assert_is_cut_as_predicted(name: str, plan: Plan, network: nn.Module) -> None:
     """The same once half of all channels are cut."""
     _, blueprint = known(name)
     images = shown(name, device="meta")
-    foretold = foretell(blueprint, plan, Phase.STRUCTURE)
-    stages = dict.fromkeys({group.stage for group in foretold.groups.values()}, 0.5)
+    predicted = predict_graph(blueprint, plan, Phase.STRUCTURE)
+    stages = dict.fromkeys({group.stage for group in predicted.groups.values()}, 0.5)
     whole = Plan.of({"block": plan.chosen("block"), "prune": stages})
-    cut = apply_phase(network, blueprint, whole, Phase.PRUNE, Surroundings(images))
-    assert costs(trace(cut, images)) == costs(foretell(blueprint, whole))
+    cut = apply_phase(network, blueprint, whole, Phase.PRUNE, ApplyContext(images))
+    assert costs(trace(cut, images)) == costs(predict_graph(blueprint, whole))
     assert cut.train()(images).shape == (2, 10)
 
 
 @every(*STAND_FOR)
-def test_every_family_comes_out_as_foretold(name: str, subtests: pytest.Subtests) -> None:
+def test_every_family_comes_out_as_predicted(name: str, subtests: pytest.Subtests) -> None:
     bare, blueprint = known(name)
     for family in [*FAMILY_NAMES, *(IN_A_ROW if name in WITH_A_ROW else ())]:
         with subtests.test(family=family):
             places = BLOCKS.places(blueprint, family)
             if not places:
-                told = list(BLOCKS.left_alone(blueprint, [family]))
-                assert told
-                assert all(re.match(r"\w.* \w", alone.reason) for alone in told)
+                reported = list(BLOCKS.skipped(blueprint, [family]))
+                assert reported
+                assert all(re.match(r"\w.* \w", alone.reason) for alone in reported)
                 assert not BLOCKS.sites(blueprint, family)
                 continue
             plan = Plan.of({"block": dict.fromkeys(places, family)})
             assert Plan.from_json(plan.to_json()) == plan
             changed = structured(bare, name, plan)
             assert changed(shown(name, device="meta")).shape == (2, 10)
-            assert_comes_out_as_foretold(name, plan, changed)
+            assert_comes_out_as_predicted(name, plan, changed)
             if is_cut(name, family):
-                assert_is_cut_as_foretold(name, plan, changed)
+                assert_is_cut_as_predicted(name, plan, changed)
 
 
 WRITING_SEVERAL = ("ghost", "fire", "fire+ghost")
@@ -217,8 +217,8 @@ def test_every_family_loses_the_channels_it_should(name: str, subtests: pytest.S
         with subtests.test(family=family):
             plan = Plan.of({"block": dict.fromkeys(places, family)})
             changed = lively(structured(network, name, plan), name)
-            foretold = foretell(blueprint, plan, Phase.STRUCTURE)
-            assert_cut_rightly(changed, images, foretold)
+            predicted = predict_graph(blueprint, plan, Phase.STRUCTURE)
+            assert_cut_rightly(changed, images, predicted)
 
 
 def lively(network: nn.Module, name: str) -> nn.Module:
@@ -278,7 +278,7 @@ def test_every_family_learns_is_saved_and_exported(name: str) -> None:
             assert torch.equal(again(shown(name)), changed(shown(name)))
         if exported and set(chosen) <= set(exported[0][0]):
             for site in chosen:
-                both = [one.get_submodule(site) for one in (exported[0][1], changed)]
+                both = [module.get_submodule(site) for module in (exported[0][1], changed)]
                 replace_module(exported[0][1], site, AtOnce(both))
         else:
             exported.append((chosen, changed))
@@ -295,10 +295,10 @@ def assert_exports(network: nn.Module, name: str) -> None:
         wanted, got = network(images), program.module()(images)
     near = 1e-4 * float(wanted.abs().max())
     assert (got - wanted).abs().max() <= near
-    made = torch.onnx.export(program, dynamo=True, verbose=False, optimize=False)
-    assert made is not None
+    created = torch.onnx.export(program, dynamo=True, verbose=False, optimize=False)
+    assert created is not None
     session = onnxruntime.InferenceSession(
-        made.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
+        created.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     (out,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
     assert np.abs(out - wanted.numpy()).max() <= near

@@ -1,4 +1,4 @@
-"""The gate: every criterion in whole networks of every sort, foretold, cut, trained, exported.
+"""The gate: every criterion in whole networks of every sort, predicted, cut, trained, exported.
 
 And what each chooses, by a formula written here. The whole grid with its exports is in
 benchmarks/criteria_conformance.py.
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from paredown.errors import InputError, PlanError, UnknownName
 from paredown.search.onnx import OnnxModel, write_onnx
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.criteria import CRITERIA
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.tracing import trace
@@ -23,11 +23,11 @@ from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.shrink import stages_with_groups
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.technique import Examples, Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Examples, Phase
 from paredown.tests.spaces.block_cases import costs
 from torch import nn
 
-NAMES = [criterion.name for criterion in CRITERIA if not criterion.technique.extra]
+NAMES = [criterion.name for criterion in CRITERIA if not criterion.info.extra]
 LEARNING = ("taylor", "hessian")  # they look at gradients
 SIZES = {
     "resnet20": 32,
@@ -82,14 +82,14 @@ def test_every_criterion_cuts_every_network(
     name: str,
     criterion: str,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
     tmp_path: Path,
 ) -> None:
     network, is_vgg = weighted(name), name.startswith("vgg")
     blueprint = small_vgg() if is_vgg else traced(name, SIZES[name]).blueprint
     plan = halving(blueprint, criterion)
     assert set(plan.chosen("prune")) >= {stage for stage in blueprint.stages if stage[-1].isdigit()}
-    cut = assert_as_foretold(network, shown(name), blueprint, plan)
+    cut = assert_as_predicted(network, shown(name), blueprint, plan)
     assert cut(shown(name)).shape == (2, 10)
     assert all(torch.isfinite(parameter).all() for parameter in cut.parameters())
     assert all(parameter.grad is not None for parameter in cut.parameters())
@@ -160,8 +160,8 @@ def staying(
     """The channels of a group that stay, by their weights."""
     blueprint = pair_blueprint(isinstance(network.norm, nn.BatchNorm2d))
     after = blueprint.resized({group: keep})
-    around = Surroundings(torch.zeros(2, 3, 6, 6), shown)
-    cut = CRITERIA.get(criterion).cut(copy.deepcopy(network), blueprint, after, around)
+    context = ApplyContext(torch.zeros(2, 3, 6, 6), shown)
+    cut = CRITERIA.get(criterion).cut(copy.deepcopy(network), blueprint, after, context)
     whole = network.get_submodule(group).get_parameter("weight")
     left = cut.get_submodule(group).get_parameter("weight")
     assert len(left) == keep
@@ -203,7 +203,7 @@ def by_distance(network: Pair, _: Examples) -> torch.Tensor:
 
 def by_lamp(network: Pair, _: Examples) -> torch.Tensor:
     squares = by_l2(network, _)
-    return torch.stack([one / squares[squares >= one].sum() for one in squares])
+    return torch.stack([item / squares[squares >= item].sum() for item in squares])
 
 
 def by_taylor(network: Pair, shown: Examples) -> torch.Tensor:
@@ -222,7 +222,7 @@ def by_taylor(network: Pair, shown: Examples) -> torch.Tensor:
 def by_hessian(network: Pair, shown: Examples) -> torch.Tensor:
     ((images, labels),) = shown
     return torch.stack(
-        [of_image(network, one, label) for one, label in zip(images, labels, strict=True)]
+        [of_image(network, item, label) for item, label in zip(images, labels, strict=True)]
     ).mean(0)
 
 
@@ -257,16 +257,16 @@ def test_every_criterion_has_a_formula_here() -> None:
 @pytest.mark.parametrize("name", FORMULAS)
 def test_the_least_by_the_formula_go(name: str) -> None:
     for seed in range(3):
-        network, given = pair(seed), examples(seed=seed)
-        order = FORMULAS[name](network, given).argsort().tolist()
+        network, provided = pair(seed), examples(seed=seed)
+        order = FORMULAS[name](network, provided).argsort().tolist()
         for keep in (7, 4, 1):
-            assert staying(network, name, given, keep=keep) == sorted(order[8 - keep :])
+            assert staying(network, name, provided, keep=keep) == sorted(order[8 - keep :])
 
 
 def test_the_criteria_are_not_one_another() -> None:
     networks = [(pair(seed), examples(seed=seed)) for seed in range(3)]
     orders = {
-        name: tuple(order for one in networks for order in scores(*one).argsort().tolist())
+        name: tuple(order for pair in networks for order in scores(*pair).argsort().tolist())
         for name, scores in FORMULAS.items()
     }
     assert orders.pop("lamp") == orders["l2"]  # within one group
@@ -277,7 +277,7 @@ def test_hessian_counts_every_image_and_not_the_last_alone() -> None:
     network = pair()
     ((images, labels),) = examples()
     images[-1] = 0  # what the first convolution reads of it has no gradient
-    alone = [of_image(network, one, at) for one, at in zip(images, labels, strict=True)]
+    alone = [of_image(network, item, at) for item, at in zip(images, labels, strict=True)]
     of_last, of_all = alone[-1].argsort().tolist(), torch.stack(alone).mean(0).argsort().tolist()
     chosen = [staying(network, "hessian", [(images, labels)], keep=keep) for keep in range(1, 8)]
     assert chosen == [sorted(of_all[8 - keep :]) for keep in range(1, 8)]
@@ -300,7 +300,9 @@ def test_hessian_looks_at_so_many_images_and_no_more(monkeypatch: pytest.MonkeyP
 
 
 def test_chance_knows_no_weights_and_repeats_itself() -> None:
-    chosen = [staying(pair(seed), "random", given) for seed, given in ((0, ()), (1, examples()))]
+    chosen = [
+        staying(pair(seed), "random", provided) for seed, provided in ((0, ()), (1, examples()))
+    ]
     assert chosen[0] == chosen[1] == staying(pair(0), "random")
     assert chosen[0] not in ([0, 1, 2, 3], [4, 5, 6, 7])  # scattered
 
@@ -323,8 +325,8 @@ def test_channels_that_score_alike_are_still_told_apart(name: str) -> None:
     images = torch.zeros(2, 3, 6, 6)
     blueprint = pair_blueprint(True)
     after = blueprint.resized({"first": 5, "second": 2})
-    around = Surroundings(images, examples())
-    cut = CRITERIA.get(name).cut(network, blueprint, after, around)
+    context = ApplyContext(images, examples())
+    cut = CRITERIA.get(name).cut(network, blueprint, after, context)
     assert costs(trace(cut, images)) == costs(after)
 
 
@@ -338,8 +340,8 @@ def test_gradients_leave_no_trace(name: str, training: bool) -> None:
     network.second.requires_grad_(False)  # a part that somebody has frozen
     blueprint = pair_blueprint(True)
     before = copy.deepcopy(network.state_dict())
-    around = Surroundings(images, examples(batches=2))
-    assert CRITERIA.get(name).cut(network, blueprint, blueprint, around) is network
+    context = ApplyContext(images, examples(batches=2))
+    assert CRITERIA.get(name).cut(network, blueprint, blueprint, context) is network
     after = network.state_dict()
     assert all(torch.equal(tensor, after[key]) for key, tensor in before.items())
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -350,13 +352,13 @@ def test_gradients_leave_no_trace(name: str, training: bool) -> None:
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_stale_gradients_do_not_count(name: str) -> None:
-    network, given, blueprint = pair(), examples(), pair_blueprint(True)
-    wanted = network.first.weight[staying(network, name, given)]
+    network, provided, blueprint = pair(), examples(), pair_blueprint(True)
+    wanted = network.first.weight[staying(network, name, provided)]
     for parameter in network.parameters():
         parameter.grad = torch.randn_like(parameter) * 1e3
-    around = Surroundings(torch.zeros(2, 3, 6, 6), given)
+    context = ApplyContext(torch.zeros(2, 3, 6, 6), provided)
     after = blueprint.resized({"first": 4})
-    CRITERIA.get(name).cut(network, blueprint, after, around)
+    CRITERIA.get(name).cut(network, blueprint, after, context)
     assert torch.equal(network.first.weight, wanted)
 
 
@@ -365,9 +367,9 @@ def test_shapes_are_the_same_without_examples(name: str, traced: Callable[..., A
     network, images, blueprint = traced("resnet20", 32)
     plan = halving(blueprint, name)
     cut = apply_phase(
-        copy.deepcopy(network), blueprint, plan, Phase.PRUNE, Surroundings(images.to("meta"))
+        copy.deepcopy(network), blueprint, plan, Phase.PRUNE, ApplyContext(images.to("meta"))
     )
-    assert costs(trace(cut, images)) == costs(foretell(blueprint, plan))
+    assert costs(trace(cut, images)) == costs(predict_graph(blueprint, plan))
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -391,8 +393,8 @@ def test_an_unknown_criterion_is_told_with_the_nearest() -> None:
 
 def test_every_criterion_is_described() -> None:
     for criterion in CRITERIA:
-        told = criterion.technique
-        assert told.name == criterion.name
-        assert told.title
-        assert told.paper or criterion.name == "random"
-        assert told.link.startswith("https://") or not told.paper
+        reported = criterion.info
+        assert reported.name == criterion.name
+        assert reported.title
+        assert reported.paper or criterion.name == "random"
+        assert reported.link.startswith("https://") or not reported.paper

@@ -29,9 +29,9 @@ def test_a_larger_share_keeps_no_fewer(size: int, one: float, other: float) -> N
 @given(sizes, shares)
 def test_wide_groups_keep_multiples(size: int, share: float) -> None:
     multiple = 8 if size >= 64 else 4 if size >= 16 else 1
-    kept = kept_channels(size, share)
-    assert kept % multiple == 0 or kept == size
-    assert abs(kept - size * share) <= multiple  # never further from what was asked
+    remaining = kept_channels(size, share)
+    assert remaining % multiple == 0 or remaining == size
+    assert abs(remaining - size * share) <= multiple  # never further from what was asked
 
 
 def test_kept_channels_at_common_widths() -> None:
@@ -117,8 +117,8 @@ class Joined(nn.Module):
 
 
 def test_finds_which_channels_belong_together() -> None:
-    found = find_groups(Joined(), torch.zeros(2, 3, 8, 8))
-    groups = {frozenset(group.writers): group for group in found}
+    found_groups = find_groups(Joined(), torch.zeros(2, 3, 8, 8))
+    groups = {frozenset(group.writers): group for group in found_groups}
     left = groups[frozenset({"left"})]
     assert (left.size, dict(left.readers), left.reason) == (6, {"both": 1}, "")
     right = groups[frozenset({"right"})]
@@ -127,8 +127,8 @@ def test_finds_which_channels_belong_together() -> None:
     assert tied.size == 8
     assert tied.readers["classifier"] == 4
     assert tied.readers["more"] == 1
-    assert len(found) == 3  # the class scores are nobody's to cut
-    assert not any(group.reason for group in found)
+    assert len(found_groups) == 3  # the class scores are nobody's to cut
+    assert not any(group.reason for group in found_groups)
 
 
 def test_channels_as_shares_of_groups() -> None:

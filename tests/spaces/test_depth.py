@@ -8,23 +8,23 @@ import pytest
 import torch
 from paredown.errors import PlanError
 from paredown.objectives.cost.cost import count
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
-DEPTH = KINDS.get("depth")
+DEPTH = TECHNIQUES.get("depth")
 
 
 def gone(blueprint: Blueprint, chosen: dict[str, float]) -> set[str]:
     """The blocks none of whose layers is left."""
-    after = {layer.name for layer in foretell(blueprint, Plan.of({"depth": chosen})).layers}
+    after = {layer.name for layer in predict_graph(blueprint, Plan.of({"depth": chosen})).layers}
     return {
         block.name
-        for block in blueprint.landmarks.blocks
+        for block in blueprint.structure.blocks
         if not after.intersection(blueprint.under(block.name))
     }
 
@@ -58,18 +58,18 @@ def test_the_last_repeated_blocks_go_and_those_that_change_shapes_stay(
     ("name", "size"),
     [("resnet20", 32), ("resnet50", 32), ("mobilenet_v3_small", 64), ("convnext_tiny", 64)],
 )
-def test_networks_come_out_as_foretold(
+def test_networks_come_out_as_predicted(
     name: str,
     size: int,
     share: float,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced(name, size)
     plan = Space.of(blueprint, {"depth": (1.0, share)}).uniform(1)
     shorter = Plan.of({"depth": plan.chosen("depth")})
-    assert count(foretell(blueprint, shorter)).params < count(blueprint).params
-    assert_as_foretold(network, images, blueprint, shorter)
+    assert count(predict_graph(blueprint, shorter)).params < count(blueprint).params
+    assert_as_predicted(network, images, blueprint, shorter)
 
 
 def test_what_goes_is_two_3x3_convolutions_and_their_batch_norms(
@@ -77,7 +77,7 @@ def test_what_goes_is_two_3x3_convolutions_and_their_batch_norms(
 ) -> None:
     blueprint = traced("resnet18", 32).blueprint
     before = count(blueprint)
-    after = count(foretell(blueprint, Plan.of({"depth": {"stage3": 0.0}})))
+    after = count(predict_graph(blueprint, Plan.of({"depth": {"stage3": 0.0}})))
     weights = 2 * 256 * 256 * 9
     assert before.params - after.params == weights + 2 * 2 * 256
     assert before.macs - after.macs == weights * 2 * 2  # images of 2x2 pixels
@@ -129,7 +129,7 @@ def test_removed_blocks_are_no_sites_any_more(traced: Callable[..., Any]) -> Non
     blueprint = traced("resnet18", 32).blueprint
     shorter = Plan.of({"depth": {"stage1": 0.0}})
     both = Plan.of({"depth": {"stage1": 0.0}, "block": {"stage1": "inverted"}})
-    assert foretell(blueprint, both) == foretell(blueprint, shorter)
+    assert predict_graph(blueprint, both) == predict_graph(blueprint, shorter)
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, True, "half", None, float("nan")])

@@ -10,16 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paredown.errors import InputError, UnknownName
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.graph.blueprint import Blueprint
-from paredown.spaces.graph.frozen import TO_BE_KEPT, keep
+from paredown.spaces.graph.frozen import FROZEN_BY_KEEP, keep
 from paredown.spaces.plan import Plan
-from paredown.spaces.space import Grain, Space
-from paredown.spaces.technique import Phase, Surroundings, Value
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.space import Granularity, Space
+from paredown.spaces.technique import ApplyContext, Phase, Value
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
-# All kinds; activations of few bits need numbers.
+# All techniques; activations of few bits need numbers.
 OPTIONS: dict[str, tuple[Value, ...]] = {
     "resolution": (1.0, 0.5),
     "depth": (1.0, 0.5, 0.0),
@@ -38,7 +38,7 @@ OPTIONS: dict[str, tuple[Value, ...]] = {
 
 
 def kept_names(blueprint: Blueprint) -> list[str]:
-    return [layer.name for layer in blueprint.layers if layer.kept]
+    return [layer.name for layer in blueprint.layers if layer.is_frozen]
 
 
 Known = Callable[[str, int], Any]
@@ -78,9 +78,12 @@ def test_several_globs_add_up_and_none_keeps_nothing(traced: Known) -> None:
     assert kept_names(keep(blueprint, ["fc", "stem", "fc"])) == ["conv1", "bn1", "fc"]
     assert keep(blueprint, []) is blueprint
     everything = keep(blueprint, ["*"])
-    assert all(layer.kept for layer in everything.layers)
+    assert all(layer.is_frozen for layer in everything.layers)
     assert not everything.groups
-    assert {d.kind for d in Space.of(everything, OPTIONS).dimensions} <= {"resolution", "quantizer"}
+    assert {d.technique for d in Space.of(everything, OPTIONS).dimensions} <= {
+        "resolution",
+        "quantizer",
+    }
 
 
 @pytest.mark.parametrize(
@@ -109,13 +112,15 @@ def offered(blueprint: Blueprint) -> set[str]:
 def test_a_kept_classifier_has_no_other_head_and_no_neck(traced: Known) -> None:
     for name, glob in (("resnet18", "fc"), ("mobilenet_v2", "classifier.1")):
         blueprint = traced(name, 32).blueprint
-        kept = keep(blueprint, [glob])
-        assert not {place for place in offered(kept) if place.startswith("head.")}
+        remaining = keep(blueprint, [glob])
+        assert not {place for place in offered(remaining) if place.startswith("head.")}
         assert {"head.bits", "head.sparse"} <= offered(blueprint)
     assert {"head.head", "head.neck"} <= offered(traced("resnet18", 32).blueprint)
-    kept = keep(traced("resnet18", 32).blueprint, ["fc"])
-    told = [one.reason for one in KINDS.get("head").left_alone(kept, OPTIONS["head"])]
-    assert told[0].endswith(TO_BE_KEPT)
+    remaining = keep(traced("resnet18", 32).blueprint, ["fc"])
+    reported = [
+        skipped.reason for skipped in TECHNIQUES.get("head").skipped(remaining, OPTIONS["head"])
+    ]
+    assert reported[0].endswith(FROZEN_BY_KEEP)
 
 
 def test_a_kept_block_is_not_left_out(traced: Known) -> None:
@@ -128,31 +133,37 @@ def test_a_kept_block_is_not_left_out(traced: Known) -> None:
         assert depth not in offered(keep(blueprint, [glob]))
     # One kept layer is enough; others of the stage may still go.
     blueprint = keep(traced("resnet20", 32).blueprint, ["layer2.1.bn2"])
-    shorter = foretell(blueprint, Plan.of({"depth": {"stage2": 0.0}}))
+    shorter = predict_graph(blueprint, Plan.of({"depth": {"stage2": 0.0}}))
     blocks = {a.name[:8] for a in shorter.layers if a.name.startswith("layer2.")}
     assert blocks == {"layer2.0", "layer2.1"}
 
 
 def test_a_kept_stage_offers_nothing(traced: Known) -> None:
     for name in ("resnet18", "mobilenet_v2", "resnet20"):
-        kept = keep(traced(name, 32).blueprint, ["stage2"])
-        assert not {name for name in offered(kept) if name.startswith("stage2.")}
-        by_site = Space.of(kept, OPTIONS, Grain.SITE).dimensions
-        inside = {layer.name for layer in kept.layers if layer.kept}
-        blocks = {dimension.place for dimension in by_site if dimension.kind == "block"}
+        remaining = keep(traced(name, 32).blueprint, ["stage2"])
+        assert not {name for name in offered(remaining) if name.startswith("stage2.")}
+        by_site = Space.of(remaining, OPTIONS, Granularity.SITE).dimensions
+        inside = {layer.name for layer in remaining.layers if layer.is_frozen}
+        blocks = {dimension.place for dimension in by_site if dimension.technique == "block"}
         assert blocks
         assert not any(layer == b or layer.startswith(f"{b}.") for layer in inside for b in blocks)
 
 
 def test_what_is_kept_is_said_to_be(traced: Known) -> None:
-    kept = keep(traced("resnet18", 32).blueprint, ["layer3.1.conv1"])
-    channels = {one.name: one.reason for one in kept.left_alone if one.what == "channels"}
+    remaining = keep(traced("resnet18", 32).blueprint, ["layer3.1.conv1"])
+    channels = {
+        skipped.name: skipped.reason
+        for skipped in remaining.skipped
+        if skipped.technique == "channels"
+    }
     # What it writes, and what it reads: the stream that the residual sums of stage 3 tie.
     assert set(channels) == {"layer3.1.conv1", "layer3.0.conv2"}
-    assert set(channels.values()) == {f"{TO_BE_KEPT}, or tied to what is"}
-    told = KINDS.get("block").left_alone(kept, ["separable"])
-    assert ("layer3.1.conv1", TO_BE_KEPT) in {(one.name, one.reason) for one in told}
-    assert not set(channels) & set(kept.groups)
+    assert set(channels.values()) == {f"{FROZEN_BY_KEEP}, or tied to what is"}
+    reported = TECHNIQUES.get("block").skipped(remaining, ["separable"])
+    assert ("layer3.1.conv1", FROZEN_BY_KEEP) in {
+        (skipped.name, skipped.reason) for skipped in reported
+    }
+    assert not set(channels) & set(remaining.groups)
 
 
 # What stays as it is
@@ -171,26 +182,26 @@ def shapes(network: nn.Module, names: Sequence[str]) -> dict[str, tuple[int, ...
     ],
 )
 def test_nothing_touches_what_is_kept(
-    name: str, globs: list[str], assert_as_foretold: Callable[..., nn.Module], traced: Known
+    name: str, globs: list[str], assert_as_predicted: Callable[..., nn.Module], traced: Known
 ) -> None:
     network, images, blueprint = traced(name, 32)
-    kept = keep(blueprint, globs)
-    space, names = Space.of(kept, OPTIONS), kept_names(kept)
+    remaining = keep(blueprint, globs)
+    space, names = Space.of(remaining, OPTIONS), kept_names(remaining)
     for plan in (space.uniform(1), space.sample(random.Random(0))):
-        changed = assert_as_foretold(network, images, kept, plan)
+        changed = assert_as_predicted(network, images, remaining, plan)
         assert shapes(changed, names) == shapes(network, names)
-        foretold = foretell(kept, plan)
-        for one in names:
-            layer, module = foretold.layer(one), changed.get_submodule(one)
+        predicted = predict_graph(remaining, plan)
+        for text in names:
+            layer, module = predicted.layer(text), changed.get_submodule(text)
             assert (layer.weight_bits, layer.activation_bits, layer.zeros) == (32, 32, 0)
-            assert type(module) is type(network.get_submodule(one))
+            assert type(module) is type(network.get_submodule(text))
 
 
 def test_kept_weights_are_the_same_numbers(
     trained: Callable[[str], nn.Module], traced: Known
 ) -> None:
     network, images = trained("resnet20"), torch.randn(4, 3, 32, 32)
-    kept = keep(traced("resnet20", 32).blueprint, ["layer2.1", "linear", "bn1"])
+    remaining = keep(traced("resnet20", 32).blueprint, ["layer2.1", "linear", "bn1"])
     stages = ("stage1", "stage2", "stage3")
     plan = Plan.of(
         {
@@ -201,12 +212,12 @@ def test_kept_weights_are_the_same_numbers(
             "bits": dict.fromkeys(("stem", *stages, "head"), "w8a8"),
         }
     )
-    changed, around = copy.deepcopy(network), Surroundings(images, [(images, torch.arange(4))])
+    changed, context = copy.deepcopy(network), ApplyContext(images, [(images, torch.arange(4))])
     for phase in Phase:
-        changed = apply_phase(changed, kept, plan, phase, around)
+        changed = apply_phase(changed, remaining, plan, phase, context)
     after = changed.state_dict()
     for name, tensor in network.state_dict().items():
-        if any(name.startswith(f"{layer}.") for layer in kept_names(kept)):
+        if any(name.startswith(f"{layer}.") for layer in kept_names(remaining)):
             assert torch.equal(after[name], tensor), name
     assert sum(p.numel() for p in changed.parameters()) < 0.7 * sum(
         p.numel() for p in network.parameters()
@@ -215,18 +226,18 @@ def test_kept_weights_are_the_same_numbers(
 
 
 def test_a_kept_norm_outlives_the_convolution_before_it(
-    assert_as_foretold: Callable[..., nn.Module], traced: Known
+    assert_as_predicted: Callable[..., nn.Module], traced: Known
 ) -> None:
     network, images, blueprint = traced("resnet20", 32)
-    kept = keep(blueprint, ["bn1", "layer1.0.bn1"])
+    remaining = keep(blueprint, ["bn1", "layer1.0.bn1"])
     cases: list[tuple[str, dict[str, dict[str, object]]]] = [
         ("fire", {"resolution": {"input": 0.5}}),  # has norms of its own
         ("separable", {"bits": {"stem": "w8a32"}}),
     ]
     for block, others in cases:
         plan = Plan.of({"block": dict.fromkeys(("stem", "stage1"), block), **others})
-        changed = assert_as_foretold(network, images, kept, plan)
-        assert shapes(changed, kept_names(kept)) == dict.fromkeys(kept_names(kept), (16,))
+        changed = assert_as_predicted(network, images, remaining, plan)
+        assert shapes(changed, kept_names(remaining)) == dict.fromkeys(kept_names(remaining), (16,))
 
 
 RESNET20 = ["conv1", "layer1.0.conv1", "layer2.1", "layer3.2.conv2", "linear", "stage3", "bn1"]
@@ -238,19 +249,21 @@ def test_no_plan_changes_the_shape_of_what_is_kept(
     traced: Known, globs: set[str], seed: int
 ) -> None:
     network, images, blueprint = traced("resnet20", 32)
-    kept = keep(blueprint, sorted(globs))
-    plan = Space.of(kept, OPTIONS).sample(random.Random(seed))
+    remaining = keep(blueprint, sorted(globs))
+    plan = Space.of(remaining, OPTIONS).sample(random.Random(seed))
     changed = copy.deepcopy(network)
     for phase in Phase:
-        changed = apply_phase(changed, kept, plan, phase, Surroundings(images))
-    names = kept_names(kept)
+        changed = apply_phase(changed, remaining, plan, phase, ApplyContext(images))
+    names = kept_names(remaining)
     assert shapes(changed, names) == shapes(network, names)
     assert changed(images).shape == (2, 10)
-    assert {layer.weight_bits for layer in foretell(kept, plan).layers if layer.kept} == {32}
+    assert {
+        layer.weight_bits for layer in predict_graph(remaining, plan).layers if layer.is_frozen
+    } == {32}
 
 
 def test_the_space_says_that_layers_are_kept(traced: Known) -> None:
     blueprint = traced("resnet20", 32).blueprint
-    kept = keep(blueprint, ["layer2.*"])
-    assert Space.of(kept).signature != Space.of(blueprint).signature
-    assert any(one.reason.startswith(TO_BE_KEPT) for one in Space.of(kept).left_alone)
+    remaining = keep(blueprint, ["layer2.*"])
+    assert Space.of(remaining).signature != Space.of(blueprint).signature
+    assert any(skipped.reason.startswith(FROZEN_BY_KEEP) for skipped in Space.of(remaining).skipped)

@@ -1,4 +1,4 @@
-"""How finely choices are made: once for the network, of all kinds or of some."""
+"""How finely choices are made: once for the network, of all techniques or of some."""
 
 import random
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.space import Dimension, Grain, Space
+from paredown.spaces.space import Dimension, Granularity, Space
 from paredown.spaces.technique import Value
 
 STAGES = ("stage1", "stage2", "stage3")
@@ -31,10 +31,10 @@ OPTIONS: dict[str, tuple[Value, ...]] = {
     "sparse": (0.0, 0.5),
     "bits": ("w32a32", "w8a8", "w4a8"),
 }
-PERS: dict[str, Grain | Mapping[str, Grain]] = {
-    "network": Grain.NETWORK,
-    "prune alone": {"prune": Grain.NETWORK},
-    "mixed": {"prune": Grain.NETWORK, "bits": Grain.NETWORK, "block": Grain.SITE},
+PERS: dict[str, Granularity | Mapping[str, Granularity]] = {
+    "network": Granularity.NETWORK,
+    "prune alone": {"prune": Granularity.NETWORK},
+    "mixed": {"prune": Granularity.NETWORK, "bits": Granularity.NETWORK, "block": Granularity.SITE},
 }
 
 
@@ -46,42 +46,52 @@ def blueprint() -> Blueprint:
 
 
 @lru_cache
-def space_of(per: str) -> Space:
-    return Space.of(blueprint(), OPTIONS, PERS[per])
+def space_of(granularity: str) -> Space:
+    return Space.of(blueprint(), OPTIONS, PERS[granularity])
 
 
 def dimension(space: Space, name: str) -> Dimension:
-    (found,) = (one for one in space.dimensions if one.name == name)
-    return found
+    (dimension,) = (dimension for dimension in space.dimensions if dimension.name == name)
+    return dimension
 
 
 # What is decided
 
 
-def test_one_decision_per_kind() -> None:
+def test_one_decision_per_technique() -> None:
     space = space_of("network")
-    assert [one.name for one in space.dimensions] == [f"network.{kind}" for kind in OPTIONS]
-    assert {one.kind: one.options for one in space.dimensions} == OPTIONS
+    assert [dimension.name for dimension in space.dimensions] == [
+        f"network.{technique}" for technique in OPTIONS
+    ]
+    assert {dimension.technique: dimension.options for dimension in space.dimensions} == OPTIONS
     assert space.size == 2 * 2 * 3 * 2 * 2 * 3 * 2 * 3
 
 
-def test_one_kind_once_and_the_others_per_stage() -> None:
-    names = [one.name for one in space_of("prune alone").dimensions]
+def test_one_technique_once_and_the_others_per_stage() -> None:
+    names = [dimension.name for dimension in space_of("prune alone").dimensions]
     assert [name for name in names if name.endswith(".prune")] == ["network.prune"]
     assert [name for name in names if name.endswith(".width")] == [f"{s}.width" for s in STAGES]
     per_stage = Space.of(blueprint(), OPTIONS)
-    others = [one for one in per_stage.dimensions if one.kind != "prune"]
-    assert [one for one in space_of("prune alone").dimensions if one.kind != "prune"] == others
-    assert [one.name for one in space_of("mixed").dimensions if one.kind == "block"][:2] == [
+    others = [dimension for dimension in per_stage.dimensions if dimension.technique != "prune"]
+    assert [
+        dimension
+        for dimension in space_of("prune alone").dimensions
+        if dimension.technique != "prune"
+    ] == others
+    assert [
+        dimension.name
+        for dimension in space_of("mixed").dimensions
+        if dimension.technique == "block"
+    ][:2] == [
         "conv1.block",
         "layer1.0.conv1.block",
     ]
     assert space_of("mixed").signature != per_stage.signature != space_of("network").signature
 
 
-def test_a_kind_of_one_place_is_decided_there() -> None:
-    for per in (Grain.NETWORK, Grain.STAGE):
-        space = Space.of(blueprint(), {"resolution": (1.0, 0.5), "prune": (0.0, 0.5)}, per)
+def test_a_technique_of_one_place_is_decided_there() -> None:
+    for granularity in (Granularity.NETWORK, Granularity.STAGE):
+        space = Space.of(blueprint(), {"resolution": (1.0, 0.5), "prune": (0.0, 0.5)}, granularity)
         assert dimension(space, "input.resolution").options == (1.0, 0.5)
 
 
@@ -117,8 +127,12 @@ def test_plans_name_every_stage() -> None:
 
 
 def test_a_study_may_insist_on_an_option_everywhere() -> None:
-    space = Space.of(blueprint(), dict.fromkeys(OPTIONS, ()) | {"prune": (0.5,)}, Grain.NETWORK)
-    assert [(one.name, one.options) for one in space.dimensions] == [("network.prune", (0.5,))]
+    space = Space.of(
+        blueprint(), dict.fromkeys(OPTIONS, ()) | {"prune": (0.5,)}, Granularity.NETWORK
+    )
+    assert [(dimension.name, dimension.options) for dimension in space.dimensions] == [
+        ("network.prune", (0.5,))
+    ]
     assert space.uniform(0) == Plan.of({"prune": dict.fromkeys(STAGES, 0.5)})
     space.check(space.uniform(0))
     with pytest.raises(PlanError, match="prune"):
@@ -134,7 +148,7 @@ def test_plan_and_params_are_inverses(per: str, seed: int) -> None:
     plan = space.sample(rng)
     assert space.plan(space.params(plan)) == plan
     space.check(plan)
-    params = {one.name: rng.choice(one.options) for one in space.dimensions}
+    params = {dimension.name: rng.choice(dimension.options) for dimension in space.dimensions}
     if params["network.prune"] == 0.0:  # then the manner of pruning means nothing
         params |= {"network.criterion": "l1", "network.steps": 1.0}
     assert space.params(space.plan(params)) == params
@@ -160,18 +174,20 @@ def test_mutants_reach_every_option() -> None:
         for _ in range(200)
         for name, value in space.params(space.mutate(space.uniform(1), rng)).items()
     }
-    assert reached == {(one.name, option) for one in space.dimensions for option in one.options}
+    assert reached == {
+        (dimension.name, option) for dimension in space.dimensions for option in dimension.options
+    }
 
 
 @pytest.mark.parametrize("per", PERS)
 def test_every_option_alone_lies_inside(per: str) -> None:
     space = space_of(per)
-    for one in space.dimensions:
-        for option in one.options:
-            plan = space.only(one, option)
+    for dimension in space.dimensions:
+        for option in dimension.options:
+            plan = space.only(dimension, option)
             space.check(plan)
             # The manner of pruning means nothing where nothing is pruned.
-            assert space.params(plan)[one.name] == option or plan == Plan()
+            assert space.params(plan)[dimension.name] == option or plan == Plan()
 
 
 def test_other_bits_are_those_of_the_network() -> None:
@@ -217,19 +233,19 @@ def test_other_faults_are_told_as_ever() -> None:
 
 
 def per_of(text: object) -> object:
-    return load_config("digits", {"per": text}).per
+    return load_config("digits", {"granularity": text}).granularity
 
 
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        ("network", Grain.NETWORK),
-        ("stage", Grain.STAGE),
-        ("site", Grain.SITE),
-        ("prune=network", {"prune": Grain.NETWORK}),
-        ("prune=network,block=site", {"prune": Grain.NETWORK, "block": Grain.SITE}),
-        ("prune=network, bits=stage", {"prune": Grain.NETWORK, "bits": Grain.STAGE}),
-        ({"prune": "network"}, {"prune": Grain.NETWORK}),
+        ("network", Granularity.NETWORK),
+        ("stage", Granularity.STAGE),
+        ("site", Granularity.SITE),
+        ("prune=network", {"prune": Granularity.NETWORK}),
+        ("prune=network,block=site", {"prune": Granularity.NETWORK, "block": Granularity.SITE}),
+        ("prune=network, bits=stage", {"prune": Granularity.NETWORK, "bits": Granularity.STAGE}),
+        ({"prune": "network"}, {"prune": Granularity.NETWORK}),
     ],
 )
 def test_the_grain_as_studies_say_it(said: object, meant: object) -> None:
@@ -240,29 +256,31 @@ def test_the_grain_in_a_study_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     head = 'model = "resnet8"\ndata = "digits"\nmax_drop = [1.0]\n'
     for text, meant in (
-        ('per = "network"', Grain.NETWORK),
-        ('per = {prune = "network"}', {"prune": Grain.NETWORK}),
+        ('granularity = "network"', Granularity.NETWORK),
+        ('granularity = {prune = "network"}', {"prune": Granularity.NETWORK}),
         ('[per]\nprune = "network"\nblock = "site"', {"prune": "network", "block": "site"}),
-        ("", Grain.STAGE),
+        ("", Granularity.STAGE),
     ):
         path.write_text(f"{head}{text}\n", encoding="utf-8")
-        assert load_config(str(path), {}).per == meant
-    space = Space.of(blueprint(), {}, load_config(str(path), {"per": "prune=network"}).per)
+        assert load_config(str(path), {}).granularity == meant
+    space = Space.of(
+        blueprint(), {}, load_config(str(path), {"granularity": "prune=network"}).granularity
+    )
     assert dimension(space, "network.prune").meaning(0.5) == dict.fromkeys(STAGES, 0.5)
 
 
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("both", "per: expected network, stage or site, got 'both'"),
-        ("layer", "per: expected network, stage or site, got 'layer'"),
-        ("", "per: expected network, stage or site, got ''"),
-        (3, "per: expected network, stage or site, got 3"),
-        ("prune=everywhere", "per: expected network, stage or site, got 'everywhere'"),
-        ({"prune": "everywhere"}, "per: expected network, stage or site, got 'everywhere'"),
-        ({"prune": ["network"]}, "per: expected network, stage or site, got ['network']"),
-        ("prun=network", "per: unknown kind of choice 'prun'; did you mean prune"),
-        ({"prun": "network"}, "per: unknown kind of choice 'prun'; did you mean prune"),
+        ("both", "granularity: expected network, stage or site, got 'both'"),
+        ("layer", "granularity: expected network, stage or site, got 'layer'"),
+        ("", "granularity: expected network, stage or site, got ''"),
+        (3, "granularity: expected network, stage or site, got 3"),
+        ("prune=everywhere", "granularity: expected network, stage or site, got 'everywhere'"),
+        ({"prune": "everywhere"}, "granularity: expected network, stage or site, got 'everywhere'"),
+        ({"prune": ["network"]}, "granularity: expected network, stage or site, got ['network']"),
+        ("prun=network", "granularity: unknown technique 'prun'; did you mean prune"),
+        ({"prun": "network"}, "granularity: unknown technique 'prun'; did you mean prune"),
     ],
 )
 def test_other_grains_are_refused_in_a_sentence(said: Any, told: str) -> None:
@@ -279,8 +297,8 @@ def test_other_grains_are_refused_in_a_sentence(said: Any, told: str) -> None:
         ("prune=network, block=site", {"prune": "network", "block": "site"}),
     ],
 )
-def test_the_grain_by_kind_in_one_word(said: str, meant: dict[str, str]) -> None:
-    assert load_config("digits", {"per": said}).per == meant
+def test_the_grain_by_technique_in_one_word(said: str, meant: dict[str, str]) -> None:
+    assert load_config("digits", {"granularity": said}).granularity == meant
 
 
 @pytest.mark.parametrize(
@@ -288,6 +306,6 @@ def test_the_grain_by_kind_in_one_word(said: str, meant: dict[str, str]) -> None
 )
 def test_grains_that_are_none_get_one_sentence(said: object) -> None:
     with pytest.raises(StudyFileError) as caught:
-        load_config("digits", {"per": said})
+        load_config("digits", {"granularity": said})
     assert len(caught.value.faults) == 1, caught.value
-    assert caught.value.faults[0].startswith("per: ")
+    assert caught.value.faults[0].startswith("granularity: ")

@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from paredown.errors import UnknownName
 from paredown.objectives.cost.cost import count
-from paredown.spaces.apply import foretell
-from paredown.spaces.graph.blueprint import Blueprint, LeftAlone
+from paredown.spaces.apply import predict_graph
+from paredown.spaces.graph.blueprint import Blueprint, Skipped
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
-HEAD = KINDS.get("head")
+HEAD = TECHNIQUES.get("head")
 HEADS = ("gap", "gap+nobias", "conv", "conv+bn", "conv+relu6", "conv+bn+relu6")
 
 
@@ -26,9 +26,9 @@ def head(value: str) -> Plan:
 
 
 def reasons(blueprint: Blueprint, value: str) -> list[str]:
-    said: list[LeftAlone] = list(HEAD.left_alone(blueprint, ["original", value]))
-    assert all((one.what, one.name) == ("head", "head") for one in said)
-    return [one.reason for one in said]
+    parts: list[Skipped] = list(HEAD.skipped(blueprint, ["original", value]))
+    assert all((skipped.technique, skipped.name) == ("head", "head") for skipped in parts)
+    return [skipped.reason for skipped in parts]
 
 
 def features(network: nn.Module, images: torch.Tensor, name: str) -> torch.Tensor:
@@ -51,19 +51,19 @@ def features(network: nn.Module, images: torch.Tensor, name: str) -> torch.Tenso
         *(("googlenet", 64, value) for value in ("gap+nobias", "conv")),
     ],
 )
-def test_networks_come_out_as_foretold(
+def test_networks_come_out_as_predicted(
     name: str,
     size: int,
     value: str,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced(name, size)
     if not HEAD.places(blueprint, value):
         assert reasons(blueprint, value) == [f"{value}: its head is that already"]
         return
     assert HEAD.places(blueprint, value) == ("head",)
-    changed = assert_as_foretold(network, images, blueprint, head(value))
+    changed = assert_as_predicted(network, images, blueprint, head(value))
     assert changed(images).shape == (2, 10)
 
 
@@ -88,7 +88,7 @@ def test_params_follow_their_formula(
     name: str, value: str, before: int, after: int, traced: Callable[..., Any]
 ) -> None:
     blueprint = traced(name, 64).blueprint
-    changed = count(foretell(blueprint, head(value)))
+    changed = count(predict_graph(blueprint, head(value)))
     assert changed.params == count(blueprint).params - before + after
 
 
@@ -97,7 +97,7 @@ def test_macs_follow_their_formula(value: str, pixels: int, traced: Callable[...
     # VGG-11's last feature map is 4x4 of 64 pixels; the pooling behind it goes.
     blueprint = traced("vgg11_bn", 64).blueprint
     linear = 512 * 49 * 4096 + 4096 * 4096 + 4096 * 10
-    changed = count(foretell(blueprint, head(value)))
+    changed = count(predict_graph(blueprint, head(value)))
     assert changed.macs == count(blueprint).macs - linear + 512 * 10 * pixels
 
 
@@ -169,7 +169,7 @@ def test_there_are_as_many_scores_as_before(
         ("convnext_tiny", 64, "no pooling module stands in front of its linear layers"),
     ],
 )
-def test_other_tails_are_left_alone(
+def test_other_tails_are_skipped(
     name: str, size: int, reason: str, traced: Callable[..., Any]
 ) -> None:
     blueprint = traced(name, size).blueprint
@@ -184,7 +184,7 @@ def test_a_head_that_is_that_already_is_no_choice(traced: Callable[..., Any]) ->
     assert HEAD.places(blueprint, "gap+nobias") == ("head",)
     assert reasons(blueprint, "gap") == ["gap: its head is that already"]
     assert reasons(blueprint, "original") == []
-    bare = foretell(blueprint, head("gap+nobias"))
+    bare = predict_graph(blueprint, head("gap+nobias"))
     assert HEAD.places(bare, "conv") == ()  # a plan has one head; it is not changed again
 
 

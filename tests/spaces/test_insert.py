@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.blocks.block_tracing import take_apart
-from paredown.spaces.blocks.insert import Graft, graft
+from paredown.spaces.blocks.insert import Insertion, insert_blocks
 from paredown.spaces.graph.blueprint import Blueprint, Channels
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
@@ -37,12 +37,12 @@ def chain(*widths: int) -> Blueprint:
 
 def put(
     blueprint: Blueprint, name: str, make: Callable[[int, int], nn.Module], cuttable: bool = True
-) -> Graft:
+) -> Insertion:
     """A part in the place of a layer."""
     layer, sizes = blueprint.layer(name), blueprint.sizes
     into, out = layer.reads.count(sizes), layer.writes.count(sizes)
     part = take_apart(lambda: make(into, out), into, out, SIZE, cuttable=cuttable)
-    return Graft(name, part, layer.reads, layer.writes, layer.stage, frozenset({name}))
+    return Insertion(name, part, layer.reads, layer.writes, layer.stage, frozenset({name}))
 
 
 class Tied(nn.Module):
@@ -75,12 +75,12 @@ def bottleneck(into: int, out: int) -> nn.Module:
 
 def test_no_part_changes_nothing() -> None:
     blueprint = chain(8, 8)
-    assert graft(blueprint, []) is blueprint
+    assert insert_blocks(blueprint, []) is blueprint
 
 
 def test_a_part_brings_its_layers_and_its_own_groups() -> None:
     blueprint = chain(8, 8, 6)
-    whole = graft(blueprint, [put(blueprint, "1", bottleneck)])
+    whole = insert_blocks(blueprint, [put(blueprint, "1", bottleneck)])
     assert [layer.name for layer in whole.layers] == ["0", "1.0", "1.1", "2", "5"]
     assert plain(whole)["1.0"] == (8, 4)
     assert plain(whole)["1.1"] == (4, 8)
@@ -91,7 +91,7 @@ def test_a_part_brings_its_layers_and_its_own_groups() -> None:
 def test_a_part_around_an_identity_makes_one_group_of_two() -> None:
     blueprint = chain(8, 8, 6)
     assert set(blueprint.groups) == {"0", "1", "2"}
-    whole = graft(blueprint, [put(blueprint, "1", Tied)])
+    whole = insert_blocks(blueprint, [put(blueprint, "1", Tied)])
     assert whole.sizes == {"0": 8, "2": 6}
     assert whole.layer("1.conv").reads == whole.layer("1.conv").writes == Channels(0, (("0", 1),))
     assert plain(whole.resized({"0": 5}))["2"] == (5, 6)
@@ -100,7 +100,7 @@ def test_a_part_around_an_identity_makes_one_group_of_two() -> None:
 def test_parts_in_a_row_make_one_group_of_all() -> None:
     blueprint = chain(8, 8, 8, 8)
     for order in ([1, 2, 3], [3, 2, 1], [2, 1, 3], [1, 3, 2]):
-        whole = graft(blueprint, [put(blueprint, str(number), Tied) for number in order])
+        whole = insert_blocks(blueprint, [put(blueprint, str(number), Tied) for number in order])
         assert len(whole.groups) == 1, order
         (group,) = whole.groups
         assert set(plain(whole.resized({group: 3})).values()) == {(3, 3), (3, 5)}
@@ -108,7 +108,7 @@ def test_parts_in_a_row_make_one_group_of_all() -> None:
 
 def test_a_part_that_writes_side_by_side_splits_what_it_writes() -> None:
     blueprint = chain(8, 10, 6)
-    whole = graft(blueprint, [put(blueprint, "1", Beside)])
+    whole = insert_blocks(blueprint, [put(blueprint, "1", Beside)])
     assert whole.sizes == {"0": 8, "1.left": 5, "1.right": 5, "2": 6}
     assert whole.layer("2").reads == Channels(0, (("1.left", 1), ("1.right", 1)))
     assert plain(whole.resized({"1.left": 2}))["2"] == (7, 6)
@@ -128,33 +128,33 @@ def test_a_group_that_others_write_too_is_not_split_but_fixed() -> None:
     images = torch.zeros(2, 3, *SIZE, device="meta")
     blueprint = trace_with_groups(Sum().to("meta"), images)
     assert set(blueprint.groups) == {"one"}
-    one = graft(blueprint, [put(blueprint, "one", Beside)])
-    assert one.groups == {}
-    assert plain(one) == {"one.left": (3, 4), "one.right": (3, 4), "two": (3, 8), "last": (8, 5)}
-    both = graft(blueprint, [put(blueprint, "one", Beside), put(blueprint, "two", Beside)])
+    item = insert_blocks(blueprint, [put(blueprint, "one", Beside)])
+    assert item.groups == {}
+    assert plain(item) == {"one.left": (3, 4), "one.right": (3, 4), "two": (3, 8), "last": (8, 5)}
+    both = insert_blocks(blueprint, [put(blueprint, "one", Beside), put(blueprint, "two", Beside)])
     assert plain(both)["last"] == (8, 5)
 
 
 def test_what_a_part_cannot_follow_is_fixed_and_the_rest_is_not() -> None:
     blueprint = chain(8, 8, 6, 4)
-    whole = graft(blueprint, [put(blueprint, "1", bottleneck, cuttable=False)])
+    whole = insert_blocks(blueprint, [put(blueprint, "1", bottleneck, cuttable=False)])
     assert whole.sizes == {"2": 6, "3": 4}
-    assert plain(whole) == plain(graft(blueprint, [put(blueprint, "1", bottleneck)]))
+    assert plain(whole) == plain(insert_blocks(blueprint, [put(blueprint, "1", bottleneck)]))
 
 
 def test_a_tie_to_what_is_fixed_fixes_the_other_end() -> None:
     blueprint = chain(8, 8, 8, 4)
     parts = [put(blueprint, "1", Tied), put(blueprint, "2", bottleneck, cuttable=False)]
     for order in (parts, parts[::-1]):
-        whole = graft(blueprint, order)
+        whole = insert_blocks(blueprint, order)
         assert whole.sizes == {"3": 4}
     # Images have three channels, which nothing can cut.
-    assert graft(chain(3, 3, 4), [put(chain(3, 3, 4), "0", Tied)]).sizes == {"1": 3, "2": 4}
+    assert insert_blocks(chain(3, 3, 4), [put(chain(3, 3, 4), "0", Tied)]).sizes == {"1": 3, "2": 4}
 
 
 def test_tied_halves_are_those_of_the_group_they_join() -> None:
     blueprint = chain(8, 8, 8)
-    whole = graft(blueprint, [put(blueprint, "1", Beside), put(blueprint, "2", Tied)])
+    whole = insert_blocks(blueprint, [put(blueprint, "1", Beside), put(blueprint, "2", Tied)])
     assert whole.sizes == {"0": 8, "1.left": 4, "1.right": 4} or whole.sizes == {"0": 8}
     assert plain(whole)["2.conv"] == (8, 8)
 
@@ -163,7 +163,7 @@ def test_a_part_before_a_layer_takes_nobodys_place() -> None:
     blueprint = chain(8, 6)
     part = take_apart(lambda: bottleneck(6, 6), 6, 6, SIZE)
     reads = blueprint.layer("1").writes
-    whole = graft(blueprint, [Graft("neck", part, reads, reads, "head", before="4")])
+    whole = insert_blocks(blueprint, [Insertion("neck", part, reads, reads, "head", before="4")])
     assert [layer.name for layer in whole.layers] == ["0", "1", "neck.0", "neck.1", "4"]
     assert whole.layer("neck.0").stage == "head"
 
@@ -181,14 +181,14 @@ def test_what_is_still_a_group_can_be_cut(
     name: str,
     family: str,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced(name, 64)
     blocks = {"stage2": family, "stage3": family}
-    whole = foretell(blueprint, Plan.of({"block": blocks}))
+    whole = predict_graph(blueprint, Plan.of({"block": blocks}))
     cut = dict.fromkeys(blueprint.stages, 0.5)
     plan = Plan.of({"block": blocks, "prune": cut})
-    after = foretell(blueprint, plan, Phase.PRUNE)
+    after = predict_graph(blueprint, plan, Phase.PRUNE)
     assert set(after.groups) == set(whole.groups)
     assert all(after.sizes[group] < size for group, size in whole.sizes.items() if size > 1)
-    assert_as_foretold(network, images, blueprint, plan)
+    assert_as_predicted(network, images, blueprint, plan)

@@ -8,12 +8,12 @@ import pytest
 import torch
 from paredown.errors import UnknownName
 from paredown.objectives.cost.cost import count
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.plan import Plan
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
-NECK = KINDS.get("neck")
+NECK = TECHNIQUES.get("neck")
 NECKS = ("conv", "inverted", "conv+features", "inverted+features")
 
 
@@ -25,16 +25,16 @@ def neck(value: str) -> Plan:
 @pytest.mark.parametrize(
     ("name", "size"), [("resnet18", 32), ("resnet50", 32), ("mobilenet_v3_small", 64)]
 )
-def test_networks_come_out_as_foretold(
+def test_networks_come_out_as_predicted(
     name: str,
     size: int,
     value: str,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced(name, size)
     assert NECK.places(blueprint, value) == ("head",)
-    assert_as_foretold(network, images, blueprint, neck(value))
+    assert_as_predicted(network, images, blueprint, neck(value))
 
 
 def inverted(into: int, hidden: int, out: int) -> int:
@@ -58,7 +58,7 @@ INTO, HIDDEN = 2048, 512
 )
 def test_params_follow_their_formula(value: str, added: int, traced: Callable[..., Any]) -> None:
     blueprint = traced("resnet50", 32).blueprint
-    assert count(foretell(blueprint, neck(value))).params == count(blueprint).params + added
+    assert count(predict_graph(blueprint, neck(value))).params == count(blueprint).params + added
 
 
 def test_the_first_linear_layer_reads_the_neck(
@@ -113,21 +113,21 @@ def test_a_head_stands_behind_a_neck(
     value: str,
     head: str,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced("resnet18", 32)
     plan = Plan.of({"neck": {"head": value}, "head": {"head": head}})
-    changed = assert_as_foretold(network, images, blueprint, plan)
+    changed = assert_as_predicted(network, images, blueprint, plan)
     assert changed(images).shape == (2, 10)
     assert any(name.startswith("avgpool.neck") for name, _ in changed.named_modules())
 
 
 def test_a_neck_widens_what_a_thin_trunk_gives(
-    traced: Callable[..., Any], assert_as_foretold: Callable[..., nn.Module]
+    traced: Callable[..., Any], assert_as_predicted: Callable[..., nn.Module]
 ) -> None:
     network, images, blueprint = traced("resnet50", 32)
     plan = Plan.of({"neck": {"head": "conv"}, "trunk": {"stage4": "thin"}})
-    after = assert_as_foretold(network, images, blueprint, plan)
+    after = assert_as_predicted(network, images, blueprint, plan)
     conv = after.get_submodule("avgpool.neck.widen.conv")
     assert isinstance(conv, nn.Conv2d)
     assert (conv.in_channels, conv.out_channels) == (86, 512)
@@ -142,11 +142,11 @@ def test_a_neck_widens_what_a_thin_trunk_gives(
         ("squeezenet1_1", 64, "no linear layer stands alone behind its last feature map"),
     ],
 )
-def test_other_networks_are_left_alone(
+def test_other_networks_are_skipped(
     name: str, size: int, reason: str, traced: Callable[..., Any]
 ) -> None:
     blueprint = traced(name, size).blueprint
-    assert [one.reason for one in NECK.left_alone(blueprint, ["original", *NECKS])] == [reason]
+    assert [skipped.reason for skipped in NECK.skipped(blueprint, ["original", *NECKS])] == [reason]
     assert all(NECK.places(blueprint, value) == () for value in NECKS)
 
 

@@ -1,4 +1,4 @@
-"""NNI as a backend: it chooses what goes, foretold counts hold, and its scales mean what they say.
+"""NNI as a backend: it chooses what goes, predicted counts hold, and its scales mean what they say.
 
 What needs NNI is skipped where it is not installed.
 """
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from paredown.errors import InputError, TrainingDiverged
 from paredown.extras import require_extra
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.tracing import example_images, trace
 from paredown.spaces.nni import PRUNERS, QUANTIZERS
@@ -25,7 +25,7 @@ from paredown.spaces.nni.repairs import quiet_nni
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.dependencies import remove_channels
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from torch import nn
 
 needs_nni = pytest.mark.skipif(
@@ -50,12 +50,14 @@ def halved(network: nn.Module) -> tuple[Blueprint, Blueprint]:
     """The blueprint of a network, and of the same with half of each channel group gone."""
     before = trace_with_groups(network, IMAGES)
     stages = {group.stage for group in before.groups.values()}
-    return before, foretell(before, Plan.of({"prune": dict.fromkeys(stages, 0.5)}))
+    return before, predict_graph(before, Plan.of({"prune": dict.fromkeys(stages, 0.5)}))
 
 
 def figures(blueprint: Blueprint) -> list[tuple[str, int, int]]:
     sizes = blueprint.sizes
-    return [(one.name, one.weights(sizes), one.other_params(sizes)) for one in blueprint.layers]
+    return [
+        (layer.name, layer.weights(sizes), layer.other_params(sizes)) for layer in blueprint.layers
+    ]
 
 
 # Without NNI
@@ -127,8 +129,8 @@ print(*found, sep=chr(10))
 def test_each_repair_is_still_needed_and_all_are_enough() -> None:
     """Where this fails, NNI, torch or Python has changed, and a repair may go."""
     command = [sys.executable, "-W", "error", "-c", EACH_REPAIR_IS_NEEDED]
-    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert found.splitlines()[-8:] == [
+    text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert text.splitlines()[-8:] == [
         "AttributeError: 'NoneType' object has no attribute 'startswith'",
         "TypeError: Node.is_impure() takes 1 positional argument but 2 were given",
         "none",
@@ -142,7 +144,7 @@ def test_each_repair_is_still_needed_and_all_are_enough() -> None:
 
 @needs_nni
 @pytest.mark.parametrize("pruner", PRUNERS)
-def test_a_pruned_network_is_what_was_foretold_and_runs(pruner: str, trained: Network) -> None:
+def test_a_pruned_network_is_what_was_predicted_and_runs(pruner: str, trained: Network) -> None:
     network = trained("resnet20").train()
     filters = network.get_submodule("conv1").get_parameter("weight").detach().clone()
     before, after = halved(network)
@@ -153,8 +155,8 @@ def test_a_pruned_network_is_what_was_foretold_and_runs(pruner: str, trained: Ne
     assert all(module.training for module in small.modules())
     assert not [name for name, _ in small.named_modules() if "nni" in name]
     assert all(p.requires_grad and p.grad is None for p in small.parameters())
-    kept = small.get_submodule("conv1").get_parameter("weight").detach()
-    assert all(any(torch.equal(one, old) for old in filters) for one in kept)
+    remaining = small.get_submodule("conv1").get_parameter("weight").detach()
+    assert all(any(torch.equal(item, old) for old in filters) for item in remaining)
     small(batches(1)[0][0]).square().sum().backward()
 
 
@@ -169,8 +171,8 @@ def test_nni_and_torch_pruning_remove_the_same_channels(
         small = prune(copy.deepcopy(network), before, after, "nni-l1", IMAGES, [])
     assert "ModelSpeedup removed" in caplog.text
     with quiet_nni():
-        kept = chosen_channels(network, before, after.sizes, "nni-l1", [])
-    scores = {network.get_submodule(before.roots[group]): mask for group, mask in kept.items()}
+        tensors = chosen_channels(network, before, after.sizes, "nni-l1", [])
+    scores = {network.get_submodule(before.roots[group]): mask for group, mask in tensors.items()}
     roots = {before.roots[group]: size for group, size in after.sizes.items()}
     other = remove_channels(
         network, IMAGES, roots, lambda group: scores[group[0].dep.target.module]
@@ -190,9 +192,9 @@ def test_what_model_speedup_cannot_follow_torch_pruning_cuts(
     network = trained("resnet8")
     plan = Plan.of({"block": {"stage2": "separable+se"}, "prune": {"stage2": 0.5}})
     before = trace_with_groups(network, IMAGES)
-    blocks = foretell(before, plan, Phase.STRUCTURE)
-    network = apply_phase(network, before, plan, Phase.STRUCTURE, Surroundings(IMAGES))
-    after = foretell(before, plan)
+    blocks = predict_graph(before, plan, Phase.STRUCTURE)
+    network = apply_phase(network, before, plan, Phase.STRUCTURE, ApplyContext(IMAGES))
+    after = predict_graph(before, plan)
     with caplog.at_level(logging.INFO, "paredown"):
         small = prune(network, blocks, after, "nni-l1", IMAGES, [])
     assert "Torch-Pruning's graph removed" in caplog.text
@@ -204,9 +206,9 @@ def test_l1_keeps_the_filters_of_largest_norm(trained: Network) -> None:
     network = trained("resnet8")
     before, _ = halved(network)
     with quiet_nni():
-        kept = chosen_channels(network, before, {"layer1.0.conv1": 5}, "nni-l1", [])
+        tensors = chosen_channels(network, before, {"layer1.0.conv1": 5}, "nni-l1", [])
     norms = network.get_submodule("layer1.0.conv1").get_parameter("weight").abs().sum((1, 2, 3))
-    assert set(kept["layer1.0.conv1"].nonzero().flatten().tolist()) == set(
+    assert set(tensors["layer1.0.conv1"].nonzero().flatten().tolist()) == set(
         norms.topk(5).indices.tolist()
     )
 
@@ -217,13 +219,13 @@ def test_tied_channels_are_judged_by_all_that_write_them(trained: Network) -> No
     before, _ = halved(network)
     assert before.groups["conv1"].size == 16
     with quiet_nni():
-        kept = chosen_channels(network, before, {"conv1": 8}, "nni-l1", [])
+        tensors = chosen_channels(network, before, {"conv1": 8}, "nni-l1", [])
     norms = sum(
         network.get_submodule(name).get_parameter("weight").detach().abs().sum((1, 2, 3))
         for name in ("conv1", "layer1.0.conv2")
     )
     assert isinstance(norms, torch.Tensor)
-    assert set(kept["conv1"].nonzero().flatten().tolist()) == set(norms.topk(8).indices.tolist())
+    assert set(tensors["conv1"].nonzero().flatten().tolist()) == set(norms.topk(8).indices.tolist())
 
 
 @needs_nni
@@ -231,13 +233,13 @@ def test_taylor_keeps_what_the_loss_feels(trained: Network) -> None:
     network = trained("resnet8")
     before, _ = halved(network)
     with quiet_nni():
-        kept = chosen_channels(network, before, {"layer1.0.conv1": 5}, "nni-taylor", batches(2))
+        tensors = chosen_channels(network, before, {"layer1.0.conv1": 5}, "nni-taylor", batches(2))
     weight = network.get_submodule("layer1.0.conv1").get_parameter("weight")
     felt = torch.zeros(16)
     for images, labels in batches(2):
         (slope,) = torch.autograd.grad(F.cross_entropy(network(images), labels), weight)
         felt += (slope * weight.detach()).square().sum((1, 2, 3))
-    assert set(kept["layer1.0.conv1"].nonzero().flatten().tolist()) == set(
+    assert set(tensors["layer1.0.conv1"].nonzero().flatten().tolist()) == set(
         felt.topk(5).indices.tolist()
     )
 
@@ -248,7 +250,7 @@ def test_a_network_without_weights_is_cut_too(traced: Callable[..., tuple[object
     assert isinstance(network, nn.Module)
     images = example_images(3, SIDE)
     before = trace_with_groups(network, images)
-    after = foretell(before, Plan.of({"prune": {"stage1": 0.5}}))
+    after = predict_graph(before, Plan.of({"prune": {"stage1": 0.5}}))
     assert figures(trace(prune(network, before, after, "nni-l1", images, []), images)) == figures(
         after
     )
@@ -329,7 +331,7 @@ def test_the_scales_mean_what_nni_computed(
 
 
 @needs_nni
-def test_weights_get_a_scale_each_channel_and_32_bits_are_left_alone(trained: Network) -> None:
+def test_weights_get_a_scale_each_channel_and_32_bits_are_skipped(trained: Network) -> None:
     network = trained("resnet8")
     wanted = {"conv1": (8, 32), "layer1.0.conv1": (32, 8), "layer1.0.conv2": (32, 32)}
     images = batches(1)[0][0]

@@ -15,7 +15,7 @@ from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization.layers import Quantized, quantized
 from paredown.spaces.quantization.rounding import rounded_integers, weight_scales
 from paredown.spaces.quantization.widths import find_width
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from torch import nn
 
 W8A8 = find_width("w8a8")
@@ -175,11 +175,11 @@ def test_training_at_8_bits_keeps_to_pairs(quantizer: str) -> None:
                     parameter.mul_(1 + 3 * torch.rand_like(parameter))
             scored.append(network.eval()(images))
 
-    around = Surroundings(images[:2], [(images, torch.zeros(8))], tune)
-    changed = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around).eval()
-    found = [module for module in changed.modules() if isinstance(module, Quantized)]
-    assert len(found) == 8
-    assert all(fits(layer) for layer in found)
+    context = ApplyContext(images[:2], [(images, torch.zeros(8))], tune)
+    changed = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, context).eval()
+    results = [module for module in changed.modules() if isinstance(module, Quantized)]
+    assert len(results) == 8
+    assert all(fits(layer) for layer in results)
     if quantizer != "nni-qat":  # whose ranges were still on their way
         with torch.no_grad():
             error = (changed(images) - scored[-1]).norm() / scored[-1].norm()

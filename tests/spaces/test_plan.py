@@ -29,8 +29,8 @@ Chosen = dict[str, dict[str, Any]]
 chosen = st.fixed_dictionaries(
     {},
     optional={
-        kind: st.dictionaries(st.sampled_from(PLACES), values, max_size=len(PLACES))
-        for kind, values in VALUES.items()
+        technique: st.dictionaries(st.sampled_from(PLACES), values, max_size=len(PLACES))
+        for technique, values in VALUES.items()
     },
 )
 FULL: Chosen = {
@@ -52,23 +52,26 @@ def test_survives_dict_and_json(said: Chosen) -> None:
 @given(chosen)
 def test_says_what_was_chosen_and_nothing_neutral(said: Chosen) -> None:
     plan = Plan.of(said)
-    for kind, neutral in NEUTRAL.items():
-        expected = {p: v for p, v in said.get(kind, {}).items() if v != neutral}
-        assert plan.chosen(kind) == expected
-    assert len(plan.choices) == sum(len(plan.chosen(kind)) for kind in NEUTRAL)
+    for technique, neutral in NEUTRAL.items():
+        expected = {p: v for p, v in said.get(technique, {}).items() if v != neutral}
+        assert plan.chosen(technique) == expected
+    assert len(plan.choices) == sum(len(plan.chosen(technique)) for technique in NEUTRAL)
 
 
 @given(chosen, st.randoms())
 def test_neutral_choices_and_order_do_not_matter(said: Chosen, rng: random.Random) -> None:
-    padded = {kind: dict.fromkeys(PLACES, NEUTRAL[kind]) | said.get(kind, {}) for kind in NEUTRAL}
+    padded = {
+        technique: dict.fromkeys(PLACES, NEUTRAL[technique]) | said.get(technique, {})
+        for technique in NEUTRAL
+    }
     mixed: Chosen = {}
-    for kind in rng.sample(list(padded), len(padded)):
-        mixed[kind] = dict(rng.sample(list(padded[kind].items()), len(PLACES)))
-    one, other = Plan.of(said), Plan.of(mixed)
-    assert one == other
-    assert hash(one) == hash(other)
-    assert one.to_json() == other.to_json()
-    assert one.key == other.key
+    for technique in rng.sample(list(padded), len(padded)):
+        mixed[technique] = dict(rng.sample(list(padded[technique].items()), len(PLACES)))
+    plan, other = Plan.of(said), Plan.of(mixed)
+    assert plan == other
+    assert hash(plan) == hash(other)
+    assert plan.to_json() == other.to_json()
+    assert plan.key == other.key
 
 
 @given(chosen, chosen)
@@ -109,8 +112,8 @@ def test_tells_all_faults_at_once_with_the_nearest_names() -> None:
     with pytest.raises(PlanError) as caught:
         Plan.from_dict(faulty)
     message = str(caught.value)
-    for said in (
-        "unknown kind of choice 'blok'; did you mean block?",
+    for text in (
+        "unknown technique 'blok'; did you mean block?",
         "block.stage1: unknown block family 'seperable'; did you mean separable?",
         "width.stage1: a width is a number above 0 to 1, got 0",
         "width.stage2: a width is a number above 0 to 1, got 1.5",
@@ -118,7 +121,7 @@ def test_tells_all_faults_at_once_with_the_nearest_names() -> None:
         "bits.head: unknown bit-width 'w8a9'; did you mean w8a",
         "bits.stem: expected a bit-width such as 'w8a8', got 8",
     ):
-        assert said in message
+        assert text in message
     assert "stage2: unknown" not in message
 
 
@@ -199,9 +202,9 @@ def test_cannot_be_changed() -> None:
 
 
 def test_does_not_follow_the_dictionary_it_was_made_from() -> None:
-    said = {"block": {"stage1": "separable"}}
-    plan = Plan.of(said)
-    said["block"]["stage2"] = "separable"
+    data = {"block": {"stage1": "separable"}}
+    plan = Plan.of(data)
+    data["block"]["stage2"] = "separable"
     assert plan.chosen("block") == {"stage1": "separable"}
 
 

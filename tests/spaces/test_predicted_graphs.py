@@ -1,4 +1,4 @@
-"""What a plan will cost is known before it is done: foretold equals done, layer by layer."""
+"""What a plan will cost is known before it is done: predicted equals done, layer by layer."""
 
 import copy
 import random
@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.graph.blueprint import Blueprint, Op
 from paredown.spaces.graph.tracing import trace
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings, Value
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import ApplyContext, Phase, Value
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
 # Activation ranges need numbers, which the meta device has not.
@@ -43,47 +43,47 @@ def chosen(space: Space, which: str) -> Plan:
 
 @pytest.mark.parametrize("which", ALONE_OR_MIXED)
 @pytest.mark.parametrize(("name", "size"), WITH_NUMBERS)
-def test_networks_come_out_as_foretold(
-    name: str, size: int, which: str, assert_as_foretold: Callable[..., nn.Module]
+def test_networks_come_out_as_predicted(
+    name: str, size: int, which: str, assert_as_predicted: Callable[..., nn.Module]
 ) -> None:
     network, images, blueprint = real(name, size)
     plan = chosen(Space.of(blueprint), which)
     assert plan != Plan()
-    changed = assert_as_foretold(network, images, blueprint, plan)
+    changed = assert_as_predicted(network, images, blueprint, plan)
     with torch.no_grad():
         assert torch.isfinite(changed.eval()(images)).all()
 
 
 @pytest.mark.parametrize("which", ALONE_OR_MIXED[:-1])
 @pytest.mark.parametrize(("name", "size"), WITHOUT)
-def test_networks_without_numbers_come_out_as_foretold(
+def test_networks_without_numbers_come_out_as_predicted(
     name: str,
     size: int,
     which: str,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced(name, size)
     plan = chosen(Space.of(blueprint, WEIGHTS_ALONE), which)
-    assert_as_foretold(network, images, blueprint, plan)
+    assert_as_predicted(network, images, blueprint, plan)
 
 
-def test_every_family_comes_out_as_foretold(
-    traced: Callable[..., Any], assert_as_foretold: Callable[..., nn.Module]
+def test_every_family_comes_out_as_predicted(
+    traced: Callable[..., Any], assert_as_predicted: Callable[..., nn.Module]
 ) -> None:
     network, images, blueprint = traced("resnet20", 32)
-    for family in KINDS.get("block").default_options()[1:]:
+    for family in TECHNIQUES.get("block").default_options()[1:]:
         space = Space.of(blueprint, {"block": ("original", family)})
         plan = Plan.of({"block": space.uniform(1).chosen("block")})
-        assert_as_foretold(network, images, blueprint, plan)
+        assert_as_predicted(network, images, blueprint, plan)
 
 
-def test_the_baseline_stays_as_it_is(assert_as_foretold: Callable[..., nn.Module]) -> None:
+def test_the_baseline_stays_as_it_is(assert_as_predicted: Callable[..., nn.Module]) -> None:
     network, images, blueprint = real("resnet20", 32)
-    assert foretell(blueprint, Plan()) == blueprint
-    assert_as_foretold(network, images, blueprint, Plan())
+    assert predict_graph(blueprint, Plan()) == blueprint
+    assert_as_predicted(network, images, blueprint, Plan())
     changed = apply_phase(
-        copy.deepcopy(network), blueprint, Plan(), Phase.STRUCTURE, Surroundings(images)
+        copy.deepcopy(network), blueprint, Plan(), Phase.STRUCTURE, ApplyContext(images)
     )
     with torch.no_grad():
         assert torch.equal(changed.eval()(images), copy.deepcopy(network).eval()(images))
@@ -92,23 +92,23 @@ def test_the_baseline_stays_as_it_is(assert_as_foretold: Callable[..., nn.Module
 def test_phases_build_up_to_the_plan() -> None:
     network, images, blueprint = real("resnet20", 32)
     plan = Space.of(blueprint).uniform(1)
-    around = Surroundings(images, [(images, torch.zeros(len(images), dtype=torch.long))])
+    context = ApplyContext(images, [(images, torch.zeros(len(images), dtype=torch.long))])
     changed = copy.deepcopy(network)
     for phase in Phase:
-        changed = apply_phase(changed, blueprint, plan, phase, around)
-        foretold = foretell(blueprint, plan, phase)
-        assert foretold == foretell(blueprint, plan.through(phase))
-        done, sizes = trace(changed, images), foretold.sizes
-        assert [layer.name for layer in done.layers] == [a.name for a in foretold.layers]
+        changed = apply_phase(changed, blueprint, plan, phase, context)
+        predicted = predict_graph(blueprint, plan, phase)
+        assert predicted == predict_graph(blueprint, plan.through(phase))
+        done, sizes = trace(changed, images), predicted.sizes
+        assert [layer.name for layer in done.layers] == [a.name for a in predicted.layers]
         assert [layer.macs({}) for layer in done.layers] == [
-            layer.macs(sizes) for layer in foretold.layers
+            layer.macs(sizes) for layer in predicted.layers
         ]
 
 
 def test_layers_keep_the_stage_that_was_decided_about() -> None:
     _, _, blueprint = real("resnet20", 32)
-    foretold = foretell(blueprint, Space.of(blueprint).uniform(1))
-    for layer in foretold.layers:
+    predicted = predict_graph(blueprint, Space.of(blueprint).uniform(1))
+    for layer in predicted.layers:
         module = layer.name
         while module and not blueprint.under(module):
             module = module.rpartition(".")[0]
@@ -120,29 +120,29 @@ def test_width_follows_its_formula(traced: Callable[..., Any]) -> None:
     # All three stages at half width: every convolution but the stem a quarter.
     blueprint = traced("resnet20", 32).blueprint
     halves = Plan.of({"width": dict.fromkeys(("stage1", "stage2", "stage3"), 0.5)})
-    foretold = foretell(blueprint, halves)
-    for layer in foretold.layers:
+    predicted = predict_graph(blueprint, halves)
+    for layer in predicted.layers:
         before = blueprint.layer(layer.name)
         share = {"conv1": 2, "linear": 2}.get(layer.name, 4)
         if layer.op is not Op.CHANNELWISE:
-            assert layer.macs(foretold.sizes) * share == before.macs(blueprint.sizes)
+            assert layer.macs(predicted.sizes) * share == before.macs(blueprint.sizes)
         else:
-            assert layer.other_params(foretold.sizes) * 2 == before.other_params(blueprint.sizes)
+            assert layer.other_params(predicted.sizes) * 2 == before.other_params(blueprint.sizes)
 
 
 def test_width_then_pruning_compound(traced: Callable[..., Any]) -> None:
     blueprint = traced("resnet18", 32).blueprint
     plan = Plan.of({"width": {"stage4": 0.75}, "prune": {"stage4": 0.25, "stage3": 0.75}})
-    sizes = foretell(blueprint, plan).sizes
-    kept = {"stage3": 1 / 4, "stage4": 9 / 16}  # a width is what stays, a ratio what goes
+    sizes = predict_graph(blueprint, plan).sizes
+    remaining = {"stage3": 1 / 4, "stage4": 9 / 16}  # a width is what stays, a ratio what goes
     for name, group in blueprint.groups.items():
-        assert sizes[name] == group.size * kept.get(group.stage, 1)
+        assert sizes[name] == group.size * remaining.get(group.stage, 1)
 
 
 def test_bits_reach_convolutions_and_linear_layers_alone(traced: Callable[..., Any]) -> None:
     blueprint = traced("resnet20", 32).blueprint
     plan = Plan.of({"bits": {"stage1": "w8a8", "head": "w8a32"}})
-    for layer in foretell(blueprint, plan).layers:
+    for layer in predict_graph(blueprint, plan).layers:
         expected = (32, 32)
         if layer.stage == "stage1" and layer.op is Op.CONV:
             expected = (8, 8)
@@ -175,7 +175,7 @@ def test_the_network_given_stays_out_of_the_copy(carry_out: Callable[..., nn.Mod
 def test_the_mode_stays(training: bool, carry_out: Callable[..., nn.Module]) -> None:
     network, images, blueprint = real("resnet20", 32)
     network = copy.deepcopy(network).train(training)
-    for kind in KINDS.names:
-        plan = chosen(Space.of(blueprint), kind)
+    for technique in TECHNIQUES.names:
+        plan = chosen(Space.of(blueprint), technique)
         changed = carry_out(network, images, blueprint, plan)
         assert {module.training for module in changed.modules()} == {training}

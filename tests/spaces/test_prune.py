@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paredown.errors import InputError
 from paredown.objectives.cost.cost import count, measure
-from paredown.objectives.cost.pruned_share import removal
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.objectives.cost.pruned_share import pruned_share
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.graph.blueprint import ALL_GROUPS, Blueprint
 from paredown.spaces.graph.channel_rounding import kept_channels
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.shrink import stages_with_groups
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import ApplyContext, Phase
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
 MANNERS: dict[str, object] = {"criterion": "taylor", "round": 4, "steps": 2}
@@ -29,7 +29,9 @@ MANNERS: dict[str, object] = {"criterion": "taylor", "round": 4, "steps": 2}
 def pruning(blueprint: Blueprint, ratio: float = 0.5, **manner: object) -> Plan:
     """The same ratio in all stages, and how it is done."""
     stages = dict.fromkeys(stages_with_groups(blueprint), ratio)
-    return Plan.of({"prune": stages} | {kind: {"network": how} for kind, how in manner.items()})
+    return Plan.of(
+        {"prune": stages} | {technique: {"network": how} for technique, how in manner.items()}
+    )
 
 
 class Tuner:
@@ -51,40 +53,40 @@ class Tuner:
 def test_channels_that_stay_are_the_nearest_multiple(
     size: int, share: float, multiple: int
 ) -> None:
-    kept = kept_channels(size, share, multiple)
+    remaining = kept_channels(size, share, multiple)
     step = min(multiple, 8 if size >= 64 else 4 if size >= 16 else 1)
-    assert kept % step == 0 or kept == size
-    assert 1 <= kept <= size
-    if kept not in (step, size):
-        assert abs(kept - size * share) <= step / 2
+    assert remaining % step == 0 or remaining == size
+    assert 1 <= remaining <= size
+    if remaining not in (step, size):
+        assert abs(remaining - size * share) <= step / 2
 
 
 @pytest.mark.parametrize(
     ("name", "multiple"),
     [*(("resnet20", multiple) for multiple in (8, 4, 1)), ("resnet18", 1), ("mobilenet_v2", 4)],
 )
-def test_what_is_built_is_rounded_as_foretold(
+def test_what_is_built_is_rounded_as_predicted(
     name: str,
     multiple: int,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced(name, 32)
     plan = pruning(blueprint, 0.45, round=multiple)
-    changed = assert_as_foretold(network, images, blueprint, plan)
+    changed = assert_as_predicted(network, images, blueprint, plan)
     for group, root in blueprint.roots.items():
         before = blueprint.sizes[group]
         conv = changed.get_submodule(root)
         assert isinstance(conv, nn.Conv2d)
         step = min(multiple, 8 if before >= 64 else 4 if before >= 16 else 1)
         assert conv.out_channels == round(before * 0.55 / step) * step
-    assert foretell(blueprint, plan).cutting.multiple == multiple
+    assert predict_graph(blueprint, plan).pruning.multiple == multiple
 
 
 def test_finer_rounding_is_nearer_to_the_ratio(traced: Callable[..., Any]) -> None:
     blueprint = traced("resnet20", 32).blueprint
     sizes = {
-        multiple: foretell(blueprint, pruning(blueprint, 0.3, round=multiple)).sizes
+        multiple: predict_graph(blueprint, pruning(blueprint, 0.3, round=multiple)).sizes
         for multiple in (8, 4, 1)
     }
     of_size = {64: (48, 44, 45), 32: (24, 24, 22), 16: (12, 12, 11)}  # 44.8, 22.4, 11.2
@@ -104,10 +106,10 @@ def test_several_cuts_come_to_the_same_as_one(
     network, images, tuner = trained("resnet20"), torch.randn(4, 3, 32, 32), Tuner()
     blueprint = traced("resnet20", 32).blueprint
     whole, plan = count(blueprint), pruning(blueprint, criterion=criterion, steps=steps)
-    around = Surroundings(images, [(images, torch.arange(4))], tuner)
-    changed = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.PRUNE, around)
-    at_once = count(foretell(blueprint, pruning(blueprint)))
-    assert measure(changed, images) == count(foretell(blueprint, plan)) == at_once
+    context = ApplyContext(images, [(images, torch.arange(4))], tuner)
+    changed = apply_phase(copy.deepcopy(network), blueprint, plan, Phase.PRUNE, context)
+    at_once = count(predict_graph(blueprint, pruning(blueprint)))
+    assert measure(changed, images) == count(predict_graph(blueprint, plan)) == at_once
     assert tuner.shares == [0.25] * (steps - 1)
     sizes = [whole.params, *tuner.params, at_once.params]
     assert sizes == sorted(set(sizes), reverse=True)  # each smaller than the one before
@@ -124,7 +126,7 @@ def test_each_cut_takes_about_as_many_channels(
         widths.append(len(network.get_submodule("layer3.1.conv1").get_parameter("weight")))
 
     plan = pruning(blueprint, 0.75, steps=3)
-    apply_phase(network, blueprint, plan, Phase.PRUNE, Surroundings(images, (), look))
+    apply_phase(network, blueprint, plan, Phase.PRUNE, ApplyContext(images, (), look))
     assert widths == [48, 32]
     assert len(network.get_submodule("layer3.1.conv1").get_parameter("weight")) == 16
 
@@ -136,14 +138,14 @@ def test_nothing_is_trained_between_cuts_that_take_nothing(
     blueprint = traced("resnet20", 32).blueprint
     stages = {"stage1": 0.5}  # 16 channels in multiples of 4: 12, then 8
     plan = Plan.of({"prune": stages, "steps": {"network": 16}})
-    around = Surroundings(images, (), tuner)
-    changed = apply_phase(network, blueprint, plan, Phase.PRUNE, around)
-    assert measure(changed, images) == count(foretell(blueprint, plan))
+    context = ApplyContext(images, (), tuner)
+    changed = apply_phase(network, blueprint, plan, Phase.PRUNE, context)
+    assert measure(changed, images) == count(predict_graph(blueprint, plan))
     assert len(tuner.shares) == 1
     # So little that rounding makes it nothing.
     tuner, plan = Tuner(), Plan.of({"prune": {"stage2": 0.01}, "steps": {"network": 3}})
-    around = Surroundings(images, (), tuner)
-    assert apply_phase(changed, blueprint, plan, Phase.PRUNE, around) is changed
+    context = ApplyContext(images, (), tuner)
+    assert apply_phase(changed, blueprint, plan, Phase.PRUNE, context) is changed
     assert tuner.shares == []
 
 
@@ -159,16 +161,18 @@ def test_the_manner_of_nothing_is_nothing(
     assert Plan.of({kind: {"network": value}, **bits}) == Plan.of(bits)
     pruned = Plan.of({kind: {"network": value}, "prune": {"stage1": 0.0}, **bits})
     assert pruned == Plan.of(bits)
-    said = f'{{"version": 1, "{kind}": {{"network": {value!r}}}}}'.replace("'", '"')
-    assert Plan.from_json(said) == Plan()
+    text = f'{{"version": 1, "{kind}": {{"network": {value!r}}}}}'.replace("'", '"')
+    assert Plan.from_json(text) == Plan()
     meant = Plan.of({kind: {"network": value}, "prune": {"stage1": 0.5}})
     assert meant.chosen(kind)
     assert Plan.from_json(meant.to_json()) == meant
     assert meant.through(Phase.STRUCTURE) == Plan()
     assert meant.through(Phase.PRUNE) == meant
     blueprint = traced("resnet20", 32).blueprint
-    space = Space.of(blueprint, {kind: (KINDS.get(kind).neutral, KINDS.get(kind).parse(value))})
-    params = space.params(Plan()) | {f"network.{kind}": KINDS.get(kind).parse(value)}
+    space = Space.of(
+        blueprint, {kind: (TECHNIQUES.get(kind).neutral, TECHNIQUES.get(kind).parse(value))}
+    )
+    params = space.params(Plan()) | {f"network.{kind}": TECHNIQUES.get(kind).parse(value)}
     assert space.plan(params) == Plan()
     assert space.plan(params | {"stage2.prune": 0.5}).chosen(kind)
     assert space.params(space.plan(params)) == space.params(Plan())
@@ -184,7 +188,7 @@ def test_the_manner_of_nothing_is_nothing(
 )
 def test_what_is_no_manner_is_refused(kind: str, wrong: object, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        KINDS.get(kind).parse(wrong)
+        TECHNIQUES.get(kind).parse(wrong)
 
 
 # What the cuts came to
@@ -216,15 +220,15 @@ def two_convs(first: int, second: int) -> Mapping[str, int]:
 @pytest.mark.parametrize(("ratio", "left"), [(0.25, 12), (0.5, 8), (0.75, 4)])
 def test_removal_by_its_formula(ratio: float, left: int) -> None:
     blueprint = trace_with_groups(TwoConvs(), torch.zeros(2, 3, 8, 8))
-    told = removal(blueprint, pruning(blueprint, ratio))
-    assert told is not None
+    reported = pruned_share(blueprint, pruning(blueprint, ratio))
+    assert reported is not None
     whole, cut = two_convs(16, 16), two_convs(left, left)
-    assert told.channels == pytest.approx(ratio)
-    assert told.params == pytest.approx(1 - cut["params"] / whole["params"])
-    assert told.macs == pytest.approx(1 - cut["macs"] / whole["macs"])
-    assert told.text == (
-        f"pruning removes {ratio:.0%} of the channels: {told.params:.0%} of the params and "
-        f"{told.macs:.0%} of the MACs"
+    assert reported.channels == pytest.approx(ratio)
+    assert reported.params == pytest.approx(1 - cut["params"] / whole["params"])
+    assert reported.macs == pytest.approx(1 - cut["macs"] / whole["macs"])
+    assert reported.text == (
+        f"pruning removes {ratio:.0%} of the channels: {reported.params:.0%} of the params and "
+        f"{reported.macs:.0%} of the MACs"
     )
 
 
@@ -240,32 +244,32 @@ def test_removal_as_torch_counts_it(
     plan = Plan.of(narrow | {"prune": {"stage2": 0.5, "stage3": 0.25}})
     cut = carry_out(network, images, blueprint, plan)
     rounded = Plan.of(narrow | {"prune": plan.chosen("prune"), "bits": {"stage1": "w8a8"}})
-    told = removal(blueprint, rounded)
-    assert told is not None
-    params = [sum(p.numel() for p in one.parameters()) for one in (whole, cut)]
-    macs = [count_macs(one, images) for one in (whole, cut)]
-    assert told.params == pytest.approx(1 - params[1] / params[0])
-    assert told.macs == pytest.approx(1 - macs[1] / macs[0])
+    reported = pruned_share(blueprint, rounded)
+    assert reported is not None
+    params = [sum(p.numel() for p in module.parameters()) for module in (whole, cut)]
+    macs = [count_macs(module, images) for module in (whole, cut)]
+    assert reported.params == pytest.approx(1 - params[1] / params[0])
+    assert reported.macs == pytest.approx(1 - macs[1] / macs[0])
 
 
 def test_what_is_not_pruned_removes_nothing(traced: Callable[..., Any]) -> None:
     blueprint = traced("resnet20", 32).blueprint
-    assert removal(blueprint, Plan()) is None
-    assert removal(blueprint, Plan.of({"width": {"stage1": 0.5}})) is None
-    assert removal(blueprint, pruning(blueprint, 0.01)) is None  # rounded to nothing
+    assert pruned_share(blueprint, Plan()) is None
+    assert pruned_share(blueprint, Plan.of({"width": {"stage1": 0.5}})) is None
+    assert pruned_share(blueprint, pruning(blueprint, 0.01)) is None  # rounded to nothing
 
 
 # A network that Torch-Pruning cannot follow
 
 
-def test_a_network_that_cannot_be_followed_is_left_alone(
-    traced: Callable[..., Any], assert_as_foretold: Callable[..., nn.Module]
+def test_a_network_that_cannot_be_followed_is_skipped(
+    traced: Callable[..., Any], assert_as_predicted: Callable[..., nn.Module]
 ) -> None:
     network, images, blueprint = traced("shufflenet_v2_x0_5", 64)
     assert not blueprint.groups
-    told = [one for one in blueprint.left_alone if one.name == ALL_GROUPS]
-    assert [one.what for one in told] == ["channels"]
-    assert told[0].reason.startswith("Torch-Pruning cannot follow this network (")
+    reported = [item for item in blueprint.skipped if item.name == ALL_GROUPS]
+    assert [item.what for item in reported] == ["channels"]
+    assert reported[0].reason.startswith("Torch-Pruning cannot follow this network (")
     space = Space.of(
         blueprint,
         {
@@ -277,17 +281,17 @@ def test_a_network_that_cannot_be_followed_is_left_alone(
             "sparse": (0.0, 0.5),
         },
     )
-    kinds = {dimension.kind for dimension in space.dimensions}
-    assert not kinds & {"prune", "width", *MANNERS}
-    assert kinds >= {"block", "bits", "sparse"}
-    assert told[0] in space.left_alone
+    techniques = {dimension.technique for dimension in space.dimensions}
+    assert not techniques & {"prune", "width", *MANNERS}
+    assert techniques >= {"block", "bits", "sparse"}
+    assert reported[0] in space.skipped
     plan = space.uniform(1)
     space.check(plan)
-    assert removal(blueprint, plan) is None
+    assert pruned_share(blueprint, plan) is None
     for number in range(3):
         rng = random.Random(number)
         drawn = space.mutate(space.sample(rng), rng)
         assert space.params(space.plan(space.params(drawn))) == space.params(drawn)
-    assert_as_foretold(network, images, blueprint, plan)
-    for one in space.dimensions:
-        space.check(space.only(one, one.options[-1]))
+    assert_as_predicted(network, images, blueprint, plan)
+    for entry in space.dimensions:
+        space.check(space.only(entry, entry.options[-1]))

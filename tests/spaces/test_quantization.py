@@ -19,7 +19,7 @@ from paredown.spaces.quantization.layers import Quantized, quantized
 from paredown.spaces.quantization.observing import observe
 from paredown.spaces.quantization.rounding import rounded_integers, weight_scales
 from paredown.spaces.quantization.widths import BitWidth, find_width
-from paredown.spaces.technique import Phase, Surroundings
+from paredown.spaces.technique import ApplyContext, Phase
 from torch import nn
 
 LAYERS = {
@@ -279,8 +279,8 @@ def everywhere(blueprint: Blueprint, width: str) -> Plan:
 def quantize(
     network: nn.Module, blueprint: Blueprint, plan: Plan, batches: list[torch.Tensor]
 ) -> nn.Module:
-    around = Surroundings(batches[0], [(batch, torch.zeros(len(batch))) for batch in batches])
-    return apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around)
+    context = ApplyContext(batches[0], [(batch, torch.zeros(len(batch))) for batch in batches])
+    return apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, context)
 
 
 @pytest.mark.parametrize(("width", "least"), [("w8a32", 30), ("w8a8", 20)])
@@ -338,8 +338,8 @@ def test_observes_what_layers_read_and_write() -> None:
     network = nn.Sequential(same, nn.ReLU(), last)
     batches = [torch.tensor([[1.0, -2.0]]), torch.tensor([[0.5, 3.0]])]
     seen = observe(network.train(), ["0", "2"], batches)
-    assert {name: one.reads for name, one in seen.items()} == {"0": (-2.0, 3.0), "2": (0.0, 3.0)}
-    assert {name: one.writes for name, one in seen.items()} == {"0": (-2.0, 3.0), "2": (1.0, 3.5)}
+    assert {name: seen.reads for name, seen in seen.items()} == {"0": (-2.0, 3.0), "2": (0.0, 3.0)}
+    assert {name: seen.writes for name, seen in seen.items()} == {"0": (-2.0, 3.0), "2": (1.0, 3.5)}
     assert network.training
     assert not any(module._forward_hooks for module in network.modules())
 
@@ -389,9 +389,9 @@ def test_activation_bits_without_calibration_are_refused(
 ) -> None:
     network, batches, blueprint = warmed
     plan = Plan.of({"bits": {"stage1": "w8a8"}})
-    around = Surroundings(batches[0])
+    context = ApplyContext(batches[0])
     with pytest.raises(ValueError, match="calibration images"):
-        apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, around)
+        apply_phase(copy.deepcopy(network), blueprint, plan, Phase.QUANTIZE, context)
 
 
 def test_weights_alone_can_be_planned_without_data(

@@ -1,4 +1,4 @@
-"""Smaller images: resized inside the network, foretold on every size that it runs on."""
+"""Smaller images: resized inside the network, predicted on every size that it runs on."""
 
 import copy
 from collections.abc import Callable
@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from paredown.errors import PlanError
 from paredown.objectives.cost.cost import count, measure
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.graph.input_sizes import SCALES, scaled_size
 from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
-RESOLUTION = KINDS.get("resolution")
+RESOLUTION = TECHNIQUES.get("resolution")
 
 
 def smaller(share: float) -> Plan:
@@ -32,19 +32,19 @@ def smaller(share: float) -> Plan:
         *((name, 64, share) for name in ("googlenet", "convnext_tiny") for share in (0.75, 0.5)),
     ],
 )
-def test_networks_come_out_as_foretold(
+def test_networks_come_out_as_predicted(
     name: str,
     size: int,
     share: float,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced(name, size)
     if not RESOLUTION.places(blueprint, share):
-        reasons = [one.reason for one in RESOLUTION.left_alone(blueprint, [1.0, share])]
+        reasons = [skipped.reason for skipped in RESOLUTION.skipped(blueprint, [1.0, share])]
         assert reasons == [f"the network does not run on images of {share:g} of the side"]
         return
-    assert_as_foretold(network, images, blueprint, smaller(share))
+    assert_as_predicted(network, images, blueprint, smaller(share))
 
 
 @pytest.mark.parametrize(("name", "size"), [("resnet20", 32), ("mobilenet_v3_small", 64)])
@@ -54,12 +54,12 @@ def test_it_costs_what_the_network_costs_on_such_images(
     network, _, blueprint = traced(name, size)
     for share in SCALES:
         images = example_images(3, round(size * share))
-        assert count(foretell(blueprint, smaller(share))) == measure(network, images)
+        assert count(predict_graph(blueprint, smaller(share))) == measure(network, images)
 
 
 def test_half_the_side_is_a_quarter_of_the_work(traced: Callable[..., Any]) -> None:
     blueprint = traced("resnet20", 32).blueprint
-    before, after = count(blueprint), count(foretell(blueprint, smaller(0.5)))
+    before, after = count(blueprint), count(predict_graph(blueprint, smaller(0.5)))
     assert after.params == before.params
     assert (before.macs - 640) == 4 * (after.macs - 640)  # all but the linear layer
 
@@ -92,8 +92,8 @@ def test_images_need_not_be_square(carry_out: Callable[..., nn.Module]) -> None:
     images = torch.randn(2, 1, 12, 20)
     blueprint = trace_with_groups(network, images)
     resized = carry_out(network, images, blueprint, smaller(0.5))
-    assert count(foretell(blueprint, smaller(0.5))) == measure(resized, images)
-    assert foretell(blueprint, smaller(0.5)).layer("0").positions == 6 * 10
+    assert count(predict_graph(blueprint, smaller(0.5))) == measure(resized, images)
+    assert predict_graph(blueprint, smaller(0.5)).layer("0").positions == 6 * 10
 
 
 def test_the_network_keeps_its_names_its_mode_and_its_original(
@@ -121,9 +121,9 @@ def test_a_linear_layer_that_wants_one_size_takes_no_other() -> None:
     )
     blueprint = trace_with_groups(network, torch.zeros(2, 3, 16, 16))
     assert [RESOLUTION.places(blueprint, share) for share in SCALES] == [()] * len(SCALES)
-    left = list(RESOLUTION.left_alone(blueprint, [1.0, *SCALES]))
-    assert [one.name for one in left] == ["input"] * len(SCALES)
-    assert left[-1].reason == "the network does not run on images of 0.5 of the side"
+    skipped = list(RESOLUTION.skipped(blueprint, [1.0, *SCALES]))
+    assert [skipped.name for skipped in skipped] == ["input"] * len(SCALES)
+    assert skipped[-1].reason == "the network does not run on images of 0.5 of the side"
 
 
 class FixedView(nn.Module):
@@ -150,7 +150,7 @@ def test_places_are_the_sizes_that_it_runs_on(traced: Callable[..., Any]) -> Non
     blueprint = traced("resnet20", 32).blueprint
     assert RESOLUTION.places(blueprint, 1.0) == ()
     assert [RESOLUTION.places(blueprint, share) for share in SCALES] == [("input",)] * len(SCALES)
-    assert list(RESOLUTION.left_alone(blueprint, [1.0, *SCALES])) == []
+    assert list(RESOLUTION.skipped(blueprint, [1.0, *SCALES])) == []
     assert RESOLUTION.default_options() == (1.0,)
 
 

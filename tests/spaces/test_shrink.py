@@ -28,9 +28,9 @@ def choose(blueprint: Blueprint, share: float) -> Kept:
     }
 
 
-def keeping(network: nn.Module, roots: Mapping[str, str], kept: Kept) -> Callable[[Any], Any]:
+def keeping(network: nn.Module, roots: Mapping[str, str], tensors: Kept) -> Callable[[Any], Any]:
     """An importance that makes just these channels stay."""
-    chosen = {network.get_submodule(roots[name]): channels for name, channels in kept.items()}
+    chosen = {network.get_submodule(roots[name]): channels for name, channels in tensors.items()}
 
     def importance(group: Any) -> torch.Tensor:
         scores = torch.zeros(len(group[0].idxs))
@@ -40,11 +40,13 @@ def keeping(network: nn.Module, roots: Mapping[str, str], kept: Kept) -> Callabl
     return importance
 
 
-def remove(network: nn.Module, images: torch.Tensor, blueprint: Blueprint, kept: Kept) -> nn.Module:
+def remove(
+    network: nn.Module, images: torch.Tensor, blueprint: Blueprint, tensors: Kept
+) -> nn.Module:
     roots = blueprint.roots
     cut = copy.deepcopy(network)
-    counts = {roots[name]: len(channels) for name, channels in kept.items()}
-    return remove_channels(cut, images, counts, keeping(cut, roots, kept))
+    counts = {roots[name]: len(channels) for name, channels in tensors.items()}
+    return remove_channels(cut, images, counts, keeping(cut, roots, tensors))
 
 
 def places(blueprint: Blueprint) -> Iterator[tuple[str, str]]:
@@ -65,7 +67,7 @@ def places(blueprint: Blueprint) -> Iterator[tuple[str, str]]:
             yield f"{block}.conv1", f"{block}.bn1"
 
 
-def masked(network: nn.Module, blueprint: Blueprint, kept: Kept) -> nn.Module:
+def masked(network: nn.Module, blueprint: Blueprint, tensors: Kept) -> nn.Module:
     """A copy in which the other channels are zero, wherever they pass."""
 
     def zero(module: nn.Module, _: Any, output: torch.Tensor, channels: torch.Tensor) -> Any:
@@ -75,7 +77,7 @@ def masked(network: nn.Module, blueprint: Blueprint, kept: Kept) -> nn.Module:
 
     copied = copy.deepcopy(network)
     for group, place in places(blueprint):
-        copied.get_submodule(place).register_forward_hook(partial(zero, channels=kept[group]))
+        copied.get_submodule(place).register_forward_hook(partial(zero, channels=tensors[group]))
     return copied
 
 
@@ -86,16 +88,16 @@ def test_a_cut_network_computes_as_with_zeroed_channels(
 ) -> None:
     network, images = trained(name), torch.randn(4, 3, 32, 32)
     blueprint = trace_with_groups(network, images)
-    kept = choose(blueprint, share)
-    assert set(kept) == {group for group, _ in places(blueprint)}
-    cut = remove(network, images, blueprint, kept)
+    tensors = choose(blueprint, share)
+    assert set(tensors) == {group for group, _ in places(blueprint)}
+    cut = remove(network, images, blueprint, tensors)
     with torch.no_grad():
-        wanted, got = masked(network, blueprint, kept)(images), cut(images)
+        wanted, got = masked(network, blueprint, tensors)(images), cut(images)
         untouched = network(images)
     scale = wanted.abs().max()
     assert (got - wanted).abs().max() / scale < 1e-4
     assert (untouched - wanted).abs().max() / scale > 1e-2  # there was something to get wrong
-    for group, channels in kept.items():
+    for group, channels in tensors.items():
         root = cut.get_submodule(blueprint.roots[group])
         assert isinstance(root, nn.Conv2d)
         assert root.out_channels == len(root.weight) == len(channels)
@@ -106,12 +108,12 @@ def test_a_cut_network_computes_as_with_zeroed_channels(
 def test_what_stays_is_a_part_of_what_was(trained: Trained, name: str) -> None:
     network, images = trained(name), torch.randn(2, 3, 32, 32)
     blueprint = trace_with_groups(network, images)
-    kept = choose(blueprint, 0.5)
-    cut = remove(network, images, blueprint, kept)
+    tensors = choose(blueprint, 0.5)
+    cut = remove(network, images, blueprint, tensors)
     before, after = network.state_dict(), cut.state_dict()
     for stage in (1, 2, 3):
-        stream = kept["conv1" if stage == 1 else f"layer{stage}.0.conv2"]
-        inner = kept[f"layer{stage}.1.conv1"]
+        stream = tensors["conv1" if stage == 1 else f"layer{stage}.0.conv2"]
+        inner = tensors[f"layer{stage}.1.conv1"]
         block = f"layer{stage}.1"
         assert torch.equal(
             after[f"{block}.conv1.weight"], before[f"{block}.conv1.weight"][inner][:, stream]
@@ -144,11 +146,11 @@ def test_concatenated_and_flattened_channels_are_cut_where_they_lie() -> None:
     torch.manual_seed(0)
     network, images = Joined().eval(), torch.randn(4, 3, 8, 8)
     blueprint = trace_with_groups(network, images)
-    kept = choose(blueprint, 0.5)
-    assert set(kept) == {"left", "right", "last"}
-    cut = remove(network, images, blueprint, kept)
+    tensors = choose(blueprint, 0.5)
+    assert set(tensors) == {"left", "right", "last"}
+    cut = remove(network, images, blueprint, tensors)
     zeroed = copy.deepcopy(network)
-    for name, channels in kept.items():
+    for name, channels in tensors.items():
         conv = zeroed.get_submodule(name)
         assert isinstance(conv, nn.Conv2d)
         assert conv.bias is not None
@@ -158,7 +160,7 @@ def test_concatenated_and_flattened_channels_are_cut_where_they_lie() -> None:
             conv.weight[gone] = 0
             conv.bias[gone] = 0
     assert torch.allclose(cut(images), zeroed(images), atol=1e-5)
-    assert cut.get_submodule("classifier").in_features == len(kept["last"]) * 4
+    assert cut.get_submodule("classifier").in_features == len(tensors["last"]) * 4
     assert not torch.allclose(network(images), zeroed(images), atol=1e-3)
 
 
@@ -181,7 +183,7 @@ def test_the_smallest_channels_go(
         assert torch.equal(after[part], before[part][large])
 
 
-def test_a_stage_left_alone_keeps_its_channels(
+def test_a_stage_skipped_keeps_its_channels(
     trained: Trained, carry_out: Callable[..., nn.Module]
 ) -> None:
     network, images = trained("resnet20"), torch.randn(2, 3, 32, 32)

@@ -88,34 +88,34 @@ def test_says_why_a_convolution_is_no_site(conv: nn.Module, reason: str) -> None
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-def test_uneven_padding_is_left_alone() -> None:
+def test_uneven_padding_is_skipped() -> None:
     # padding="same" with an even kernel pads one side more, which no other block can follow.
     network = classifier(nn.Conv2d(3, 8, 4, padding="same"), nn.Conv2d(8, 8, 3, padding="same"))
     assert list(reasons(network)) == ["0"]
     assert "pads its two sides differently" in reasons(network)["0"]
 
 
-def test_a_convolution_that_runs_twice_is_left_alone() -> None:
+def test_a_convolution_that_runs_twice_is_skipped() -> None:
     assert list(reasons(Twice())) == ["again"]
     assert "it runs more than once" in reasons(Twice())["again"]
 
 
-def test_a_convolution_that_never_runs_is_left_alone() -> None:
+def test_a_convolution_that_never_runs_is_skipped() -> None:
     network = classifier(nn.Conv2d(3, 8, 3))
     network.add_module("spare", nn.Identity())
     network.get_submodule("spare").add_module("conv", nn.Conv2d(3, 8, 3))
     assert reasons(network) == {"spare.conv": "it never runs"}
 
 
-def test_twice_and_never_still_cost_as_foretold(
-    assert_as_foretold: Callable[..., nn.Module],
+def test_twice_and_never_still_cost_as_predicted(
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     images = torch.randn(2, 3, 16, 16)
     network = Twice()
     blueprint = trace_with_groups(network, images)
     space = Space.of(blueprint)
-    assert_as_foretold(network, images, blueprint, space.uniform(0.5))
-    assert_as_foretold(network, images, blueprint, space.uniform(1))
+    assert_as_predicted(network, images, blueprint, space.uniform(0.5))
+    assert_as_predicted(network, images, blueprint, space.uniform(1))
 
 
 def test_a_bias_is_needed_only_where_no_batch_norm_follows() -> None:
@@ -132,18 +132,18 @@ def test_a_bias_is_needed_only_where_no_batch_norm_follows() -> None:
     assert [name for name, spec in specs.items() if spec.normalised] == ["0"]
 
 
-def test_the_space_says_what_is_left_alone() -> None:
+def test_the_space_says_what_is_skipped() -> None:
     network = classifier(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=2))
     blueprint = trace_with_groups(network, torch.zeros(2, 3, 16, 16))
-    told = {(alone.what, alone.name) for alone in Space.of(blueprint).left_alone}
-    assert ("block", "1") in told
-    assert ("channels", "1") in told
+    reported = {(alone.technique, alone.name) for alone in Space.of(blueprint).skipped}
+    assert ("block", "1") in reported
+    assert ("channels", "1") in reported
     assert ("block", "1") not in {
-        (alone.what, alone.name) for alone in Space.of(blueprint, {"block": ()}).left_alone
+        (alone.technique, alone.name) for alone in Space.of(blueprint, {"block": ()}).skipped
     }
 
 
-def test_pixels_mirrored_at_the_edge_are_left_alone() -> None:
+def test_pixels_mirrored_at_the_edge_are_skipped() -> None:
     network = classifier(
         nn.Conv2d(3, 8, 3, padding=1, padding_mode="reflect"), nn.Conv2d(8, 8, 3, padding=1)
     )

@@ -15,7 +15,7 @@ from torch import nn
 
 
 def reasons(blueprint: Blueprint) -> dict[str, str]:
-    return {a.name: a.reason for a in blueprint.left_alone if a.what == "channels"}
+    return {a.name: a.reason for a in blueprint.skipped if a.technique == "channels"}
 
 
 class OptionA(nn.Module):
@@ -58,8 +58,8 @@ class HandWritten(nn.Module):
         return out
 
 
-def test_channels_that_cross_a_slice_and_pad_are_left_alone(
-    assert_as_foretold: Callable[..., nn.Module],
+def test_channels_that_cross_a_slice_and_pad_are_skipped(
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images = HandWritten(), torch.randn(4, 3, 32, 32)
     blueprint = trace_with_groups(network, images)
@@ -71,8 +71,8 @@ def test_channels_that_cross_a_slice_and_pad_are_left_alone(
     for position in (0.5, 1):
         plan = Space.of(blueprint, options).uniform(position)
         assert plan.chosen("prune").keys() == {"stage1", "stage2", "stage3"}
-        assert_as_foretold(network, images, blueprint, plan)
-        pruned = assert_as_foretold(network, images, blueprint, plan.through(Phase.PRUNE))
+        assert_as_predicted(network, images, blueprint, plan)
+        pruned = assert_as_predicted(network, images, blueprint, plan.through(Phase.PRUNE))
         assert len(pruned.state_dict()["bn1.weight"]) == 16
         assert len(pruned.state_dict()["blocks.4.bn1.weight"]) < 64
 
@@ -80,12 +80,12 @@ def test_channels_that_cross_a_slice_and_pad_are_left_alone(
 def test_a_shuffled_network_keeps_its_channels(traced: Callable[..., Any]) -> None:
     blueprint = traced("shufflenet_v2_x0_5", 32).blueprint
     assert not blueprint.groups
-    (reason,) = [alone.reason for alone in blueprint.left_alone if alone.what == "channels"]
+    (reason,) = [alone.reason for alone in blueprint.skipped if alone.what == "channels"]
     assert "Torch-Pruning cannot follow this network" in reason
     space = Space.of(blueprint)
-    assert {d.kind for d in space.dimensions} == {"block", "bits"}
-    assert {d.place for d in space.dimensions if d.kind == "bits"} == set(blueprint.stages)
-    assert blueprint.left_alone[0] in space.left_alone
+    assert {d.technique for d in space.dimensions} == {"block", "bits"}
+    assert {d.place for d in space.dimensions if d.technique == "bits"} == set(blueprint.stages)
+    assert blueprint.skipped[0] in space.skipped
 
 
 class Grouped(nn.Module):
@@ -105,7 +105,7 @@ class Grouped(nn.Module):
 
 
 def test_grouped_convolutions_keep_their_channels(
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images = Grouped(), torch.randn(2, 3, 16, 16)
     blueprint = trace_with_groups(network, images)
@@ -115,7 +115,7 @@ def test_grouped_convolutions_keep_their_channels(
         "grouped": "grouped is a grouped convolution",
     }
     space = Space.of(blueprint, {"head": (), "block": ("original", "separable")})
-    changed = assert_as_foretold(network, images, blueprint, space.uniform(1))
+    changed = assert_as_predicted(network, images, blueprint, space.uniform(1))
     assert changed.get_submodule("depthwise").groups == 4  # 24 -> 8 by width -> 4 by pruning
 
 
@@ -137,18 +137,18 @@ class Odd(nn.Module):
         return out
 
 
-def test_odd_parts_are_left_alone_with_the_reason() -> None:
+def test_odd_parts_are_skipped_with_the_reason() -> None:
     network = Odd()
     blueprint = trace_with_groups(network, torch.zeros(2, 3, 8, 8))
     params = sum(layer.weights({}) + layer.other_params({}) for layer in blueprint.layers)
     assert params == sum(p.numel() for p in network.parameters())
-    told = reasons(blueprint)
+    reported = reasons(blueprint)
     assert not blueprint.groups
-    assert any("a bare parameter" in reason for reason in told.values())
-    assert any("norm (GroupNorm) splits its channels" in reason for reason in told.values())
+    assert any("a bare parameter" in reason for reason in reported.values())
+    assert any("norm (GroupNorm) splits its channels" in reason for reason in reported.values())
 
 
-def test_channels_that_no_convolution_writes_are_left_alone() -> None:
+def test_channels_that_no_convolution_writes_are_skipped() -> None:
     network = nn.Sequential(
         nn.ConvTranspose2d(3, 8, 3),
         nn.Conv2d(8, 8, 3),
@@ -166,5 +166,5 @@ def test_window_attention_does_not_eat_the_memory() -> None:
     # Torch-Pruning grows one group without bound behind Swin's reshapes: 24 GiB at 64 px.
     blueprint = trace_with_groups(build_model("swin_t", 10, 3), torch.zeros(2, 3, 32, 32))
     assert not blueprint.groups
-    (alone,) = [alone for alone in blueprint.left_alone if alone.what == "channels"]
+    (alone,) = [alone for alone in blueprint.skipped if alone.technique == "channels"]
     assert "one group of channels reaches" in alone.reason

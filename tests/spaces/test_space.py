@@ -174,16 +174,18 @@ def test_an_option_alone_changes_its_place_and_no_other() -> None:
         for option in d.options[1:]:
             plan = space.only(d, option)
             assert space.holds(plan)
-            assert {(c.kind, c.place, c.value) for c in plan.choices} == {(d.kind, d.place, option)}
+            assert {(c.technique, c.place, c.value) for c in plan.choices} == {
+                (d.technique, d.place, option)
+            }
 
 
 def test_what_costs_no_training_is_bits_alone() -> None:
     space = space_of("resnet20")
-    assert {d.kind for d in space.dimensions} - {d.kind for d in space.dimensions_that_train} == {
-        "bits"
-    }
+    assert {d.technique for d in space.dimensions} - {
+        d.technique for d in space.dimensions_that_train
+    } == {"bits"}
     free = space.without_training()
-    assert {choice.kind for choice in free.choices} == {"bits"}
+    assert {choice.technique for choice in free.choices} == {"bits"}
     assert not space.holds(Plan.of({"block": {"nowhere": "ghost"}}))
 
 
@@ -199,8 +201,8 @@ def test_check_names_every_choice_that_has_no_place() -> None:
     with pytest.raises(PlanError) as caught:
         space_of("resnet20").check(misplaced)
     faults = str(caught.value).removeprefix("the plan does not fit this model: ").split("; ")
-    told = {fault.split(":")[0] for fault in faults if "." in fault.split(":")[0]}
-    assert told == {
+    reported = {fault.split(":")[0] for fault in faults if "." in fault.split(":")[0]}
+    assert reported == {
         "block.stage4", "block.head", "width.stem", "width.stage1", "prune.stage2", "bits.tail",
     }  # fmt: skip
     message = str(caught.value)
@@ -209,7 +211,7 @@ def test_check_names_every_choice_that_has_no_place() -> None:
     assert "prune.stage2: 0.9 is not among 0.0, 0.25, 0.5" in message
 
 
-def test_check_says_where_a_kind_has_no_place_at_all() -> None:
+def test_check_says_where_a_technique_has_no_place_at_all() -> None:
     space = restricted(prune=())
     with pytest.raises(PlanError, match=r"prune\.stage1: this space has no choice of prune"):
         space.check(Plan.of({"prune": {"stage1": 0.5}}))
@@ -222,7 +224,7 @@ def test_the_baseline_fits_everything() -> None:
 
 def test_the_caller_restricts_options() -> None:
     space = restricted(block=("original", "separable"), bits=("w32a32", "w8a8"), prune=(0.0, 0.3))
-    offered = {(d.kind, d.options) for d in space.dimensions}
+    offered = {(d.technique, d.options) for d in space.dimensions}
     assert offered == {
         ("depth", (1.0, 0.5)),
         ("width", (1.0, 0.75, 0.5, 0.25)),
@@ -234,14 +236,14 @@ def test_the_caller_restricts_options() -> None:
 
 def test_the_neutral_option_comes_first_and_none_comes_twice() -> None:
     space = restricted(width=(0.5, 1.0, 0.5, 0.25))
-    assert {d.options for d in space.dimensions if d.kind == "width"} == {(1.0, 0.5, 0.25)}
+    assert {d.options for d in space.dimensions if d.technique == "width"} == {(1.0, 0.5, 0.25)}
 
 
 @pytest.mark.parametrize("kind", SEARCHED)
 def test_no_options_or_only_the_neutral_one_is_no_decision(kind: str) -> None:
     for options in ((), (NEUTRAL[kind],)):
         space = Space.of(space_of("resnet20").blueprint, {kind: options})
-        assert {d.kind for d in space.dimensions} == set(SEARCHED) - {kind}
+        assert {d.technique for d in space.dimensions} == set(SEARCHED) - {kind}
 
 
 @pytest.mark.parametrize(

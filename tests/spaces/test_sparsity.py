@@ -14,17 +14,17 @@ from paredown.objectives.cost.cost import count, measure
 from paredown.objectives.data import Augmentation, MemoryImages, Normalisation
 from paredown.objectives.training.recipe import Recipe
 from paredown.objectives.training.training_loop import train
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.frozen import keep
-from paredown.spaces.graph.zero_masks import STORED_ZEROS, held_zeros
+from paredown.spaces.graph.zero_masks import STORED_ZEROS, zero_masks
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.quantization.layers import QuantizedConv2d, QuantizedLinear
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings, no_training
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import ApplyContext, Phase, no_training
+from paredown.spaces.techniques import TECHNIQUES
 from paredown.spaces.techniques.sparsity import Sparsity
 from torch import nn
 
@@ -46,8 +46,8 @@ def everywhere(share: float, **others: Mapping[str, object]) -> Plan:
 
 def pruned(plan: Plan, tune: Callable[[nn.Module, float], None] = no_training) -> nn.Module:
     network, blueprint = known()
-    around = Surroundings(IMAGES, [(IMAGES, torch.arange(4))], tune)
-    return apply_phase(copy.deepcopy(network), blueprint, plan, Phase.PRUNE, around)
+    context = ApplyContext(IMAGES, [(IMAGES, torch.arange(4))], tune)
+    return apply_phase(copy.deepcopy(network), blueprint, plan, Phase.PRUNE, context)
 
 
 def layers(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -70,9 +70,9 @@ def test_each_layer_loses_its_share_to_the_weight(percent: int) -> None:
     assert zeros(network) == {
         name: weight.numel() * percent // 100 for name, weight in layers(network)
     }
-    foretold = foretell(known()[1], plan)
-    assert {a.name: a.zeros for a in foretold.layers if a.computes} == zeros(network)
-    assert measure(network, IMAGES) == count(foretold)
+    predicted = predict_graph(known()[1], plan)
+    assert {a.name: a.zeros for a in predicted.layers if a.computes} == zeros(network)
+    assert measure(network, IMAGES) == count(predicted)
 
 
 def test_the_smallest_go_and_the_others_stay_as_they_are() -> None:
@@ -154,17 +154,17 @@ def test_rounds_end_at_the_share_itself(share: float) -> None:
     def tune(network: nn.Module, part: float) -> None:
         counts.append(int((network.get_submodule("0").get_parameter("weight") == 0).sum()))
 
-    around = Surroundings(IMAGES, (), tune)
-    apply_phase(network, blueprint, plan, Phase.PRUNE, around)
+    context = ApplyContext(IMAGES, (), tune)
+    apply_phase(network, blueprint, plan, Phase.PRUNE, context)
     tune(network, 0)
-    foretold = foretell(blueprint, plan).layer("0").zeros
-    assert counts[-1] == foretold
-    assert abs(foretold - 1080 * share) <= 1
+    predicted = predict_graph(blueprint, plan).layer("0").zeros
+    assert counts[-1] == predicted
+    assert abs(predicted - 1080 * share) <= 1
     remains = 1080.0
     for now in counts[:-1]:
         remains *= 0.8
         assert abs(1080 - now - remains) <= 1
-        assert now <= foretold
+        assert now <= predicted
 
 
 class Mean(nn.Module):
@@ -191,7 +191,7 @@ def test_training_leaves_zeros_at_zero(momentum: float, decay: float) -> None:
     for name, weight in layers(network):
         assert torch.equal(weight == 0, before[name] == 0), name
         assert not torch.equal(weight, before[name])
-    assert measure(network, IMAGES) == count(foretell(known()[1], everywhere(0.5)))
+    assert measure(network, IMAGES) == count(predict_graph(known()[1], everywhere(0.5)))
 
 
 def learn(network: nn.Module, recipe: Recipe) -> None:
@@ -205,10 +205,10 @@ def test_training_that_starts_with_some_momentum_leaves_them_too() -> None:
     """Weights that are thinned out while they learn, as between rounds: nothing moves them back."""
     network, blueprint = copy.deepcopy(known()[0]), known()[1]
     recipe = Recipe(1, 0.1, 0.1, 8, 0.9, 0.1)
-    around = Surroundings(IMAGES, (), lambda network, share: learn(network, recipe))
+    context = ApplyContext(IMAGES, (), lambda network, share: learn(network, recipe))
     learn(network, recipe)
-    network = apply_phase(network, blueprint, everywhere(0.5), Phase.PRUNE, around)
-    assert measure(network, IMAGES) == count(foretell(blueprint, everywhere(0.5)))
+    network = apply_phase(network, blueprint, everywhere(0.5), Phase.PRUNE, context)
+    assert measure(network, IMAGES) == count(predict_graph(blueprint, everywhere(0.5)))
     wanted = {name: weight.numel() // 2 for name, weight in layers(network)}
     assert zeros(network) == wanted
     learn(network, recipe)
@@ -221,7 +221,7 @@ def test_only_what_is_sparse_is_held_and_only_meanwhile() -> None:
         network.get_submodule("linear").get_parameter("weight")[0] = 0  # not pruning's
     sparse = network.get_submodule("layer2.0.conv1").get_parameter("weight")
     dense = network.get_submodule("linear").get_parameter("weight")
-    with held_zeros(network):
+    with zero_masks(network):
         network(IMAGES).square().sum().backward()
         assert sparse.grad is not None
         assert bool((sparse.grad[sparse == 0] == 0).all())
@@ -237,7 +237,7 @@ def test_only_what_is_sparse_is_held_and_only_meanwhile() -> None:
 def test_frozen_layers_can_be_sparse() -> None:
     network = pruned(everywhere(0.5))
     network.get_submodule("layer1").requires_grad_(False)
-    with held_zeros(network):
+    with zero_masks(network):
         network(IMAGES).square().sum().backward()
 
 
@@ -253,7 +253,7 @@ def test_zeros_stay_zero_at_few_bits(width: str, carry_out: Callable[..., nn.Mod
             assert bool((module.rounded_weight()[goes] == 0).all()), name
             assert int(goes.sum()) == getattr(module, STORED_ZEROS)
     assert not sparse  # all of them
-    assert measure(changed, IMAGES) == count(foretell(blueprint, plan))
+    assert measure(changed, IMAGES) == count(predict_graph(blueprint, plan))
     learn(changed, Recipe(1, 0.05, 0.1, 8))  # at these bits
     for name, weight in layers(changed):
         assert int((weight == 0).sum()) >= getattr(changed.get_submodule(name), STORED_ZEROS)
@@ -265,11 +265,11 @@ def test_zeros_stay_zero_at_few_bits(width: str, carry_out: Callable[..., nn.Mod
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_cost_by_its_formula(share: float) -> None:
     network, blueprint = known()
-    dense, sparse = count(blueprint), count(foretell(blueprint, everywhere(share)))
+    dense, sparse = count(blueprint), count(predict_graph(blueprint, everywhere(share)))
     weights = [weight.numel() for _, weight in layers(network)]
     rest = sum(parameter.numel() for parameter in network.parameters()) - sum(weights)
-    kept = sum(total - int(total * share + 1e-6) for total in weights)
-    bits = 32 * kept + sum(weights) + 32 * rest  # and one bit per weight for the mask
+    remaining = sum(total - int(total * share + 1e-6) for total in weights)
+    bits = 32 * remaining + sum(weights) + 32 * rest  # and one bit per weight for the mask
     assert sparse.params_effective == bits / 32
     assert sparse.bytes == -(-bits // 8)
     assert sparse.params == dense.params
@@ -281,8 +281,8 @@ def test_cost_by_its_formula(share: float) -> None:
 def test_cost_by_its_formula_at_4_bits() -> None:
     network, blueprint = known()
     bits = {"bits": dict.fromkeys(("stage1", "stage2", "stage3"), "w4a8")}
-    dense = count(foretell(blueprint, Plan.of(bits)))
-    sparse = count(foretell(blueprint, everywhere(0.5, **bits)))
+    dense = count(predict_graph(blueprint, Plan.of(bits)))
+    sparse = count(predict_graph(blueprint, everywhere(0.5, **bits)))
     inner = sum(w.numel() for name, w in layers(network) if name.startswith("layer"))
     outer = sum(w.numel() for name, w in layers(network)) - inner
     saved = inner // 2 * 4 + outer // 2 * 32 - (inner + outer)
@@ -294,11 +294,11 @@ def test_cost_by_its_formula_at_4_bits() -> None:
 def test_so_little_that_no_weight_goes_costs_nothing() -> None:
     plan = everywhere(1e-7)
     assert plan != Plan()
-    assert count(foretell(known()[1], plan)) == count(known()[1])
+    assert count(predict_graph(known()[1], plan)) == count(known()[1])
     assert measure(pruned(plan), IMAGES) == count(known()[1])
 
 
-# With other kinds, and in spaces
+# With other techniques, and in spaces
 
 
 def test_what_channels_leave_is_thinned_out() -> None:
@@ -306,46 +306,46 @@ def test_what_channels_leave_is_thinned_out() -> None:
     stages = {"prune": dict.fromkeys(("stage1", "stage2", "stage3"), 0.5)}
     plan = everywhere(0.5, **stages)
     changed = pruned(plan)
-    cut = foretell(blueprint, Plan.of(stages))
+    cut = predict_graph(blueprint, Plan.of(stages))
     assert zeros(changed) == {
         layer.name: layer.weights(cut.sizes) // 2 for layer in cut.layers if layer.computes
     }
     assert sum(zeros(changed).values()) < sum(zeros(pruned(everywhere(0.5))).values()) / 3
-    assert measure(changed, IMAGES) == count(foretell(blueprint, plan))
+    assert measure(changed, IMAGES) == count(predict_graph(blueprint, plan))
 
 
 def test_kept_layers_stay_dense() -> None:
     network, blueprint = known()
-    plan, around = everywhere(0.5), Surroundings(IMAGES)
-    kept = keep(blueprint, ["linear", "layer2.*"])
-    changed = apply_phase(copy.deepcopy(network), kept, plan, Phase.PRUNE, around)
+    plan, context = everywhere(0.5), ApplyContext(IMAGES)
+    remaining = keep(blueprint, ["linear", "layer2.*"])
+    changed = apply_phase(copy.deepcopy(network), remaining, plan, Phase.PRUNE, context)
     assert {name for name, count in zeros(changed).items() if not count} == {
         "layer2.0.conv1",
         "layer2.0.conv2",
         "linear",
     }
-    assert measure(changed, IMAGES) == count(foretell(kept, plan))
+    assert measure(changed, IMAGES) == count(predict_graph(remaining, plan))
 
 
 def test_the_meta_device_is_enough_to_see_the_cost(
-    traced: Callable[..., Any], assert_as_foretold: Callable[..., nn.Module]
+    traced: Callable[..., Any], assert_as_predicted: Callable[..., nn.Module]
 ) -> None:
     network, images, blueprint = traced("resnet20", 32)
     plan = Plan.of({"sparse": {"stage1": 0.5, "head": 0.9}})
-    changed = assert_as_foretold(network, images, blueprint, plan)
-    assert measure(changed, images) == count(foretell(blueprint, plan))
+    changed = assert_as_predicted(network, images, blueprint, plan)
+    assert measure(changed, images) == count(predict_graph(blueprint, plan))
 
 
 def test_it_is_searched_where_a_study_asks_for_it() -> None:
     blueprint = known()[1]
-    assert "sparse" not in {dimension.kind for dimension in Space.of(blueprint).dimensions}
+    assert "sparse" not in {dimension.technique for dimension in Space.of(blueprint).dimensions}
     space = Space.of(blueprint, {"sparse": (0.0, 0.5)})
-    assert tuple(d.place for d in space.dimensions if d.kind == "sparse") == STAGES
+    assert tuple(d.place for d in space.dimensions if d.technique == "sparse") == STAGES
     assert Plan.from_json(everywhere(0.5).to_json()) == everywhere(0.5)
-    assert isinstance(KINDS.get("sparse"), Sparsity)
+    assert isinstance(TECHNIQUES.get("sparse"), Sparsity)
 
 
 @pytest.mark.parametrize("wrong", [1.0, -0.1, "0.5", True, None])
 def test_what_is_no_share_is_refused(wrong: object) -> None:
     with pytest.raises(PlanError, match="a sparsity is a number from 0 to below 1"):
-        KINDS.get("sparse").parse(wrong)
+        TECHNIQUES.get("sparse").parse(wrong)

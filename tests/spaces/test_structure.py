@@ -7,15 +7,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 from paredown.spaces.graph.dataflow import watch
-from paredown.spaces.graph.structure import Landmarks, ResidualBlock, Shortcut, Tail
-from paredown.spaces.graph.structure_detection import find_landmarks
+from paredown.spaces.graph.structure import (
+    ClassifierHead,
+    NetworkStructure,
+    ResidualBlock,
+    Shortcut,
+)
+from paredown.spaces.graph.structure_detection import find_structure
 from torch import nn
 
 
-def landmarks(network: nn.Module, size: int = 16) -> Landmarks:
+def landmarks(network: nn.Module, size: int = 16) -> NetworkStructure:
     with torch.device("meta"):
         images = torch.zeros(2, 3, size, size)
-    return find_landmarks(watch(network.to("meta"), images))
+    return find_structure(watch(network.to("meta"), images))
 
 
 class With(nn.Module):
@@ -203,13 +208,15 @@ def test_blocks_come_in_running_order_whatever_their_names() -> None:
 # --- the tail ---
 
 
-def tail(forward: Callable[[Any, torch.Tensor], torch.Tensor], **modules: nn.Module) -> Tail | None:
+def tail(
+    forward: Callable[[Any, torch.Tensor], torch.Tensor], **modules: nn.Module
+) -> ClassifierHead | None:
     modules = {"conv": conv(3, 8), "fc": nn.Linear(8, 5)} | modules
-    return landmarks(With(forward, **modules)).tail
+    return landmarks(With(forward, **modules)).classifier_head
 
 
 def test_a_tail_of_pooling_reshaping_and_company() -> None:
-    found = tail(
+    results = tail(
         lambda m, x: m.fc(m.drop(m.act(m.hidden(m.flat(m.pool(m.conv(x))))))),
         pool=nn.AvgPool2d(8),
         flat=nn.Flatten(),
@@ -217,7 +224,7 @@ def test_a_tail_of_pooling_reshaping_and_company() -> None:
         act=nn.ReLU(),
         drop=nn.Dropout(),
     )
-    assert found == Tail(
+    assert results == ClassifierHead(
         pools=("pool",),
         linears=("hidden", "fc"),
         company=("act", "drop"),
@@ -244,20 +251,20 @@ def test_a_tail_of_pooling_reshaping_and_company() -> None:
 def test_functions_in_a_tail_are_named_but_reshaping(
     forward: Callable[[Any, torch.Tensor], torch.Tensor], functional: tuple[str, ...]
 ) -> None:
-    found = tail(forward, pool=nn.AdaptiveAvgPool2d(1))
-    assert found is not None
-    assert found.functional == functional
-    assert (found.linears, found.pixels, found.size) == (("fc",), 1, (16, 16))
+    results = tail(forward, pool=nn.AdaptiveAvgPool2d(1))
+    assert results is not None
+    assert results.functional == functional
+    assert (results.linears, results.pixels, results.size) == (("fc",), 1, (16, 16))
 
 
 def test_pooling_between_convolutions_is_no_part_of_the_tail() -> None:
-    found = tail(
+    results = tail(
         lambda m, x: m.fc(m.last(m.conv(m.first(x))).flatten(1)),
         first=nn.MaxPool2d(2),
         last=nn.AdaptiveMaxPool2d(1),
     )
-    assert found is not None
-    assert (found.pools, found.size) == (("last",), (8, 8))
+    assert results is not None
+    assert (results.pools, results.size) == (("last",), (8, 8))
 
 
 @pytest.mark.parametrize(
@@ -295,10 +302,10 @@ def test_arithmetic_without_a_layer_is_named(
         up=nn.ConvTranspose2d(3, 4, 2, 2),
         flat=nn.Conv1d(3, 4, 31),
     )
-    found = landmarks(network).uncounted
-    assert [(one.op, one.module) for one in found] == [(op, module)]
-    assert op.removeprefix("aten::") in found[0].text
-    assert (module or "the network") in found[0].text
+    results = landmarks(network).uncounted
+    assert [(operation.op, operation.module) for operation in results] == [(op, module)]
+    assert op.removeprefix("aten::") in results[0].text
+    assert (module or "the network") in results[0].text
 
 
 class Attends(nn.Module):
@@ -314,9 +321,9 @@ class Attends(nn.Module):
 
 
 def test_attention_is_named_once() -> None:
-    found = landmarks(Attends()).uncounted
-    assert {one.module for one in found} == {"attention"}
-    assert len(set(found)) == len(found)
+    results = landmarks(Attends()).uncounted
+    assert {operation.module for operation in results} == {"attention"}
+    assert len(set(results)) == len(results)
 
 
 def test_convolutions_and_linear_layers_are_counted() -> None:

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from paredown.spaces.apply import apply_phase, foretell
+from paredown.spaces.apply import apply_phase, predict_graph
 from paredown.spaces.blocks import FAMILIES, ConvFamily, find_family
-from paredown.spaces.blocks.families import piece
+from paredown.spaces.blocks.families import block_graph
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.sites import ConvSpec
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Phase, Surroundings, Technique
+from paredown.spaces.technique import ApplyContext, Phase, TechniqueInfo
 from paredown.tests.spaces.block_cases import assert_cut_rightly
 from torch import nn
 
@@ -66,7 +66,7 @@ class Gated(nn.Module):
 
 def family_of(block: type[nn.Module]) -> ConvFamily:
     class Family(ConvFamily):
-        technique = Technique(block.__name__.lower(), "for a test", "convs", "something")
+        technique = TechniqueInfo(block.__name__.lower(), "for a test", "convs", "something")
 
         def build(self, spec: ConvSpec) -> nn.Module:
             return block(spec)
@@ -85,7 +85,7 @@ def family(request: pytest.FixtureRequest) -> Iterator[ConvFamily]:
     yield registered
     del FAMILIES._records[registered.name]
     find_family.cache_clear()
-    piece.cache_clear()
+    block_graph.cache_clear()
 
 
 @pytest.mark.parametrize("model", ["resnet20", "squeezenet1_1"])
@@ -93,20 +93,20 @@ def test_what_they_touch_is_not_cut_and_all_else_is(
     family: ConvFamily,
     model: str,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., Any],
+    assert_as_predicted: Callable[..., Any],
 ) -> None:
     known = traced(model, 64)
     options = {"block": ["original", family.name, "separable"], "bits": ["w32a32", "w8a32"]}
     space = Space.of(known.blueprint, options)
     rng = random.Random(0)
     for _ in range(2):
-        assert_as_foretold(known.network, known.images, known.blueprint, space.sample(rng))
+        assert_as_predicted(known.network, known.images, known.blueprint, space.sample(rng))
 
 
 def test_a_stage_without_them_is_still_cut(family: ConvFamily, traced: Callable[..., Any]) -> None:
     blueprint = traced("resnet20", 32).blueprint
     plan = Plan.of({"block": {"stage1": family.name}, "prune": {"stage3": 0.5}})
-    after = foretell(blueprint, plan, Phase.PRUNE)
+    after = predict_graph(blueprint, plan, Phase.PRUNE)
     assert after.layer("layer3.2.conv1").writes.count(after.sizes) == 32
     new = {group for group in after.groups if group not in blueprint.groups}
     assert all(group.startswith("layer1.") for group in new)
@@ -143,13 +143,13 @@ def test_the_gate_tells_a_family_that_is_cut_wrongly() -> None:
     family = FAMILIES.register(family_of(Flipped))
     try:
         plan = Plan.of({"block": {"1": family.name}})
-        changed = apply_phase(network, blueprint, plan, Phase.STRUCTURE, Surroundings(images))
+        changed = apply_phase(network, blueprint, plan, Phase.STRUCTURE, ApplyContext(images))
         with pytest.raises(AssertionError):
-            assert_cut_rightly(changed, images, foretell(blueprint, plan, Phase.STRUCTURE))
+            assert_cut_rightly(changed, images, predict_graph(blueprint, plan, Phase.STRUCTURE))
     finally:
         del FAMILIES._records[family.name]
         find_family.cache_clear()
-        piece.cache_clear()
+        block_graph.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["ghost", "fire", "fire+ghost"])
@@ -157,8 +157,8 @@ def test_halves_flattened_from_several_pixels_are_not_cut(name: str) -> None:
     # Torch-Pruning takes their inputs of the linear layer for one another.
     network, images, blueprint = small()
     plan = Plan.of({"block": {"1": name}})
-    changed = apply_phase(network, blueprint, plan, Phase.STRUCTURE, Surroundings(images))
-    foretold = foretell(blueprint, plan, Phase.STRUCTURE)
-    assert foretold.layer("5").reads.groups == ()
-    assert "0" in foretold.groups
-    assert_cut_rightly(changed.eval(), images, foretold)
+    changed = apply_phase(network, blueprint, plan, Phase.STRUCTURE, ApplyContext(images))
+    predicted = predict_graph(blueprint, plan, Phase.STRUCTURE)
+    assert predicted.layer("5").reads.groups == ()
+    assert "0" in predicted.groups
+    assert_cut_rightly(changed.eval(), images, predicted)

@@ -40,13 +40,13 @@ def test_replaces_under_every_name() -> None:
     assert network.layers[0] is network.backbone.conv1
 
 
-def test_plans_reach_what_runs(assert_as_foretold: Callable[..., nn.Module]) -> None:
+def test_plans_reach_what_runs(assert_as_predicted: Callable[..., nn.Module]) -> None:
     images = torch.randn(2, 3, 16, 16)
     network = HeldTwice()
     blueprint = trace_with_groups(network, images)
     everywhere = {"stem": "separable", "stage1": "separable"}
     for chosen in ({"block": everywhere}, {"bits": {"stem": "w8a8", "stage1": "w8a32"}}):
-        changed = assert_as_foretold(network, images, blueprint, Plan.of(chosen))
+        changed = assert_as_predicted(network, images, blueprint, Plan.of(chosen))
         assert isinstance(changed, HeldTwice)
         assert changed.layers[2] is changed.backbone.conv2
         assert type(changed.layers[2]) is not nn.Conv2d

@@ -1,4 +1,4 @@
-"""All kinds of choice at once, and what each must keep to: its places, its neutral, its words."""
+"""All techniques at once, and what each must keep to: its places, its neutral, its words."""
 
 import random
 import warnings
@@ -10,7 +10,7 @@ import pytest
 import torch
 from paredown.errors import InputError
 from paredown.objectives.cost.cost import count
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.blocks.families import variants
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.graph.input_sizes import SCALES
@@ -19,8 +19,8 @@ from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
-from paredown.spaces.technique import Kind, Value
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.technique import Technique, Value
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
 OPTIONS: dict[str, tuple[Value, ...]] = {
@@ -44,7 +44,7 @@ NETWORKS = [
     *(("mobilenet_v2", 32), ("mobilenet_v3_small", 64), ("efficientnet_b0", 32)),
     *(("googlenet", 64), ("convnext_tiny", 64), ("squeezenet1_1", 64)),
 ]
-KIND = pytest.mark.parametrize("kind", list(KINDS), ids=lambda kind: kind.name)
+KIND = pytest.mark.parametrize("kind", list(TECHNIQUES), ids=lambda kind: kind.name)
 
 
 @lru_cache
@@ -57,25 +57,25 @@ def regnet() -> tuple[nn.Module, torch.Tensor, Blueprint]:
 
 
 @pytest.mark.parametrize(("name", "size"), NETWORKS)
-def test_mixed_plans_come_out_as_foretold(
+def test_mixed_plans_come_out_as_predicted(
     name: str,
     size: int,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced(name, size)
     space = Space.of(blueprint, OPTIONS)
     plan = space.sample(random.Random(name))
     space.check(plan)
     assert Plan.from_json(plan.to_json()) == plan
-    changed = assert_as_foretold(network, images, blueprint, plan)
+    changed = assert_as_predicted(network, images, blueprint, plan)
     assert changed(images).shape == (2, 10)
 
 
-def test_regnet_comes_out_as_foretold(assert_as_foretold: Callable[..., nn.Module]) -> None:
+def test_regnet_comes_out_as_predicted(assert_as_predicted: Callable[..., nn.Module]) -> None:
     network, images, blueprint = regnet()
     space = Space.of(blueprint, OPTIONS)
-    assert_as_foretold(network, images, blueprint, space.sample(random.Random(0)))
+    assert_as_predicted(network, images, blueprint, space.sample(random.Random(0)))
 
 
 @pytest.mark.parametrize(
@@ -102,32 +102,32 @@ def test_what_follows_a_block_may_write_into_its_output(
     name: str,
     family: str,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     # torchvision's networks add and rectify in place, which must not touch what gradients need.
     network, images, blueprint = traced(name, 64)
     chosen = Space.of(blueprint, {"block": ("original", family)}).uniform(1).chosen("block")
-    assert_as_foretold(network, images, blueprint, Plan.of({"block": chosen}))
+    assert_as_predicted(network, images, blueprint, Plan.of({"block": chosen}))
 
 
 @KIND
 @pytest.mark.parametrize(("name", "size"), NETWORKS)
 def test_places_are_where_something_changes(
-    kind: Kind, name: str, size: int, traced: Callable[..., Any]
+    kind: Technique, name: str, size: int, traced: Callable[..., Any]
 ) -> None:
     blueprint = traced(name, size).blueprint
     for value in dict.fromkeys(kind.default_options() + OPTIONS[kind.name][:6]):
         if value != kind.neutral:
             for place in kind.places(blueprint, value):
-                assert kind.foretell(blueprint, {place: value}) != blueprint, (value, place)
+                assert kind.predict_graph(blueprint, {place: value}) != blueprint, (value, place)
 
 
 @KIND
 def test_nothing_chosen_changes_nothing(
-    kind: Kind, traced: Callable[..., Any], carry_out: Callable[..., nn.Module]
+    kind: Technique, traced: Callable[..., Any], carry_out: Callable[..., nn.Module]
 ) -> None:
     network, images, blueprint = traced("resnet18", 64)
-    assert kind.foretell(blueprint, {}) == blueprint
+    assert kind.predict_graph(blueprint, {}) == blueprint
     neutral = Plan.of({kind.name: dict.fromkeys(blueprint.stages, kind.neutral)})
     assert neutral == Plan()
     assert carry_out(network, images, blueprint, neutral).state_dict().keys() == (
@@ -136,41 +136,41 @@ def test_nothing_chosen_changes_nothing(
 
 
 @KIND
-def test_what_is_no_option_is_refused_by_the_plan_with_its_place(kind: Kind) -> None:
+def test_what_is_no_option_is_refused_by_the_plan_with_its_place(kind: Technique) -> None:
     with pytest.raises(InputError, match=rf"{kind.name}\.stage1: "):
         Plan.of({kind.name: {"stage1": "nonsense"}})
 
 
 def test_depth_and_trunk_act_before_blocks_and_width(traced: Callable[..., Any]) -> None:
-    names = [kind.name for kind in KINDS]
+    names = [technique.name for technique in TECHNIQUES]
     assert names == list(OPTIONS)
     blueprint = traced("resnet50", 32).blueprint
     chosen = {"trunk": {"stage1": "thin"}, "block": {"stage1": "inverted"}}
-    after = foretell(blueprint, Plan.of(chosen))
+    after = predict_graph(blueprint, Plan.of(chosen))
     expand = after.layer("layer1.1.branch.expand.conv")
     assert expand.reads.count(after.sizes) == 10
     assert expand.writes.count(after.sizes) == 64
 
 
 def test_one_site_can_have_a_choice_of_its_own(
-    traced: Callable[..., Any], assert_as_foretold: Callable[..., nn.Module]
+    traced: Callable[..., Any], assert_as_predicted: Callable[..., nn.Module]
 ) -> None:
     network, images, blueprint = traced("resnet20", 32)
     plan = Plan.of({"block": {"layer2.1.conv2": "ghost"}})
-    changed = assert_as_foretold(network, images, blueprint, plan)
+    changed = assert_as_predicted(network, images, blueprint, plan)
     names = {type(changed.get_submodule(f"layer2.{n}.conv2")).__name__ for n in (0, 2)}
     assert names == {"Conv2d"}
     assert type(changed.get_submodule("layer2.1.conv2")).__name__ == "GhostModule"
-    saved = count(blueprint).params - count(foretell(blueprint, plan)).params
+    saved = count(blueprint).params - count(predict_graph(blueprint, plan)).params
     assert saved == 32 * 32 * 9 - (32 * 16 * 9 + 16 * 9)
 
 
 def test_a_site_goes_before_its_stage(
-    traced: Callable[..., Any], assert_as_foretold: Callable[..., nn.Module]
+    traced: Callable[..., Any], assert_as_predicted: Callable[..., nn.Module]
 ) -> None:
     network, images, blueprint = traced("resnet18", 64)
     chosen = {"stage2": "separable", "layer2.1.conv1": "ghost", "layer2.0": "inverted"}
-    changed = assert_as_foretold(network, images, blueprint, Plan.of({"block": chosen}))
+    changed = assert_as_predicted(network, images, blueprint, Plan.of({"block": chosen}))
     inside = {name for name, _ in changed.named_modules()}
     assert "layer2.0.branch.depthwise" in inside
     assert "layer2.1.conv1.primary" in inside

@@ -63,8 +63,8 @@ def test_counts_are_those_of_torch_and_fvcore(
 
 def test_the_batch_does_not_count() -> None:
     network = build_model("resnet8", 10, 3)
-    one = trace(network, torch.zeros(1, 3, 32, 32))
-    assert one == trace(network, torch.zeros(5, 3, 32, 32))
+    item = trace(network, torch.zeros(1, 3, 32, 32))
+    assert item == trace(network, torch.zeros(5, 3, 32, 32))
 
 
 def test_a_network_is_left_as_it_was() -> None:
@@ -153,9 +153,9 @@ def test_gates_do_not_split_a_stage(
     numbers = [stage for stage in order if stage.startswith("stage")]
     assert numbers == [f"stage{index + 1}" for index in range(len(numbers))]
     assert len(numbers) <= 5  # 32, 16, 8, 4 and 2 pixels
-    found = [layer.name for layer in blueprint.layers if layer.name.endswith(gates)]
-    assert found
-    for gate in found:
+    results = [layer.name for layer in blueprint.layers if layer.name.endswith(gates)]
+    assert results
+    for gate in results:
         block = gate.rpartition(".block.")[0]
         depthwise = [
             layer.stage
@@ -187,7 +187,7 @@ def test_a_groups_stage_is_where_it_works(traced: Callable[..., Any]) -> None:
     }  # fmt: skip
 
 
-class Answers(nn.Module):
+class Predictions(nn.Module):
     """A network that answers with something of its own."""
 
     def __init__(self, answer: Callable[[torch.Tensor], object]) -> None:
@@ -214,7 +214,7 @@ def test_refuses_what_gives_no_class_scores(
 ) -> None:
     for reading in (trace, trace_with_groups):
         with pytest.raises(ModelError, match=got):
-            reading(Answers(answer), torch.zeros(2, 3, 8, 8))
+            reading(Predictions(answer), torch.zeros(2, 3, 8, 8))
 
 
 def test_refuses_images_that_the_network_cannot_see() -> None:
@@ -229,14 +229,14 @@ def test_refuses_images_that_the_network_cannot_see() -> None:
 
 
 def test_a_network_of_linear_layers_is_all_head(
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 32), nn.ReLU(), nn.Linear(32, 10))
     images = torch.randn(2, 3, 4, 4)
     blueprint = trace_with_groups(network, images)
     assert blueprint.stages == ("head",)
     plan = Plan.of({"prune": {"head": 0.5}, "bits": {"head": "w8a8"}})
-    assert_as_foretold(network, images, blueprint, plan)
+    assert_as_predicted(network, images, blueprint, plan)
 
 
 def test_a_copy_without_numbers_keeps_ties_and_leaves_the_network_alone() -> None:

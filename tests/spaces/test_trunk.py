@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import torch
 from paredown.errors import UnknownName
-from paredown.spaces.apply import foretell
+from paredown.spaces.apply import predict_graph
 from paredown.spaces.graph.blueprint import Blueprint
 from paredown.spaces.models import build_model
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 from paredown.spaces.techniques.trunk import rounded
 from torch import nn
 
-TRUNK = KINDS.get("trunk")
+TRUNK = TECHNIQUES.get("trunk")
 
 
 def thin(blueprint: Blueprint, value: str = "thin") -> Plan:
@@ -26,7 +26,7 @@ def thin(blueprint: Blueprint, value: str = "thin") -> Plan:
 
 def widths(blueprint: Blueprint, plan: Plan) -> Mapping[str, int]:
     """What each convolution writes."""
-    after = foretell(blueprint, plan)
+    after = predict_graph(blueprint, plan)
     return {layer.name: layer.writes.count(after.sizes) for layer in after.layers}
 
 
@@ -86,11 +86,11 @@ def test_a_trunk_is_never_widened(traced: Callable[..., Any]) -> None:
     # MobileNetV2 is as thin as that nearly everywhere.
     blueprint = traced("mobilenet_v2", 32).blueprint
     for value in ("thin", "thin-8"):
-        after = foretell(blueprint, thin(blueprint, value)).sizes
+        after = predict_graph(blueprint, thin(blueprint, value)).sizes
         assert all(after[group] <= size for group, size in blueprint.sizes.items())
         elsewhere = [s for s in blueprint.stages if s not in TRUNK.places(blueprint, value)]
         unchanged = Plan.of({"trunk": dict.fromkeys(elsewhere, value)})
-        assert foretell(blueprint, unchanged) == blueprint
+        assert predict_graph(blueprint, unchanged) == blueprint
 
 
 @pytest.mark.parametrize("value", ["thin", "thin-8"])
@@ -98,15 +98,15 @@ def test_a_trunk_is_never_widened(traced: Callable[..., Any]) -> None:
     ("name", "size"),
     [("resnet20", 32), ("resnet50", 32), ("mobilenet_v2", 32), ("mobilenet_v3_small", 64)],
 )
-def test_networks_come_out_as_foretold(
+def test_networks_come_out_as_predicted(
     name: str,
     size: int,
     value: str,
     traced: Callable[..., Any],
-    assert_as_foretold: Callable[..., nn.Module],
+    assert_as_predicted: Callable[..., nn.Module],
 ) -> None:
     network, images, blueprint = traced(name, size)
-    assert_as_foretold(network, images, blueprint, thin(blueprint, value))
+    assert_as_predicted(network, images, blueprint, thin(blueprint, value))
 
 
 def test_the_largest_channels_stay(
@@ -124,9 +124,9 @@ def test_the_largest_channels_stay(
     plan = Plan.of({"trunk": {"stage1": "thin-8"}})
     after = carry_out(network, torch.randn(2, 3, 32, 32), blueprint, plan)
     weight = network.get_submodule("conv1").get_parameter("weight")
-    kept = after.get_submodule("conv1").get_parameter("weight")
-    assert len(kept) == 8
-    here = [next(n for n in range(16) if torch.equal(weight[n], row)) for row in kept]
+    remaining = after.get_submodule("conv1").get_parameter("weight")
+    assert len(remaining) == 8
+    here = [next(n for n in range(16) if torch.equal(weight[n], row)) for row in remaining]
     assert set(wanted) < set(here)
     hidden = after.get_submodule("layer1.0.conv1").get_parameter("weight")
     assert torch.equal(
@@ -154,12 +154,12 @@ def test_the_mean_of_layers_decides_which_channels_are_largest(
     after = carry_out(network, images, blueprint, plan).eval()
     # The shortcut into stage 2 pads and reads the eight as well: only the first stage is compared.
     seen = list[torch.Tensor]()
-    for one in (before, after):
-        one.get_submodule("layer1.2.conv1").register_forward_pre_hook(
+    for inner in (before, after):
+        inner.get_submodule("layer1.2.conv1").register_forward_pre_hook(
             lambda module, inputs: seen.append(inputs[0])
         )
         with torch.no_grad():
-            one(images)
+            inner(images)
     assert torch.allclose(seen[0][:, :8], seen[1], atol=1e-5)
 
 
@@ -177,7 +177,9 @@ def test_it_is_decided_stage_by_stage(traced: Callable[..., Any]) -> None:
     writes = [after[f"layer{stage}.1.conv2"] for stage in range(1, 5)]
     assert writes == [64, 22, 256, 88]
     space = Space.of(blueprint, {"trunk": ("original", "thin")})
-    assert [d.place for d in space.dimensions if d.kind == "trunk"] == list(blueprint.stages[1:-1])
+    assert [d.place for d in space.dimensions if d.technique == "trunk"] == list(
+        blueprint.stages[1:-1]
+    )
 
 
 @pytest.mark.parametrize("wrong", ["thick", "thin-4", 0.5, None])

@@ -13,8 +13,8 @@ from paredown.spaces.models import (
     brought_model,
     build_model,
     find_model,
-    given_model,
     own_code,
+    session_model,
 )
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from torch import nn
@@ -69,44 +69,48 @@ def test_looking_at_a_function_draws_no_random_numbers() -> None:
 
 
 def test_what_a_function_keeps_is_not_changed() -> None:
-    kept = small()
-    network = build_model(brought_model(lambda: kept, "nets.py:make"), 10, 3)
-    assert network is not kept
+    remaining = small()
+    network = build_model(brought_model(lambda: remaining, "nets.py:make"), 10, 3)
+    assert network is not remaining
     assert all(
-        torch.equal(a, b) for a, b in zip(network.parameters(), kept.parameters(), strict=True)
+        torch.equal(a, b) for a, b in zip(network.parameters(), remaining.parameters(), strict=True)
     )
 
 
 def test_a_network_is_a_model_and_stays_as_it_is() -> None:
     network, more = small(5), small(5)
-    model = given_model(network)
+    model = session_model(network)
     before = copy.deepcopy(network.state_dict())
     for parameter in build_model(model, 5, 3).parameters():
         parameter.data.zero_()
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert model.channels == 3
-    assert model.digest == given_model(copy.deepcopy(network)).digest != given_model(more).digest
+    assert (
+        model.digest == session_model(copy.deepcopy(network)).digest != session_model(more).digest
+    )
     more.load_state_dict(before)
-    assert given_model(more).digest == model.digest
+    assert session_model(more).digest == model.digest
     more.insert(1, nn.ReLU())
-    assert given_model(more).digest != model.digest
+    assert session_model(more).digest != model.digest
 
 
 def test_frozen_networks_can_be_cut_and_learn_as_others_do() -> None:
     frozen = small().requires_grad_(False)
-    for model in (given_model(frozen), brought_model(lambda: frozen, "nets:frozen")):
+    for model in (session_model(frozen), brought_model(lambda: frozen, "nets:frozen")):
         network = build_model(model, 10, 3)
-        assert all(one.requires_grad for one in network.parameters())
+        assert all(parameter.requires_grad for parameter in network.parameters())
         blueprint = trace_with_groups(network, example_images(3, 8))
         assert list(blueprint.groups) == ["0"]
-    assert not any(one.requires_grad for one in frozen.parameters()), "the user's stays as it is"
+    assert not any(parameter.requires_grad for parameter in frozen.parameters()), (
+        "the user's stays as it is"
+    )
 
 
 def test_a_network_that_cannot_be_copied_is_told() -> None:
     network = small()
     network.stream = (number for number in range(3))  # type: ignore[assignment]
     with pytest.raises(ModelError, match="the network cannot be copied: cannot pickle 'generator"):
-        build_model(given_model(network), 10, 3)
+        build_model(session_model(network), 10, 3)
 
 
 def lazy() -> nn.Module:

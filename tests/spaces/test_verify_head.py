@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from paredown.spaces.pruning.trace_groups import trace_with_groups
-from paredown.spaces.techniques import KINDS
+from paredown.spaces.techniques import TECHNIQUES
 from torch import nn
 
 
@@ -40,8 +40,8 @@ def test_a_head_is_offered_where_another_can_stand(
 ) -> None:
     network, images = Reshaping(reshape, side), torch.zeros(4, 3, 8, 8)
     blueprint = trace_with_groups(network, images)
-    head = KINDS.get("head")
+    head = TECHNIQUES.get("head")
     assert bool(head.places(blueprint, "conv+bn")) is not fixed
     if fixed:
-        (alone,) = head.left_alone(blueprint, ["conv+bn"])
+        (alone,) = head.skipped(blueprint, ["conv+bn"])
         assert "fixed number" in alone.reason or "calls functions" in alone.reason

@@ -60,10 +60,10 @@ def assert_loaded(into: nn.Module, state: State) -> None:
     assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
 
 
-def assert_refused(path: Path, said: str, into: nn.Module | None = None) -> str:
+def assert_refused(path: Path, text: str, into: nn.Module | None = None) -> str:
     into = into or network()
     before = {name: tensor.clone() for name, tensor in into.state_dict().items()}
-    with pytest.raises(WeightsError, match=said) as caught:
+    with pytest.raises(WeightsError, match=text) as caught:
         load_weights(into, path)
     assert_loaded(into, before)
     assert path.name in str(caught.value)

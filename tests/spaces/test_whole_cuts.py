@@ -101,7 +101,7 @@ NOT_FOLLOWED: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], int]] = {
 
 
 @pytest.mark.parametrize("how", [*FOLLOWED, *NOT_FOLLOWED])
-def test_moved_channels_are_cut_rightly_or_left_alone(
+def test_moved_channels_are_cut_rightly_or_skipped(
     how: str, carry_out: Callable[..., nn.Module]
 ) -> None:
     torch.manual_seed(0)
@@ -109,7 +109,7 @@ def test_moved_channels_are_cut_rightly_or_left_alone(
     blueprint = trace_with_groups(network, images)
     stages = {group.stage for group in blueprint.groups.values()}
     if how in NOT_FOLLOWED:
-        reasons = {one.name: one.reason for one in blueprint.left_alone}
+        reasons = {skipped.name: skipped.reason for skipped in blueprint.skipped}
         assert reasons["write"] == "the forward pass moves its channels"
     cut = carry_out(network, images, blueprint, Plan.of({"prune": dict.fromkeys(stages, 0.5)}))
     wanted = zeroed_twin(network, cut)(images)

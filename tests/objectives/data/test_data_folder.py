@@ -72,11 +72,11 @@ def test_pixels_and_labels_are_those_of_the_files(make_folder: MakeFolder) -> No
         for label, name in enumerate(("cat", "dog"))
         for file in (root / name).iterdir()
     }
-    found = {}
+    results = {}
     for part in parts(load(root)):
         for pixels, label in zip(*everything(part), strict=True):
-            found[pixels.numpy().tobytes()] = label.item()
-    assert found == expected
+            results[pixels.numpy().tobytes()] = label.item()
+    assert results == expected
 
 
 def test_train_and_test_folders_are_used(make_folder: MakeFolder) -> None:
@@ -125,14 +125,14 @@ def test_the_seed_decides_the_split(make_folder: MakeFolder) -> None:
 def test_streamed_is_what_memory_is(make_folder: MakeFolder) -> None:
     root = make_folder(TWO, size=(11, 9), suffix=".jpg")
     memory, streamed = load(root, size=6), load(root, size=6, max_memory_bytes=0)
-    for one, other in zip(parts(memory), parts(streamed), strict=True):
-        assert isinstance(one, MemoryImages)
+    for item, other in zip(parts(memory), parts(streamed), strict=True):
+        assert isinstance(item, MemoryImages)
         assert isinstance(other, StreamedImages)
-        for mine, theirs in zip(everything(one), everything(other), strict=True):
+        for mine, theirs in zip(everything(item), everything(other), strict=True):
             assert torch.equal(mine, theirs)
         order = [torch.Generator().manual_seed(4) for _ in range(2)]
         for batch, same in zip(
-            one.batches(4, shuffle=order[0]), other.batches(4, shuffle=order[1]), strict=True
+            item.batches(4, shuffle=order[0]), other.batches(4, shuffle=order[1]), strict=True
         ):
             assert torch.equal(batch[0], same[0])
             assert torch.equal(batch[1], same[1])

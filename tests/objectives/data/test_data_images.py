@@ -49,14 +49,14 @@ def seeded(seed: int) -> torch.Generator:
 
 def numbers(images: ImageSet, batch_size: int, **options: object) -> list[int]:
     """The numbers of the images in the order in which the batches bring them."""
-    found = []
+    results = []
     for pixels, labels in images.batches(batch_size, **options):  # type: ignore[arg-type]
         assert pixels.dtype == torch.uint8
         assert labels.dtype == torch.int64
         assert pixels.shape == (len(labels), *images.shape)
         assert torch.equal(labels, pixels[:, 0, 0, 0].long() % 3)
-        found += pixels[:, 0, 0, 0].tolist()
-    return found
+        results += pixels[:, 0, 0, 0].tolist()
+    return results
 
 
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 9), st.booleans())
@@ -65,10 +65,10 @@ def test_batches_bring_each_image_once(
 ) -> None:
     for images in sets(count):
         order = seeded(seed) if shuffled else None
-        found = numbers(images, batch_size, shuffle=order)
-        assert sorted(found) == list(range(count))
+        results = numbers(images, batch_size, shuffle=order)
+        assert sorted(results) == list(range(count))
         if not shuffled:
-            assert found == list(range(count))
+            assert results == list(range(count))
 
 
 @given(st.integers(0, 20), st.integers(1, 7))
@@ -132,8 +132,8 @@ def test_a_subset_of_a_subset_counts_from_the_subset() -> None:
 
 
 def test_fingerprints_stay_and_tell_sets_apart() -> None:
-    for one, again in zip(sets(10), sets(10), strict=True):
-        assert one.fingerprint() == one.fingerprint() == again.fingerprint()
+    for item, again in zip(sets(10), sets(10), strict=True):
+        assert item.fingerprint() == item.fingerprint() == again.fingerprint()
     different = [images.fingerprint() for images in sets(10)]
     different += [images.subset(range(9)).fingerprint() for images in sets(10)]
     different += [images.subset([1, 0, *range(2, 10)]).fingerprint() for images in sets(10)]

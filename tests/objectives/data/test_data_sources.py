@@ -52,8 +52,8 @@ def test_the_digits_constants_are_their_mean_and_deviation() -> None:
 
 
 def test_the_seed_decides_the_split_and_nothing_else_does() -> None:
-    one, again, other = (load_data(DataRequest("digits", seed=seed)) for seed in (0, 0, 1))
-    assert one.fingerprint == again.fingerprint != other.fingerprint
+    item, again, other = (load_data(DataRequest("digits", seed=seed)) for seed in (0, 0, 1))
+    assert item.fingerprint == again.fingerprint != other.fingerprint
 
 
 def test_digits_in_colour_and_larger() -> None:

@@ -41,9 +41,9 @@ def test_a_grey_batch_is_repeated_for_three_means() -> None:
 
 def test_one_mean_serves_any_number_of_channels() -> None:
     batch = noise(2, 3, 4, 4)
-    one, three = Normalisation((0.4,), (0.2,)), Normalisation((0.4,) * 3, (0.2,) * 3)
-    assert torch.equal(one(batch), three(batch))
-    assert one.for_channels(3) == three
+    item, three = Normalisation((0.4,), (0.2,)), Normalisation((0.4,) * 3, (0.2,) * 3)
+    assert torch.equal(item(batch), three(batch))
+    assert item.for_channels(3) == three
     assert three.for_channels(3) is three
 
 

@@ -69,15 +69,15 @@ def from_function_streamed(from_function: Source) -> Source:
 
 @pytest.fixture
 def from_objects() -> Iterator[Source]:
-    kept = list[object]()
+    stored = list[object]()
 
     def make(train: int, test: int) -> DataRequest:
         name, source = give_data(*sets(train, test))
-        kept.append(source)  # the name stands for it as long as somebody keeps it
+        stored.append(source)  # the name stands for it as long as somebody keeps it
         return DataRequest(name)
 
     yield make
-    kept.clear()
+    stored.clear()
 
 
 @pytest.fixture
@@ -209,13 +209,13 @@ def from_source_in_parts(monkeypatch: pytest.MonkeyPatch) -> Source:
 )
 def source(request: pytest.FixtureRequest) -> Source:
     """source(train, test): a data set with so many images of each class in these parts."""
-    made: Source = request.getfixturevalue(request.param)
-    return made
+    created: Source = request.getfixturevalue(request.param)
+    return created
 
 
 def images(part: ImageSet) -> Counter[bytes]:
-    found, _ = next(part.batches(len(part)))
-    return Counter(image.numpy().tobytes() for image in found)
+    outputs, _ = next(part.batches(len(part)))
+    return Counter(image.numpy().tobytes() for image in outputs)
 
 
 def test_given_weights_have_seen_no_search_image(source: Source) -> None:
@@ -263,9 +263,9 @@ def test_two_test_images_of_a_class_are_enough_and_one_is_not(source: Source) ->
     assert splits.search.labels.bincount().tolist() == [1, 1, 1]
     with pytest.raises(DataError) as caught:
         load_data(replace(source(19, 1), weights_given=True))
-    said = str(caught.value)
-    assert "needs at least 2, but class '" in said
-    assert 'search = "train" in [data]' in said
+    text = str(caught.value)
+    assert "needs at least 2, but class '" in text
+    assert 'search = "train" in [data]' in text
 
 
 def test_few_training_images_are_enough_where_none_is_split_off(from_function: Source) -> None:
@@ -278,14 +278,14 @@ def test_few_training_images_are_enough_where_none_is_split_off(from_function: S
 @pytest.mark.parametrize("asked", ["train", "test"])
 def test_a_search_part_of_the_datas_own_is_used(asked: Any, tmp_path: Path) -> None:
     (ours, theirs), (searched, _) = sets(TRAIN, TEST), sets(6, 6)
-    name, kept = give_data(ours, theirs, [(255 - image, label) for image, label in searched])
+    name, remaining = give_data(ours, theirs, [(255 - image, label) for image, label in searched])
     request = DataRequest(name, weights_given=True)
     splits = load_data(request)
     assert splits.search_from is SearchSource.OWN
-    assert [len(one) for one in (splits.train, splits.search, splits.test)] == [120, 18, 36]
+    assert [len(item) for item in (splits.train, splits.search, splits.test)] == [120, 18, 36]
     with pytest.raises(DataError, match=r"its own images for the search; leave it out"):
         load_data(replace(request, search=asked))
-    assert kept
+    assert remaining
 
 
 def test_what_a_source_has_halved_itself_is_not_put_together_wrongly(
@@ -300,7 +300,7 @@ def test_what_a_source_has_halved_itself_is_not_put_together_wrongly(
     request = registered(monkeypatch, split)(TRAIN, TEST)
     splits = load_data(replace(request, weights_given=True))
     assert splits.search_from is SearchSource.TEST
-    assert [len(one) for one in (splits.train, splits.search, splits.test)] == [120, 18, 18]
+    assert [len(item) for item in (splits.train, splits.search, splits.test)] == [120, 18, 18]
     with pytest.raises(DataError, match="leave it out"):
         load_data(replace(request, search="train"))
 
@@ -308,7 +308,7 @@ def test_what_a_source_has_halved_itself_is_not_put_together_wrongly(
 def test_without_a_test_part_all_is_drawn_from_one_set(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    name, kept = give_data(sets(TRAIN, TEST)[0])
+    name, remaining = give_data(sets(TRAIN, TEST)[0])
 
     def twice(train: ImageSet, test: ImageSet, request: DataRequest) -> Any:
         rest, test = extend.split_two(train, request.seed, 0.2)
@@ -326,7 +326,7 @@ def test_without_a_test_part_all_is_drawn_from_one_set(
         assert same.fingerprint == plain.fingerprint
         with pytest.raises(DataError, match="there is no test part to take images from"):
             load_data(replace(request, search="test"))
-    assert kept
+    assert remaining
 
 
 def test_tasks_with_weights_ask_for_unseen_images(from_function: Source, tmp_path: Path) -> None:
@@ -343,8 +343,8 @@ def test_tasks_with_weights_ask_for_unseen_images(from_function: Source, tmp_pat
 
 
 def test_whole_sets_are_not_kept_in_memory(from_source: Source) -> None:
-    for given in (False, True):
-        splits = load_data(replace(from_source(TRAIN, TEST), weights_given=given))
+    for provided in (False, True):
+        splits = load_data(replace(from_source(TRAIN, TEST), weights_given=provided))
         assert isinstance(splits.search, MemoryImages)
         assert splits.search.split_off is splits.test.split_off is None
 
@@ -356,11 +356,13 @@ def test_a_source_may_keep_its_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     request = make(TRAIN, TEST)
     source = SOURCES.get("own")
-    kept = source.load(request)
-    SOURCES.register(replace(source, load=lambda request: kept), replace=True)
-    found = [load_data(replace(request, weights_given=given)) for given in (True, False, True)]
-    assert [one.search_from for one in found] == ["test", "train", "test"]
-    assert found[0].fingerprint == found[2].fingerprint
+    remaining = source.load(request)
+    SOURCES.register(replace(source, load=lambda request: remaining), replace=True)
+    results = [
+        load_data(replace(request, weights_given=provided)) for provided in (True, False, True)
+    ]
+    assert [item.search_from for item in results] == ["test", "train", "test"]
+    assert results[0].fingerprint == results[2].fingerprint
 
 
 def test_search_is_train_or_test() -> None:

@@ -61,9 +61,9 @@ Load = Callable[..., Any]
 def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     """load(made, size=None, ...) -> the splits of a function that returns it."""
 
-    def call(made: Any, **options: Any) -> Any:
+    def call(created: Any, **options: Any) -> Any:
         module = type(sys)("sets_of_the_test")
-        module.make = lambda: made  # type: ignore[attr-defined]
+        module.make = lambda: created  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "sets_of_the_test", module)
         return load_data(DataRequest("sets_of_the_test:make", **options))
 
@@ -181,8 +181,8 @@ def test_what_does_not_fit_into_memory_is_read_again(load: Load) -> None:
     few = load((Named(), Named(30)), max_memory_bytes=1000)
     assert isinstance(whole.train, MemoryImages)
     assert isinstance(few.train, StreamedImages)
-    for one, other in zip((few.train, few.search), (whole.train, whole.search), strict=True):
-        for ours, theirs in zip(one.batches(7), other.batches(7), strict=True):
+    for item, other in zip((few.train, few.search), (whole.train, whole.search), strict=True):
+        for ours, theirs in zip(item.batches(7), other.batches(7), strict=True):
             assert torch.equal(ours[0], theirs[0])
             assert torch.equal(ours[1], theirs[1])
     changed = pairs(PIXELS.clone(), LABELS)

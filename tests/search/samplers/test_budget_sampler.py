@@ -18,7 +18,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, TrialState
-from paredown.search.samplers import BudgetSampler, Observation, Question, budget_sampler
+from paredown.search.samplers import BudgetSampler, Observation, SamplingProblem, budget_sampler
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 SPACE = {f"p{i}": CategoricalDistribution(["a", "b", "c"]) for i in range(8)}
@@ -44,15 +44,15 @@ def objectives(params: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def observe(trial: FrozenTrial) -> Observation | None:
-    found = trial.user_attrs.get("drop")
-    return None if found is None else Observation(found, trial.user_attrs.get("bound", False))
+    results = trial.user_attrs.get("drop")
+    return None if results is None else Observation(results, trial.user_attrs.get("bound", False))
 
 
-def question(space: Mapping[str, BaseDistribution], **more: Any) -> Question:
-    return Question(space, objectives, observe, [0.5, 2.0], [1.05, 1.1], **more)
+def question(space: Mapping[str, BaseDistribution], **more: Any) -> SamplingProblem:
+    return SamplingProblem(space, objectives, observe, [0.5, 2.0], [1.05, 1.1], **more)
 
 
-def sampler(asked: Question, seed: int = 0, **more: Any) -> BudgetSampler:
+def sampler(asked: SamplingProblem, seed: int = 0, **more: Any) -> BudgetSampler:
     return BudgetSampler(asked, seed, **{"candidates": 60, "costed": 8, "n_startup": 3} | more)
 
 
@@ -87,7 +87,7 @@ def test_proposals_are_new_points_of_the_space(
         trial = step(study, space, fate)
         for name, value in trial.params.items():
             assert space[name]._contains(space[name].to_internal_repr(value))
-    everything = sampler(question(space))._coding.everything
+    everything = sampler(question(space))._encoder.all_points
     left = math.inf if everything is None else len(everything)
     assert len(set(points(study))) == min(len(study.trials), left)
 
@@ -149,9 +149,9 @@ def test_a_failed_point_comes_again_only_if_it_may() -> None:
     for retry, expected in ((False, 2), (True, 1)):
         study = new_study(sampler(question(space, retry=lambda trial, may=retry: may), n_startup=9))
         failed = step(study, space, fate=1).params
-        found = [step(study, space).params for _ in range(2)]
-        assert (failed in found) or expected == 2
-        assert found[0] != failed or retry
+        results = [step(study, space).params for _ in range(2)]
+        assert (failed in results) or expected == 2
+        assert results[0] != failed or retry
 
 
 def test_prices_are_asked_of_few() -> None:
@@ -161,7 +161,7 @@ def test_prices_are_asked_of_few() -> None:
         priced.append(1.0 + weight(params))
         return priced[-1]
 
-    study = new_study(sampler(question(SPACE, price=price)))
+    study = new_study(sampler(question(SPACE, evaluation_cost=price)))
     for _ in range(8):
         step(study, SPACE)
     assert 0 < len(priced) <= 8 * 5
@@ -174,7 +174,7 @@ def test_no_more_objectives_are_asked_than_agreed() -> None:
         calls.append(1)
         return objectives(params)
 
-    asked = Question(SPACE, counted, observe, [0.5, 2.0], [1.05, 1.1])
+    asked = SamplingProblem(SPACE, counted, observe, [0.5, 2.0], [1.05, 1.1])
     study = new_study(sampler(asked))
     for _ in range(6):
         step(study, SPACE)
@@ -187,20 +187,20 @@ def test_it_finds_more_than_even_draws() -> None:
     space = {f"p{i}": CategoricalDistribution([0.0, 0.25, 0.5, 0.75]) for i in range(6)}
 
     def costs(params: Mapping[str, Any]) -> tuple[float, float]:
-        kept = [1 - value for value in params.values()]
-        return sum(kept) / 6, sum(k * k for k in kept) / 6
+        remaining = [1 - value for value in params.values()]
+        return sum(remaining) / 6, sum(k * k for k in remaining) / 6
 
     def best(of: optuna.samplers.BaseSampler) -> float:
-        study, found = optuna.create_study(directions=["minimize"] * 2, sampler=of), 1.0
+        study, value = optuna.create_study(directions=["minimize"] * 2, sampler=of), 1.0
         for _ in range(30):
             trial = study.ask(dict(space))
             drop = sum((place + 1) * v**2 for place, v in enumerate(trial.params.values()))
             trial.set_user_attr("drop", drop)
             study.tell(trial, costs(trial.params))
-            found = min(found, costs(trial.params)[0]) if drop <= 1 else found
-        return found
+            value = min(value, costs(trial.params)[0]) if drop <= 1 else value
+        return value
 
-    asked = Question(space, costs, observe, [1.0], [1.0, 1.0])
+    asked = SamplingProblem(space, costs, observe, [1.0], [1.0, 1.0])
     even = np.mean([best(optuna.samplers.RandomSampler(seed)) for seed in range(3)])
     assert best(BudgetSampler(asked, 0, candidates=400, costed=20)) < even
 

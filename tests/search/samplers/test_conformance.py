@@ -8,7 +8,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 from paredown.errors import UnknownName
-from paredown.search.samplers import SAMPLERS, Observation, Question, make_sampler
+from paredown.search.samplers import SAMPLERS, Observation, SamplingProblem, make_sampler
 
 SPACE = {
     "stage1.width": CategoricalDistribution([1.0, 0.5, 0.25]),
@@ -24,8 +24,8 @@ def objectives(params: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def observe(trial: FrozenTrial) -> Observation | None:
-    found = trial.user_attrs.get("drop")
-    return None if found is None else Observation(found)
+    results = trial.user_attrs.get("drop")
+    return None if results is None else Observation(results)
 
 
 def test_budget_comes_first() -> None:
@@ -34,16 +34,14 @@ def test_budget_comes_first() -> None:
 
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(UnknownName):
-        make_sampler("bugdet", 0, Question(SPACE, objectives, observe, [1.0], [3.0, 7.0]))
+        make_sampler("bugdet", 0, SamplingProblem(SPACE, objectives, observe, [1.0], [3.0, 7.0]))
 
 
 @pytest.mark.parametrize("name", SAMPLERS.names)
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_small_study(name: str) -> None:
-    question = Question(SPACE, objectives, observe, [0.5, 1.0], [3.0, 7.0])
-    study = optuna.create_study(
-        directions=["minimize"] * 2, sampler=make_sampler(name, 1, question)
-    )
+    problem = SamplingProblem(SPACE, objectives, observe, [0.5, 1.0], [3.0, 7.0])
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=make_sampler(name, 1, problem))
     for number in range(12):
         trial = study.ask(dict(SPACE))
         if number != 5:

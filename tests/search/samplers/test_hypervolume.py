@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paredown.search.samplers.hypervolume import gains, hypervolume, nondominated
+from paredown.search.samplers.hypervolume import hypervolume, hypervolume_improvement, nondominated
 
 
 def covered(points: list[tuple[int, ...]], dimensions: int) -> int:
@@ -26,7 +26,9 @@ def test_gains_are_exact(dimensions: int, data: st.DataObject) -> None:
     shaped = np.array(front, dtype=float).reshape(-1, dimensions)
     before = covered(front, dimensions)
     expected = [covered([*front, point], dimensions) - before for point in points]
-    np.testing.assert_allclose(gains(np.array(points, dtype=float), shaped), expected)
+    np.testing.assert_allclose(
+        hypervolume_improvement(np.array(points, dtype=float), shaped), expected
+    )
     assert hypervolume(shaped) == pytest.approx(before)
 
 

@@ -5,9 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from paredown.search.samplers.drop_model import CannotFit, Drops, Scale, Weights, most_relevant
-from paredown.search.samplers.gp import Inputs, Process, _Parts, _surprise, fit
-from paredown.search.samplers.parameter_encoding import Axis
+from paredown.search.samplers.drop_model import (
+    CannotFit,
+    DropModel,
+    DropTransform,
+    HyperparameterCache,
+    most_relevant,
+)
+from paredown.search.samplers.gp import (
+    GaussianProcess,
+    Inputs,
+    _negative_log_posterior,
+    _Parts,
+    fit,
+)
+from paredown.search.samplers.parameter_encoding import ParameterEncoder
 from scipy.optimize import check_grad
 
 RNG = np.random.default_rng(0)
@@ -22,7 +34,9 @@ def test_the_gradient_is_right() -> None:
     parts = _Parts.of(points, points)
     start = np.log([0.3, 0.2, 0.6, 0.8, 1.2, 0.1])
     wrong = check_grad(
-        lambda x: _surprise(x, parts, targets)[0], lambda x: _surprise(x, parts, targets)[1], start
+        lambda x: _negative_log_posterior(x, parts, targets)[0],
+        lambda x: _negative_log_posterior(x, parts, targets)[1],
+        start,
     )
     assert wrong < 1e-4
 
@@ -31,14 +45,14 @@ def test_a_process_learns_what_is_linear() -> None:
     points, more = inputs(40), inputs(10)
     effect = np.array([1.0, -2.0, 0.5])
     targets = points.features @ effect
-    mean, deviation = Process(points, targets, fit(points, targets)).predict(more)
+    mean, deviation = GaussianProcess(points, targets, fit(points, targets)).predict(more)
     np.testing.assert_allclose(mean, more.features @ effect, atol=0.3)
     assert (deviation < 1).all()
 
 
-def model(drops: list[float], is_bound: list[bool], points: Inputs) -> Drops:
-    scale = Scale([1.0])
-    return Drops(points, np.array(drops), np.array(is_bound), scale, Weights())
+def model(drops: list[float], is_censored: list[bool], points: Inputs) -> DropModel:
+    scale = DropTransform([1.0])
+    return DropModel(points, np.array(drops), np.array(is_censored), scale, HyperparameterCache())
 
 
 def test_a_bound_counts_as_at_least_that() -> None:
@@ -56,7 +70,7 @@ def test_a_bound_counts_as_at_least_that() -> None:
 def test_a_budget_ends_between_the_last_drop_it_allows_and_the_next(
     budget: float, step: float, limit: float
 ) -> None:
-    scale = Scale([budget], step)
+    scale = DropTransform([budget], step)
     np.testing.assert_allclose(scale.budgets, scale(np.array([limit])))
 
 
@@ -67,10 +81,10 @@ def test_equal_drops_are_no_model() -> None:
 
 def test_of_many_observations_the_relevant_are_modelled() -> None:
     targets = np.concatenate([np.zeros(100), np.full(700, 9.0)])
-    kept = most_relevant(targets, Scale([0.0]))
-    assert len(kept) == 300
-    assert set(range(100)) <= set(kept.tolist())
-    assert 799 in kept
+    remaining = most_relevant(targets, DropTransform([0.0]))
+    assert len(remaining) == 300
+    assert set(range(100)) <= set(remaining.tolist())
+    assert 799 in remaining
 
 
 DISTRIBUTIONS = [
@@ -88,18 +102,18 @@ DISTRIBUTIONS = [
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
 @given(seed=st.integers(0, 100))
 def test_an_axis_stays_within_its_distribution(distribution: object, seed: int) -> None:
-    axis, rng = Axis.of(distribution), np.random.default_rng(seed)  # type: ignore[arg-type]
-    codes = axis.sample(rng, 20)
-    for code in (*codes, *axis.change(codes, rng)):
-        value = axis.decode(code)
+    encoder, rng = ParameterEncoder.of(distribution), np.random.default_rng(seed)  # type: ignore[arg-type]
+    codes = encoder.sample(rng, 20)
+    for code in (*codes, *encoder.change(codes, rng)):
+        value = encoder.decode(code)
         assert distribution._contains(distribution.to_internal_repr(value))  # type: ignore[attr-defined]
-        again = axis.encode(value)
+        again = encoder.encode(value)
         assert again is not None
-        assert axis.decode(again) == value
-    assert np.isfinite(axis.features(codes)).all()
+        assert encoder.decode(again) == value
+    assert np.isfinite(encoder.features(codes)).all()
 
 
 def test_near_numbers_look_alike_in_any_order() -> None:
-    axis = Axis.of(CategoricalDistribution([8, 32, 2, 16]))
-    eight, most, _, sixteen = axis.features(np.arange(4.0))
+    encoder = ParameterEncoder.of(CategoricalDistribution([8, 32, 2, 16]))
+    eight, most, _, sixteen = encoder.features(np.arange(4.0))
     assert np.linalg.norm(eight - sixteen) < np.linalg.norm(eight - most)
