@@ -33,7 +33,8 @@ from paredown.search.runner.initial_plans import first_designs
 from paredown.search.runner.sampling_problem import TrainingCost, sampling_problem
 from paredown.search.runner.seen_plans import settled_before
 from paredown.search.samplers import make_sampler
-from paredown.search.study import trial_record
+from paredown.search.study import attributes as keys
+from paredown.search.study import tell_trial, trial_record
 from paredown.search.study.trial_record import TrialRecord, TrialStatus
 from paredown.spaces.plan import Plan
 from paredown.spaces.technique import Phase
@@ -97,7 +98,7 @@ class Simulation:
         self.study = optuna.create_study(
             directions=["minimize", "minimize"], sampler=make_sampler(sampler, seed, self.problem)
         )
-        self.study.set_user_attr(trial_record.BUDGETS, [budget.max_drop for budget in BUDGETS])
+        self.study.set_user_attr(keys.BUDGETS, [budget.max_drop for budget in BUDGETS])
         self.reader = trial_record.RecordReader(self.study)
         self.curve, self.spent = Curve(), 0.0
 
@@ -121,14 +122,14 @@ class Simulation:
         trial_record.write(
             trial, trial_record.proposed(plan, self.table.cost(plan), None) | attributes
         )
-        trial_record.tell(self.study, trial)
+        tell_trial.tell(self.study, trial)
         self._note(plan, attributes)
-        if attributes[trial_record.STATUS] not in (
+        if attributes[keys.STATUS] not in (
             TrialStatus.EVALUATED,
             TrialStatus.EARLY_STOPPED,
         ):
             return
-        if attributes[trial_record.STATUS] is TrialStatus.EVALUATED:
+        if attributes[keys.STATUS] is TrialStatus.EVALUATED:
             for other in self._others(plan):
                 self._free_trial(other)
         self.training_cost.learn(self.records)
@@ -206,9 +207,9 @@ class Simulation:
         cost, trained = self.table.cost(plan), self.table.trained(plan, self.trained_with)
         self.spent += trained.rounding
         attributes = trial_record.evaluated(Outcome(plan, cost, 0.0, trained.drop))
-        attributes |= {trial_record.STATUS: TrialStatus.REUSED_WEIGHTS}
+        attributes |= {keys.STATUS: TrialStatus.REUSED_WEIGHTS}
         self.study.add_trial(
-            trial_record.ended_trial(
+            tell_trial.ended_trial(
                 trial_record.proposed(plan, cost, None) | attributes,
                 self.space.params(plan),
                 {dimension.name: dimension.options for dimension in self.space.dimensions},
@@ -219,8 +220,8 @@ class Simulation:
 
     def _note(self, plan: Plan, attributes: trial_record.Attributes) -> None:
         self.records = self.reader.records()
-        if attributes[trial_record.STATUS] in (TrialStatus.EVALUATED, TrialStatus.REUSED_WEIGHTS):
-            self.front.add(plan, attributes[trial_record.DROP])
+        if attributes[keys.STATUS] in (TrialStatus.EVALUATED, TrialStatus.REUSED_WEIGHTS):
+            self.front.add(plan, attributes[keys.DROP])
 
 
 class Front:

@@ -21,7 +21,7 @@ from paredown.objectives.training.device import threads
 from paredown.objectives.training.recipe import Recipes
 from paredown.search.runner.sampling_problem import TrainingCost, sampling_problem
 from paredown.search.samplers import BudgetSampler, SamplingProblem
-from paredown.search.study.trial_record import DROP
+from paredown.search.study.attributes import DROP
 from paredown.spaces.apply import predict_graph
 from paredown.spaces.graph.tracing import example_images
 from paredown.spaces.models import build_model

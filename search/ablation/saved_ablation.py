@@ -9,9 +9,8 @@ import optuna
 from ...objectives.accuracy.budget import Budget
 from ...spaces.plan import Plan
 from ...spaces.techniques import TECHNIQUES
+from ..study.attributes import ABLATIONS
 from ..study.legacy_names import ABLATION_ROW, current
-
-_KEY = "ablation"
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,15 @@ def techniques_of(plan: Plan) -> list[str]:
 
 def read_ablations(study: optuna.Study) -> dict[Budget, Ablation]:
     """The winners of a study that were taken apart, by their budgets, the smallest first."""
-    stored = study.user_attrs.get(_KEY, {})
+    stored = study.user_attrs.get(ABLATIONS, {})
     results = {Budget(float(key)): Ablation.from_dict(data) for key, data in stored.items()}
     return dict(sorted(results.items(), key=lambda pair: pair[0].max_drop))
 
 
 def write_ablation(study: optuna.Study, budget: Budget, ablation: Ablation) -> None:
     """Keep with a study what a budget's winner is made of."""
-    stored = study.user_attrs.get(_KEY, {})
-    study.set_user_attr(_KEY, stored | {named(budget): ablation.to_dict()})
+    stored = study.user_attrs.get(ABLATIONS, {})
+    study.set_user_attr(ABLATIONS, stored | {named(budget): ablation.to_dict()})
 
 
 def named(budget: Budget) -> str:

@@ -65,7 +65,7 @@ def one_budget(study: "optuna.Study", max_drop: float | None) -> "Budget":
         InputError: it is no budget.
     """
     from ...objectives.accuracy.budget import parse_budgets
-    from ..study.trial_record import BUDGETS
+    from ..study.attributes import BUDGETS
 
     (budget,) = parse_budgets([study.user_attrs[BUDGETS][0] if max_drop is None else max_drop])
     return budget

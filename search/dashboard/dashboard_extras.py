@@ -18,9 +18,10 @@ from ..figures.front import front_figure
 from ..figures.hypervolume_history import progress_figure
 from ..results.pareto import front
 from ..results.summary import StudySummary, summarize
+from ..study.attributes import CHECKPOINTS, PLAN, PRUNED_SHARE, SECONDS, WORKER
 from ..study.legacy_names import study_attributes, trial_attributes
 from ..study.storage import has_baseline
-from ..study.trial_record import CHECKPOINTS, PLAN, PRUNED_SHARE, SECONDS, WORKER, read_records
+from ..study.trial_record import read_records
 from . import notes
 
 _OF_TRIALS = "dashboard:artifacts:"

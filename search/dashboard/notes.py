@@ -15,11 +15,11 @@ from ..formatting import points, short
 from ..isolation.backend import TaskSummary
 from ..results.pareto import BudgetResult, compression
 from ..results.summary import StudySummary
+from ..study.attributes import NOTE_DIGEST
 from ..study.config import StudyConfig
 from ..study.storage import Baseline
 from ..study.trial_record import TrialRecord, TrialStatus
 
-_WRITTEN = "note_digest"
 _WIDTH = 80
 """Characters of a line of code; the dashboard's pages get as wide as the longest."""
 
@@ -88,9 +88,9 @@ def describe_study(
         seed=config.seed,
     )
     there = optuna_dashboard.get_note(study)
-    if not there or study.user_attrs.get(_WRITTEN) == _digest(there) != _digest(note):
+    if not there or study.user_attrs.get(NOTE_DIGEST) == _digest(there) != _digest(note):
         optuna_dashboard.save_note(study, note)
-        study.set_user_attr(_WRITTEN, _digest(note))
+        study.set_user_attr(NOTE_DIGEST, _digest(note))
 
 
 def with_winners(note: str, summary: StudySummary) -> str:
@@ -128,8 +128,8 @@ def in_words(record: TrialRecord) -> Iterator[tuple[str, str]]:
         yield "its costs", costs(record.cost)
     if record.drop is not None:
         yield "its drop", f"{points(record.drop)} pp"
-    if took := took_in_words(record):
-        yield "it took", took
+    if record.seconds:
+        yield "it took", f"{sum(record.seconds.values()):.1f} s"
 
 
 def costs(cost: Cost) -> str:

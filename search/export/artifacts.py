@@ -17,12 +17,12 @@ import optuna
 from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
+from ..study.attributes import EXPORTS
 from ..study.storage import MEMORY, sqlite_path
 from .manifest import digest
 
 FOLDER = "paredown-artifacts"
 
-_KEY = "exports"
 _ANY_TYPE = "application/octet-stream"
 
 
@@ -71,13 +71,13 @@ def keep_exported(study: optuna.Study, url: str, trial: int, folder: Path) -> No
     """
     if url == MEMORY:
         return
-    store, stored = Artifacts(url), dict(study.user_attrs.get(_KEY, {}))
+    store, stored = Artifacts(url), dict(study.user_attrs.get(EXPORTS, {}))
     with contextlib.suppress(OSError):
         files = _named(study, trial, folder)
         for name, artifact_id in files.items():
             store.add(folder / name, artifact_id)
         data = {"folder": str(folder.absolute()), "files": files}
-        study.set_user_attr(_KEY, stored | {str(trial): data})
+        study.set_user_attr(EXPORTS, stored | {str(trial): data})
         earlier = stored.get(str(trial), {}).get("files", {}).values()
         for artifact_id in set(earlier) - set(files.values()):
             with contextlib.suppress(ArtifactNotFound):
@@ -86,7 +86,7 @@ def keep_exported(study: optuna.Study, url: str, trial: int, folder: Path) -> No
 
 def read_exported(study: optuna.Study, store: Artifacts) -> Iterator[tuple[int, ArtifactMeta]]:
     """The files that were exported and are still there: (number of the trial, file)."""
-    for trial, data in study.user_attrs.get(_KEY, {}).items():
+    for trial, data in study.user_attrs.get(EXPORTS, {}).items():
         for name, artifact_id in data["files"].items():
             if store.holds(artifact_id):
                 media_type = mimetypes.guess_type(name)[0] or _ANY_TYPE

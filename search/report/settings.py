@@ -10,9 +10,9 @@ import optuna
 from ...errors import StorageError
 from ..formatting import short
 from ..results.summary import StudySummary
+from ..study.attributes import IDENTITY, VERSIONS
 from ..study.config import StudyConfig
 from ..study.saved_config import read_saved_config
-from ..study.storage import IDENTITY, VERSIONS
 from ..study.timings import read_hardware
 from ..study.trial_record import TrialStatus
 

@@ -10,10 +10,11 @@ import optuna
 
 from ...objectives.accuracy.budget import Budget
 from ...objectives.accuracy.scoring import Metric
+from ..study.attributes import BUDGETS
 from ..study.retrainings import Retraining, read_max_failures, read_retrainings
 from ..study.splits_record import DataSplits, Gap, read_data_splits
 from ..study.storage import Baseline, metric_of, read_baseline
-from ..study.trial_record import BUDGETS, TrialRecord, TrialStatus, read_records
+from ..study.trial_record import TrialRecord, TrialStatus, read_records
 from .attribution import costliest
 from .finalists import confirmed_result
 from .pareto import BudgetResult, compression

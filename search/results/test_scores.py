@@ -10,11 +10,10 @@ from ...objectives.accuracy.budget import Budget
 from ...objectives.accuracy.confidence import BalancedDrop, Certainty, CorrectCounts, PairedDrop
 from ...objectives.evaluation.outcome import Outcome
 from ...spaces.plan import Plan
+from ..study.attributes import TEST_SCORES
 from ..study.legacy_names import study_attributes
 from ..study.retrainings import Retraining
 from .pareto import BudgetResult
-
-_KEY = "test_scores"
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class TestScore:
 
 def read_test_scores(study: optuna.Study) -> dict[str, TestScore]:
     """`test_score_key` -> what the test split said; one entry for each look at it."""
-    stored = study_attributes(study.user_attrs).get(_KEY, {})
+    stored = study_attributes(study.user_attrs).get(TEST_SCORES, {})
     return {key: TestScore.from_dict(data) for key, data in stored.items()}
 
 
@@ -80,9 +79,9 @@ def score_once(study: optuna.Study, result: BudgetResult, test: Callable[[Plan],
         test: scores a plan on the test split, as the network that has won.
     """
     plan = result.winner.plan if result.winner else None
-    stored = study_attributes(study.user_attrs).get(_KEY, {})
+    stored = study_attributes(study.user_attrs).get(TEST_SCORES, {})
     if plan is None or (key := test_score_key(plan, result.retraining)) in stored:
         return
     outcome = test(plan)
     data = TestScore(outcome.accuracy, outcome.drop, outcome.paired).to_dict()
-    study.set_user_attr(_KEY, stored | {key: data})
+    study.set_user_attr(TEST_SCORES, stored | {key: data})

@@ -20,6 +20,7 @@ from ..isolation.backend import EvaluationBackend, EvaluationFailed, TaskSummary
 from ..results.pareto import budget_results, dominated_by
 from ..samplers import make_sampler
 from ..study import trial_record
+from ..study.attributes import BUDGETS, FREE, WORKER
 from ..study.config import StudyConfig
 from ..study.dead_trials import stop_trial, worker_mark
 from ..study.parsing import duration_text
@@ -32,6 +33,7 @@ from ..study.storage import (
     name_objectives,
     write_baseline,
 )
+from ..study.tell_trial import ended_trial, tell
 from ..study.trial_record import Attributes, TrialRecord, TrialStatus, count_trained
 from .callbacks import Callback
 from .early_stopping import BudgetEarlyStopper
@@ -150,7 +152,7 @@ class SearchLoop:
             self.profiler.move(SCORING, score.seconds.get("score", 0.0))
         baseline = Baseline(score.accuracy, cost, score.digest)
         write_baseline(self.study, self.url, baseline)
-        self.study.set_user_attr(trial_record.BUDGETS, [budget.max_drop for budget in self.budgets])
+        self.study.set_user_attr(BUDGETS, [budget.max_drop for budget in self.budgets])
         save_config(self.study, self.config)
         write_data_splits(self.study, self.summary.splits, score.correct)
         name_objectives(self.study, self.config.objectives)
@@ -218,8 +220,8 @@ class SearchLoop:
         cost, removed = self.summary.predicted_cost(plan), pruned_share(self.space.blueprint, plan)
         began = datetime.now()
         gave = self._attempt(lambda: self._evaluate(plan))
-        marks = {trial_record.WORKER: worker_mark(), trial_record.FREE: True}
-        trial = trial_record.ended_trial(
+        marks = {WORKER: worker_mark(), FREE: True}
+        trial = ended_trial(
             trial_record.proposed(plan, cost, removed) | gave | marks,
             self.space.params(plan),
             {dimension.name: dimension.options for dimension in self.space.dimensions},
@@ -240,11 +242,11 @@ class SearchLoop:
         with self.profiler.on(SAMPLING):
             trial = self.study.ask()
         try:
-            trial.set_user_attr(trial_record.WORKER, worker_mark())
+            trial.set_user_attr(WORKER, worker_mark())
             gave = self._attempt(lambda: self._settle_trial(trial))
             with self.profiler.on(STORAGE):
                 trial_record.write(trial, gave)
-                trial_record.tell(self.study, trial)
+                tell(self.study, trial)
         except KeyboardInterrupt:
             stop_trial(self.study, trial, "interrupted")
             return None

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from .gp import Array, GaussianProcess, Inputs, fit
+from .gp import Array, GaussianProcess, Hyperparameters, Inputs, fit
 
 _MOST = 300
 _NEAREST = 200
 """Of more observations than these, the nearest to a budget and the latest are modelled."""
 _GROWTH = 1.12
-"""How much the observations grow until the model's weights are set anew."""
+"""How much the observations grow until the hyperparameters are fitted anew."""
 
 
 class CannotFit(Exception):
@@ -51,8 +51,8 @@ class DropModel:
         drops: in percentage points.
         is_censored: where the true drop is only known to be at least this.
         scale: on which drops are modelled.
-        weights: what to remember the weights in from one ask to the next; they are a function of
-            the observations alone.
+        cache: remembers hyperparameters from one ask to the next; they are a function of the
+            observations alone.
 
     Raises:
         CannotFit: too little is known.
@@ -65,47 +65,45 @@ class DropModel:
         drops: Array,
         is_censored: NDArray[np.bool_],
         scale: DropTransform,
-        weights: "HyperparameterCache",
+        cache: "HyperparameterCache",
     ) -> None:
         if len(np.unique(drops)) < 2:
             raise CannotFit("all drops observed so far are the same")
         self._scale, targets = scale, scale(drops)
-        chosen = weights.of(inputs, targets, scale)
+        hyper = cache.get(inputs, targets, scale)
         relevant = most_relevant(targets, scale)
         inputs, targets, is_censored = inputs[relevant], targets[relevant], is_censored[relevant]
         self._inputs = inputs
-        self._targets = _imputed(inputs, targets, is_censored, chosen)
-        self._process = GaussianProcess(inputs, self._targets, chosen)
+        self._targets = _imputed(inputs, targets, is_censored, hyper)
+        self._process = GaussianProcess(inputs, self._targets, hyper)
 
     def fantasize(self, pending: Inputs) -> "DropModel":
         """The model as if pending points had turned out as it expects: the kriging believer."""
         if len(pending):
-            self._targets = np.append(self._targets, self._process.mean(pending))
-            self._inputs = self._inputs.and_also(pending)
-            self._process = GaussianProcess(
-                self._inputs, self._targets, self._process.hyperparameters
-            )
+            self._targets = np.append(self._targets, self._process.posterior_mean(pending))
+            self._inputs = self._inputs.append(pending)
+            self._process = GaussianProcess(self._inputs, self._targets, self._process.hyper)
         return self
 
     def predict(self, inputs: Inputs) -> tuple[Array, Array]:
         """(points, budgets) logarithms of the probability of being within each, and deviations."""
-        mean, deviation = self._process.predict(inputs)
+        mean, deviation = self._process.posterior(inputs)
         room = (self._scale.budgets[None, :] - mean[:, None]) / deviation[:, None]
         return np.asarray(log_ndtr(room)), deviation
 
 
 class HyperparameterCache:
-    """The weights of a model, set anew whenever the observations have grown by an eighth or so.
+    """The hyperparameters of a model, fitted anew when the observations have grown by an eighth.
 
-    They are set from as many observations as there were then, so that a study that is continued
+    They are fitted to as many observations as there were then, so that a study that is continued
     in another process goes on with the same ones.
     """
 
     def __init__(self) -> None:
-        self._known: tuple[bytes, Array] | None = None
+        self._known: tuple[bytes, Hyperparameters] | None = None
 
-    def of(self, inputs: Inputs, targets: Array, scale: DropTransform) -> Array:
-        """The weights for observations in the order of their trials."""
+    def get(self, inputs: Inputs, targets: Array, scale: DropTransform) -> Hyperparameters:
+        """The hyperparameters for observations in the order of their trials."""
         count = _milestone(len(targets))
         if len(np.unique(targets[:count])) < 2:
             count = len(targets)
@@ -136,7 +134,7 @@ def most_relevant(targets: Array, scale: DropTransform) -> NDArray[np.intp]:
 
 
 def _imputed(
-    inputs: Inputs, targets: Array, is_censored: NDArray[np.bool_], weights: Array
+    inputs: Inputs, targets: Array, is_censored: NDArray[np.bool_], hyper: Hyperparameters
 ) -> Array:
     """Targets with bounds replaced by what the model of the others expects above them.
 
@@ -147,7 +145,8 @@ def _imputed(
     bound = np.flatnonzero(is_censored)
     if not len(bound) or len(exact) < 2:
         return targets
-    mean, deviation = GaussianProcess(inputs[exact], targets[exact], weights).predict(inputs[bound])
+    process = GaussianProcess(inputs[exact], targets[exact], hyper)
+    mean, deviation = process.posterior(inputs[bound])
     least = (targets[bound] - mean) / deviation
     log_density = -0.5 * least**2 - 0.5 * math.log(2 * math.pi)
     expected = mean + deviation * np.exp(log_density - log_ndtr(-least))

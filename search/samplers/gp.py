@@ -1,10 +1,20 @@
-"""A Gaussian process over points and figures that are known of them.
+"""A Gaussian process over points and the objectives that are known of them.
 
-The covariance of two points is the sum of a linear part in the parameters' features (each parameter
-has an effect of its own), a linear part in the figures, and a Matern 5/2 part in both (what the
-parameters do together), beside noise. Six numbers weigh these, however many parameters there are.
-They are set by the greatest posterior density. Rasmussen and Williams: Gaussian Processes for
-Machine Learning (2006), chapters 2 and 5.
+Notation, as in Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), chapters 2
+and 5, for n observed and m other points:
+
+    X       inputs: features of the parameters, and logarithms of the objectives
+    y       (n,) targets, standardized to mean 0 and variance 1
+    K       (n, n) kernel(X, X) + noise I
+    L       lower Cholesky factor of K
+    alpha   (n,) K^-1 y
+    K*      (m, n) kernel(X*, X)
+    theta   (6,) logarithms of the hyperparameters
+
+The kernel is the sum of a linear kernel of the features (each parameter has an effect of its own),
+a linear kernel of the log objectives, and a Matern 5/2 kernel of both (what parameters do together),
+with one length scale for each of the two. There are six hyperparameters, however many parameters a
+space has; they are set to the maximum of their posterior density, under log-normal priors.
 """
 
 import math
@@ -19,12 +29,37 @@ from scipy.optimize import minimize
 Array = NDArray[np.float64]
 
 _ROOT5 = math.sqrt(5)
-_PRIOR = np.log([0.5, 0.5, 0.5, 0.7, 1.0, 0.02])
-_SPREAD = np.array([1.0, 1.0, 1.0, 0.7, 0.7, 1.0])
-"""The prior of the logarithms of the six weights, given targets of variance 1."""
-_STEPS = 25
-_WITHIN = 4.0
-"""How many deviations from the prior the weights are looked for."""
+_MAX_STEPS = 25
+_MAX_DEVIATIONS = 4.0
+"""How far from the mean of its prior theta is searched, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Of the kernel and the noise.
+
+    Attributes:
+        linear_features, linear_objectives, matern: variances of the parts of the kernel.
+        feature_scale, objective_scale: length scales of the Matern part.
+        noise: variance of the observations.
+    """
+
+    linear_features: float
+    linear_objectives: float
+    matern: float
+    feature_scale: float
+    objective_scale: float
+    noise: float
+
+    @classmethod
+    def from_theta(cls, theta: Array) -> "Hyperparameters":
+        """The hyperparameters whose logarithms are theta."""
+        return cls(*np.exp(theta).tolist())
+
+
+_PRIOR_MEAN = np.log([0.5, 0.5, 0.5, 0.7, 1.0, 0.02])
+_PRIOR_DEVIATION = np.array([1.0, 1.0, 1.0, 0.7, 0.7, 1.0])
+"""Of theta, in the order of `Hyperparameters`."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +68,7 @@ class Inputs:
 
     Attributes:
         features: (points, features) of the parameters.
-        log_objectives: (points, figures) such as logarithms of objectives; may have no columns.
+        log_objectives: (points, objectives); may have no columns.
     """
 
     features: Array
@@ -45,7 +80,7 @@ class Inputs:
     def __getitem__(self, index: NDArray[np.intp] | slice) -> "Inputs":
         return Inputs(self.features[index], self.log_objectives[index])
 
-    def and_also(self, other: "Inputs") -> "Inputs":
+    def append(self, other: "Inputs") -> "Inputs":
         """These points and others after them."""
         return Inputs(
             np.concatenate([self.features, other.features]),
@@ -54,143 +89,169 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class _Parts:
-    """What the covariances of two sets of points are made of, before they are weighed."""
+class _PairwiseProducts:
+    """What the kernel of two sets of points is made of, whatever the hyperparameters.
+
+    Attributes:
+        features, objectives: inner products.
+        feature_distances, objective_distances: squared.
+    """
 
     features: Array
-    log_objectives: Array
+    objectives: Array
     feature_distances: Array
     objective_distances: Array
 
     @classmethod
-    def of(cls, left: Inputs, right: Inputs) -> "_Parts":
-        features, features_apart = _products(left.features, right.features)
-        log_objectives, figures_apart = _products(left.log_objectives, right.log_objectives)
-        return cls(features, log_objectives, features_apart, figures_apart)
+    def of(cls, left: Inputs, right: Inputs) -> "_PairwiseProducts":
+        features, feature_distances = _products_and_distances(left.features, right.features)
+        objectives, objective_distances = _products_and_distances(
+            left.log_objectives, right.log_objectives
+        )
+        return cls(features, objectives, feature_distances, objective_distances)
 
-    def covariance(self, weights: Array) -> Array:
-        linear = weights[0] * self.features + weights[1] * self.log_objectives
-        return np.asarray(linear + weights[2] * _matern(self._distances(weights))[0])
+    def kernel(self, hyper: Hyperparameters) -> Array:
+        linear = hyper.linear_features * self.features + hyper.linear_objectives * self.objectives
+        return np.asarray(linear + hyper.matern * _matern52(self._distances(hyper))[0])
 
-    def _distances(self, weights: Array) -> Array:
+    def kernel_and_gradient(self, hyper: Hyperparameters) -> tuple[Array, list[Array]]:
+        """The kernel, and its derivatives by the first five of theta."""
+        matern, slope = _matern52(self._distances(hyper))
+        parts = [
+            hyper.linear_features * self.features,
+            hyper.linear_objectives * self.objectives,
+            hyper.matern * matern,
+        ]
+        slope = hyper.matern * slope
+        by_scales = [
+            slope * self.feature_distances / hyper.feature_scale**2,
+            slope * self.objective_distances / hyper.objective_scale**2,
+        ]
+        return parts[0] + parts[1] + parts[2], [*parts, *by_scales]
+
+    def _distances(self, hyper: Hyperparameters) -> Array:
         squared = (
-            self.feature_distances / weights[3] ** 2 + self.objective_distances / weights[4] ** 2
+            self.feature_distances / hyper.feature_scale**2
+            + self.objective_distances / hyper.objective_scale**2
         )
         return np.asarray(np.sqrt(squared))
 
-    def derivatives(self, weights: Array) -> tuple[Array, list[Array]]:
-        """The covariance, and its derivatives by the logarithms of the first five weights."""
-        matern, slope = _matern(self._distances(weights))
-        linear = [weights[0] * self.features, weights[1] * self.log_objectives, weights[2] * matern]
-        slope = weights[2] * slope
-        lengths = [
-            slope * self.feature_distances / weights[3] ** 2,
-            slope * self.objective_distances / weights[4] ** 2,
-        ]
-        return linear[0] + linear[1] + linear[2], [*linear, *lengths]
 
-
-def covariance(left: Inputs, right: Inputs, weights: Array) -> Array:
-    """How much the points of two sets tell of each other, without noise."""
-    return _Parts.of(left, right).covariance(weights)
+def kernel(left: Inputs, right: Inputs, hyper: Hyperparameters) -> Array:
+    """The prior covariance of two sets of points, (left, right), without noise."""
+    return _PairwiseProducts.of(left, right).kernel(hyper)
 
 
 class GaussianProcess:
-    """A Gaussian process that has seen some points."""
+    """A Gaussian process conditioned on observations.
 
-    def __init__(self, inputs: Inputs, targets: Array, weights: Array) -> None:
-        """Condition on points.
+    Args:
+        inputs: X, the observed points.
+        targets: (n,) what was observed there, on any scale.
+        hyper: hyperparameters, as `fit` finds them.
 
-        Args:
-            inputs: the points.
-            targets: what was found there.
-            weights: from `fit`.
+    Raises:
+        numpy.linalg.LinAlgError: K is singular; the points are too much alike.
+    """
 
-        Raises:
-            numpy.linalg.LinAlgError: the points cannot be told apart.
+    def __init__(self, inputs: Inputs, targets: Array, hyper: Hyperparameters) -> None:
+        self._inputs, self.hyper = inputs, hyper
+        self._mean, self._scale = _mean_and_scale(targets)
+        covariance = kernel(inputs, inputs, hyper) + hyper.noise * np.eye(len(inputs))
+        self._cholesky = cholesky(covariance, lower=True)
+        self._alpha = cho_solve((self._cholesky, True), (targets - self._mean) / self._scale)
+
+    def posterior_mean(self, inputs: Inputs) -> Array:
+        """K* alpha at other points, (m,), on the scale of the targets."""
+        cross = kernel(inputs, self._inputs, self.hyper)
+        return np.asarray(self._mean + self._scale * (cross @ self._alpha))
+
+    def posterior(self, inputs: Inputs) -> tuple[Array, Array]:
+        """Mean and standard deviation at other points, (m,) each, noise included.
+
+        The variance is diag(kernel(X*, X*)) + noise - diag(K* K^-1 K*'), at least the noise.
         """
-        self._inputs, self.hyperparameters = inputs, weights
-        self._mean, self._scale = _standard(targets)
-        alike = covariance(inputs, inputs, weights) + weights[5] * np.eye(len(inputs))
-        self._root = cholesky(alike, lower=True)
-        self._alpha = cho_solve((self._root, True), (targets - self._mean) / self._scale)
-
-    def mean(self, inputs: Inputs) -> Array:
-        """What is expected at points."""
-        across = covariance(inputs, self._inputs, self.hyperparameters)
-        return np.asarray(self._mean + self._scale * (across @ self._alpha))
-
-    def predict(self, inputs: Inputs) -> tuple[Array, Array]:
-        """What is expected at points, and its standard deviation, noise included."""
-        across = covariance(inputs, self._inputs, self.hyperparameters)
-        known = solve_triangular(self._root, across.T, lower=True, check_finite=False)
-        own = self.hyperparameters[0] * (inputs.features**2).sum(axis=1) + self.hyperparameters[2]
-        own = (
-            own
-            + self.hyperparameters[1] * (inputs.log_objectives**2).sum(axis=1)
-            + self.hyperparameters[5]
-        )
-        variance = np.maximum(own - (known**2).sum(axis=0), self.hyperparameters[5])
-        mean = self._mean + self._scale * (across @ self._alpha)
+        cross = kernel(inputs, self._inputs, self.hyper)
+        explained = solve_triangular(self._cholesky, cross.T, lower=True, check_finite=False)
+        prior = self.hyper.linear_features * (inputs.features**2).sum(axis=1) + self.hyper.matern
+        prior = prior + self.hyper.linear_objectives * (inputs.log_objectives**2).sum(axis=1)
+        prior = prior + self.hyper.noise
+        variance = np.maximum(prior - (explained**2).sum(axis=0), self.hyper.noise)
+        mean = self._mean + self._scale * (cross @ self._alpha)
         return np.asarray(mean), np.asarray(self._scale * np.sqrt(variance))
 
 
-def fit(inputs: Inputs, targets: Array) -> Array:
-    """The weights under which targets are likely: deterministic, and bounded in time.
+def fit(inputs: Inputs, targets: Array) -> Hyperparameters:
+    """Hyperparameters at the maximum of their posterior; deterministic, and bounded in time.
 
     Raises:
-        numpy.linalg.LinAlgError: the points cannot be told apart.
+        numpy.linalg.LinAlgError: K is singular; the points are too much alike.
     """
-    parts = _Parts.of(inputs, inputs)
-    mean, scale = _standard(targets)
-    wanted = (targets - mean) / scale
+    products = _PairwiseProducts.of(inputs, inputs)
+    mean, scale = _mean_and_scale(targets)
+    reach = _MAX_DEVIATIONS * _PRIOR_DEVIATION
     optimum = minimize(
         _negative_log_posterior,
-        _PRIOR,
-        args=(parts, wanted),
+        _PRIOR_MEAN,
+        args=(products, (targets - mean) / scale),
         jac=True,
         method="L-BFGS-B",
-        bounds=list(zip(_PRIOR - _WITHIN * _SPREAD, _PRIOR + _WITHIN * _SPREAD, strict=True)),
-        options={"maxiter": _STEPS, "maxfun": _STEPS + 10},
+        bounds=list(zip(_PRIOR_MEAN - reach, _PRIOR_MEAN + reach, strict=True)),
+        options={"maxiter": _MAX_STEPS, "maxfun": _MAX_STEPS + 10},
     )
-    return np.asarray(np.exp(optimum.x))
+    return Hyperparameters.from_theta(optimum.x)
 
 
-def _negative_log_posterior(logs: Array, parts: _Parts, targets: Array) -> tuple[float, Array]:
-    """The negative logarithm of the posterior density, and its gradient."""
-    weights = np.exp(logs)
-    alike, slopes = parts.derivatives(weights)
-    count = len(targets)
-    root = cholesky(alike + weights[5] * np.eye(count), lower=True, check_finite=False)
-    alpha = cho_solve((root, True), targets, check_finite=False)
-    inverse = dpotri(root, lower=1)[0]
+def marginal_log_likelihood(
+    theta: Array, products: _PairwiseProducts, targets: Array
+) -> tuple[float, Array]:
+    """log p(y | X, theta) without its constant, and its gradient by theta (equations 2.30, 5.9).
+
+    -y' K^-1 y / 2 - log |K| / 2, with the gradient tr((alpha alpha' - K^-1) dK/dtheta) / 2.
+    """
+    hyper = Hyperparameters.from_theta(theta)
+    covariance, slopes = products.kernel_and_gradient(hyper)
+    noisy = covariance + hyper.noise * np.eye(len(targets))
+    lower = cholesky(noisy, lower=True, check_finite=False)
+    alpha = cho_solve((lower, True), targets, check_finite=False)
+    # NOTE: LAPACK's dpotri writes the lower half of the symmetric inverse alone.
+    inverse = dpotri(lower, lower=1)[0]
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    away = (logs - _PRIOR) / _SPREAD
-    value = 0.5 * targets @ alpha + np.log(np.diag(root)).sum() + 0.5 * away @ away
-    pull = 0.5 * (inverse - np.outer(alpha, alpha))
-    gradient = [float(np.vdot(pull, slope)) for slope in slopes]
-    gradient.append(float(weights[5] * np.trace(pull)))
-    return float(value), np.array(gradient) + away / _SPREAD
+    value = -0.5 * targets @ alpha - np.log(np.diag(lower)).sum()
+    weight = 0.5 * (np.outer(alpha, alpha) - inverse)
+    gradient = [float(np.vdot(weight, slope)) for slope in slopes]
+    gradient.append(float(hyper.noise * np.trace(weight)))
+    return float(value), np.array(gradient)
 
 
-def _matern(apart: Array) -> tuple[Array, Array]:
-    """Matern 5/2, and -2 times its derivative by the squared distance."""
-    scaled = _ROOT5 * apart
+def _negative_log_posterior(
+    theta: Array, products: _PairwiseProducts, targets: Array
+) -> tuple[float, Array]:
+    """What `fit` minimizes, and its gradient."""
+    likelihood, gradient = marginal_log_likelihood(theta, products, targets)
+    deviations = (theta - _PRIOR_MEAN) / _PRIOR_DEVIATION
+    log_prior = -0.5 * deviations @ deviations
+    return -(likelihood + float(log_prior)), -(gradient - deviations / _PRIOR_DEVIATION)
+
+
+def _matern52(distances: Array) -> tuple[Array, Array]:
+    """The Matern 5/2 function, and -2 times its derivative by the squared distance."""
+    scaled = _ROOT5 * distances
     decay = np.exp(-scaled)
     return (1 + scaled + scaled**2 / 3) * decay, (5 / 3) * (1 + scaled) * decay
 
 
-def _products(left: Array, right: Array) -> tuple[Array, Array]:
-    """Inner products and squared distances."""
+def _products_and_distances(left: Array, right: Array) -> tuple[Array, Array]:
+    """Inner products and squared distances of rows, (left, right) each."""
     if not left.shape[1]:
-        nothing = np.zeros((len(left), len(right)))
-        return nothing, nothing
+        zeros = np.zeros((len(left), len(right)))
+        return zeros, zeros
     inner = left @ right.T
     squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
     squares -= 2 * inner
     return np.asarray(inner), np.maximum(squares, 0.0, out=squares)
 
 
-def _standard(targets: Array) -> tuple[float, float]:
+def _mean_and_scale(targets: Array) -> tuple[float, float]:
     scale = float(targets.std())
     return float(targets.mean()), scale if scale > 0 else 1.0

@@ -7,14 +7,21 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from .encoding import SearchSpaceEncoder
-from .gp import Array, Inputs, covariance
+from .gp import Array, Hyperparameters, Inputs, kernel
 from .problem import SamplingProblem
 
 _REMEMBERED = 50_000
 _LEAST = 1e-12
 """Objectives below this share of the reference count as this share."""
-_GUESSING = np.array([1.0, 1.0, 0.3, 0.7, 1.0, 1e-4])
-"""A process's weights: objectives are known exactly, and mostly sums of parameters' shares."""
+_SURROGATE = Hyperparameters(
+    linear_features=1.0,
+    linear_objectives=1.0,
+    matern=0.3,
+    feature_scale=0.7,
+    objective_scale=1.0,
+    noise=1e-4,
+)
+"""Objectives are known exactly, and are mostly sums of what each parameter adds."""
 _ANCHORS = 400
 
 Value = TypeVar("Value")
@@ -83,14 +90,14 @@ class ObjectiveSurrogate:
 
     def __init__(self, features: Array, exact: Array) -> None:
         self._known, exact = _alone(features[-_ANCHORS:]), exact[-_ANCHORS:]
-        alike = covariance(self._known, self._known, _GUESSING)
-        alike += _GUESSING[5] * np.eye(len(alike))
+        covariance = kernel(self._known, self._known, _SURROGATE)
+        covariance += _SURROGATE.noise * np.eye(len(covariance))
         self._mean = exact.mean(axis=0)
-        self._shares = cho_solve(cho_factor(alike), exact - self._mean)
+        self._shares = cho_solve(cho_factor(covariance), exact - self._mean)
 
     def __call__(self, features: Array) -> Array:
-        across = covariance(_alone(features), self._known, _GUESSING)
-        return np.asarray(self._mean + across @ self._shares)
+        cross = kernel(_alone(features), self._known, _SURROGATE)
+        return np.asarray(self._mean + cross @ self._shares)
 
 
 def _alone(features: Array) -> Inputs:

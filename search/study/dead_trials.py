@@ -10,15 +10,15 @@ import optuna
 import psutil
 from optuna.trial import FrozenTrial, TrialState
 
+from .attributes import WORKER
 from .retries import RETRY, is_retry
+from .tell_trial import tell
 from .trial_record import (
     LEFT_RUNNING,
-    WORKER,
     failed,
     has_ended,
     is_left_running,
     plan_of,
-    tell,
     write,
     write_stopped,
 )

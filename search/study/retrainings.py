@@ -7,10 +7,8 @@ import optuna
 
 from ...objectives.accuracy.budget import Budget
 from ...spaces.plan import Plan
+from .attributes import MAX_FAILURES, RETRAININGS
 from .legacy_names import RETRAINING, current
-
-_KEY = "finalists"
-_MAX_FAILURES_KEY = "finalists_per_budget"
 
 SEED_OFFSET = 1
 """What is added to a study's seed for its finalists."""
@@ -40,7 +38,7 @@ class Retraining:
 
 def read_retrainings(study: optuna.Study) -> list[Retraining]:
     """The finalists of a study so far."""
-    stored = json.loads(study.user_attrs.get(_KEY, "[]"))
+    stored = json.loads(study.user_attrs.get(RETRAININGS, "[]"))
     retrainings = [
         Retraining(**current(data, RETRAINING) | {"plan": Plan.from_json(data["plan"])})
         for data in stored
@@ -53,16 +51,16 @@ def read_retrainings(study: optuna.Study) -> list[Retraining]:
 
 def add_retraining(study: optuna.Study, retraining: Retraining) -> None:
     """Keep a finalist with its study."""
-    stored = json.loads(study.user_attrs.get(_KEY, "[]"))
+    stored = json.loads(study.user_attrs.get(RETRAININGS, "[]"))
     data = asdict(retraining) | {"plan": retraining.plan.to_json()}
-    study.set_user_attr(_KEY, json.dumps([*stored, data]))
+    study.set_user_attr(RETRAININGS, json.dumps([*stored, data]))
 
 
 def read_max_failures(study: optuna.Study) -> int:
     """How many finalists may fail per budget; 0 if the study has none."""
-    return int(study.user_attrs.get(_MAX_FAILURES_KEY, 0))
+    return int(study.user_attrs.get(MAX_FAILURES, 0))
 
 
 def write_max_failures(study: optuna.Study, most: int) -> None:
     """Note how many finalists may fail per budget."""
-    study.set_user_attr(_MAX_FAILURES_KEY, most)
+    study.set_user_attr(MAX_FAILURES, most)

@@ -9,12 +9,11 @@ from ...errors import StorageError
 from ...extensions import load_extensions
 from ...references import load_code
 from ...spaces.models import own_code
+from .attributes import CONFIG
 from .legacy_names import study_attributes
 
 if TYPE_CHECKING:
     from .config import StudyConfig
-
-_KEY = "config"
 
 
 def save_config(study: optuna.Study, config: "StudyConfig") -> None:
@@ -33,8 +32,8 @@ def save_config(study: optuna.Study, config: "StudyConfig") -> None:
     ]
     if code := own_data(config.data.source):
         data["data"]["source"] = code.absolute
-    if study.user_attrs.get(_KEY) != data:
-        study.set_user_attr(_KEY, data)
+    if study.user_attrs.get(CONFIG) != data:
+        study.set_user_attr(CONFIG, data)
 
 
 def run_imports(study: optuna.Study) -> None:
@@ -44,7 +43,7 @@ def run_imports(study: optuna.Study) -> None:
         InputError, UserCodeError: a file is not there any more, or failed.
     """
     load_extensions()
-    for place in study_attributes(study.user_attrs).get(_KEY, {}).get("imports", ()):
+    for place in study_attributes(study.user_attrs).get(CONFIG, {}).get("imports", ()):
         load_code(place)
 
 
@@ -58,7 +57,7 @@ def read_saved_config(study: optuna.Study) -> "StudyConfig":
 
     from .config import StudyConfig
 
-    stored = study_attributes(study.user_attrs).get(_KEY)
+    stored = study_attributes(study.user_attrs).get(CONFIG)
     if stored is None:
         raise StorageError(
             f"the study {study.study_name!r} does not say what it was asked: it is from before "

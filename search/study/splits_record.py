@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...objectives.accuracy.confidence import CorrectCounts, UnpairedDifference
 from ...objectives.search_source import SearchSource
+from .attributes import SPLITS
 
 if TYPE_CHECKING:
     import optuna
 
     from ...objectives.evaluation.task import Task
 
-_KEY = "images"
 _MATTERS = 1.0
 """Percentage points: a difference of accuracies below is less than what budgets are about."""
 
@@ -170,13 +170,13 @@ def write_data_splits(study: "optuna.Study", splits: DataSplits, baseline: Corre
         "weights_given": splits.weights_given,
         "baseline": baseline.to_list(),
     }
-    if study.user_attrs.get(_KEY) != data:
-        study.set_user_attr(_KEY, data)
+    if study.user_attrs.get(SPLITS) != data:
+        study.set_user_attr(SPLITS, data)
 
 
 def read_data_splits(study: "optuna.Study") -> DataSplits | None:
     """What a study keeps of its splits; None in studies that 0.5 has not run."""
-    data: Mapping[str, Any] | None = study.user_attrs.get(_KEY)
+    data: Mapping[str, Any] | None = study.user_attrs.get(SPLITS)
     if data is None:
         return None
     return DataSplits(

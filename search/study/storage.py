@@ -19,6 +19,7 @@ from ...errors import StorageError, UnknownName
 from ...objectives.accuracy.scoring import Metric
 from ...objectives.cost.cost import Cost
 from ...objectives.cost.objective import DEFAULT_OBJECTIVES, OBJECTIVES
+from .attributes import BASELINE, IDENTITY, VERSIONS
 from .code_identity import OPTIONAL_PARTS
 from .dead_trials import bury_dead_trials
 from .identity import METRIC, SEARCH
@@ -28,10 +29,6 @@ from .splits_record import how_to_go_on, in_words, source_before_0_5
 DEFAULT_FILE = "paredown.db"
 MEMORY = "memory"
 """In place of a URL: the study lasts as long as the process."""
-
-IDENTITY = "paredown"
-BASELINE = "baseline"
-VERSIONS = "versions"
 
 
 def default_storage() -> str:

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import optuna
 
+from .attributes import HARDWARE, TIMINGS
 from .legacy_names import study_attributes
 from .profiler import part_of
 from .trial_record import TrialRecord
-
-_SECONDS = "timings"
-_HARDWARE = "hardware"
 
 
 def add_timings(study: optuna.Study, seconds: Mapping[str, float], hardware: str) -> None:
@@ -26,10 +24,10 @@ def add_timings(study: optuna.Study, seconds: Mapping[str, float], hardware: str
     for part, took in seconds.items():
         total[part] = total.get(part, 0.0) + took
     rounded = {part: round(took, 3) for part, took in total.items()}
-    study.set_user_attr(_SECONDS, json.dumps(rounded))
+    study.set_user_attr(TIMINGS, json.dumps(rounded))
     here, known = f"{hardware}, {os.cpu_count()} cores", read_hardware(study)
     if here not in known:
-        study.set_user_attr(_HARDWARE, [*known, here])
+        study.set_user_attr(HARDWARE, [*known, here])
 
 
 def read_timings(study: optuna.Study) -> dict[str, float]:
@@ -37,13 +35,13 @@ def read_timings(study: optuna.Study) -> dict[str, float]:
 
     Of two runs that end in the same moment one may be missing.
     """
-    stored = json.loads(study_attributes(study.user_attrs).get(_SECONDS, "{}"))
+    stored = json.loads(study_attributes(study.user_attrs).get(TIMINGS, "{}"))
     return {str(part): float(took) for part, took in stored.items()}
 
 
 def read_hardware(study: optuna.Study) -> list[str]:
     """On what the runs of a study were, each once."""
-    return [str(item) for item in study_attributes(study.user_attrs).get(_HARDWARE, [])]
+    return [str(item) for item in study_attributes(study.user_attrs).get(HARDWARE, [])]
 
 
 def training_timings(records: Iterable[TrialRecord]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from paredown.objectives.cost.cost import Cost
 from paredown.objectives.evaluation.outcome import Outcome
 from paredown.search.study import trial_record
+from paredown.search.study.attributes import BUDGETS, WORKER
 from paredown.search.study.dead_trials import bury_dead_trials, stop_trial
 from paredown.search.study.retries import queue_failed_plans, waiting_retries
 from paredown.search.study.trial_record import TrialStatus, read_records
@@ -35,7 +36,7 @@ def space() -> Space:
 @pytest.fixture
 def study() -> optuna.Study:
     study = optuna.create_study(directions=["minimize", "minimize"])
-    study.set_user_attr(trial_record.BUDGETS, [0.5, 1.0])
+    study.set_user_attr(BUDGETS, [0.5, 1.0])
     return study
 
 
@@ -48,9 +49,7 @@ def begun(study: optuna.Study, space: Space, plan: Plan, **attributes: Any) -> o
             for dimension in space.dimensions
         }
     )
-    trial_record.write(
-        trial, trial_record.proposed(plan, COST, None) | {trial_record.WORKER: DEAD} | attributes
-    )
+    trial_record.write(trial, trial_record.proposed(plan, COST, None) | {WORKER: DEAD} | attributes)
     return trial
 
 

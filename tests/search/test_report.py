@@ -15,8 +15,8 @@ from paredown.errors import InputError
 from paredown.objectives.cost.cost import Cost
 from paredown.search import cli
 from paredown.search.report.making import make_report
-from paredown.search.study.storage import BASELINE, IDENTITY, Baseline, open_storage, open_study
-from paredown.search.study.trial_record import BUDGETS
+from paredown.search.study.attributes import BASELINE, BUDGETS, IDENTITY
+from paredown.search.study.storage import Baseline, open_storage, open_study
 from paredown.spaces.plan import Plan
 
 from ..conftest import Browser

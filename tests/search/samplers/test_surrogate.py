@@ -16,7 +16,7 @@ from paredown.search.samplers.gp import (
     GaussianProcess,
     Inputs,
     _negative_log_posterior,
-    _Parts,
+    _PairwiseProducts,
     fit,
 )
 from paredown.search.samplers.parameter_encoding import ParameterEncoder
@@ -31,7 +31,7 @@ def inputs(count: int) -> Inputs:
 
 def test_the_gradient_is_right() -> None:
     points, targets = inputs(12), RNG.normal(size=12)
-    parts = _Parts.of(points, points)
+    parts = _PairwiseProducts.of(points, points)
     start = np.log([0.3, 0.2, 0.6, 0.8, 1.2, 0.1])
     wrong = check_grad(
         lambda x: _negative_log_posterior(x, parts, targets)[0],
@@ -45,7 +45,7 @@ def test_a_process_learns_what_is_linear() -> None:
     points, more = inputs(40), inputs(10)
     effect = np.array([1.0, -2.0, 0.5])
     targets = points.features @ effect
-    mean, deviation = GaussianProcess(points, targets, fit(points, targets)).predict(more)
+    mean, deviation = GaussianProcess(points, targets, fit(points, targets)).posterior(more)
     np.testing.assert_allclose(mean, more.features @ effect, atol=0.3)
     assert (deviation < 1).all()
 

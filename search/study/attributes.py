@@ -1,0 +1,34 @@
+"""Every key under which a study and its trials keep something, so that none is used twice.
+
+Values are ready for JSON. Keys that earlier versions wrote are in `legacy_names`.
+"""
+
+# Of a study.
+IDENTITY = "paredown"
+VERSIONS = "versions"
+CONFIG = "config"
+SPLITS = "images"
+BASELINE = "baseline"
+BUDGETS = "budgets"
+TIMINGS = "timings"
+HARDWARE = "hardware"
+RETRAININGS = "finalists"
+MAX_FAILURES = "finalists_per_budget"
+TEST_SCORES = "test_scores"
+ABLATIONS = "ablation"
+EXPORTS = "exports"
+NOTE_DIGEST = "note_digest"
+
+# Of a trial.
+PLAN = "plan"
+STATUS = "status"
+REASON = "reason"
+DETAILS = "details"
+WORKER = "worker"
+ACCURACY = "accuracy_percent"
+DROP = "drop_pp"
+SECONDS = "seconds"
+PRUNED_SHARE = "pruned_share"
+CHECKPOINTS = "checkpoints"
+DROP_LOWER_BOUND = "drop_lower_bound_pp"
+FREE = "free"
