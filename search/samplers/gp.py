@@ -12,9 +12,10 @@ and 5, for n observed and m other points:
     theta   (6,) logarithms of the hyperparameters
 
 The kernel is the sum of a linear kernel of the features (each parameter has an effect of its own),
-a linear kernel of the log objectives, and a Matern 5/2 kernel of both (what parameters do together),
-with one length scale for each of the two. There are six hyperparameters, however many parameters a
-space has; they are set to the maximum of their posterior density, under log-normal priors.
+a linear kernel of the log objectives, and a Matern 5/2 kernel of both (what parameters do
+together), with one length scale for each of the two. There are six hyperparameters, however many
+parameters a space has; they are set to the maximum of their posterior density, under log-normal
+priors.
 """
 
 import math
