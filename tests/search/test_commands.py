@@ -248,13 +248,13 @@ def test_a_file_that_is_no_storage_is_not_written_over(run: Run, folder: Path) -
 @pytest.mark.parametrize(
     ("plan", "told"),
     [
-        ("{", "a plan is JSON"),
-        ("[]", "a plan is a JSON object"),
+        ("{", "the plan is not valid JSON"),
+        ("[]", "expected a plan as a JSON object"),
         ('{"version": 9}', '"version": 1, got 9'),
         ('{"version": 1, "blok": {}}', "did you mean block?"),
         ('{"version": 1, "block": {"stage1": "separabel"}}', "did you mean separable?"),
         ('{"version": 1, "block": {"stage9": "separable"}}', "block.stage9: no such place"),
-        ('{"version": 1, "width": {"stage1": 2}}', "a width is a number above 0 to 1, got 2"),
+        ('{"version": 1, "width": {"stage1": 2}}', "expected a width above 0 and at most 1, got 2"),
     ],
 )
 def test_bad_plans_are_refused_by_name(plan: str, told: str, run: Run) -> None:
