@@ -156,6 +156,8 @@ def test_places_are_the_sizes_that_it_runs_on(traced: Callable[..., Any]) -> Non
 
 @pytest.mark.parametrize("wrong", [0.6, 2, 0, -0.5, "0.5", None, float("nan")])
 def test_other_shares_are_refused_with_those_there_are(wrong: object) -> None:
-    with pytest.raises(PlanError, match=r"expected a resolution of 1, 0.875, 0.75, 0.625, 0.5; got"):
+    with pytest.raises(
+        PlanError, match=r"expected a resolution of 1, 0.875, 0.75, 0.625, 0.5; got"
+    ):
         RESOLUTION.parse(wrong)
     assert RESOLUTION.parse(1) == 1.0
