@@ -220,7 +220,7 @@ def test_listings(command: str, said: str, run: Run) -> None:
         (["dashboard"], "there is no file paredown.db"),
         (["count", "resnet21"], "did you mean resnet"),
         (["count", "resnet20", "--plan", "none.json"], "the plan none.json cannot be read"),
-        (["count", "vgg11", "--size", "8"], "cannot run on 3x8x8 images"),
+        (["count", "vgg11", "--size", "8"], "fails on 3x8x8 images"),
         (["serach"], "No such command 'serach'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -196,7 +196,7 @@ def test_timms_models_go_by_their_name(run: Run) -> None:
         ("nets.py:nothing", ["nets.py:nothing returned nothing"]),
         ("nets.py:Two", ["must return one tensor of class scores, got tuple; wrap it"]),
         ("nets.py:Split", ["must return scores of shape [batch, classes], got (10,)"]),
-        ("nets.py:seven", ["tells 7 classes apart, and the images have 10", "build it for 10"]),
+        ("nets.py:seven", ["has 7 outputs but the data has 10 classes", "build it for 10"]),
         ("nets.py:on_meta", ["a network on meta; return it on the CPU"]),
         ("nets.py:lazy", ["lazy layers; run it once on an image"]),
     ],
