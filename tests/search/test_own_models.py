@@ -128,7 +128,7 @@ def test_a_function_in_a_file_is_searched_exported_and_loaded(run: Run, folder: 
     assert "--model" in refused.err
     scored = json.loads(run(*evaluate, "--model", "nets.py:make").out)
     assert scored["accuracy"] == pytest.approx(data["accuracy"]["test"]["accuracy"])
-    with pytest.raises(InputError, match=r"do not fit|no such place|not in"):
+    with pytest.raises(InputError, match=r"do not match|no such place|not in"):
         paredown.load("small", model=nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten()))
     with pytest.raises(InputError, match="expected a network or a function that returns one"):
         paredown.load("small", model="nets.py:make")  # type: ignore[arg-type]

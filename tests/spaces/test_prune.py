@@ -269,7 +269,7 @@ def test_a_network_that_cannot_be_followed_is_skipped(
     assert not blueprint.groups
     reported = [item for item in blueprint.skipped if item.name == ALL_GROUPS]
     assert [item.what for item in reported] == ["channels"]
-    assert reported[0].reason.startswith("Torch-Pruning cannot follow this network (")
+    assert reported[0].reason.startswith("Torch-Pruning does not support this network (")
     space = Space.of(
         blueprint,
         {

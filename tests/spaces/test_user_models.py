@@ -128,7 +128,7 @@ def raising() -> nn.Module:
         (lambda: (small(), 1), "returned a tuple; expected"),
         (lambda: Wide, "returned a type; expected"),
         (lambda: nn.Sequential(nn.Flatten()), "without parameters"),
-        (lambda: small().to("meta"), "a network on meta; return it on the CPU, with numbers"),
+        (lambda: small().to("meta"), "a network on meta; return it on the CPU, with weights"),
         (lazy, "lazy layers; run it once on an image before you return it"),
     ],
 )
