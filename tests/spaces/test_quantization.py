@@ -354,7 +354,7 @@ def test_observing_changes_no_statistics() -> None:
 def test_observing_needs_images() -> None:
     network = nn.Sequential(nn.Linear(2, 2))
     assert observe(network, [], []) == {}
-    with pytest.raises(ValueError, match="expected calibration images .* got none"):
+    with pytest.raises(ValueError, match=r"expected calibration images .* got none"):
         observe(network, ["0"], [])
 
 
