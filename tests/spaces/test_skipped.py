@@ -80,7 +80,7 @@ def test_channels_that_cross_a_slice_and_pad_are_skipped(
 def test_a_shuffled_network_keeps_its_channels(traced: Callable[..., Any]) -> None:
     blueprint = traced("shufflenet_v2_x0_5", 32).blueprint
     assert not blueprint.groups
-    (reason,) = [alone.reason for alone in blueprint.skipped if alone.what == "channels"]
+    (reason,) = [alone.reason for alone in blueprint.skipped if alone.technique == "channels"]
     assert "Torch-Pruning does not support this network" in reason
     space = Space.of(blueprint)
     assert {d.technique for d in space.dimensions} == {"block", "bits"}

@@ -321,7 +321,7 @@ def test_parts_that_are_missing(make_folder: MakeFolder, names: tuple[str, ...])
 def test_two_search_parts(make_folder: MakeFolder) -> None:
     names = ("train", "test", "val", "search")
     root = make_folder({f"{name}/{pet}": 2 for name in names for pet in ("cat", "dog")})
-    with pytest.raises(DataError, match="has search/ and val/; only one of them"):
+    with pytest.raises(DataError, match="has search/ and val/; expected only one of them"):
         load(root)
 
 
