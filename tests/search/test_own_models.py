@@ -218,10 +218,10 @@ def test_what_cannot_be_used_is_told_once_and_plainly(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--model", "resnet8", "--trained"], "resnet8 brings no weights of its own"),
+        (["--model", "resnet8", "--trained"], "resnet8 has no weights of its own"),
         (
             ["--model", "nets.py:make", "--trained", "--weights", "w.safetensors"],
-            "nets.py:make is said to be trained, and weights are given: w.safetensors",
+            "expected either trained or weights for nets.py:make, got both: w.safetensors",
         ),
     ],
 )

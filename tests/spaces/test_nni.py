@@ -73,7 +73,7 @@ def test_the_missing_extra_is_told_with_the_command(monkeypatch: pytest.MonkeyPa
 
 def test_nni_is_not_imported_before_it_is_chosen() -> None:
     code = (
-        "import sys; from paredown.spaces.nni import pruning, quantizing; "
+        "import sys; from paredown.spaces.nni import pruners, quantizing; "
         "sys.exit('nni' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
