@@ -1,2 +1,2 @@
-"""What a plan is worth: what it costs, and what accuracy is left when it was built and trained.
+"""The objectives of a plan: its predicted cost, and its accuracy after building and training it.
 Folders import downwards only: data, cost, accuracy, training, evaluation."""

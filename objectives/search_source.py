@@ -1,12 +1,12 @@
-"""Where the images that score plans come from. Known without any image: studies keep it."""
+"""The source of the search split. Stored with studies, so this file needs no images or torch."""
 
 from enum import StrEnum
 
 
 class SearchSource(StrEnum):
-    """Where the images of a search split come from."""
+    """The source of the images of a search split."""
 
-    OWN = "own"  # the data set brings a search part
+    OWN = "own"  # the data set has a search part
     TRAIN = "train"  # split off from the training part
     TEST = "test"  # one half of the test part; the other half is the test split
-    WHOLE = "whole"  # the test split, too, was split off from what there is to train on
+    WHOLE = "whole"  # there is only a training part: both search and test split are split off

@@ -1,2 +1,2 @@
-"""What can be done to a network: techniques, plans made of them, and the space of the plans.
+"""Compression of networks: techniques, plans that combine them, and search spaces of plans.
 Folders import downwards only, in the order of ARCHITECTURE.md."""

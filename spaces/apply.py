@@ -1,4 +1,4 @@
-"""Plans carried out: predicted on a blueprint, and done to a network, phase by phase."""
+"""Prediction of a plan on a blueprint, and its application to a network, phase by phase."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .techniques import TECHNIQUES, techniques_in
 
 
 def predict_graph(blueprint: Blueprint, plan: Plan, through: Phase = Phase.QUANTIZE) -> Blueprint:
-    """The blueprint that a plan leads to, without building anything.
+    """Predict the blueprint of a plan's network, without building it.
 
     Args:
-        blueprint: of the untouched network, with its channel groups.
-        plan: a plan that the network's space holds.
-        through: the last phase that counts.
+        blueprint: the baseline, with channel groups.
+        plan: a plan from the network's search space.
+        through: the last phase to predict.
     """
     for technique in TECHNIQUES:
         chosen = plan.chosen(technique.name)
@@ -27,17 +27,17 @@ def predict_graph(blueprint: Blueprint, plan: Plan, through: Phase = Phase.QUANT
 def apply_phase(
     network: nn.Module, blueprint: Blueprint, plan: Plan, phase: Phase, context: ApplyContext
 ) -> nn.Module:
-    """Do one phase of a plan to a network, in place where that is possible.
+    """Apply one phase of a plan to a network, in place where possible.
 
     Args:
-        network: as the phases before left it; without weights it may be on the meta device.
-        blueprint: of the untouched network, with its channel groups.
-        plan: a plan that the network's space holds.
-        phase: the phase to do.
+        network: the network after the earlier phases; may be on the meta device.
+        blueprint: the baseline, with channel groups.
+        plan: a plan from the network's search space.
+        phase: the phase to apply.
         context: images on the network's device.
 
     Returns:
-        The network, whose blueprint is now `predict(blueprint, plan, phase)`.
+        The network, whose blueprint is now `predict_graph(blueprint, plan, phase)`.
     """
     before = Phase(phase - 1) if phase > Phase.STRUCTURE else None
     current = predict_graph(blueprint, plan, before) if before else blueprint

@@ -1,12 +1,12 @@
-"""The 28 networks of the paper that Paredown starts from, as plans.
+"""The 28 networks of the paper on which Paredown is based, as plans.
 
 Sobolewski and Szyc: Architecture Optimization Techniques for Convolutional Neural Networks:
-Further Experiments and Insights (2024), made them by hand: ResNet-101 in 15 forms, VGG-19 in 13.
-Here each is a plan for the CIFAR form of its model, out of a space that holds far more.
+Further Experiments and Insights (2024), designed by hand: 15 forms of ResNet-101, 13 of VGG-19.
+Each is a plan for the CIFAR form of its model.
 
 The paper counts 2,999,295 parameters for ResNet approach 15. 8,448 of them belong to layers that
-its code builds and never runs; the plan here builds what runs, 2,990,847. VGG approaches 5, 8 and
-12 run a batch norm in each Fire module whose result nothing reads ("published" below): it has
+its code builds and never runs; the plan has only layers that run, with 2,990,847. VGG approaches 5,
+8 and 12 run a batch norm in each Fire module whose output is unused ("published" below): it has
 parameters, and fvcore does not count it.
 """
 
@@ -24,9 +24,9 @@ class Approach:
     """One network of the paper.
 
     Attributes:
-        model: the registered model that its plan is for.
-        number: as in the paper.
-        plan: what it does to that model.
+        model: the registered model of the plan.
+        number: the paper's number.
+        plan: the changes to that model.
     """
 
     model: str
@@ -35,15 +35,15 @@ class Approach:
 
 
 def find_approach(model: str, number: int) -> Approach:
-    """The approach of that number for a model: "resnet101" or "resnet101-cifar", and VGG-19 so.
+    """Look up an approach by model ("resnet101" or "resnet101-cifar", likewise VGG-19) and number.
 
     Raises:
-        PlanError: the paper has nothing on that model, or no approach of that number.
+        PlanError: the paper does not cover that model, or has no approach of that number.
     """
     name = model.removesuffix(_FORM)
     if name not in _APPROACHES:
         models = ", ".join(name + _FORM for name in _APPROACHES)
-        raise PlanError(f"approaches are plans for {models}; there is none for {model}")
+        raise PlanError(f"there are approaches for {models}, not for {model}")
     known = _APPROACHES[name]
     if number not in known:
         raise PlanError(f"{name} has approaches 1 to {len(known)}, got {number}")
@@ -51,7 +51,7 @@ def find_approach(model: str, number: int) -> Approach:
 
 
 def approaches(model: str) -> tuple[Approach, ...]:
-    """All approaches of a model, in the paper's order."""
+    """Return all approaches of a model, in the paper's order."""
     known = _APPROACHES.get(model.removesuffix(_FORM), {})
     return tuple(find_approach(model, number) for number in known)
 
@@ -60,13 +60,13 @@ _FORM = "-cifar"
 
 
 def _everywhere(stages: int, value: object, stem: object = None) -> dict[str, object]:
-    """One option in all stages, and perhaps one in the stem."""
+    """Choose an option in all stages, and optionally one in the stem."""
     first = {} if stem is None else {"stem": stem}
     return first | {f"stage{number + 1}": value for number in range(stages)}
 
 
 def _resnet(value: str, strided: str, last: str = "") -> dict[str, object]:
-    """A separable stem and one family of blocks, with its ways where images shrink."""
+    """Choose a separable stem and a block family, with a variant for strided stages."""
     return {
         "stem": "separable",
         "stage1": value,

@@ -1,4 +1,4 @@
-"""A plan: one complete choice of compression for one model. Everything else is a function of it."""
+"""Compression plans: immutable, hashable and serialised as JSON."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ VERSION = 1
 
 
 class Choice(NamedTuple):
-    """One decision: `Choice("block", "stage1", "separable")`."""
+    """One choice of a plan: `Choice("block", "stage1", "separable")`."""
 
     technique: str
     place: str
@@ -24,10 +24,10 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """A frozen, hashable set of choices. `Plan()` is the untouched baseline.
+    """A complete compression plan for a model: a set of choices. `Plan()` is the baseline.
 
-    What a plan does not say is neutral, and it never says what is neutral, so that two plans which
-    mean the same are equal. Make one with `Plan.of`.
+    Plans omit neutral options, so plans with the same meaning are equal. Create plans with
+    `Plan.of`.
 
     Example:
         >>> plan = Plan.of({"block": {"stage1": "separable"}, "bits": {"head": "w8a8"}})
@@ -39,10 +39,10 @@ class Plan:
 
     @classmethod
     def of(cls, chosen: Mapping[str, object]) -> "Plan":
-        """A plan from technique -> place -> option.
+        """Create a plan from technique -> place -> option.
 
         Raises:
-            PlanError: unknown techniques or options; the message says all of them.
+            PlanError: unknown techniques or invalid options; the message lists all of them.
         """
         faults, choices = list[str](), list[Choice]()
         for kind_name, by_place in chosen.items():
@@ -53,7 +53,7 @@ class Plan:
                 continue
             if not isinstance(by_place, Mapping):
                 got = type(by_place).__name__
-                faults.append(f"{kind_name} is an object from place to option, got {got}")
+                faults.append(f"{kind_name}: expected an object of place: option, got {got}")
                 continue
             for place, raw in by_place.items():
                 try:
@@ -64,14 +64,14 @@ class Plan:
                 if value != technique.neutral:
                     choices.append(Choice(kind_name, place, value))
         if faults:
-            raise PlanError("the plan has faults: " + "; ".join(faults))
+            raise PlanError("invalid plan: " + "; ".join(faults))
         return cls.with_meaning(choices)
 
     @classmethod
     def with_meaning(cls, choices: Iterable[Choice]) -> "Plan":
-        """The plan of choices that are not neutral, those left out that mean nothing.
+        """Create a plan from non-neutral choices, without those that have no effect.
 
-        A criterion means nothing where nothing is pruned.
+        A pruning criterion, for example, has no effect in a plan that does not prune.
         """
         values = list(choices)
         present = {choice.technique for choice in values}
@@ -79,13 +79,13 @@ class Plan:
         return cls(tuple(sorted(remaining)))
 
     def chosen(self, technique: str) -> dict[str, Value]:
-        """What is chosen of one technique, by place; neutral places left out."""
+        """Return place -> option of one technique, without neutral options."""
         return {
             choice.place: choice.value for choice in self.choices if choice.technique == technique
         }
 
     def through(self, phase: Phase) -> "Plan":
-        """The part of the plan that is done by the end of a phase: what plans can share."""
+        """Return the choices up to and including a phase; plans with equal ones share training."""
         choices = (
             choice for choice in self.choices if TECHNIQUES.get(choice.technique).phase <= phase
         )
@@ -93,7 +93,7 @@ class Plan:
 
     @property
     def input(self) -> "Plan":
-        """The part of the plan that changes what the network is given, and none of its parts."""
+        """The choices that change only the network's input."""
         choices = (
             choice for choice in self.choices if TECHNIQUES.get(choice.technique).changes_input
         )
@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def trains_at_last(self) -> bool:
-        """Whether its last phase trains too, and does not just round."""
+        """Whether quantization includes training, as in quantization-aware training."""
         techniques = (TECHNIQUES.get(choice.technique) for choice in self.choices)
         return any(
             technique.trains and technique.phase is Phase.QUANTIZE for technique in techniques
@@ -109,16 +109,16 @@ class Plan:
 
     @property
     def is_trained(self) -> bool:
-        """Whether its network is trained at all; else it is the baseline with rounded numbers."""
+        """Whether the plan requires training; otherwise it only quantizes the baseline."""
         return bool(self.through(Phase.PRUNE).choices) or self.trains_at_last
 
     @property
     def key(self) -> str:
-        """A short name for the plan, the same on every machine: 12 hexadecimal digits."""
+        """A digest of the plan, equal on all machines: 12 hexadecimal digits."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     def describe(self) -> str:
-        """The plan in words, place by place within each technique."""
+        """Describe the plan in words, place by place within each technique."""
         if not self.choices:
             return "the untouched baseline"
         return "; ".join(
@@ -126,42 +126,42 @@ class Plan:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: {"version": 1, "block": {"stage1": "separable"}, ...}."""
+        """Return JSON-compatible data: {"version": 1, "block": {"stage1": "separable"}, ...}."""
         return {"version": VERSION} | {
             technique: self.chosen(technique) for technique in self._techniques()
         }
 
     def to_json(self) -> str:
-        """One line of JSON that `from_json` reads back; equal plans give equal lines."""
+        """Serialise to one line of JSON; equal plans give equal lines."""
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
     def from_dict(cls, data: object) -> "Plan":
-        """Reads what `to_dict` wrote.
+        """Create a plan from the data of `to_dict`.
 
         Raises:
-            PlanError: it is no plan, of another version, or has unknown choices.
+            PlanError: not a plan, another format version, or unknown choices.
         """
         if not isinstance(data, dict):
-            raise PlanError(f"a plan is a JSON object, got {type(data).__name__}")
+            raise PlanError(f"expected a plan as a JSON object, got {type(data).__name__}")
         version = data.get("version")
         if version != VERSION:
-            raise PlanError(f'a plan says "version": {VERSION}, got {version!r}')
+            raise PlanError(f'expected a plan with "version": {VERSION}, got {version!r}')
         return cls.of(
             {technique: by_place for technique, by_place in data.items() if technique != "version"}
         )
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
-        """Reads what `to_json` wrote.
+        """Parse the text of `to_json`.
 
         Raises:
-            PlanError: as `from_dict`, or the text is no JSON.
+            PlanError: not valid JSON, or as in `from_dict`.
         """
         try:
             data = json.loads(text)
-        except (ValueError, RecursionError) as error:  # too long a number, too deep a nesting
-            raise PlanError(f"a plan is JSON; {error}") from None
+        except (ValueError, RecursionError) as error:  # numbers too long, nesting too deep
+            raise PlanError(f"the plan is not valid JSON: {error}") from None
         return cls.from_dict(data)
 
     def _techniques(self) -> Iterator[str]:
@@ -184,7 +184,7 @@ def _words(technique: str, by_place: Mapping[str, Value]) -> str:
 
 
 def _where(places: list[str]) -> str:
-    """Places from input to output, neighbouring stages in one: " in stem, stages 1-3, head"."""
+    """Format places from input to output, with ranges of stages: " in stem, stages 1-3, head"."""
     if places == [WHOLE]:
         return ""
     numbers = sorted(int(place[len(STAGE) :]) for place in places if _is_stage(place))

@@ -1,4 +1,4 @@
-"""The plans that are possible for a network. Speaks Optuna, and can also sample without a trial."""
+"""The search space of a network's plans, as Optuna parameters."""
 
 import hashlib
 import json
@@ -19,11 +19,11 @@ from .technique import Phase, Technique, Value
 from .techniques import TECHNIQUES
 
 _LOOKED_AT = 100
-"""Plans drawn to look ahead: most of what options do to each other shows in so many."""
+"""Random plans that `look_ahead` predicts: enough to meet most interactions of options."""
 
 
 class Granularity(StrEnum):
-    """How finely choices are made: once for the network, per stage, or per site where there are."""
+    """The level of choices: per network, per stage, or per site where a technique has sites."""
 
     NETWORK = "network"
     STAGE = "stage"
@@ -39,10 +39,10 @@ class Suggests(Protocol):
 
 @dataclass(frozen=True)
 class Dimension:
-    """One decision to take: a technique, a place and the options there, the neutral one first.
+    """One hyperparameter: a technique, a place and the options there, the neutral option first.
 
     Attributes:
-        reach: option -> place -> what it means there, if it is more than the decision's own place.
+        reach: option -> place -> option there, if the hyperparameter covers several places.
     """
 
     technique: str
@@ -56,18 +56,18 @@ class Dimension:
         return f"{self.place}.{self.technique}"
 
     def meaning(self, value: Value) -> Mapping[str, Value]:
-        """What an option chooses, by place; nothing, if it is neutral."""
+        """Return place -> option for a chosen option; empty for the neutral option."""
         if value == TECHNIQUES.get(self.technique).neutral:
             return {}
         return self.reach.get(value, {self.place: value})
 
     @property
     def all_places(self) -> set[str]:
-        """Every place that some option reaches."""
+        """All places that any option changes."""
         return {place for meant in self.reach.values() for place in meant} or {self.place}
 
     def option_of(self, chosen: Mapping[str, Value]) -> Value:
-        """The option that a plan takes here: place -> what it chooses of this technique."""
+        """Return the option of a plan, from place -> option of this technique."""
         if not self.reach:
             return chosen.get(self.place, TECHNIQUES.get(self.technique).neutral)
         alike = (option for option, meant in self.reach.items() if chosen == meant)
@@ -76,12 +76,12 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Space:
-    """The plans that are possible for one network, and what they would cost it.
+    """The search space of one network.
 
     Attributes:
-        blueprint: of the untouched network, with its channel groups.
-        dimensions: the decisions, by technique and then from input to output.
-        skipped: where nothing can act, and why.
+        blueprint: the baseline network, with channel groups.
+        dimensions: the hyperparameters, by technique and then from input to output.
+        skipped: places that no technique can change, with reasons.
     """
 
     blueprint: Blueprint
@@ -95,17 +95,17 @@ class Space:
         options: Mapping[str, Sequence[Value]] | None = None,
         granularity: Granularity | Mapping[str, Granularity] = Granularity.STAGE,
     ) -> "Space":
-        """The space over a network.
+        """Create the search space of a network.
 
         Args:
-            blueprint: with channel groups (`tracing.trace_with_groups`).
-            options: technique -> the options to search; a technique that is not named keeps its
-                defaults, one with no options is not searched.
-            granularity: how finely choices are made, of all techniques or by technique; what is
-                said of a site goes before what is said of its stage.
+            blueprint: the baseline, with channel groups (`trace_groups.trace_with_groups`).
+            options: technique -> options to search. Techniques that are absent use their defaults;
+                techniques with an empty list are not searched.
+            granularity: the level of choices, for all techniques or by technique. A choice for a
+                site overrides the choice for its stage.
 
         Raises:
-            UnknownName, PlanError: a technique or an option that there is not.
+            UnknownName, PlanError: unknown technique or invalid option.
         """
         provided = {
             technique: [TECHNIQUES.get(technique).parse(value) for value in values]
@@ -125,7 +125,7 @@ class Space:
         return cls(blueprint, tuple(dimensions), tuple(skipped))
 
     def require(self) -> None:
-        """See that everything is installed that some plan needs.
+        """Validate that the extras required by all options are installed.
 
         Raises:
             InputError: an extra is missing; the message says how to install it.
@@ -137,10 +137,10 @@ class Space:
                     require_extra(extra, f"{dimension.technique} {option}")
 
     def look_ahead(self) -> "Space":
-        """Look at every option alone and at some together, so that costing is arithmetic after it.
+        """Predict every option alone and some random plans, to fill the caches of block graphs.
 
-        What an option brings along is found out when it is first met, which takes tens of
-        milliseconds; afterwards it is remembered. Returns the space itself.
+        Tracing a new block takes tens of milliseconds; later predictions read it from the cache.
+        Returns the space itself.
         """
         untouched = self.params(Plan())
         for dimension in self.dimensions:
@@ -152,11 +152,11 @@ class Space:
 
     @property
     def size(self) -> int:
-        """How many plans there are."""
+        """The number of plans."""
         return math.prod(len(dimension.options) for dimension in self.dimensions)
 
     def suggest(self, trial: Suggests) -> Plan:
-        """The plan that a trial proposes."""
+        """Sample a plan with an Optuna trial."""
         return self.plan(
             {
                 dimension.name: trial.suggest_categorical(dimension.name, dimension.options)
@@ -165,7 +165,7 @@ class Space:
         )
 
     def plan(self, params: Mapping[str, Value]) -> Plan:
-        """The plan of a trial's parameters, one option for each dimension's name."""
+        """Convert a trial's parameters (dimension name -> option) to a plan."""
         return Plan.with_meaning(
             Choice(d.technique, place, value)
             for d in self.dimensions
@@ -173,26 +173,26 @@ class Space:
         )
 
     def params(self, plan: Plan) -> dict[str, Value]:
-        """A plan as a trial's parameters: the inverse of `plan`."""
+        """Convert a plan to a trial's parameters: the inverse of `plan`."""
         chosen = {name: plan.chosen(name) for name in {choice.technique for choice in plan.choices}}
         return {d.name: d.option_of(chosen.get(d.technique, {})) for d in self.dimensions}
 
     def sample(self, rng: random.Random) -> Plan:
-        """A plan drawn evenly."""
+        """Sample each hyperparameter uniformly."""
         return self.plan({d.name: rng.choice(d.options) for d in self.dimensions})
 
     def mutate(self, plan: Plan, rng: random.Random, changes: int = 1) -> Plan:
-        """A plan that differs in up to `changes` decisions."""
+        """Resample up to `changes` hyperparameters of a plan."""
         params = self.params(plan)
         for dimension in rng.sample(self.dimensions, min(changes, len(self.dimensions))):
             params[dimension.name] = rng.choice(dimension.options)
         return self.plan(params)
 
     def uniform(self, position: float) -> Plan:
-        """The plan that takes, everywhere, the option at one position of the list.
+        """Choose the option at the same relative position in every dimension.
 
         Args:
-            position: 0 takes the first options (the baseline), 1 the last ones.
+            position: 0 for the first options (the baseline), 1 for the last.
         """
         return self.plan(
             {d.name: d.options[round(position * (len(d.options) - 1))] for d in self.dimensions}
@@ -200,28 +200,28 @@ class Space:
 
     @property
     def dimensions_that_train(self) -> tuple[Dimension, ...]:
-        """Those whose options are more than another rounding of a trained network."""
+        """The dimensions whose options require training, unlike post-training quantization."""
         return tuple(d for d in self.dimensions if not _only_rounds(d))
 
     def only(self, dimension: Dimension, option: Value) -> Plan:
-        """The plan that chooses one option, and leaves all else as it is.
+        """Return the plan with a single choice.
 
-        It lies in the space if all else may stay as it is.
+        It is in the space if all other dimensions offer their neutral option.
         """
         return self.plan(self.params(Plan()) | {dimension.name: option})
 
     def without_training(self) -> Plan:
-        """The last options of what only rounds a trained network, and nothing else."""
+        """Return the plan with the last option of each dimension that only quantizes."""
         return self.plan({d.name: d.options[-1 if _only_rounds(d) else 0] for d in self.dimensions})
 
     def holds(self, plan: Plan) -> bool:
-        """Whether a plan lies in the space."""
+        """Return whether a plan is in the space."""
         return not self._faults(plan)
 
     def at_other_bits(self, plan: Plan) -> list[Plan]:
-        """The same trained network at each bit-width, everywhere at once; none of it trains.
+        """Return the plans that share this plan's trained network, one per uniform bit-width.
 
-        Where a place does not offer a width, it takes the nearest wider one that it does.
+        Where a place does not offer a width, the nearest wider offered width is used.
         """
         rounding = [d for d in self.dimensions if _only_rounds(d)]
         base, plans = self.params(plan.through(Phase.PRUNE)), list[Plan]()
@@ -232,10 +232,10 @@ class Space:
         return [other for other in others if not self._faults(other)]
 
     def check(self, plan: Plan) -> None:
-        """See that a plan lies in the space.
+        """Validate that a plan is in the space.
 
         Raises:
-            PlanError: it does not; the message says every choice that has no place here.
+            PlanError: not in the space; the message lists every invalid choice.
         """
         faults = self._faults(plan)
         if faults:
@@ -243,7 +243,7 @@ class Space:
 
     @cached_property
     def signature(self) -> str:
-        """Tells spaces apart: 12 hexadecimal digits over all decisions and the network's layers."""
+        """A digest of all dimensions and the network's layers: 12 hexadecimal digits."""
         parts = [[d.name, list(d.options)] for d in self.dimensions]
         sizes = self.blueprint.sizes
         layers = [
@@ -254,12 +254,12 @@ class Space:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _faults(self, plan: Plan) -> list[str]:
-        """What a plan says where there is nothing to decide, and what is no option there."""
+        """List the plan's choices at unknown places and its options that are not offered."""
         params = self.params(plan)
         reached = {(d.technique, at) for d in self.dimensions for at in d.all_places}
         faults = [self._stranger(c) for c in plan.choices if (c.technique, c.place) not in reached]
         faults += [
-            f"{d.technique}.{d.place}: {params[d.name]} is not among "
+            f"{d.technique}.{d.place}: {params[d.name]} is not one of "
             f"{', '.join(map(str, d.options))}"
             for d in self.dimensions
             if params[d.name] not in d.options
@@ -269,28 +269,28 @@ class Space:
             odd = dict.fromkeys(
                 c.technique for c in plan.choices if (c.technique, c.place) not in used
             )
-            faults = [f"{name}: this space decides once for the whole network" for name in odd]
+            faults = [f"{name}: this space has one choice for the whole network" for name in odd]
         return faults
 
     def _stranger(self, choice: Choice) -> str:
         known = [d.place for d in self.dimensions if d.technique == choice.technique]
         if not known:
             return (
-                f"{choice.technique}.{choice.place}: this space has no choice of {choice.technique}"
+                f"{choice.technique}.{choice.place}: this space does not search {choice.technique}"
             )
         near = nearest_names(choice.place, known)
         return f"{choice.technique}.{choice.place}: no such place; {near}"
 
 
 def _up_to(option: Value, offered: Sequence[Value], all_of: Sequence[Dimension]) -> Value:
-    """The last of what is offered that comes no later than an option in the longest list."""
+    """Return the last offered option that is not after `option` in the longest option list."""
     longest = max((d.options for d in all_of), key=len)
     earlier = longest[: longest.index(option)] if option in longest else ()
     return next((item for item in (option, *reversed(earlier)) if item in offered), offered[0])
 
 
 def _only_rounds(dimension: Dimension) -> bool:
-    """Whether its options act on a trained network and cost next to nothing."""
+    """Return whether a dimension quantizes a trained network without further training."""
     technique = TECHNIQUES.get(dimension.technique)
     return technique.phase is Phase.QUANTIZE and not technique.trains
 
@@ -312,7 +312,7 @@ def _dimensions(
             value for value in values if value != technique.neutral and place in where[value]
         ]
         keeps = [technique.neutral] if technique.neutral in values or not fitting else []
-        # Several options to choose from, or one that the study insists on.
+        # A dimension may have a single option: the study allows nothing else there.
         if fitting:
             yield Dimension(technique.name, place, tuple(dict.fromkeys([*keeps, *fitting])))
 

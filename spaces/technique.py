@@ -1,7 +1,7 @@
-"""The techniques that a plan is made of: what each offers, predicts and does.
+"""The base class of compression techniques, and the records that it works with.
 
-A technique knows both sides of its techniques: what they do to a network, and what they do to its
-blueprint. That the two agree is what makes costs known before training.
+A technique changes a network (`apply`) and predicts that change on the network's blueprint
+(`predict_graph`). Because the two agree, the cost of a plan is known before training.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .graph.blueprint import Blueprint, Skipped
 
 @dataclass(frozen=True)
 class TechniqueInfo:
-    """One thing that a plan can do to a network.
+    """The listing entry of an option, as `paredown techniques` prints it.
 
     Attributes:
         name: as written in plans and study files.
-        title: in words.
-        replaces: what it acts on.
-        saves: what it typically saves there.
-        paper, link: what it comes from and where to read it; empty if it is common knowledge.
-        extra: of Paredown that must be installed; empty if none.
+        title: description in a few words.
+        replaces: the part of a network that the option changes.
+        saves: typical savings in that part.
+        paper, link: source and its address; empty for common practice.
+        extra: the extra of Paredown that the option requires; empty if none.
     """
 
     name: str
@@ -39,7 +39,7 @@ class TechniqueInfo:
 
 
 class Described:
-    """Anything that is listed, and named in plans, by its technique."""
+    """A registered object whose name in plans is that of its `info`."""
 
     info: TechniqueInfo
 
@@ -49,11 +49,11 @@ class Described:
 
 
 Value = str | float
-"""One option, as it stands in a plan: "separable", 0.5, "w8a8"."""
+"""An option as plans store it: "separable", 0.5, "w8a8"."""
 
 
 class Phase(IntEnum):
-    """When a technique acts. A network is trained after STRUCTURE and fine-tuned after PRUNE."""
+    """The phase of a technique. Training follows STRUCTURE, fine-tuning follows PRUNE."""
 
     STRUCTURE = 1
     PRUNE = 2
@@ -61,27 +61,28 @@ class Phase(IntEnum):
 
 
 BETWEEN = 0.25
-"""The share of a phase's training that comes between two steps; all of it comes after the last."""
+"""The share of a phase's epochs that runs between two steps; the full training follows the last."""
 
 Examples: TypeAlias = "Sequence[tuple[torch.Tensor, torch.Tensor]]"
 """Batches of normalised training images, [batch, channels, height, width], and labels, [batch]."""
 
 
 def no_training(network: nn.Module, share: float) -> None:
-    """Leaves a network as it is: for whoever only wants to see its shape."""
+    """Leave a network unchanged: the `tune` of callers that need only shapes."""
 
 
 @dataclass(frozen=True)
 class ApplyContext:
-    """What a technique may look at and use while it changes a network.
+    """Data and callbacks that a technique may use while it changes a network.
 
     Attributes:
-        images: [2, channels, height, width], normalised; for tracing, only the shape matters.
-        examples: training images on the network's device; without any, what needs them is left
-            out or done blindly, which is enough to see shapes.
-        tune: trains a network, in place, for this share of the epochs that its phase is given.
-        kept_channels: group -> which of its channels are left, by their numbers before any went:
-            [left]. Techniques that cut note it here; a group that lost none is not there.
+        images: [2, channels, height, width], normalised; used for tracing, so only the shape
+            matters.
+        examples: training images on the network's device. If empty, data-dependent steps are
+            skipped or use defaults, which is sufficient for shapes.
+        tune: trains a network in place for the given share of its phase's epochs.
+        kept_channels: group -> indices of the remaining channels in the uncut network, [remaining].
+            Techniques that cut channels write to it; groups without removed channels are absent.
     """
 
     images: torch.Tensor
@@ -96,22 +97,37 @@ class ApplyContext:
 
 
 class Technique(ABC):
-    """One technique, made per place: `plan.chosen("block") == {"stage1": "separable"}`.
+    """Base class for compression techniques.
 
-    Subclass it, give the class attributes, and register an instance with `TECHNIQUES`.
+    A technique offers options, of which a plan chooses at most one per place:
+    `plan.chosen("block") == {"stage1": "separable"}`. To add a technique, subclass, set the class
+    attributes and register an instance with `TECHNIQUES`.
+
+    The methods are called in this order:
+
+    1. :meth:`parse` for each option in a study file or plan; :meth:`default_options` if the study
+       file does not list options.
+    2. :meth:`places`, and :meth:`sites` if `has_sites`, once per option when the search space is
+       created; :meth:`everywhere` in their place for choices per network; then :meth:`skipped`.
+    3. :meth:`extra` for each option when a study starts.
+    4. :meth:`predict_graph` for each proposed plan that uses the technique, often thousands of
+       times. It must be fast and needs neither weights nor images.
+    5. :meth:`code` for each evaluated plan: the digest is part of the key of cached networks.
+    6. :meth:`apply` for each evaluated plan, in `phase`, after the techniques registered earlier.
+       Its result must have the blueprint that `predict_graph` returned; a mismatch is an error.
+
+    :meth:`infos` is called only by listings.
 
     Attributes:
         name: as written in plans, study files and Optuna's parameters ("stage1.block").
-        title: in words, for listings.
-        phase: when it acts. Techniques of one phase act in the order of their registration.
-        neutral: the option that changes nothing; plans leave it out.
-        has_sites: whether it can be chosen per site too, and not per stage alone.
-        trains: whether it trains the network while it acts.
-        shapes: whether what it chooses can be seen in the network's layers, and not in their
-            weights alone.
-        changes_input: whether it changes what the network is given and none of its parts.
-        modifies: techniques whose choices it says the manner of; where a plan has none of theirs,
-            it means nothing and is left out.
+        title: a short description for listings.
+        phase: when :meth:`apply` runs. Within a phase, techniques run in registration order.
+        neutral: the option that changes nothing; plans omit it.
+        has_sites: whether options can be chosen per site as well as per stage.
+        trains: whether :meth:`apply` trains the network.
+        shapes: whether the options change layers, and not only the values of weights.
+        changes_input: whether the options change only the network's input.
+        modifies: techniques that this technique configures. A plan without any of them omits it.
     """
 
     name: ClassVar[str]
@@ -126,44 +142,43 @@ class Technique(ABC):
 
     @abstractmethod
     def default_options(self) -> tuple[Value, ...]:
-        """What a study searches when its file does not say."""
+        """Return the options that a study searches unless its file lists others."""
 
     @abstractmethod
     def infos(self) -> Iterable[TechniqueInfo]:
-        """Its techniques, for listings."""
+        """Yield one record per option, for listings."""
 
     @abstractmethod
     def parse(self, value: object) -> Value:
-        """An option as the user wrote it, made canonical.
+        """Validate an option and return its canonical form.
 
         Raises:
-            PlanError or UnknownName: it is not one; the message says what is.
+            PlanError, UnknownName: invalid option; the message lists the valid ones.
         """
 
     def extra(self, value: Value) -> str:
-        """The extra of Paredown that must be installed for this option; empty if none."""
+        """Return the extra of Paredown that this option requires; empty if none."""
         return ""
 
     def code(self, value: Value) -> str:
-        """A digest of the user's own code behind this option; empty if it is Paredown's."""
+        """Return a digest of the user's code behind this option; empty if it is Paredown's."""
         return ""
 
     @abstractmethod
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
-        """The places of a network where this option changes something. Called once per space."""
+        """Return the places where this option changes something. Called once per space."""
 
     def everywhere(self, blueprint: Blueprint, value: Value) -> Mapping[str, Value]:
-        """What this option means for the whole network: place -> option."""
+        """Expand an option chosen once for the whole network: place -> option."""
         return dict.fromkeys(self.places(blueprint, value), value)
 
     def sites(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
-        """The single sites where this option changes something, if the technique has sites at
-        all."""
+        """Return the sites where this option changes something. Called only if `has_sites`."""
         return ()
 
     @abstractmethod
     def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
-        """The blueprint of what `apply` will make, by arithmetic alone."""
+        """Compute the blueprint of the network that `apply` will return."""
 
     @abstractmethod
     def apply(
@@ -173,15 +188,15 @@ class Technique(ABC):
         chosen: Mapping[str, Value],
         context: ApplyContext,
     ) -> nn.Module:
-        """Do it to the network, in place where that is possible, and return the network.
+        """Change the network, in place where possible, and return it.
 
         Args:
-            network: the network as the techniques before this one left it.
-            blueprint: what was predicted of that network.
-            chosen: place -> option, neutral ones left out.
-            context: images to look at.
+            network: the network after all earlier techniques.
+            blueprint: the predicted blueprint of that network.
+            chosen: place -> option, without neutral options.
+            context: images and callbacks.
         """
 
     def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterable[Skipped]:
-        """Places that none of these options can touch, and why. For the reader's eyes only."""
+        """Yield the places that none of these options can change, with reasons, for display."""
         return ()

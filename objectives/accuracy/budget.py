@@ -1,4 +1,4 @@
-"""Budgets: how many percentage points of accuracy may be given up."""
+"""Budgets: the largest allowed accuracy drop, in percentage points."""
 
 import math
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from ...errors import InputError
 
 
 def drop_between(baseline_accuracy: float, accuracy: float) -> float:
-    """Points of accuracy lost, both in percent on the same images; negative when gained."""
+    """Compute the drop in percentage points, from percentages; negative if accuracy increases."""
     return baseline_accuracy - accuracy
 
 
@@ -19,7 +19,7 @@ class Budget:
     max_drop: float
 
     def allows(self, drop: float) -> bool:
-        """Whether a drop keeps within the budget; a rounding error does not break it."""
+        """Return whether a drop is within the budget, with a tolerance for rounding errors."""
         return drop <= self.max_drop + 1e-9
 
     @property
@@ -28,10 +28,10 @@ class Budget:
 
 
 def parse_budgets(values: Iterable[object]) -> tuple[Budget, ...]:
-    """Budgets from numbers, the smallest first, each once.
+    """Parse budgets; sorted and without duplicates.
 
     Raises:
-        InputError: there is none, or one is no number from 0 to 100.
+        InputError: no budget, or one that is not a number from 0 to 100.
     """
     budgets, faults = set[Budget](), list[str]()
     for value in values:
@@ -42,7 +42,7 @@ def parse_budgets(values: Iterable[object]) -> tuple[Budget, ...]:
     if faults:
         raise InputError("; ".join(faults))
     if not budgets:
-        raise InputError("at least one budget is needed, in percentage points: max_drop = [1]")
+        raise InputError("expected at least one budget in percentage points: max_drop = [1]")
     return tuple(sorted(budgets))
 
 
@@ -52,5 +52,5 @@ def _parse(value: object) -> Budget:
     except (ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not 0 <= number <= 100:
-        raise InputError(f"a budget is a number of percentage points from 0 to 100, got {value!r}")
+        raise InputError(f"expected a budget from 0 to 100 percentage points, got {value!r}")
     return Budget(number)

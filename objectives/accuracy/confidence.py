@@ -1,25 +1,25 @@
-"""How sure a drop is: the baseline and a plan compared on the same images, pair by pair.
+"""Confidence intervals of accuracy drops, from paired predictions of baseline and plan.
 
-Of pairs of answers only those tell something where one is right and the other wrong. The interval
-is Tango's for the difference of two paired proportions (Tango, "Equivalence test and
+Only images that exactly one of the two networks classifies correctly carry information. The
+interval is Tango's for the difference of two paired proportions (Tango, "Equivalence test and
 confidence interval for the difference in proportions for the paired-sample design", Statistics in
 Medicine 17, 1998), which Fagerland, Lydersen and Laake recommend ("Recommended tests and confidence
 intervals for paired binomial proportions", 2014, https://doi.org/10.1002/sim.6148). Neither scipy
-nor statsmodels has it; the one that statsmodels is about to have (Newcombe's) promises too much or
-too little where few answers differ: see `benchmarks/coverage.py`.
+nor statsmodels has it; the one planned for statsmodels (Newcombe's) covers too much or too little
+if few predictions differ: see `benchmarks/coverage.py`.
 
-A drop of balanced accuracy is the mean of the classes' drops. Tango's limits of each class are put
-together by the method of variance estimates recovery (Zou, Huang and Zhang, "A note on confidence
+A drop of balanced accuracy is the mean of the classes' drops. Tango's limits of the classes are
+combined by the method of variance estimates recovery (Zou, Huang and Zhang, "A note on confidence
 interval estimation for a linear function of binomial proportions", 2009,
 https://doi.org/10.1016/j.csda.2008.09.033; Zou and Donner, "Construction of confidence limits about
-effect measures", 2008, https://doi.org/10.1002/sim.3095). Where few answers differ it promises too
-little rather than too much: it is wider than it would have to be.
+effect measures", 2008, https://doi.org/10.1002/sim.3095). If few predictions differ, the interval
+is conservative: wider than necessary.
 
-One network's accuracies on two sets of images are no pairs. The interval of their difference is
-Newcombe's hybrid of two Wilson scores (his method 10 in "Interval estimation for the difference
-between independent proportions: comparison of eleven methods", Statistics in Medicine 17, 1998,
-https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I), which is the
-method of variance estimates recovery for one class, so that classes are put together as above.
+A network's accuracies on two different sets of images are unpaired. The interval of their
+difference is Newcombe's hybrid of two Wilson scores (method 10 in "Interval estimation for the
+difference between independent proportions: comparison of eleven methods", Statistics in Medicine
+17, 1998, https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I), which
+is the method of variance estimates recovery for one class; classes are combined as above.
 """
 
 from __future__ import annotations
@@ -38,34 +38,33 @@ from .scoring import Score
 
 ONE_SIDED = 1.6448536269514722
 TWO_SIDED = 1.959963984540054
-"""Quantiles of the normal distribution, for 95 % confidence: at 0.95 and 0.975, to the last bit as
-scipy has them, whose import would take longer than all else that `paredown best` does."""
+"""Quantiles of the normal distribution at 0.95 and 0.975, for 95 % confidence. Equal to scipy's,
+whose import would take longer than the rest of `paredown best`."""
 
 _MOST_IMAGES = 10**9
 
 
 class Certainty(StrEnum):
-    """What is known about a drop and a budget."""
+    """How certain it is that a drop is within a budget."""
 
-    WITHIN = "within"  # the upper bound is within the budget
-    LIKELY = "likely"  # the drop is, its upper bound is not
-    OVER = "over"
+    WITHIN = "within"  # the upper bound of the drop is within the budget
+    LIKELY = "likely"  # the drop is within the budget, but its upper bound is not
+    OVER = "over"  # the drop exceeds the budget
 
 
 @dataclass(frozen=True)
 class CorrectCounts:
-    """How many images a network gets right.
+    """The numbers of images that a network classifies correctly.
 
     Attributes:
-        counts: (right, images) of all images together or, where all classes count alike, of each
-            class.
+        counts: (correct, total) for all images or, for balanced accuracy, for each class.
     """
 
     counts: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, score: Score) -> CorrectCounts:
-        """From the answers, in the metric of the score."""
+        """Count the correct predictions of a score, for its metric."""
         if score.classes is None:
             return cls((_count_right(score.correct),))
         labels = sorted(set(score.classes.tolist()))
@@ -73,32 +72,32 @@ class CorrectCounts:
 
     @property
     def accuracy(self) -> float:
-        """Percent: the mean of the shares that are right."""
+        """The accuracy in percent: the mean share of correct images."""
         return 100 * sum(right / images for right, images in self.counts) / len(self.counts)
 
     def margins(self, z: float) -> tuple[float, float]:
-        """How far Wilson's limits lie below and above the accuracy, as shares."""
+        """Compute the distances of Wilson's limits below and above the accuracy, as shares."""
         limits = [(right / images, _wilson(right, images, z)) for right, images in self.counts]
         below = math.hypot(*(share - low for share, (low, _) in limits))
         above = math.hypot(*(high - share for share, (_, high) in limits))
         return below / len(self.counts), above / len(self.counts)
 
     def to_list(self) -> list[list[int]]:
-        """JSON-ready; `from_list` reads it back."""
+        """Return JSON-compatible data for `from_list`."""
         return [list(pair) for pair in self.counts]
 
     @classmethod
     def from_list(cls, data: Sequence[Sequence[int]]) -> CorrectCounts:
-        """Reads what `to_list` wrote."""
+        """Create counts from the data of `to_list`."""
         return cls(tuple((int(right), int(images)) for right, images in data))
 
 
 @dataclass(frozen=True)
 class UnpairedDifference:
-    """A network's accuracy on some images minus that on others, the two drawn independently.
+    """The difference between a network's accuracies on two independent sets of images.
 
     Attributes:
-        first, second: its answers to the one set and the other.
+        first, second: the correct predictions on each set.
     """
 
     first: CorrectCounts
@@ -106,12 +105,12 @@ class UnpairedDifference:
 
     @property
     def points(self) -> float:
-        """In percentage points, as it was seen."""
+        """The observed difference in percentage points."""
         return self.first.accuracy - self.second.accuracy
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """Between what the true difference lies with 95 % confidence, in percentage points."""
+        """The 95 % confidence interval of the difference, in percentage points."""
         z = TWO_SIDED
         (below, above), (under, over) = self.first.margins(z), self.second.margins(z)
         low = self.points - 100 * math.hypot(below, over)
@@ -123,7 +122,10 @@ def _count_right(correct: torch.Tensor) -> tuple[int, int]:
 
 
 def _wilson(right: int, images: int, z: float) -> tuple[float, float]:
-    """Wilson's limits of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
+    """Compute Wilson's score interval of a share.
+
+    Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953.
+    """
     share = right / images
     middle = share + z**2 / (2 * images)
     half = z * math.sqrt(share * (1 - share) / images + (z / (2 * images)) ** 2)
@@ -133,13 +135,13 @@ def _wilson(right: int, images: int, z: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class PairedDrop:
-    """The drop of a plan on images that the baseline has answered too.
+    """The drop of a plan, from paired predictions with the baseline on the same images.
 
     Attributes:
-        images: how many.
-        lost: those that the baseline alone got right.
-        gained: those that the plan alone got right.
-        baseline_right: those that the baseline got right; None where that was not kept.
+        images: the number of images.
+        lost: the number that only the baseline classifies correctly.
+        gained: the number that only the plan classifies correctly.
+        baseline_right: the number that the baseline classifies correctly; None if not stored.
     """
 
     images: int
@@ -149,12 +151,15 @@ class PairedDrop:
 
     @classmethod
     def between(cls, baseline: Score, plan: Score) -> PairedDrop:
-        """From the answers of both to the same images, in the same order.
+        """Compare the predictions of both on the same images, in the same order.
 
-        It is a `BalancedDrop` if the scores say that all classes count alike.
+        Returns a `BalancedDrop` if the scores are of balanced accuracy.
         """
         if baseline.correct.shape != plan.correct.shape:
-            raise ValueError("the answers are to different images")
+            raise ValueError(
+                "expected predictions for the same images, got "
+                f"{len(baseline.correct)} and {len(plan.correct)}"
+            )
         if plan.classes is not None:
             some = (plan.classes == label for label in sorted(set(plan.classes.tolist())))
             classes = [
@@ -169,37 +174,36 @@ class PairedDrop:
 
     @property
     def baseline(self) -> CorrectCounts | None:
-        """What the baseline got right; None where that was not kept."""
+        """The correct predictions of the baseline; None if not stored."""
         right = self.baseline_right
         return None if right is None else CorrectCounts(((right, self.images),))
 
     @property
     def drop(self) -> float:
-        """In percentage points, as it was seen."""
+        """The observed drop in percentage points."""
         return 100 * (self.lost - self.gained) / self.images
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """Between what the true drop lies with 95 % confidence, in percentage points."""
+        """The 95 % confidence interval of the drop, in percentage points."""
         return 100 * self._lower(TWO_SIDED), 100 * self._upper(TWO_SIDED)
 
     @cached_property
     def upper_bound(self) -> float:
-        """What the true drop is not above with 95 % confidence, in percentage points."""
+        """The one-sided 95 % upper confidence bound of the drop, in percentage points."""
         return 100 * self._upper(ONE_SIDED)
 
     def certainty(self, budget: Budget) -> Certainty:
-        """What is known about the drop and a budget."""
+        """Return how certain it is that the drop is within a budget."""
         if budget.allows(self.upper_bound):
             return Certainty.WITHIN
         return Certainty.LIKELY if budget.allows(self.drop) else Certainty.OVER
 
     def images_needed(self, budget: Budget) -> int | None:
-        """How many images would make it `within`, should they be answered as these were.
+        """Compute the number of images for which the drop would be certainly within a budget.
 
-        Each class would have its share of them.
-
-        None if no number would: the drop is not below the budget.
+        Assumes the same rates of correct predictions and the same shares of classes. None if the
+        drop is not below the budget, so that no number of images suffices.
         """
         allowed = budget.max_drop / 100
         if self.drop / 100 >= allowed:
@@ -211,7 +215,7 @@ class PairedDrop:
         return _least(is_enough, _MOST_IMAGES)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `from_dict` reads it back."""
+        """Return JSON-compatible data for `from_dict`."""
         low, high = self.interval
         counts = {"images": self.images, "lost": self.lost, "gained": self.gained}
         data = counts | {
@@ -225,7 +229,7 @@ class PairedDrop:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PairedDrop:
-        """Reads what `to_dict` wrote."""
+        """Create a drop from the data of `to_dict`."""
         classes = data.get("classes") or [[data["images"], data["lost"], data["gained"]]]
         stored = data.get("baseline_right") or [(None, 0)] * len(classes)
         drops = [
@@ -235,7 +239,7 @@ class PairedDrop:
         return BalancedDrop.of(drops) if "classes" in data else drops[0]
 
     def _upper(self, z: float, times: float = 1.0) -> float:
-        """The upper limit at a normal quantile, had there been so many times the answers."""
+        """Compute the upper limit at a normal quantile, with all counts multiplied by `times`."""
         return _upper(self.lost * times, self.gained * times, self.images * times, z)
 
     def _lower(self, z: float) -> float:
@@ -247,14 +251,14 @@ class BalancedDrop(PairedDrop):
     """The drop of a plan in balanced accuracy.
 
     Attributes:
-        classes: the drop in each class by itself.
+        classes: the drop in each class.
     """
 
     classes: tuple[PairedDrop, ...] = ()
 
     @classmethod
     def of(cls, classes: Sequence[PairedDrop]) -> BalancedDrop:
-        """From the drops of the classes."""
+        """Combine the drops of the classes."""
         counts = [(paired.images, paired.lost, paired.gained) for paired in classes]
         images, lost, gained = (sum(some) for some in zip(*counts, strict=True))
         rights = [paired.baseline_right for paired in classes if paired.baseline_right is not None]
@@ -263,18 +267,18 @@ class BalancedDrop(PairedDrop):
 
     @property
     def baseline(self) -> CorrectCounts | None:
-        """What the baseline got right of each class; None where that was not kept."""
+        """The correct predictions of the baseline by class; None if not stored."""
         known = [paired.baseline for paired in self.classes]
         counts = [count for counts in known if counts is not None for count in counts.counts]
         return CorrectCounts(tuple(counts)) if len(counts) == len(known) else None
 
     @property
     def drop(self) -> float:
-        """In percentage points, as it was seen: the mean of the classes' drops."""
+        """The observed drop in percentage points: the mean of the classes' drops."""
         return sum(paired.drop for paired in self.classes) / len(self.classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; for each class its images, and those lost and gained."""
+        """Return JSON-compatible data, with (images, lost, gained) of each class."""
         classes = [[paired.images, paired.lost, paired.gained] for paired in self.classes]
         return super().to_dict() | {"classes": classes}
 
@@ -288,7 +292,7 @@ class BalancedDrop(PairedDrop):
 
 
 def _upper(lost: float, gained: float, images: float, z: float) -> float:
-    """The greatest difference that a score test of a level with this normal quantile allows."""
+    """Compute the largest difference that the score test at a normal quantile does not reject."""
     seen = (lost - gained) / images
     if seen >= 1:
         return 1.0
@@ -296,11 +300,12 @@ def _upper(lost: float, gained: float, images: float, z: float) -> float:
 
 
 def _score(lost: float, gained: float, images: float, true: float) -> float:
-    """Tango's statistic: how many deviations what was seen lies above a true difference."""
+    """Compute Tango's score statistic of the observed difference, for a true difference."""
     away = lost - gained - images * true
     if away == 0:
         return 0.0
-    # The likeliest share of images that only the plan gets right, given that difference.
+    # Maximum likelihood estimate of the share that only the plan classifies correctly, given the
+    # true difference.
     half = lost + gained - (2 * images - lost + gained) * true
     root = math.sqrt(max(half**2 + 8 * images * gained * true * (1 - true), 0.0))
     likeliest = (root + half) / (4 * images)
@@ -309,7 +314,7 @@ def _score(lost: float, gained: float, images: float, true: float) -> float:
 
 
 def _least(is_enough: Callable[[int], bool], most: int) -> int | None:
-    """The least number that is enough, when all above it are too."""
+    """Find the least sufficient number by bisection; None if it exceeds `most`."""
     high = 1
     while not is_enough(high):
         if high >= most:

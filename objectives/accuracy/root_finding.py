@@ -1,6 +1,6 @@
-"""Brent's method for the root of a function, as scipy computes it but without importing scipy.
+"""Brent's method for roots of a function, equal to scipy's.
 
-Whoever asks a study for its winners wants a few roots and no half a CPU second for scipy.optimize.
+It avoids the import of scipy.optimize, half a CPU second, for a few roots per study.
 """
 
 import math
@@ -12,19 +12,19 @@ _MOST_STEPS = 100
 
 
 def brentq(function: Callable[[float], float], low: float, high: float) -> float:
-    """A root of a continuous function between two points where its signs differ.
+    """Find a root of a continuous function between two points where its signs differ.
 
     Brent, "Algorithms for Minimization without Derivatives" (1973), chapters 3 and 4: inverse
-    quadratic interpolation as long as it converges, else bisection. Step by step the arithmetic is
-    that of `scipy.optimize.brentq` with its default tolerances, so that results are equal to the
-    last bit (https://github.com/scipy/scipy/blob/main/scipy/optimize/Zeros/brentq.c).
+    quadratic interpolation as long as it converges, else bisection. The arithmetic is that of
+    `scipy.optimize.brentq` with its default tolerances, so that results are equal to the last bit
+    (https://github.com/scipy/scipy/blob/main/scipy/optimize/Zeros/brentq.c).
 
     Args:
-        function: whose root is wanted; infinite values are fine.
-        low, high: the two points, in whatever order.
+        function: the function; may return infinite values.
+        low, high: the two points, in any order.
 
     Raises:
-        ValueError: the signs do not differ.
+        ValueError: the signs are equal.
     """
     previous, current = low, high
     f_previous, f_current = function(previous), function(current)
@@ -33,8 +33,8 @@ def brentq(function: Callable[[float], float], low: float, high: float) -> float
     if f_current == 0:
         return current
     if (f_previous > 0) == (f_current > 0):
-        raise ValueError(f"the function has one sign at both {low} and {high}")
-    other, f_other = previous, f_previous  # the root lies between `current` and `other`
+        raise ValueError(f"expected different signs at {low} and {high}")
+    other, f_other = previous, f_previous  # the root is between `current` and `other`
     step = step_before = current - previous
     for _ in range(_MOST_STEPS):
         if f_previous != 0 and f_current != 0 and (f_previous > 0) != (f_current > 0):
@@ -50,7 +50,7 @@ def brentq(function: Callable[[float], float], low: float, high: float) -> float
         tried = math.nan
         if abs(step_before) > delta and abs(f_current) < abs(f_previous):
             tried = _interpolated((previous, f_previous), (current, f_current), (other, f_other))
-        # Where values are infinite `tried` is no number, and no comparison with it holds.
+        # For infinite values, `tried` is NaN, and the comparison is false.
         if 2 * abs(tried) < min(abs(step_before), 3 * abs(half) - delta):
             step_before, step = step, tried
         else:
@@ -65,9 +65,9 @@ _Point = tuple[float, float]
 
 
 def _interpolated(previous: _Point, current: _Point, other: _Point) -> float:
-    """The step from the current point to where a curve through three points is zero.
+    """Compute the step from the current point to the root of a curve through three points.
 
-    A straight line where two of the points are one. Not a number where it would divide by zero.
+    The curve is a line if two of the points are equal. NaN in place of a division by zero.
     """
     (x_previous, f_previous), (x, f), (x_other, f_other) = previous, current, other
     try:

@@ -1,4 +1,4 @@
-"""How many images a network gets right: of all of them, or of each class alike."""
+"""Evaluation of a network's accuracy, plain or balanced."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class Metric(StrEnum):
-    """What is meant by accuracy."""
+    """The accuracy metric."""
 
-    PLAIN = "accuracy"  # the share of all images that are right
-    BALANCED = "balanced accuracy"  # the mean over the classes of the share that is right
+    PLAIN = "accuracy"  # the share of correct images
+    BALANCED = "balanced accuracy"  # the mean over the classes of the share of correct images
 
 
 @dataclass(frozen=True)
 class Score:
-    """A network's answers on a set of images.
+    """The correctness of a network's predictions on a set of images.
 
     Attributes:
-        correct: bool [images], in the set's order, so that two networks can be compared in pairs.
-        classes: int64 [images], what they show, if all classes are to count alike.
+        correct: bool [images], in the order of the set, for paired comparisons.
+        classes: int64 [images], the labels, for balanced accuracy; else None.
     """
 
     correct: torch.Tensor
@@ -37,9 +37,9 @@ class Score:
 
     @property
     def accuracy(self) -> float:
-        """Percent, 0 to 100; balanced if the classes are known.
+        """The accuracy in percent, 0 to 100; balanced if `classes` is set.
 
-        The mean of the classes' recalls, over the classes that have images (Brodersen et al.,
+        Balanced accuracy is the mean recall over the classes that have images (Brodersen et al.,
         "The balanced accuracy and its posterior distribution", 2010,
         https://doi.org/10.1109/ICPR.2010.764).
         """
@@ -51,10 +51,10 @@ class Score:
 
 
 def accuracy_step(images: ImageSet, metric: Metric) -> float:
-    """The smallest difference that there can be between two accuracies, in percentage points.
+    """Compute the smallest possible difference between two accuracies, in percentage points.
 
-    Plain: what one image makes. Balanced: recalls are shares of their own classes, whose steps mix;
-    next to nothing unless the classes are of one size.
+    Plain: the effect of one image. Balanced: recalls have different steps in classes of different
+    sizes, so the smallest difference is close to zero unless all classes are of one size.
     """
     if metric is Metric.PLAIN:
         return 100 / len(images)
@@ -69,10 +69,10 @@ def score(
     batch_size: int = 256,
     metric: Metric = Metric.PLAIN,
 ) -> Score:
-    """Run a network over images, in float32 and in evaluation mode, on the device where it is.
+    """Evaluate a network on images, in float32 and evaluation mode, on its device.
 
     Raises:
-        TrainingDiverged: its scores are no finite numbers.
+        TrainingDiverged: its outputs are not finite.
     """
     from ...safe_convolutions import safe_convolutions
 
@@ -84,7 +84,7 @@ def score(
         scores: torch.Tensor = network(shown.contiguous(memory_format=torch.channels_last))
         return scores
 
-    # Dilation with padding may end the process without gradients too.
+    # Dilated convolutions with padding can crash the process even without gradients.
     with torch.inference_mode(), safe_convolutions(network):
         return score_answers(answer, images, batch_size, "the network", metric)
 
@@ -96,21 +96,23 @@ def score_answers(
     whose: str,
     metric: Metric = Metric.PLAIN,
 ) -> Score:
-    """Compare answers to images with their labels.
+    """Evaluate predictions on images against their labels.
 
     Args:
         answer: uint8 pixels, [batch, channels, height, width] -> scores, [batch, classes].
-        whose: answers they are, for the error.
-        metric: whether all images count alike, or all classes.
+        images: the images with labels.
+        batch_size: images per call.
+        whose: the subject of the error message: "the network".
+        metric: plain or balanced accuracy.
 
     Raises:
-        TrainingDiverged: the scores are no finite numbers.
+        TrainingDiverged: the scores are not finite.
     """
     right = []
     for pixels, labels in images.batches(batch_size):
         beat()
         scores = answer(pixels)
         if not bool(scores.isfinite().all()):
-            raise TrainingDiverged(f"{whose}'s scores are no finite numbers")
+            raise TrainingDiverged(f"the outputs of {whose} are not finite")
         right.append(scores.argmax(1).cpu() == labels)
     return Score(torch.cat(right), images.labels if metric is Metric.BALANCED else None)

@@ -1,2 +1,2 @@
-"""What a plan costs, known exactly before any training, and the objectives that a search minimizes.
-All of it is arithmetic on a blueprint."""
+"""The predicted cost of a plan, which is exact and known before training, and the objectives that a
+search minimizes. Both are computed from a blueprint."""

@@ -1,11 +1,11 @@
-"""What a plan costs, known exactly before any training.
+"""The cost of a network, computed from its blueprint.
 
 Counted are the parameters of all layers, and the multiply-accumulates (MACs) of convolutions and
 linear layers for one image. FLOPs are 2 x MACs. The effective figures follow the MicroNet
 Challenge (https://micronet-challenge.github.io/scoring.html): a b-bit parameter counts b/32, and
-an operation max(weight bits, activation bits)/32. Biases and normalisation stay at 32 bits. Of
-sparse layers those weights count that are not zero, and a mask of one bit per weight; a dense
-device computes with the zeros all the same, so operations count in full.
+an operation max(weight bits, activation bits)/32. Biases and normalisation stay at 32 bits. In
+sparse layers, non-zero weights count, and a mask of one bit per weight; operations count in full,
+because dense hardware computes with zeros, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ...spaces.graph.blueprint import Blueprint, Layer
 from ...spaces.quantization.widths import INTEGER_BITS
 
 OBJECTIVES_KEY = "objectives"
-"""The key under which costs keep the figures that a study minimizes."""
+"""The key of a study's objectives in stored costs."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Cost:
     """The cost of a network for one image.
 
     Attributes:
-        params: how many parameters there are, of whatever width.
-        params_effective: their sum weighted by bits/32.
+        params: number of parameters, of any width.
+        params_effective: number of parameters weighted by bits/32.
         macs: multiply-accumulates of convolutions and linear layers.
         flops_effective: 2 x MACs weighted by max(weight bits, activation bits)/32.
         bops: bit operations, MACs x weight bits x activation bits.
-        bytes: what a file takes for the parameters when each is stored in its own width, with the
-            scales and zero points of integers.
-        chosen: name and figure of what a study minimizes; empty for the default objectives.
+        bytes: file size of the parameters if each is stored in its own width, with the scales and
+            zero points of integers.
+        chosen: (name, value) of a study's objectives; empty for the default objectives.
     """
 
     params: int
@@ -53,17 +53,17 @@ class Cost:
 
     @property
     def objectives(self) -> tuple[float, ...]:
-        """What a search minimizes: effective params and effective FLOPs, unless it says others."""
+        """The objectives of the study; by default effective params and effective FLOPs."""
         if self.chosen:
             return tuple(figure for _, figure in self.chosen)
         return self.params_effective, self.flops_effective
 
     def to_stored(self) -> dict[str, Any]:
-        """JSON-ready; `from_dict` reads it back."""
+        """Return JSON-compatible data for `from_dict`."""
         return self.figures() | ({OBJECTIVES_KEY: dict(self.chosen)} if self.chosen else {})
 
     def figures(self) -> dict[str, Any]:
-        """What every cost has, by name."""
+        """Return the figures of all costs, by name."""
         return {
             attribute.name: getattr(self, attribute.name)
             for attribute in fields(self)
@@ -72,23 +72,23 @@ class Cost:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Cost:
-        """Reads what `kept` or `to_dict` wrote; other keys are left alone."""
+        """Create a cost from the data of `to_stored` or `to_dict`; other keys are ignored."""
         names = [attribute.name for attribute in fields(cls) if attribute.name != "chosen"]
         chosen = tuple(data.get(OBJECTIVES_KEY, {}).items())
         return cls(**{name: data[name] for name in names}, chosen=chosen)
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures by name, FLOPs included, and the study's objectives if they are others."""
+        """Return all figures by name, with FLOPs, and the study's objectives if not default."""
         return self.to_stored() | {"flops": self.flops}
 
     def dominates(self, other: Cost) -> bool:
-        """Whether this is at most the other in all objectives and less in one."""
+        """Return whether this cost is at most the other in all objectives and lower in one."""
         ours, theirs = self.objectives, other.objectives
         return all(a <= b for a, b in zip(ours, theirs, strict=True)) and ours != theirs
 
 
 def count(blueprint: Blueprint) -> Cost:
-    """The cost of what a blueprint describes."""
+    """Count the cost of a blueprint."""
     sizes = blueprint.sizes
     params = macs = bops = param_bits = operation_bits = scale_bits = 0
     for layer in blueprint.layers:
@@ -113,26 +113,27 @@ def count(blueprint: Blueprint) -> Cost:
 
 
 def _scale_bits(layer: Layer, channels: int) -> int:
-    """What integers bring along: a 32-bit scale per output channel for weights, and for
-    activations one scale with an 8-bit zero point."""
+    """Count the bits of integer layers' scales: 32 per output channel for weights, and for
+    activations a 32-bit scale with an 8-bit zero point."""
     weights = 32 * channels if layer.weight_bits <= INTEGER_BITS else 0
     return weights + (40 if layer.activation_bits <= INTEGER_BITS else 0)
 
 
 def measure(network: nn.Module, images: torch.Tensor) -> Cost:
-    """The cost of a built network, by running it once on `images`, [batch, channels, h, w]."""
+    """Measure the cost of a built network by a run on `images`, [batch, channels, h, w]."""
     from ...spaces.graph.tracing import trace
 
     return count(trace(network, images))
 
 
 def check_prediction(predicted: Cost, measured: Cost, subject: str) -> None:
-    """See that a network costs what its plan predicted.
+    """Validate that the measured cost of a network equals its predicted cost.
 
     Raises:
-        PredictionMismatch: it does not, which is a defect in Paredown.
+        PredictionMismatch: they differ, which is a bug in Paredown.
     """
     if predicted != measured:
         raise PredictionMismatch(
-            f"{subject} was predicted to cost {predicted} and costs {measured}; please report this"
+            f"{subject}: predicted cost {predicted} does not match measured cost {measured}; "
+            "please report this bug"
         )

@@ -1,4 +1,4 @@
-"""What a search minimizes: figures of a plan that are known before any training."""
+"""The objectives that a search minimizes, which are known before training."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,13 +18,15 @@ DEFAULT_OBJECTIVES = ("params_effective", "flops_effective")
 
 @dataclass(frozen=True)
 class Objective:
-    """A figure to be minimized.
+    """An objective to minimize. Register an instance with `OBJECTIVES`.
+
+    `of` is called before any network is built, for each of the thousands of plans that a sampler
+    considers, so it should take a fraction of a millisecond. Its values are cached.
 
     Attributes:
         name: as written in study files.
-        title: in words.
-        of: (cost, plan, blueprint of the plan's network) -> the figure, above 0. It is asked for
-            thousands of plans, so it should take a fraction of a millisecond.
+        title: a short description.
+        of: (cost, plan, blueprint of the plan's network) -> the value, above 0.
     """
 
     name: str
@@ -36,17 +38,17 @@ OBJECTIVES: Registry[Objective] = Registry("objective")
 
 
 def priced(cost: Cost, plan: Plan, blueprint: Blueprint, objectives: Sequence[str]) -> Cost:
-    """A cost with the figures that a study minimizes, where they are not the default ones.
+    """Add a study's objectives to a cost, unless they are the default ones.
 
     Args:
-        cost: of the plan.
-        plan: what is done to the network.
-        blueprint: of the plan's network.
+        cost: the cost of the plan's network.
+        plan: the plan.
+        blueprint: the blueprint of the plan's network.
         objectives: names of registered objectives.
 
     Raises:
-        UserCodeError: one of them failed.
-        InputError: one gave no number above 0.
+        UserCodeError: an objective failed.
+        InputError: an objective returned no number above 0.
     """
     if tuple(objectives) == DEFAULT_OBJECTIVES:
         return cost
@@ -56,11 +58,11 @@ def priced(cost: Cost, plan: Plan, blueprint: Blueprint, objectives: Sequence[st
 
 
 def predicted_cost(blueprint: Blueprint, plan: Plan, objectives: Sequence[str]) -> Cost:
-    """What a plan costs, with the figures that a study minimizes, without building it.
+    """Predict the cost of a plan, with the study's objectives, without building its network.
 
     Args:
-        blueprint: of the untouched network.
-        plan: what is done to it.
+        blueprint: the baseline.
+        plan: the plan.
         objectives: names of registered objectives.
 
     Raises:
@@ -71,7 +73,7 @@ def predicted_cost(blueprint: Blueprint, plan: Plan, objectives: Sequence[str]) 
 
 
 def objective_code(name: str) -> str:
-    """A digest of the user's own code behind an objective; empty if it is Paredown's."""
+    """Return a digest of the user's code behind an objective; empty if it is Paredown's."""
     return own_code_digest(OBJECTIVES.get(name).of)
 
 
@@ -80,8 +82,8 @@ def _figure(name: str, cost: Cost, plan: Plan, blueprint: Blueprint) -> float:
         figure = float(OBJECTIVES.get(name).of(cost, plan, blueprint))
     if not (figure > 0 and math.isfinite(figure)):
         raise InputError(
-            f"the objective {name!r} gave {figure:g} for the plan {plan.describe()!r}; expected a "
-            "number above 0"
+            f"the objective {name!r} returned {figure:g} for the plan {plan.describe()!r}; "
+            "expected a number above 0"
         )
     return figure
 

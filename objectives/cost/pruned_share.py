@@ -1,4 +1,4 @@
-"""What a pruning ratio came to: channels, and with them parameters and MACs."""
+"""The effect of a plan's pruning ratios on channels, parameters and MACs."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from .cost import count
 
 @dataclass(frozen=True)
 class PrunedShare:
-    """The shares of the network before pruning that pruning removed, 0 to 1.
+    """The shares that pruning removes from a network, 0 to 1.
 
     Attributes:
-        channels: of all channel groups together.
-        params, macs: of the network.
+        channels: the share of the channels of all groups.
+        params, macs: the shares of the network's parameters and MACs.
     """
 
     channels: float
@@ -24,7 +24,7 @@ class PrunedShare:
 
     @property
     def text(self) -> str:
-        """In words."""
+        """The shares as a sentence."""
         return (
             f"pruning removes {self.channels:.0%} of the channels: "
             f"{self.params:.0%} of the params and {self.macs:.0%} of the MACs"
@@ -32,11 +32,11 @@ class PrunedShare:
 
 
 def pruned_share(blueprint: Blueprint, plan: Plan) -> PrunedShare | None:
-    """What a plan's pruning removes; None if it prunes no channels.
+    """Compute the shares that a plan's pruning removes; None if it prunes no channels.
 
     Args:
-        blueprint: of the untouched network, with its channel groups.
-        plan: a plan that the network's space holds.
+        blueprint: the baseline, with channel groups.
+        plan: a plan from the network's search space.
     """
     if plan.through(Phase.PRUNE) == plan.through(Phase.STRUCTURE):
         return None

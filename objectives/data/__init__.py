@@ -1,8 +1,8 @@
-"""Labelled images: where they come from, how they are split, and what a network is shown.
+"""Data sets: sources, train, search and test splits, augmentation and normalisation.
 
-`load_data(DataRequest("digits"))` gives `Splits`: train, search and test images, each an
-`ImageSet` of uint8 batches. A new source is a new file that registers a `DataSource`, and its
-import here.
+`load_data(DataRequest("digits"))` returns `Splits`: train, search and test images, each an
+`ImageSet` of uint8 batches. A new source is a new file that registers a `DataSource` and is
+imported here.
 """
 
 from ..search_source import SearchSource
@@ -14,7 +14,7 @@ from .sources import SOURCES, DataSource, find_data, load_data, own_data
 from .splits import Splits, split_parts, split_three, split_two
 from .transforms import IMAGENET, Augmentation, Normalisation
 
-# Imported for what they register.
+# Imported to register their sources.
 from . import digits, torchvision_sets  # isort: skip
 
 __all__ = [

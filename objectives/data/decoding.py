@@ -1,4 +1,4 @@
-"""From image files to pixels: one size, one number of channels, 8 bits."""
+"""Decoding of image files to uint8 pixels of one size and number of channels."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .images import available_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_AT_ONCE = 64  # a thread's task: a small image takes less time than handing it over
+_AT_ONCE = 64  # images per task: decoding a small image is faster than submitting a task
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image file without decoding it.
+    """The header of an image file.
 
     Args:
-        width, height: in pixels.
-        length: of the file, in bytes.
+        width, height: pixels.
+        length: file size in bytes.
     """
 
     width: int
@@ -43,11 +43,11 @@ class ImageFiles:
     """Image files as an `ImageSource`.
 
     Args:
-        root: the folder that `identity` leaves out.
+        root: the folder to which paths in `identity` are relative.
         files: the images.
-        lengths: of each file, in bytes.
-        size: the side that they are resized to, in pixels.
-        channels: 1 (grey) or 3 (red, green, blue).
+        lengths: file sizes in bytes.
+        size: side length of the resized images in pixels.
+        channels: 1 (grey) or 3 (RGB).
     """
 
     root: Path
@@ -69,26 +69,26 @@ class ImageFiles:
 
 
 def read_headers(files: Sequence[Path]) -> list[Header]:
-    """The header of every file.
+    """Read the header of every file.
 
     Raises:
-        DataError: some are not images; it names the first ten and says how many there are.
+        DataError: some files are not images; the message has their number and the first ten.
     """
     return _for_each(_header, files)
 
 
 def decode_parts(source: ImageFiles, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Decode into memory, in threads.
+    """Decode image files into memory, in threads.
 
     Args:
         source: the files.
-        parts: for each part, int64 [N]: which files, in which order.
+        parts: for each part, int64 [N], the indices of its files.
 
     Returns:
         For each part, uint8 [N, C, size, size].
 
     Raises:
-        DataError: some cannot be read; it names the first ten and says how many there are.
+        DataError: some files cannot be read; the message has their number and the first ten.
     """
     decoded = [np.empty((len(part), *source.shape), dtype=np.uint8) for part in parts]
     places = [
@@ -106,18 +106,18 @@ def decode_parts(source: ImageFiles, parts: Sequence[torch.Tensor]) -> list[torc
 
 
 def decode(path: Path, size: int, channels: int) -> npt.NDArray[np.uint8]:
-    """The pixels [channels, size, size] of one image: its central square, resized.
+    """Decode an image file to uint8 [channels, size, size]: its central square, resized.
 
-    Shorter side to `size`, then centre crop, in one step. As in torchvision an animation gives
-    its first frame, transparency is dropped, and an EXIF rotation is not applied.
+    Equal to resizing the shorter side to `size` and a centre crop. As in torchvision, animations
+    are reduced to the first frame, transparency is dropped, and EXIF rotation is not applied.
 
     Raises:
-        DataError: it cannot be read; the message names the file.
+        DataError: the file cannot be read; the message has its name.
     """
     try:
         with Image.open(path) as opened:
             image = eight_bits(opened).convert("L" if channels == 1 else "RGB")
-    except Exception as error:  # Pillow's plugins raise whatever a damaged file brings about
+    except Exception as error:  # Pillow's plugins raise any exception on damaged files
         raise DataError(f"{path}: {_reason(error)}") from error
     pixels = np.asarray(square(image, size), dtype=np.uint8)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
@@ -138,9 +138,13 @@ def _reason(error: Exception) -> str:
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey down, which Pillow's own conversion would clip."""
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip it.
+
+    Raises:
+        DataError: floating-point pixels.
+    """
     if image.mode == "F":
-        raise DataError("floating point pixels, of unknown range")
+        raise DataError("expected integer pixels, got floating-point pixels of unknown range")
     if not image.mode.startswith("I"):
         return image
     wide = np.asarray(image).astype(np.int64).clip(0, 65535)
@@ -158,7 +162,7 @@ def square(image: Image.Image, size: int) -> Image.Image:
 
 
 def _for_each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """work(item) of every item, in threads; what DataErrors there are become one."""
+    """Call work(item) for every item, in threads, and combine all DataErrors into one."""
 
     def attempt(start: int) -> list[Result | DataError]:
         return [_attempt(work, item) for item in items[start : start + _AT_ONCE]]
@@ -192,9 +196,9 @@ def _all_faults(faults: Sequence[DataError], total: int) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Pillow's warnings of odd metadata, palettes and large images.
+    """Suppress Pillow's warnings of unusual metadata, palettes and large images.
 
-    To be entered by one thread, around the others: filters belong to the process.
+    Enter it in the thread that starts the others, because warning filters are process-wide.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,7 +1,7 @@
-"""scikit-learn's digits: 1,797 real scans, 8x8 grey, part of the scikit-learn package.
+"""scikit-learn's digits: 1,797 scans, 8x8 grey, included in the scikit-learn package.
 
 From "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, 1998,
-https://archive.ics.uci.edu/dataset/80. Small enough to try anything in seconds.
+https://archive.ics.uci.edu/dataset/80. Small enough to train in seconds.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ CLASSES = tuple("0123456789")
 
 
 def load_digits(request: DataRequest) -> Splits:
-    """The digits, split 60/20/20 with each class in its proportion."""
-    from sklearn import datasets  # here: takes a second to import
+    """Load the digits, with a stratified split of 60/20/20."""
+    from sklearn import datasets  # not at the top: takes a second to import
 
     bunch = datasets.load_digits()
     # Grey values are 0 to 16.

@@ -1,4 +1,4 @@
-"""Any folder of images: class folders, or train/ and test/ with class folders within."""
+"""Image folders as data sets: class folders, or train/ and test/ with class folders inside."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ _USUAL_SIZE = 224
 
 
 def load_folder(root: Path, request: DataRequest) -> Splits:
-    """The images of a folder, in three parts.
+    """Load an image folder as train, search and test split.
 
-    train/ and test/ are used as they are, and search/ or val/ too; without it the search part is
-    split off from one of the others: see `split_parts`. A folder with class folders only is split
-    60/20/20. Images are resized to the request's size, else keep theirs if all are one square of at
-    most 128 pixels, else become 224 pixels. They are held in memory if the request's limit allows.
+    train/, test/ and search/ (or val/) are used as they are. A missing search part is split off
+    from another part: see `split_parts`. A folder with only class folders is split 60/20/20.
+    Images are resized to the requested size. Without one, images of one square size up to 128
+    pixels keep it, and others are resized to 224 pixels. They are held in memory if the request's
+    limit allows.
 
     Raises:
-        DataError: something is missing, broken, or too little; the message names it.
+        DataError: files are missing, damaged or too few; the message lists them.
     """
     listings = find_images(root)
     files = tuple(file for listing in listings.values() for file in listing.files)

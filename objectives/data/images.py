@@ -1,4 +1,4 @@
-"""Sets of labelled images, in memory or decoded from files as they are needed."""
+"""Sets of labelled images, in memory or decoded from files on demand."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Indices: TypeAlias = "Sequence[int] | torch.Tensor"
 
 @dataclass(frozen=True)
 class SplitOff:
-    """What a set was split off from at random.
+    """The origin of a set that was split off at random.
 
     Attributes:
         whole: the set before the split.
-        rest: what was left of it.
+        rest: the other part.
     """
 
     whole: ImageSet
@@ -33,12 +33,12 @@ class SplitOff:
 
 
 class ImageSet(ABC):
-    """A labelled set of images, all of one size.
+    """Base class of sets of labelled images of one size.
 
     Attributes:
         labels: int64 [N], the class of each image.
         shape: (C, H, W) of every image.
-        split_off: where the set was split off from another one, which that was.
+        split_off: the origin of a set that was split off from another; None for others.
     """
 
     labels: torch.Tensor
@@ -55,15 +55,15 @@ class ImageSet(ABC):
     def batches(
         self, batch_size: int, *, shuffle: torch.Generator | None = None, drop_last: bool = False
     ) -> Iterator[Batch]:
-        """Every image once, as (uint8 [B, C, H, W], int64 [B]).
+        """Yield every image once, in batches of (uint8 [B, C, H, W], int64 [B]).
 
         Args:
             batch_size: B; the last batch may be smaller.
-            shuffle: draws the order, here and now; without it the images come in order.
-            drop_last: leave a smaller last batch out.
+            shuffle: generator of the order, used when this method is called; None keeps the order.
+            drop_last: omit the last batch if it is smaller.
 
         Raises:
-            DataError: an image cannot be read; it is named.
+            DataError: an image cannot be read; the message has its name.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -73,39 +73,39 @@ class ImageSet(ABC):
         return self._read([chunk for chunk in chunks if len(chunk) >= least])
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that stand for the content; computed once, then remembered."""
+        """Return a digest of the content, 16 hexadecimal digits; cached."""
         if self._fingerprint is None:
             self._fingerprint = digest(self._content())
         return self._fingerprint
 
     @abstractmethod
     def subset(self, indices: Indices) -> Self:
-        """The images at these positions, in this order."""
+        """Return the images at these indices, in this order."""
 
     @abstractmethod
     def _read(self, chunks: Sequence[torch.Tensor]) -> Iterator[Batch]:
-        """One batch per chunk; a chunk is int64 [B], the positions of its images."""
+        """Yield one batch per chunk of indices, int64 [B]."""
 
     @abstractmethod
     def _content(self) -> Iterator[bytes | memoryview]:
-        """What the fingerprint is taken of."""
+        """Yield the data from which the fingerprint is computed."""
 
 
 class MemoryImages(ImageSet):
     """Images held in memory.
 
     Args:
-        images: uint8 [N, C, H, W]; not to be changed afterwards.
+        images: uint8 [N, C, H, W]; must not be changed afterwards.
         labels: integers [N].
     """
 
     def __init__(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise ValueError(
-                f"images must be uint8 [N, C, H, W], got {images.dtype} {list(images.shape)}"
+                f"expected images of uint8 [N, C, H, W], got {images.dtype} {list(images.shape)}"
             )
         if labels.shape != images.shape[:1]:
-            raise ValueError(f"{len(images)} images need as many labels, got {list(labels.shape)}")
+            raise ValueError(f"expected labels [{len(images)}], got {list(labels.shape)}")
         self.images, self.labels = images, labels.to(torch.int64)
         _, channels, height, width = images.shape
         self.shape = (channels, height, width)
@@ -125,17 +125,17 @@ class MemoryImages(ImageSet):
 
 
 class ImageSource(Protocol):
-    """Images that are decoded when asked for. Must be picklable: it goes to worker processes."""
+    """Images that are decoded on access. Must be picklable, for worker processes."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of every image."""
 
     def __getitem__(self, index: int, /) -> npt.NDArray[np.uint8]:
-        """The pixels [C, H, W]. Raises DataError, naming the image, if it cannot be read."""
+        """Return the pixels [C, H, W]. Raises DataError with the image's name if unreadable."""
 
     def identity(self, index: int) -> str:
-        """What tells this image from another one without decoding it."""
+        """Return a text that identifies the image's content without decoding it."""
 
 
 class StreamedImages(ImageSet):
@@ -144,8 +144,8 @@ class StreamedImages(ImageSet):
     Args:
         source: the images.
         labels: integers, one for each image of the source.
-        indices: which images of the source belong to this set; all of them if None.
-        workers: processes; 0 decodes in this one; by default min(4, CPUs).
+        indices: the images of the source that belong to this set; all if None.
+        workers: number of processes; 0 decodes in this process; by default min(4, CPUs).
     """
 
     def __init__(
@@ -168,15 +168,15 @@ class StreamedImages(ImageSet):
     def _read(self, chunks: Sequence[torch.Tensor]) -> Iterator[Batch]:
         from torch.utils.data import DataLoader, Dataset
 
-        # By PyTorch's documentation what has `__getitem__` is a data set.
+        # Any object with `__getitem__` is a valid data set for the DataLoader.
         decoder = cast("Dataset[npt.NDArray[np.uint8] | str]", _Decoder(self.source))
         loader = DataLoader(
             decoder,
-            batch_size=None,  # one item of the data set is one whole batch
+            batch_size=None,  # one item of the data set is a whole batch
             sampler=[self.indices[chunk].tolist() for chunk in chunks],
             num_workers=min(self.workers, len(chunks)),
             collate_fn=_as_is,
-            # Without its own the loader would draw a seed from the global generator.
+            # Without a generator, the loader would draw a seed from the global one.
             generator=torch.Generator(),
         )
         for chunk, pixels in zip(chunks, loader, strict=True):
@@ -192,10 +192,11 @@ class StreamedImages(ImageSet):
 
 
 class _Decoder:
-    """Decodes a batch at a time: uint8 [B, C, H, W], or the message of what went wrong.
+    """Decodes batches: uint8 [B, C, H, W], or the message of an error.
 
-    Arrays, because tensors would travel through shared memory, of which containers have little.
-    Messages, because the loader turns a worker's exception into one with a traceback for text.
+    Returns arrays, because tensors would be passed in shared memory, of which containers have
+    little. Returns messages, because the loader replaces the message of a worker's exception by a
+    traceback.
     """
 
     def __init__(self, source: ImageSource) -> None:
@@ -209,14 +210,14 @@ class _Decoder:
 
 
 def available_cpus() -> int:
-    """The CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def digest(parts: Iterable[bytes | memoryview]) -> str:
-    """16 hexadecimal digits of the SHA-256 of the parts; where one ends counts too."""
+    """Return 16 hexadecimal digits of the SHA-256 of the parts, which depends on their lengths."""
     total = hashlib.sha256()
     for part in parts:
         total.update(len(part).to_bytes(8, "little"))

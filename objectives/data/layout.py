@@ -1,4 +1,4 @@
-"""Which images a folder holds, by part and class."""
+"""The images of a folder, by part and class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from ...errors import DataError, first_names
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff")
-"""Of the files that count as images, in any case."""
+"""Extensions of image files, case-insensitive."""
 
 WHOLE = "whole"
 _SHOWN = 10
@@ -17,12 +17,12 @@ _PART_NAMES = ("train", "test", *_SEARCH_NAMES)
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of one part.
+    """The image files of a part.
 
     Args:
-        classes: names in alphabetical order.
-        files: sorted within their class.
-        labels: the position in `classes`, for each file.
+        classes: class names in alphabetical order.
+        files: sorted by class and name.
+        labels: for each file, the index of its class.
     """
 
     classes: tuple[str, ...]
@@ -31,26 +31,26 @@ class Listing:
 
 
 def find_images(root: Path) -> Mapping[str, Listing]:
-    """The parts of an image folder: "train", "test" and perhaps "search", or only "whole".
+    """List the parts of an image folder: "train", "test" and optionally "search", or only "whole".
 
-    Parts are folders of that name with class folders within. ("val", "valid" and "validation"
-    are other names for "search".) A folder called "train" with images right in it is a class.
+    Parts are folders of these names with class folders inside; "val", "valid" and "validation" are
+    synonyms of "search". A folder "train" that directly contains images is a class.
 
     Raises:
-        DataError: something is missing, empty, or differs between the parts.
+        DataError: parts or classes are missing or empty, or classes differ between parts.
     """
     names = [name for name in _PART_NAMES if _holds_classes(root / name)]
     if not names:
         return {WHOLE: _listing(root)}
     if "train" not in names or "test" not in names:
         raise DataError(
-            f"{root} has {_folders(names)} with class folders within; expected both train/ and "
-            "test/ (and search/ or val/ if there is one), or only class folders"
+            f"{root} has {_folders(names)} with class folders inside; expected both train/ and "
+            "test/ (and optionally search/ or val/), or only class folders"
         )
     listings = {_part(name): _listing(root / name) for name in names}
     if len(listings) < len(names):
         raise DataError(
-            f"{root} has {_folders(names[2:])}; only one of them can be the search part"
+            f"{root} has {_folders(names[2:])}; expected only one of them, as the search part"
         )
     for name in names:
         _check_same_classes(root, listings["train"].classes, name, listings[_part(name)].classes)
@@ -67,14 +67,15 @@ def _listing(folder: Path) -> Listing:
         raise DataError(f"{folder} has no class folders; expected one folder of images per class")
     if not any(images.values()):
         raise DataError(
-            f"no images in the {len(images)} folders of {folder}; looked for {' '.join(EXTENSIONS)}"
+            f"no images in the {len(images)} folders of {folder}; expected files that end in "
+            f"{' '.join(EXTENSIONS)}"
         )
     empty = [name for name, files in images.items() if not files]
     if empty:
         raise DataError(f"class folders without images in {folder}: {first_names(empty, _SHOWN)}")
     if len(images) == 1:
         raise DataError(
-            f"{folder} has one class only, {next(iter(images))!r}; a classifier needs two or more"
+            f"{folder} has only one class, {next(iter(images))!r}; a classifier needs two or more"
         )
     return Listing(
         classes=tuple(images),
@@ -105,7 +106,7 @@ def _holds_classes(folder: Path) -> bool:
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    """Sorted as torchvision's ImageFolder sorts, so that labels mean the same there."""
+    """List folders in the order of torchvision's ImageFolder, so that labels are equal."""
     return sorted(child for child in folder.iterdir() if child.is_dir() and not _hidden(child))
 
 

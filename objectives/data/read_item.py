@@ -1,4 +1,4 @@
-"""One item of a user's data set, in whatever form it comes, as pixels and a label."""
+"""Conversion of an item of a user's data set to pixels and a label."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _FORMS = "a PIL image, or a tensor or array of uint8 or of floats from 0 to 1"
 
 
 def read_item(item: object, size: int | None, channels: int | None) -> tuple[Pixels, int]:
-    """An item as uint8 [1 or 3, H, W] and its label.
+    """Convert an item to uint8 [1 or 3, H, W] and its label.
 
     Args:
         item: (image, label), or a mapping with "image" and "label".
-        size: the side that images are fitted to, their central square; None leaves them.
-        channels: 1 or 3; None leaves them.
+        size: the side length to which the central square is resized; None does not resize.
+        channels: 1 or 3; None does not convert.
 
     Raises:
-        DataError: it is of another form; the message goes on from the item's name.
+        DataError: unsupported type or value; the message continues the item's name.
     """
     image, label = _halves(item)
     pixels = _pixels(image)
@@ -41,7 +41,7 @@ def read_item(item: object, size: int | None, channels: int | None) -> tuple[Pix
 
 
 def to_channels_of_one(pixels: Pixels, channels: int) -> Pixels:
-    """uint8 [1 or 3, H, W] -> uint8 [channels, H, W], as Pillow converts."""
+    """Convert uint8 [1 or 3, H, W] to uint8 [channels, H, W], with Pillow."""
     if len(pixels) == channels:
         return pixels
     return _array(_picture(pixels).convert("L" if channels == 1 else "RGB"))
@@ -63,7 +63,7 @@ def _halves(item: object) -> tuple[object, object]:
 
 
 def _pixels(image: object) -> Pixels:
-    """uint8 [1 or 3, H, W] of an image in any of the forms."""
+    """Convert an image of any supported type to uint8 [1 or 3, H, W]."""
     if isinstance(image, Image.Image):
         grey = image.mode in _GREY_MODES
         return _array(eight_bits(image).convert("L" if grey else "RGB"))
@@ -75,7 +75,10 @@ def _pixels(image: object) -> Pixels:
 
 
 def _channels_first(pixels: npt.NDArray[Any], *, tensor: bool) -> npt.NDArray[Any]:
-    """[C, H, W] of [H, W], [C, H, W] or [H, W, C]: where both would do, as its kind usually is."""
+    """Convert [H, W], [C, H, W] or [H, W, C] to [C, H, W].
+
+    Ambiguous shapes are channels-first for tensors and channels-last for arrays.
+    """
     if pixels.ndim == 2:
         return pixels[None]
     if pixels.ndim == 3:
@@ -97,11 +100,11 @@ def _eight_bits(pixels: npt.NDArray[Any]) -> Pixels:
     if not np.issubdtype(pixels.dtype, np.floating):
         raise DataError(f"has an image of {pixels.dtype}; expected uint8 or floats from 0 to 1")
     low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0 and high <= 1):  # a NaN is neither
+    if not (low >= 0 and high <= 1):  # also true for NaN
         raise DataError(
             f"has an image with values from {low:.4g} to {high:.4g}; expected floats from 0 to 1, "
-            "or uint8. If they are normalised already, leave that out, and give mean and std in "
-            "[data]; if they are of another range, divide by it"
+            "or uint8. If images are already normalised, remove the normalisation and set mean and "
+            "std in [data]; if they have another range, divide by it"
         )
     rounded: Pixels = np.rint(pixels * 255).astype(np.uint8)
     return rounded
@@ -116,7 +119,7 @@ def _label(label: object) -> int:
             "0 for the first class"
         ) from None
     if value < 0:
-        raise DataError(f"has the label {value}; expected 0 for the first class, and above")
+        raise DataError(f"has the label {value}; expected 0 or more, 0 for the first class")
     return value
 
 

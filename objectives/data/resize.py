@@ -1,4 +1,4 @@
-"""Images that came as one array, fitted to the channels and the size that were asked for."""
+"""Conversion of image arrays to the requested size and channels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .transforms import Augmentation, Normalisation
 
 
 class ResizedImages(ImageSet):
-    """Square images resized (bilinear, antialiased) batch by batch, as they are asked for.
+    """Square images that are resized (bilinear, antialiased) batch by batch, on demand.
 
-    CIFAR-10 at 224 px would fill 9 GB; resizing a batch takes a small part of the time that
-    training on it takes.
+    CIFAR-10 at 224 px would need 9 GB; resizing a batch takes a fraction of the time of training on
+    it.
 
     Args:
-        images: the set at its own size.
-        size: the side in pixels.
+        images: the set at its original size.
+        size: side length in pixels.
     """
 
     def __init__(self, images: ImageSet, size: int) -> None:
@@ -40,14 +40,14 @@ class ResizedImages(ImageSet):
 
 
 def _resize(images: torch.Tensor, size: int) -> torch.Tensor:
-    """uint8 [B, C, H, W] -> uint8 [B, C, size, size]."""
+    """Resize uint8 [B, C, H, W] to uint8 [B, C, size, size]."""
     resized = F.interpolate(images.to(torch.float32), (size, size), mode="bilinear", antialias=True)
     return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What is known of a published set, at its own size."""
+    """The normalisation and augmentation of a published set, at its original size."""
 
     normalisation: Normalisation
     augmentation: Augmentation
@@ -55,7 +55,7 @@ class Preset:
 
 
 def fit(images: torch.Tensor, labels: torch.Tensor, request: DataRequest) -> ImageSet:
-    """uint8 [N, C, H, W] and integers [N] as a set with the request's channels and size."""
+    """Convert uint8 [N, C, H, W] and labels [N] to a set with the requested channels and size."""
     wanted = MemoryImages(to_channels(images, request.channels or images.shape[1]), labels)
     if request.size in (None, images.shape[-1]):
         return wanted
@@ -69,7 +69,7 @@ def fitted_splits(
     preset: Preset,
     request: DataRequest,
 ) -> Splits:
-    """Fitted train, search and test as `Splits`, the preset adapted to them."""
+    """Combine train, search and test to `Splits`, with the preset adapted to their size."""
     channels, _, size = parts[0].shape
     return Splits(
         *parts,
@@ -81,12 +81,12 @@ def fitted_splits(
 
 
 def to_channels(images: torch.Tensor, channels: int) -> torch.Tensor:
-    """uint8 [N, 1 or 3, H, W] -> uint8 [N, channels, H, W]; grey is Pillow's luminance."""
+    """Convert uint8 [N, 1 or 3, H, W] to uint8 [N, channels, H, W]; grey is Pillow's luminance."""
     if images.shape[1] == channels:
         return images
     if channels == 3:
         return images.repeat(1, 3, 1, 1)
-    # Pillow's own integers for 0.299, 0.587, 0.114, so that a folder gives the same grey.
+    # Pillow's integers for 0.299, 0.587, 0.114, so that image folders have the same grey values.
     red, green, blue = images.to(torch.int32).unbind(1)
     grey = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
     return grey.to(torch.uint8)[:, None]

@@ -1,4 +1,4 @@
-"""Where data sets come from: registered sources, folders of images, and functions of the user's."""
+"""Data sources: registered data sets, image folders, and the user's functions."""
 
 import os
 from collections.abc import Callable
@@ -20,12 +20,15 @@ __all__ = ["SESSION_OBJECTS", "SOURCES", "DataRequest", "DataSource", "find_data
 
 @dataclass(frozen=True)
 class DataSource:
-    """A data set that can be asked for by name.
+    """A data set that can be requested by name.
+
+    Register an instance with `SOURCES`. `load` is called once in each process that evaluates plans
+    or exported files, before any network is built.
 
     Args:
-        name: what users type.
+        name: as users write it.
         title: one line for listings.
-        load: makes the splits; raises DataError if it cannot.
+        load: returns the splits for a request; raises DataError if it cannot.
     """
 
     name: str
@@ -36,20 +39,20 @@ class DataSource:
 SOURCES: Registry[DataSource] = Registry("data set")
 
 SESSION_OBJECTS: SessionObjects[DataSource] = SessionObjects("data set")
-"""Data sets that were given as objects."""
+"""Data sets that were passed as Python objects."""
 
 
 def load_data(request: DataRequest) -> Splits:
-    """The data set of that name, else the image folder at that path, else what a function gives.
+    """Load a registered data set, an image folder, or the data set of a user's function.
 
-    A registered name wins over a folder of the same name; `./name` means the folder. A function
-    is named as in `package.module:function` or `path/to/file.py:function`. Whatever it is, the
-    search images come from where the request wants them: see `split_parts`.
+    A registered name has precedence over a folder of the same name; `./name` is the folder.
+    Functions are named `package.module:function` or `path/to/file.py:function`. In all cases, the
+    search split has the requested source: see `split_parts`.
 
     Raises:
-        UnknownName: none of them, and it does not look like a path.
-        InputError, UserCodeError: the function is not there, or failed.
-        DataError: the set cannot be used; the message says why.
+        UnknownName: unknown name that does not look like a path.
+        InputError, UserCodeError: the function does not exist, or failed.
+        DataError: the data set cannot be used; the message says why.
     """
     source = find_data(request.name_or_path)
     if isinstance(source, DataSource):
@@ -58,7 +61,10 @@ def load_data(request: DataRequest) -> Splits:
 
 
 def find_data(name: str) -> DataSource | Path:
-    """What a name or path stands for, without reading any image. A function's file is run.
+    """Look up a data set without reading images. The file of a user's function is run.
+
+    Returns:
+        A source, or the path of an image folder.
 
     Raises:
         UnknownName, InputError: as `load_data`.
@@ -78,7 +84,7 @@ def find_data(name: str) -> DataSource | Path:
         ) from error
     if own := own_data(name):
         own.load()
-        return DataSource(own.name, "images of your own", partial(load_own, own))
+        return DataSource(own.name, "the user's images", partial(load_own, own))
     if exists:
         raise DataError(f"{path} is a file; expected a folder with a folder of images per class")
     if _looks_like_path(name):
@@ -87,10 +93,13 @@ def find_data(name: str) -> DataSource | Path:
 
 
 def own_data(name: str) -> Reference | None:
-    """What a data set's name refers to if it is a function of the user's; nothing is run.
+    """Parse a data set's name as a reference to a user's function, without running code.
+
+    Returns:
+        None if the name is not a reference.
 
     Raises:
-        InputError: it is meant as a reference and is none.
+        InputError: a malformed reference.
     """
     if name in SOURCES or not is_reference(name) or _expanded(name).is_dir():
         return None

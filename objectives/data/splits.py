@@ -1,4 +1,4 @@
-"""The three parts of a data set, and how a set is split into them."""
+"""Train, search and test splits of a data set."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .transforms import Augmentation, Normalisation
 Images = TypeVar("Images", bound=ImageSet)
 
 _TEST_SHARE = 0.2
-"""Of a training part that has to give its test part as well."""
+"""The share of the test split if there is only a training part."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Images in three parts that share none, and how to show them to a network.
+    """Three disjoint splits of a data set, with normalisation and augmentation.
 
     Args:
-        train: what networks learn from.
-        search: scores plans.
-        test: looked at once, for winners.
-        classes: names, by label.
-        name: of the data set.
-        normalisation: what the network expects.
+        train: images for training.
+        search: images on which the search evaluates plans.
+        test: images on which winners are evaluated once.
+        classes: class names, by label.
+        name: the name of the data set.
+        normalisation: of the network's input.
         augmentation: for training only.
-        search_from: where the search images come from; `load_data` finds out what is not said.
+        search_from: the source of the search split; if None, `load_data` detects it.
     """
 
     train: ImageSet
@@ -49,7 +49,7 @@ class Splits:
     def __post_init__(self) -> None:
         shapes = {part.shape for part in (self.train, self.search, self.test)}
         if len(shapes) > 1:
-            raise ValueError(f"the parts differ in shape: {sorted(shapes)}")
+            raise ValueError(f"expected parts with images of one shape, got {sorted(shapes)}")
 
     @property
     def channels(self) -> int:
@@ -58,12 +58,12 @@ class Splits:
 
     @property
     def size(self) -> int:
-        """The side in pixels."""
+        """The side length in pixels."""
         return self.train.shape[-1]
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that stand for all of it but the name."""
+        """A digest of everything except the name: 16 hexadecimal digits."""
         parts = (part.fingerprint() for part in (self.train, self.search, self.test))
         shown = (repr(self.normalisation), repr(self.augmentation))
         return digest(
@@ -79,17 +79,17 @@ def split_three(
     *,
     classes: Sequence[str] | None = None,
 ) -> tuple[Images, Images, Images]:
-    """Split into train, search and test; each part has every class in its proportion.
+    """Split a set into train, search and test, stratified by class.
 
     Args:
         images: the whole set.
-        seed: decides which image goes where.
-        search_share: of the whole.
-        test_share: of the whole.
-        classes: names by label, for errors.
+        seed: the seed of the split.
+        search_share: the share of the whole set.
+        test_share: the share of the whole set.
+        classes: class names by label, for errors.
 
     Raises:
-        DataError: one class only, or a class with too few images.
+        DataError: a single class, or a class with too few images.
     """
     if min(search_share, test_share) <= 0 or search_share + test_share >= 1:
         raise ValueError(f"shares must be in (0, 1), got {search_share} and {test_share}")
@@ -109,9 +109,9 @@ def split_two(
     *,
     classes: Sequence[str] | None = None,
 ) -> tuple[Images, Images]:
-    """Split into train and search, for sets that bring their own test part.
+    """Split a set into train and search, for data sets with a test part.
 
-    Arguments and errors are those of `split_three`.
+    Arguments and errors as in `split_three`.
     """
     if not 0 < search_share < 1:
         raise ValueError(f"search_share must be in (0, 1), got {search_share}")
@@ -122,19 +122,18 @@ def split_two(
 def split_parts(
     parts: Mapping[str, Images], request: DataRequest, *, classes: Sequence[str] | None = None
 ) -> tuple[Images, Images, Images]:
-    """Train, search and test of the parts that a data set has.
+    """Split the parts of a data set into train, search and test, stratified by class.
 
-    Without a search part it becomes, as the request says, 10 % of train or one half of test;
-    without a test part 20 % of train become it, and 20 % the search part if that is not there
-    either. Each part has every class in its proportion.
+    A missing search part is 10 % of train or one half of test, as requested. A missing test part is
+    20 % of train; if both are missing, each is 20 % of train.
 
     Args:
-        parts: "train", and perhaps "search" and "test".
-        request: its seed decides which image goes where.
-        classes: names by label, for errors.
+        parts: "train", and optionally "search" and "test".
+        request: the seed and the requested source of the search split.
+        classes: class names by label, for errors.
 
     Raises:
-        DataError: a class with too few images, or the request wants what the parts do not allow.
+        DataError: a class with too few images, or an impossible source of the search split.
     """
     train, search, test = parts["train"], parts.get("search"), parts.get("test")
     seed = request.seed
@@ -151,7 +150,7 @@ def split_parts(
 
 
 def search_source(train: ImageSet, search: ImageSet, test: ImageSet) -> SearchSource:
-    """Where the search images come from, by how the parts were split off from one another."""
+    """Detect the source of the search split, from the origins of the parts."""
     if search.split_off is None:
         return SearchSource.OWN
     if search.split_off.rest is test:
@@ -162,12 +161,13 @@ def search_source(train: ImageSet, search: ImageSet, test: ImageSet) -> SearchSo
 
 
 def as_requested(splits: Splits, request: DataRequest) -> Splits:
-    """Splits whose search images come from where the request wants them.
+    """Return splits with the requested source of the search split.
 
-    What a source has split off from its training part goes back there, if the test part is wanted.
+    If a search split from the test part is requested but the source has split one off from its
+    training part, that is returned to the training part.
 
     Raises:
-        DataError: they cannot come from there.
+        DataError: the requested source is impossible.
     """
     source = splits.search_from or search_source(splits.train, splits.search, splits.test)
     off = splits.search.split_off
@@ -176,7 +176,7 @@ def as_requested(splits: Splits, request: DataRequest) -> Splits:
         splits = replace(splits, train=off.whole, search=search, test=test)
         source = SearchSource.TEST
     _check_request(request, source)
-    # Copies, which do not keep the whole sets in memory; a source may keep its own splits.
+    # Copies, because a source may cache its splits; `split_off` would keep whole sets in memory.
     search, test = copy.copy(splits.search), copy.copy(splits.test)
     search.split_off = test.split_off = None
     return replace(splits, search=search, test=test, search_from=source)
@@ -191,30 +191,30 @@ def _expected_source(parts: Mapping[str, ImageSet], request: DataRequest) -> Sea
 
 
 def _check_request(request: DataRequest, source: SearchSource) -> None:
-    """See that the search images come from where the request says, if it says so."""
+    """Validate the source of the search split against the request."""
     text = f'search = "{request.search}" in [data]'
     if request.search is None or request.search == source:
         return
     if source is SearchSource.WHOLE and request.search == "test":
         raise DataError(
-            f"{text}: there is no test part to take images from; leave it out (all three parts "
-            "are then drawn from the images there are), or give a test part"
+            f"{text}: the data set has no test part; remove this key (all three splits are then "
+            "drawn from the training part), or add a test part"
         )
     if source is not SearchSource.WHOLE:
-        raise DataError(f"{text}: the data set has its own images for the search; leave it out")
+        raise DataError(f"{text}: the data set has its own search part; remove this key")
 
 
 def _halves(test: Images, seed: int, classes: Sequence[str] | None) -> tuple[Images, Images]:
-    """Search and test: each half of the test part; of an odd image out, test has it.
+    """Split the test part into two halves, search and test; test is not the smaller one.
 
     Raises:
-        DataError: a class has one image, or none.
+        DataError: a class has fewer than two images.
     """
     if short := _classes_below(2, test.labels, classes):
         raise DataError(
             f"too few test images: each class needs at least 2, but {short}. One half of them is "
-            "for the search, as it is by default where weights are given, which have seen the "
-            'training images; search = "train" in [data] takes some of these instead'
+            "the search split, by default if weights are given, because these have seen the "
+            'training images; search = "train" in [data] uses training images instead'
         )
     search, rest = _divide(test.labels, torch.arange(len(test)), 0.5, seed)
     ours, theirs = test.subset(search), test.subset(rest)
@@ -223,7 +223,7 @@ def _halves(test: Images, seed: int, classes: Sequence[str] | None) -> tuple[Ima
 
 
 def _split_off(images: Images, share: float, seed: int) -> tuple[Images, Images]:
-    """The rest, and the share that knows of it."""
+    """Split off a share, with its origin recorded. Returns the rest and the share."""
     remaining, taken = _divide(images.labels, torch.arange(len(images)), share, seed)
     rest, part = images.subset(remaining), images.subset(taken)
     part.split_off = SplitOff(images, rest)
@@ -233,8 +233,8 @@ def _split_off(images: Images, share: float, seed: int) -> tuple[Images, Images]
 def _divide(
     labels: torch.Tensor, indices: torch.Tensor, share: float, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The indices without and with the stratified share, both ascending."""
-    from sklearn.model_selection import train_test_split  # here: takes a second to import
+    """Split indices by a stratified share. Returns the rest and the share, both ascending."""
+    from sklearn.model_selection import train_test_split  # not at the top: takes a second
 
     remaining, taken = train_test_split(
         indices.numpy(),
@@ -250,7 +250,7 @@ def _check_counts(
 ) -> None:
     count = len(torch.bincount(labels, minlength=len(classes or ())))
     if count < 2:
-        raise DataError(f"a classifier needs two classes or more, got {count}")
+        raise DataError(f"expected two or more classes, got {count}")
     needed = _needed(shares)
     if short := _classes_below(needed, labels, classes):
         raise DataError(
@@ -260,7 +260,7 @@ def _check_counts(
 
 
 def _classes_below(needed: int, labels: torch.Tensor, classes: Sequence[str] | None) -> str:
-    """The classes with fewer images, in words; empty if there are none."""
+    """List the classes with fewer images as text; empty if there are none."""
     counts = torch.bincount(labels, minlength=len(classes or ())).tolist()
     names = classes or [str(label) for label in range(len(counts))]
     short = [
@@ -272,9 +272,9 @@ def _classes_below(needed: int, labels: torch.Tensor, classes: Sequence[str] | N
 
 
 def _needed(shares: Sequence[float]) -> int:
-    """The images a class needs so that each part gets one.
+    """Compute the number of images per class so that each part gets one.
 
-    A stratified draw takes floor(share * count) images of a class, or one more.
+    A stratified split takes floor(share * count) images of a class, or one more.
     """
 
     def enough(count: int) -> bool:

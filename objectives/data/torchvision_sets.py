@@ -1,4 +1,4 @@
-"""CIFAR, MNIST and other published sets, downloaded on demand through torchvision.
+"""CIFAR, MNIST and other published sets, downloaded on demand by torchvision.
 
 A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
 https://www.cs.toronto.edu/~kriz/cifar.html; Y. LeCun et al., "Gradient-based learning applied to
@@ -30,7 +30,7 @@ from .splits import Splits, split_parts
 from .transforms import Augmentation
 from .user_datasets import fitted_parts
 
-# What torchvision lets out when a download fails or a file is not what it should be.
+# Exceptions of torchvision when a download fails or a file is damaged.
 _FAILURES = (
     OSError,
     RuntimeError,
@@ -44,15 +44,15 @@ _FAILURES = (
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """A set that torchvision knows.
+    """A data set of torchvision.
 
     Args:
-        name: what users type.
+        name: as users write it.
         title: one line for listings.
         dataset: the class in torchvision.datasets.
-        files: what to fetch by hand where there is no network.
-        folder: where those files go, below the download root.
-        preset: what is known of the images.
+        files: the files to download manually if there is no network.
+        folder: the folder of these files, relative to the download root.
+        preset: normalisation, augmentation and size.
     """
 
     name: str
@@ -63,10 +63,10 @@ class PublishedSet:
     preset: Preset
 
     def load(self, request: DataRequest) -> Splits:
-        """The official parts, from which a search part is split off: see `split_parts`.
+        """Load the official parts and split off a search part: see `split_parts`.
 
         Raises:
-            DataError: neither there nor to be downloaded, or damaged.
+            DataError: the download failed, or files are damaged.
         """
         learn, held_out = (
             self._read(request.download_root, train=train) for train in (True, False)
@@ -77,15 +77,15 @@ class PublishedSet:
         return fitted_splits(parts, classes, self.name, self.preset, request)
 
     def _read(self, root: Path, **which: Any) -> Any:
-        from ..._torchvision import torchvision  # here: takes a second to import
+        from ..._torchvision import torchvision  # not at the top: takes a second to import
 
         dataset = getattr(torchvision.datasets, self.dataset)
         try:
             with warnings.catch_warnings():
-                # NumPy and tarfile warn of how torchvision reads these old archives.
+                # NumPy and tarfile warn about the way torchvision reads these archives.
                 warnings.simplefilter("ignore")
-                # CIFAR comes as pickles, which run code when read. torchvision reads one only
-                # after its MD5 has matched the one that torchvision ships with.
+                # CIFAR's files are pickles, which can run code. torchvision unpickles them only if
+                # they match the MD5 in its source.
                 return dataset(root=root, download=True, **which)
         except _FAILURES as error:
             raise DataError(self._advice(root, error)) from error
@@ -93,28 +93,28 @@ class PublishedSet:
     def _advice(self, root: Path, error: Exception) -> str:
         reason = " ".join(str(error).split()) or type(error).__name__
         return (
-            f"cannot load {self.name}: {reason}. If there is no network, put {self.files} "
-            f"into {root / self.folder}; if a file there is damaged, delete it"
+            f"cannot load {self.name}: {reason}. Without network access, put {self.files} into "
+            f"{root / self.folder}; if a file there is damaged, delete it"
         )
 
 
 @dataclass(frozen=True)
 class SplitSet(PublishedSet):
-    """A set that torchvision has in named parts, and whose images it gives one by one.
+    """A data set of torchvision with named parts and single images.
 
-    They come at the preset's size, unless another one is asked for.
+    Images have the preset's size by default.
 
     Args:
-        parts: "train", "test" and perhaps "search" -> what torchvision calls it.
+        parts: "train", "test" and optionally "search" -> torchvision's name of the part.
     """
 
     parts: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
 
     def load(self, request: DataRequest) -> Splits:
-        """The official parts; without one for the search, it is split off: see `split_parts`.
+        """Load the official parts; a missing search part is split off: see `split_parts`.
 
         Raises:
-            DataError: neither there nor to be downloaded, or damaged.
+            DataError: the download failed, or files are damaged.
         """
         wanted = replace(request, size=request.size or self.preset.size)
         root = request.download_root
@@ -124,7 +124,7 @@ class SplitSet(PublishedSet):
 
 
 def _tensors(dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """uint8 [N, C, H, W] and int64 [N]."""
+    """Return images, uint8 [N, C, H, W], and labels, int64 [N]."""
     pixels, labels = torch.as_tensor(dataset.data), torch.as_tensor(dataset.targets)
     if pixels.ndim == 3:  # grey: [N, H, W]
         return pixels[:, None], labels

@@ -1,4 +1,4 @@
-"""What happens to a batch between the set and the network: augmentation, then normalisation."""
+"""Augmentation and normalisation of batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...errors import DataError
 from ...lazy_imports import F, torch
 
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Grey from red, green and blue, as ITU-R 601 and Pillow have it."""
+"""Weights of red, green and blue in grey, as in ITU-R 601 and Pillow."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Normalisation:
         std: as many values, above 0.
 
     Raises:
-        DataError: lengths that differ, or a value that cannot be.
+        DataError: different lengths, or an invalid value.
     """
 
     mean: tuple[float, ...]
@@ -30,15 +30,16 @@ class Normalisation:
     def __post_init__(self) -> None:
         if not self.mean or len(self.mean) != len(self.std):
             raise DataError(
-                f"mean and std need as many values each, got {len(self.mean)} and {len(self.std)}"
+                "expected mean and std with equal numbers of values, got "
+                f"{len(self.mean)} and {len(self.std)}"
             )
         if not all(map(math.isfinite, self.mean + self.std)) or min(self.std) <= 0:
             raise DataError(f"mean must be finite and std above 0, got {self.mean} and {self.std}")
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
-        """uint8 [B, C, H, W] -> float32 of the same shape, on the same device.
+        """Convert uint8 [B, C, H, W] to normalised float32, on the same device.
 
-        A 1-channel batch is repeated when there is a mean for each of 3 channels.
+        A 1-channel batch is repeated if there are means for 3 channels.
         """
         if batch.dtype != torch.uint8:
             raise ValueError(f"expected uint8 images, got {batch.dtype}")
@@ -46,7 +47,7 @@ class Normalisation:
         if channels == 1:
             batch = batch.expand(-1, len(self.mean), -1, -1)
         elif len(self.mean) not in (1, channels):
-            raise ValueError(f"a mean for {len(self.mean)} channels, images with {channels}")
+            raise ValueError(f"expected images with {len(self.mean)} channels, got {channels}")
         # (x / 255 - mean) / std, in two passes over the batch.
         scale = [1 / (255 * std) for std in self.std]
         shift = [mean / std for mean, std in zip(self.mean, self.std, strict=True)]
@@ -56,10 +57,10 @@ class Normalisation:
         return batch.to(torch.float32).mul_(scales).sub_(shifts)
 
     def for_channels(self, channels: int) -> Normalisation:
-        """The same for images that were converted to 1 (grey) or 3 channels.
+        """Convert to a normalisation for images of 1 (grey) or 3 channels.
 
-        To grey the mean is exact, the standard deviation an estimate: it takes the three
-        channels for fully correlated, which photographs nearly are.
+        For grey, the mean is exact and the standard deviation is an estimate that assumes fully
+        correlated channels, which photographs nearly have.
         """
         if channels == len(self.mean):
             return self
@@ -74,11 +75,11 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A random crop and a random horizontal flip, drawn for each image by itself.
+    """A random crop and a random horizontal flip, independent for each image.
 
     Args:
-        crop: zero pixels added on every side before a window of the old size is cut out.
-        flip: mirror every second image, on average.
+        crop: zero pixels added on every side before a window of the original size is cropped.
+        flip: whether half of the images are mirrored, on average.
     """
 
     crop: int = 0
@@ -89,7 +90,7 @@ class Augmentation:
             raise ValueError(f"crop must be 0 or more pixels, got {self.crop}")
 
     def __call__(self, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """[B, C, H, W] -> the same shape, type and device; what is drawn comes from generator."""
+        """Augment [B, C, H, W]; shape, type and device stay the same."""
         if self.crop:
             batch = self._cropped(batch, generator)
         if self.flip:
@@ -98,7 +99,7 @@ class Augmentation:
         return batch
 
     def at_size(self, size: int, native: int) -> Augmentation:
-        """The same share of the side, for images resized from `native` to `size` pixels."""
+        """Scale the crop for images resized from `native` to `size` pixels."""
         scaled = max(1, round(self.crop * size / native)) if self.crop else 0
         return Augmentation(scaled, self.flip)
 
@@ -114,7 +115,7 @@ class Augmentation:
 
 
 def any_augmentation(size: int) -> Augmentation:
-    """For images of which nothing is known but their side in pixels."""
+    """Return the default augmentation for images of unknown content."""
     return Augmentation(crop=max(1, size // 8), flip=True)
 
 
@@ -124,4 +125,4 @@ CIFAR100 = Normalisation((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
 MNIST = Normalisation((0.1307,), (0.3081,))
 FASHION_MNIST = Normalisation((0.2860,), (0.3530,))
 GREY = Normalisation((0.5,), (0.25,))
-"""For grey images of which nothing is known."""
+"""The default for grey images of unknown content."""

@@ -1,4 +1,4 @@
-"""Data sets of the user's own: what a function of theirs returns."""
+"""The user's data sets, as objects or returned by a function."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from .transforms import GREY, IMAGENET, any_augmentation
 _ORDER = ("train", "test", "search")
 _ALSO_SEARCH = ("val", "valid", "validation")
 _READ_TWICE = 16
-"""Items: should each be mirrored or not by chance, one in 65,536 sets would not be found out."""
+"""Number of items: a random flip goes undetected in one of 65,536 data sets."""
 _SHOWN = 10
 
 
 def load_own(reference: Reference, request: DataRequest) -> Splits:
-    """The images that a function returns, in three parts.
+    """Load the data set that a user's function returns as train, search and test split.
 
-    The function is called without arguments. It returns (train, test) or (train, test, search),
-    or a dictionary with these names. Each has a length and gives items by their number: (image,
-    label). What is not there is split off: see `split_parts`. Images that are all of one square
-    size keep it. Every item is read once at the beginning, for its label and for the fingerprint;
-    the images are held in memory if the request's limit allows, and otherwise read from the data
-    set again as they are used, in this process.
+    The function is called without arguments and returns (train, test), (train, test, search) or a
+    dictionary with these keys. Each part has `__len__` and `__getitem__`, with items (image,
+    label). Missing parts are split off: see `split_parts`. Images of one square size keep it. Every
+    item is read once at the start, for its label and for the fingerprint. Images are held in memory
+    if the request's limit allows; otherwise they are read from the data set on demand, in this
+    process.
 
     Raises:
-        InputError: the function is not there, or needs arguments.
+        InputError: the function does not exist, or has required arguments.
         UserCodeError: the function, or reading an item, failed.
-        DataError: what it returned cannot be used; the message says what to do.
+        DataError: the returned data cannot be used; the message says what to do.
     """
     returned = call(reference.load(), reference.name, {}, "")
     return own_splits(reference.name, _named(reference, returned), request)
 
 
 def own_splits(name: str, data: Mapping[str, Any], request: DataRequest) -> Splits:
-    """The same of data sets that are there.
+    """Load data sets as train, search and test split; see `load_own`.
 
     Args:
-        name: of all of it.
+        name: the name of the data set.
         data: as in `fitted_parts`.
-        request: how the images are to come.
+        request: size, channels, split and augmentation.
 
     Raises:
         UserCodeError, DataError: as `load_own`.
@@ -70,12 +70,12 @@ def own_splits(name: str, data: Mapping[str, Any], request: DataRequest) -> Spli
 def fitted_parts(
     data: Mapping[str, Any], request: DataRequest
 ) -> tuple[tuple[ImageSet, ImageSet, ImageSet], tuple[str, ...]]:
-    """Train, search and test at one size, and the names of the classes.
+    """Read data sets as train, search and test at one size, and the names of the classes.
 
     Args:
-        data: "train" and perhaps "test" and "search": sets of (image, label). What is not there is
+        data: "train" and optionally "test" and "search": sets of (image, label). Missing parts are
             split off: see `split_parts`.
-        request: how the images are to come.
+        request: size, channels and split.
 
     Raises:
         UserCodeError, DataError: as `load_own`.
@@ -94,7 +94,7 @@ def fitted_parts(
 
 
 def _named(reference: Reference, returned: object) -> dict[str, Any]:
-    """The parts by name."""
+    """Return the parts by name."""
     if isinstance(returned, Mapping):
         parts = {
             "search" if key in _ALSO_SEARCH else str(key): item for key, item in returned.items()
@@ -116,13 +116,13 @@ def _named(reference: Reference, returned: object) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Read:
-    """A part, read once.
+    """The result of reading all items of a part.
 
     Attributes:
-        labels: of each item.
-        shapes: (C, H, W) -> the first item that has it.
-        digests: of each image's pixels.
-        pixels: of each image; empty where they are too many for memory.
+        labels: the label of each item.
+        shapes: (C, H, W) -> the first item with that shape.
+        digests: a digest of each image's pixels.
+        pixels: the images; empty if they exceed the memory limit.
     """
 
     labels: list[int]
@@ -136,43 +136,44 @@ class _Read:
 
     def streamed(self, part: _Part, channels: int, size: int) -> ImageSet:
         source = _Source(part, (channels, size, size), self.digests)
-        # The data set may hold what cannot go to another process: open files, its own module.
+        # The data set may not be picklable (open files, classes of a script), so no workers.
         return StreamedImages(source, torch.tensor(self.labels), workers=0)
 
 
 class _Part:
-    """A data set of the user's: train, test or search.
+    """A part of a user's data set.
 
     Args:
-        name: one of these.
-        data: the set.
-        request: how its images are to come.
+        name: "train", "test" or "search".
+        data: the data set.
+        request: size and channels.
     """
 
     def __init__(self, name: str, data: Any, request: DataRequest) -> None:
         self.name, self.data, self.request = name, data, request
         type_name = type(data).__name__
         if isinstance(data, torch.utils.data.DataLoader):
-            raise DataError(f"{name} is a DataLoader; return the data set itself, its .dataset")
+            raise DataError(f"{name} is a DataLoader; return its data set (.dataset) instead")
         try:
             self.length = len(data)
         except (TypeError, NotImplementedError):
             raise DataError(
                 f"{name}, a {type_name}, has no length; expected a data set with __len__ and "
-                "__getitem__ (list(...) makes one of a stream that fits in memory)"
+                "__getitem__ (convert a stream that fits in memory with list(...))"
             ) from None
         if not hasattr(data, "__getitem__"):
             raise DataError(
-                f"{name}, a {type_name}, gives no item by its number: it has no __getitem__"
+                f"{name}, a {type_name}, has no __getitem__; expected a data set with __len__ and "
+                "__getitem__"
             )
         if not self.length:
             raise DataError(f"{name} has no images")
 
     def item(self, index: int, channels: int | None, size: int | None) -> tuple[Pixels, int]:
-        """One item: uint8 [C, H, W] and its label.
+        """Read an item: uint8 [C, H, W] and its label.
 
         Raises:
-            UserCodeError, DataError: it cannot be read, or is of another form.
+            UserCodeError, DataError: the item cannot be read, or has an unsupported type.
         """
         subject = f"item {index} of {self.name}"
         with user_code(f"reading {subject}"):
@@ -183,7 +184,7 @@ class _Part:
             raise DataError(f"{subject} {error}") from None
 
     def read(self) -> _Read:
-        """Every item, once."""
+        """Read all items."""
         self._check_steady()
         wanted = self.request
         labels, digests, shapes = list[int](), list[str](), dict[tuple[int, ...], int]()
@@ -195,25 +196,25 @@ class _Part:
             digests.append(hashlib.sha256(image.tobytes()).hexdigest()[:32])
             held += image.size
             if held <= wanted.max_memory_bytes:
-                pixels.append(image.copy())  # some data sets hand out views of what they change
+                pixels.append(image.copy())  # some data sets return views of a reused buffer
             else:
                 pixels.clear()
         return _Read(labels, shapes, digests, pixels)
 
     def _check_steady(self) -> None:
-        """See that an item is the same whenever it is read."""
+        """Validate that items are equal when they are read twice."""
         for index in range(min(_READ_TWICE, self.length)):
             wanted = self.request
             pair, again = (self.item(index, wanted.channels, wanted.size) for _ in range(2))
             if pair[1] != again[1] or not np.array_equal(pair[0], again[0]):
                 raise DataError(
-                    f"item {index} of {self.name} is another one each time it is read: leave "
-                    "random changes out of the data set; [data] has crop and flip for them"
+                    f"item {index} of {self.name} differs each time it is read: remove random "
+                    "changes from the data set; use crop and flip in [data] instead"
                 )
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """The names that the data set, or what it is a part of, has for its classes."""
+        """The class names of the data set, or of the set of which it is a subset."""
         data = self.data
         while data is not None:
             names = getattr(data, "classes", None)
@@ -240,23 +241,23 @@ class _Source:
 
 
 def _classes(parts: Mapping[str, _Part], read: Mapping[str, _Read]) -> tuple[str, ...]:
-    """The classes by name, after a look at every label."""
+    """Return the class names, validated against all labels."""
     there = {name: set(item.labels) for name, item in read.items()}
     count = 1 + max(max(labels) for labels in there.values())
     names = parts["train"].classes
     if names is not None and count > len(names):
         raise DataError(
-            f"there is a label {count - 1}, and train has names for {len(names)} classes "
-            f"({first_names(names, _SHOWN)}): labels begin with 0"
+            f"there is a label {count - 1}, but train has names for {len(names)} classes "
+            f"({first_names(names, _SHOWN)}); labels start at 0"
         )
     known = names or tuple(map(str, range(count)))
     if len(known) < 2:
-        raise DataError("all labels are 0; a classifier needs two classes or more")
+        raise DataError("expected two or more classes, but all labels are 0")
     missing = [known[label] for label in range(len(known)) if label not in there["train"]]
     if missing and not any(labels - there["train"] for labels in there.values()):
         raise DataError(
-            f"train has no images of class {first_names(missing, _SHOWN)}: labels are 0 to "
-            f"{len(known) - 1}, each for a class that there is"
+            f"train has no images of class {first_names(missing, _SHOWN)}; expected images with "
+            f"each label from 0 to {len(known) - 1}"
         )
     for name, labels in there.items():
         only = {
@@ -274,7 +275,7 @@ def _classes(parts: Mapping[str, _Part], read: Mapping[str, _Read]) -> tuple[str
 
 
 def _shape(read: Mapping[str, _Read], request: DataRequest) -> tuple[int, int]:
-    """The side and the channels of all images."""
+    """Return the side length and the channels of all images."""
     places = [
         (shape, f"item {index} of {name}")
         for name, item in read.items()
@@ -284,13 +285,13 @@ def _shape(read: Mapping[str, _Read], request: DataRequest) -> tuple[int, int]:
         if pair[1:] != other[1:]:
             raise DataError(
                 f"images differ in size: {where} has {_sides(pair)} pixels, {there} "
-                f"{_sides(other)}; set size = N in [data], the side that all are fitted to"
+                f"{_sides(other)}; set size = N in [data], the side length to resize all images to"
             )
     _, height, width = places[0][0]
     if height != width:
         raise DataError(
             f"images of {_sides(places[0][0])} pixels (width x height) are not square; set "
-            "size = N in [data], the side that their central squares are fitted to"
+            "size = N in [data], the side length to resize their central squares to"
         )
     return height, request.channels or max(shape[0] for shape, _ in places)
 

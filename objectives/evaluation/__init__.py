@@ -1,2 +1,2 @@
-"""A plan evaluated: the task it is for, its network built stage by stage, and the outcome.
-`evaluator` is the way in, `pipeline` has the stages."""
+"""Evaluation of plans: the task, the training pipeline of a plan's network, and the outcome.
+`evaluator` is the entry point, `pipeline` has the stages."""

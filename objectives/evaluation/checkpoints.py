@@ -1,6 +1,7 @@
-"""Looks at a plan while it is being trained, so that a poor one can stop early.
+"""Checkpoints of a plan during training, and early stopping of poor plans.
 
-Successive halving (Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943) calls them rungs.
+Successive halving (Jamieson and Talwalkar 2016, https://arxiv.org/abs/1502.07943) calls checkpoints
+rungs.
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,12 @@ from ...spaces.plan import Plan
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How far a plan is, and how well it does there.
+    """The drop of a plan's network during its training.
 
     Attributes:
-        stage: what has been going on: "assemble", "train", "prune", "fine-tune" or "quantize".
-        epoch: epochs of that stage that are done.
-        drop: on the search split, in percentage points.
+        stage: "assemble", "train", "prune", "fine-tune" or "quantize".
+        epoch: completed epochs of that stage.
+        drop: accuracy drop on the search split, in percentage points.
     """
 
     stage: str
@@ -26,20 +27,30 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """As in "train 3"."""
+        """The name of the checkpoint: "train 3"."""
         return f"{self.stage} {self.epoch}"
 
 
 class EarlyStopper:
-    """Decides at each checkpoint whether a plan goes on. This one lets all go on, and looks at
-    none."""
+    """Base class of early stopping, which never stops a plan.
+
+    :meth:`should_check` is called after "assemble", after "prune" and after every epoch of "train"
+    and "fine-tune", unless the stage is cached. If it returns True, the network is evaluated on the
+    search split and :meth:`should_stop` is called with the checkpoint.
+    """
 
     def should_check(self, stage: str, epoch: int, epochs: int) -> bool:
-        """Whether to look at the plan after this epoch of a stage; a look costs one scoring."""
+        """Return whether to evaluate the network now, which takes a pass over the search split.
+
+        Args:
+            stage: the current stage.
+            epoch: completed epochs of the stage.
+            epochs: all epochs of the stage.
+        """
         return False
 
     def should_stop(self, plan: Plan, checkpoint: Checkpoint) -> bool:
-        """Whether to stop the plan at this checkpoint."""
+        """Return whether to stop the plan at this checkpoint."""
         return False
 
 
@@ -47,11 +58,11 @@ NO_EARLY_STOPPING = EarlyStopper()
 
 
 class EarlyStopped(Exception):
-    """An early stopper stopped a plan.
+    """Raised if an early stopper stops a plan.
 
     Attributes:
-        checkpoint: where.
-        seconds: stage -> how long it took until then.
+        checkpoint: the checkpoint at which the plan was stopped.
+        seconds: stage -> elapsed seconds.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:

@@ -1,4 +1,4 @@
-"""Evaluates plans: what they cost, and how well their networks do."""
+"""Evaluation of plans: cost and accuracy of their networks."""
 
 from torch import nn
 
@@ -19,16 +19,16 @@ from .task import Task
 
 
 class Evaluator:
-    """Turns plans into outcomes for one task and one space.
+    """Evaluates the plans of a search space for a task.
 
     Args:
         task: the model, images and recipes.
-        space: whose plans are evaluated.
-        cache: where trained networks are kept.
-        progress: is told of stages and epochs.
-        early_stopper: may stop plans on their way; it can be replaced at any time.
-        seed: of what plans draw while they are built and trained; the task's, if not given. The
-            baseline keeps the task's.
+        space: the search space.
+        cache: the cache of trained networks.
+        progress: notified of stages and epochs.
+        early_stopper: may stop plans during training; can be replaced at any time.
+        seed: the seed of building and training plans; by default the task's. The baseline always
+            has the task's seed.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Evaluator:
         self._baseline_scores = dict[str, Score]()
 
     def reseeded(self, seed: int) -> "Evaluator":
-        """An evaluator whose plans draw from another seed; it shares the baseline and its scores.
+        """Return an evaluator with another seed that shares the baseline and its scores.
 
         Args:
-            seed: of what plans draw while they are built and trained.
+            seed: the seed of building and training plans.
         """
         other = Evaluator(self.task, self.space, self.cache, self.timer.progress, seed=seed)
         other._builder.baseline = self.baseline
@@ -60,41 +60,41 @@ class Evaluator:
         return other
 
     def predicted_cost(self, plan: Plan) -> Cost:
-        """What a plan costs, without building it.
+        """Predict the cost of a plan, without building its network.
 
         Raises:
-            InputError, UserCodeError: an objective of the user's own failed.
+            InputError, UserCodeError: the user's objective failed.
         """
         return predicted_cost(self.space.blueprint, plan, self.task.objectives)
 
     @property
     def baseline(self) -> nn.Module:
-        """The untouched network, trained or loaded; it is never changed.
+        """The baseline network, trained or loaded; it is never changed.
 
         Raises:
-            ModelError, WeightsError: it cannot be built, run or filled.
-            TrainingDiverged: its training failed.
+            ModelError, WeightsError: the network cannot be built or run, or weights do not match.
+            TrainingDiverged: the training failed.
         """
         return self._builder.baseline
 
     @property
     def baseline_score(self) -> Score:
-        """The baseline's answers on the search split."""
+        """The baseline's score on the search split."""
         return self._baseline_score("search")
 
     @property
     def baseline_digest(self) -> str:
-        """12 hexadecimal digits over the baseline's weights."""
+        """A digest of the baseline's weights: 12 hexadecimal digits."""
         return tensors_digest(self.baseline.state_dict())[:12]
 
     def evaluate(self, plan: Plan) -> Outcome:
-        """Build, train and score a plan on the search split.
+        """Build and train a plan's network, and evaluate it on the search split.
 
         Raises:
             PlanError: the plan is not in the space.
-            TrainingDiverged: its training failed.
-            PredictionMismatch: it does not cost what was predicted.
-            Hopeless: the early stopper stopped it.
+            TrainingDiverged: the training failed.
+            PredictionMismatch: the predicted and the measured cost differ.
+            EarlyStopped: the early stopper stopped the plan.
         """
         self.space.check(plan)
         try:
@@ -104,32 +104,31 @@ class Evaluator:
             raise
 
     def test(self, plan: Plan) -> Outcome:
-        """Score a plan on the test split, which is for winners alone."""
+        """Evaluate a plan on the test split, which is reserved for winners; never stops early."""
         self.space.check(plan)
         early_stopper, self.early_stopper = (
             self.early_stopper,
             NO_EARLY_STOPPING,
-        )  # it has won, whatever it is at some checkpoint
+        )  # winners are not stopped
         try:
             return self._outcome(plan, "test")
         finally:
             self.early_stopper = early_stopper
 
     def network(self, plan: Plan) -> nn.Module:
-        """The plan's network, trained, pruned and quantized."""
+        """Return the plan's network, trained, pruned and quantized."""
         self.space.check(plan)
         return self._builder.network(plan)
 
     def assembled(self, plan: Plan) -> nn.Module:
-        """The plan's structure, its new parts from the library, before any training."""
+        """Return the plan's network with fitted parts from the library, before training."""
         self.space.check(plan)
         return self._builder.assembled(plan)
 
     def fitting_error(self, plan: Plan) -> float:
-        """What the plan's parts miss of the baseline's features: see
-        `TrainingPipeline.fitting_error`.
+        """Compute the error of the plan's fitted parts: see `TrainingPipeline.fitting_error`.
 
-        The plan need not lie in the space, as long as the network has its places.
+        The plan need not be in the space, but the network must have its places.
         """
         return self._builder.fitting_error(plan)
 
@@ -147,7 +146,7 @@ class Evaluator:
         measured = measure(network, self._builder.images(self._builder.device))
         predicted = self.predicted_cost(plan)
         check_prediction(predicted, measured, f"plan {plan.key}")
-        # The empty plan is the baseline, whose answers are known.
+        # The empty plan is the baseline, which has been evaluated.
         score = self._score(network, getattr(self.task.splits, split)) if plan.choices else baseline
         return Outcome(
             plan,
@@ -160,10 +159,10 @@ class Evaluator:
         )
 
     def _look(self, network: nn.Module, stage: str, epoch: int, epochs: int) -> None:
-        """Let the early stopper see how a plan does by now.
+        """Evaluate a checkpoint of the current plan, if the early stopper wants to check it.
 
         Raises:
-            Hopeless: that is enough for it.
+            EarlyStopped: the early stopper stops the plan.
         """
         if not self.early_stopper.should_check(stage, epoch, epochs):
             return

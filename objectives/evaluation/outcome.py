@@ -1,4 +1,4 @@
-"""What evaluating a plan gave."""
+"""The result of evaluating a plan."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ from .checkpoints import Checkpoint
 
 @dataclass(frozen=True)
 class Outcome:
-    """A plan's worth on one set of images.
+    """The result of a plan on one split.
 
     Attributes:
-        plan: what was evaluated.
-        cost: what it costs, measured on the built network.
-        accuracy: percent, on the images of the split.
-        drop: the baseline's accuracy on the same images minus this, in percentage points.
-        seconds: stage -> how long it took; what came from the cache is left out.
-        checkpoints: how well it did on the way, where that was looked at.
-        paired: image by image beside the baseline.
+        plan: the evaluated plan.
+        cost: the cost, measured on the built network.
+        accuracy: accuracy on the split in percent.
+        drop: the baseline's accuracy minus this accuracy, in percentage points.
+        seconds: stage -> duration; without cached stages.
+        checkpoints: the evaluated checkpoints.
+        paired: the paired comparison with the baseline.
     """
 
     plan: Plan

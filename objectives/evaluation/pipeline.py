@@ -1,7 +1,7 @@
-"""Builds the networks of plans stage by stage: assemble, train, prune, fine-tune, quantize.
+"""The training pipeline of plans: assemble, train, prune, fine-tune, quantize.
 
-Every stage that trains keeps its result in the cache under the part of the plan done so far, so
-that plans with the same beginning share it.
+The result of every stage with training is cached under the choices of the phases so far, so that
+plans with the same first phases share it.
 """
 
 import copy
@@ -31,19 +31,19 @@ from .task import Task
 _CALIBRATION_BATCHES = 4
 
 Look = Callable[[nn.Module, str, int, int], None]
-"""Is shown a network on its way: (network, stage, epochs done, epochs of the stage)."""
+"""Called with checkpoints of a network: (network, stage, completed epochs, all epochs)."""
 
 
 class TrainingPipeline:
-    """Makes the networks of plans.
+    """Builds and trains the networks of plans.
 
     Args:
         task: the model, images and recipes.
-        space: whose plans are built.
-        cache: where trained networks and fitted parts are kept.
-        timer: counts the time of each stage.
-        look: is shown networks on their way; what it raises ends the work.
-        seed: of what plans draw; the baseline has the task's.
+        space: the search space of the plans.
+        cache: the cache of trained networks and fitted parts.
+        timer: measures the time of each stage.
+        look: called with checkpoints; an exception that it raises ends the evaluation.
+        seed: the seed of building and training plans; the baseline has the task's.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class TrainingPipeline:
 
     @cached_property
     def baseline(self) -> nn.Module:
-        """The untouched network, trained or loaded; it is never changed.
+        """The baseline network, trained or loaded; it is never changed.
 
         Raises:
-            ModelError, WeightsError: it cannot be built, run or filled.
-            TrainingDiverged: its training failed.
+            ModelError, WeightsError: the network cannot be built or run, or weights do not match.
+            TrainingDiverged: the training failed.
         """
         network = self.task.build()
         trace(network, self.images("cpu"))
@@ -77,14 +77,14 @@ class TrainingPipeline:
         return _in_eval_mode(network.to(self.device))
 
     def network(self, plan: Plan) -> nn.Module:
-        """The plan's network, trained, pruned and quantized."""
+        """Return the plan's network, trained, pruned and quantized."""
         network = self._pruned(plan)
         if plan == plan.through(Phase.PRUNE):
             return network
         return self._tuned(plan, network) if plan.trains_at_last else self._rounded(plan, network)
 
     def assembled(self, plan: Plan) -> nn.Module:
-        """The plan's structure, its new parts from the library, before any training."""
+        """Return the plan's network with fitted parts from the library, before training."""
         with self.timer.stage("assemble"), seeded(self.seed):
             network, parts = self._untrained(plan.through(Phase.STRUCTURE))
             self._library(plan.input).assemble(network, parts)
@@ -93,21 +93,21 @@ class TrainingPipeline:
         return network
 
     def fitting_error(self, plan: Plan) -> float:
-        """What a plan's parts miss of the baseline's features, each fitted alone, all together.
+        """Compute the sum of the errors of a plan's parts, each fitted alone to the baseline.
 
-        In shares of the features' variance: 0 is the baseline. DONNA predicts accuracies from
-        such figures (Moons et al. 2021, https://arxiv.org/abs/2012.08859).
+        Errors are shares of the variance of features; 0 for the baseline. DONNA predicts accuracies
+        from such errors (Moons et al. 2021, https://arxiv.org/abs/2012.08859).
         """
         with self.timer.stage("assemble"), seeded(self.seed):
             network, parts = self._untrained(plan.through(Phase.PRUNE))
             return sum(self._library(plan.input).errors(network, parts))
 
     def images(self, device: torch.device | str) -> torch.Tensor:
-        """Two images of the task's size, for tracing."""
+        """Create two images of the task's size, for tracing."""
         return example_images(self.task.splits.channels, self.task.splits.size, device)
 
     def _untrained(self, plan: Plan) -> tuple[nn.Module, list[ReplacedPart]]:
-        """A plan carried out on the baseline, without training, and the parts that it changed."""
+        """Apply a plan to the baseline without training. Returns network and changed parts."""
         context = self._context(self._examples)
         network = self._carried_out(plan, context)
         return network, find_parts(
@@ -142,7 +142,7 @@ class TrainingPipeline:
         return self._load_or_train(part, make, "fine-tune", recipe)
 
     def _cut(self, network: nn.Module, plan: Plan, recipe: Recipe) -> nn.Module:
-        """The network pruned, and what is left used to it."""
+        """Prune the network, and fit the pruned parts to the features before pruning."""
         before, context = copy.deepcopy(network), self._context(self._examples, recipe)
         network = self._applied(network, plan, Phase.PRUNE, context)
         blueprint = predict_graph(self.space.blueprint, plan, Phase.STRUCTURE)
@@ -156,13 +156,13 @@ class TrainingPipeline:
         return network
 
     def _rounded(self, plan: Plan, network: nn.Module) -> nn.Module:
-        """The network at the plan's bit-widths, by calibration alone."""
+        """Quantize the network by calibration only."""
         with self.timer.stage("quantize"):
             context = self._context(self._examples)
             return self._applied(network, plan, Phase.QUANTIZE, context).eval()
 
     def _tuned(self, plan: Plan, network: nn.Module) -> nn.Module:
-        """The network at the plan's bit-widths, trained at them: from the cache, if it is there."""
+        """Return the network after quantization-aware training, cached."""
         key, recipe = self._key(plan, "quantize"), self.task.recipes.quantize
         cached = self._load_cached(key, lambda: self._rounded(plan, copy.deepcopy(network)))
         if cached is not None:
@@ -174,7 +174,7 @@ class TrainingPipeline:
         return _in_eval_mode(network)
 
     def _tuning(self, recipe: Recipe) -> Callable[[nn.Module, float], None]:
-        """What a technique calls to train a network for a share of a recipe."""
+        """Return the function with which techniques train for a share of a recipe's epochs."""
 
         def tune(network: nn.Module, share: float) -> None:
             self._recalibrate(network)
@@ -189,7 +189,7 @@ class TrainingPipeline:
     def _load_or_train(
         self, part: Plan, make: Callable[[], nn.Module], stage: str, recipe: Recipe
     ) -> nn.Module:
-        """The network of a plan's prefix: from the cache, else made and trained."""
+        """Return the network of a plan's first phases from the cache, or build and train it."""
         key = self._key(part, stage)
         cached = self._load_cached(key, lambda: self._empty(part))
         if cached is not None:
@@ -205,7 +205,7 @@ class TrainingPipeline:
         return _in_eval_mode(network)
 
     def _load_cached(self, key: str, empty: Callable[[], nn.Module]) -> nn.Module | None:
-        """The network that the cache holds weights for, if it does and they fit."""
+        """Load a network from the cache; None if it has no matching entry."""
         tensors = self.cache.get(key)
         if tensors is None:
             return None
@@ -216,8 +216,8 @@ class TrainingPipeline:
         return _in_eval_mode(network)
 
     def _empty(self, part: Plan) -> nn.Module:
-        """The network of a plan's prefix with weights still to come."""
-        with seeded(self.seed):  # new blocks draw weights
+        """Build the network of a plan's first phases, whose weights will be loaded."""
+        with seeded(self.seed):  # new blocks have random weights
             return self._carried_out(part, self._context())
 
     def _applied(
@@ -226,12 +226,12 @@ class TrainingPipeline:
         return apply_phase(network, self.space.blueprint, plan, phase, context)
 
     def _context(self, examples: Examples = (), recipe: Recipe | None = None) -> ApplyContext:
-        """What techniques may look at, and train by if there is a recipe."""
+        """Create the context of techniques, with training if there is a recipe."""
         tune = self._tuning(recipe) if recipe else no_training
         return ApplyContext(self.images(self.device), examples, tune)
 
     def _library(self, prefix: Plan) -> BlockLibrary:
-        """The library of parts of the baseline, which is given what a plan gives it."""
+        """Return the library of parts for a baseline with the input of a plan (resolution)."""
         if prefix not in self._libraries:
             teacher, key = self.baseline, self.task.baseline_key
             if prefix.choices:
@@ -245,7 +245,7 @@ class TrainingPipeline:
 
     @cached_property
     def _examples(self) -> Examples:
-        """Training images for what looks at numbers, normalised, the same each time."""
+        """Normalised training images for calibration and criteria, the same in each run."""
         splits = self.task.splits
         return first_batches(
             self.baseline, splits.train, splits.normalisation, _CALIBRATION_BATCHES
@@ -276,7 +276,7 @@ class TrainingPipeline:
             self._train(network, self.task.recipes.baseline, teacher=None)
         except TrainingDiverged as error:
             raise TrainingDiverged(
-                f"the baseline's training failed: {error}; a lower [baseline] max_lr may help"
+                f"the training of the baseline failed: {error}; try a lower max_lr in [baseline]"
             ) from None
 
     def _key(self, part: Plan, stage: str) -> str:
@@ -294,7 +294,7 @@ class TrainingPipeline:
 
 
 def _code(part: Plan) -> dict[str, list[str]]:
-    """What tells apart plans with techniques of the user's own, whose code may change."""
+    """Return digests of the user's code in a plan's techniques, for the cache key."""
     digests = {TECHNIQUES.get(choice.technique).code(choice.value) for choice in part.choices} - {
         ""
     }
@@ -302,7 +302,7 @@ def _code(part: Plan) -> dict[str, list[str]]:
 
 
 def _fits(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> bool:
-    """Whether tensors from the cache are those of the network; a foreign entry counts as none."""
+    """Return whether tensors from the cache match a network's names, shapes and types."""
     own = network.state_dict()
     return own.keys() == tensors.keys() and all(
         (tensor.shape, tensor.dtype) == (tensors[name].shape, tensors[name].dtype)
@@ -311,6 +311,6 @@ def _fits(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> bool:
 
 
 def _in_eval_mode(network: nn.Module) -> nn.Module:
-    """In evaluation mode, and in one memory format: another would compute other last digits."""
+    """Set evaluation mode and memory format; another format would change rounding errors."""
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.eval()

@@ -1,4 +1,4 @@
-"""The question a search answers: which network, on which images, trained how."""
+"""The task of a search: model, data, training recipes and seed."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from ..training.recipe import Recipes
 
 @dataclass(frozen=True)
 class Task:
-    """A model, its images and recipes, and the seed of everything that is drawn.
+    """A model, data, training recipes and the random seed.
 
     Attributes:
-        model: what builds the network, or its name.
+        model: the model or its name.
         splits: the images.
-        recipes: how networks are trained.
-        seed: of initial weights, order of images and augmentation.
+        recipes: the training recipes.
+        seed: the seed of initial weights, order of images and augmentation.
         weights: a file with the baseline's weights.
-        trained: whether the model comes with its weights. Without either the baseline is trained.
-        metric: what is meant by accuracy.
-        objectives: names of what is minimized.
+        trained: whether the model has trained weights. Without either, the baseline is trained.
+        metric: the accuracy metric.
+        objectives: names of the objectives to minimize.
     """
 
     model: str | Model
@@ -59,26 +59,25 @@ class Task:
         metric: Metric = Metric.PLAIN,
         objectives: tuple[str, ...] = DEFAULT_OBJECTIVES,
     ) -> Task:
-        """The task over a data set, with images of as many channels as the model takes.
+        """Load the task's data set, with the number of channels that the model needs.
 
-        With weights the search images are some that these have not seen, unless the request says
-        otherwise: see `DataRequest.search`.
+        If weights are given, the search split has images that these have not seen, unless the
+        request says otherwise: see `DataRequest.search`.
 
         Raises:
-            UnknownName: no such model or data set.
-            ModelError: the model brings no weights, and `trained` says that it does.
+            UnknownName: unknown model or data set.
+            ModelError: `trained` is set, but the model has no weights, or `weights` is set, too.
             DataError: the images cannot be used.
         """
         registered = find_model(model) if isinstance(model, str) else model
         if trained and not registered.has_weights:
             raise ModelError(
-                f"{registered.name} brings no weights of its own: trained is for functions of "
-                f"yours "
-                "that return a trained network; give weights as a file"
+                f"{registered.name} has no weights of its own: trained is for a function that "
+                "returns a trained network; set weights to a file instead"
             )
         if trained and weights is not None:
             raise ModelError(
-                f"{registered.name} is said to be trained, and weights are given: {weights}"
+                f"expected either trained or weights for {registered.name}, got both: {weights}"
             )
         if registered.channels is not None and data.channels is None:
             data = replace(data, channels=registered.channels)
@@ -88,12 +87,12 @@ class Task:
 
     @cached_property
     def made_by(self) -> Model:
-        """What builds the network."""
+        """The model that builds the network."""
         return find_model(self.model) if isinstance(self.model, str) else self.model
 
     @property
     def trains_baseline(self) -> bool:
-        """Whether the baseline has no weights yet."""
+        """Whether the baseline must be trained."""
         return self.weights is None and not self.trained
 
     @property
@@ -101,10 +100,10 @@ class Task:
         return len(self.splits.classes)
 
     def build(self) -> nn.Module:
-        """The model for these images: with the given weights, else its own or random ones.
+        """Build the network with the weights of the file, the model's own, or random ones.
 
         Raises:
-            ModelError, WeightsError: the model or its weights do not fit the images.
+            ModelError, WeightsError: the model or its weights do not match the data.
         """
         from ..training.training_loop import seeded
 
@@ -116,7 +115,7 @@ class Task:
 
     @cached_property
     def baseline_key(self) -> str:
-        """Names the baseline by all that it comes from."""
+        """The cache key of the baseline, from everything on which it depends."""
         return cache_key(
             model=f"{self.made_by.name} {self.made_by.digest}".strip(),
             classes=self.classes,
@@ -130,10 +129,10 @@ class Task:
 
     @cached_property
     def weights_digest(self) -> str | None:
-        """SHA-256 of the weights file, or of the weights that the model brings; else None.
+        """SHA-256 of the weights file or of the model's own weights; else None.
 
         Raises:
-            WeightsError: it cannot be read.
+            WeightsError: the file cannot be read.
         """
         if self.weights is None:
             return tensors_digest(self.build().state_dict()) if self.trained else None
@@ -144,9 +143,9 @@ class Task:
 
 
 def versions() -> dict[str, str]:
-    """What a result may depend on beside its inputs.
+    """Return the versions on which a result may depend.
 
-    The number of threads is left out: it changes how sums round, and no more.
+    The number of threads is omitted: it changes only rounding errors.
     """
     return {
         "paredown": __version__,

@@ -1,4 +1,4 @@
-"""What a task is made from: names and numbers alone, so that any process can make it."""
+"""The specification of a task, which is picklable, so that any process can load the task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,22 +17,22 @@ from .task import Task
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A task and the space of its plans, before anything is loaded.
+    """The specification of a task and its search space.
 
     Attributes:
-        model: its name, a reference to a function of the user's, or the name of a given object.
-        data: the images.
-        recipes: how networks are trained.
-        seed: of initial weights, order of images and augmentation.
+        model: a model name, a reference to a user's function, or the name of a Python object.
+        data: the request for the data set.
+        recipes: the training recipes.
+        seed: the seed of initial weights, order of images and augmentation.
         weights: a file with the baseline's weights.
-        trained: whether the model comes with its weights.
-        metric: what is meant by accuracy.
-        objectives: names of what is minimized.
-        keep: globs of layers that no technique may touch.
-        options: technique -> its options, where they are not the default ones.
-        granularity: how finely choices are made.
-        start_plans: plans that the space has to hold.
-        imports: files and modules of the user's that register techniques.
+        trained: whether the model has trained weights.
+        metric: the accuracy metric.
+        objectives: names of the objectives to minimize.
+        keep: patterns of layers to freeze.
+        options: technique -> options, where not the defaults.
+        granularity: the level of choices.
+        start_plans: plans that must be in the space.
+        imports: the user's files and modules that register extensions.
     """
 
     model: str
@@ -50,11 +50,11 @@ class TaskSpec:
     imports: tuple[str, ...] = ()
 
     def load(self) -> tuple[Task, Space]:
-        """Load the images, build the network and read its space off it. Nothing is trained.
+        """Load the data, build the network and create its search space. Nothing is trained.
 
         Raises:
             InputError: the model, data or weights cannot be used, or an extra is missing.
-            UnknownName: a layer to keep that there is not.
+            UnknownName: a pattern of layers to keep that matches nothing.
             PlanError: a start plan that is not in the space.
         """
         from ...spaces.graph.tracing import check_classes, example_images

@@ -1,2 +1,2 @@
-"""How networks are trained and replaced blocks fitted, on which device, and where both are cached.
-Nothing here knows which plan a network belongs to."""
+"""Training of networks and fitting of replaced blocks, the device, and the cache of both.
+Nothing here depends on plans."""

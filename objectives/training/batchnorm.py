@@ -1,4 +1,4 @@
-"""Batch norm's running statistics, taken afresh, as after surgery; the weights stay."""
+"""Recalibration of batch norm's running statistics, as after a change of the network."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from torch import nn
 
 @contextmanager
 def recalibrate_bn(module: nn.Module) -> Iterator[None]:
-    """What runs inside gives a module's batch norms their figures; it ends in evaluation mode."""
+    """Recompute a module's running statistics from its runs inside; ends in evaluation mode."""
     norms = [inner for inner in module.modules() if isinstance(inner, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
-    module.eval()  # all but the norms: dropout would change what they see, and by chance
+    module.eval()  # all but the norms: dropout would randomly change their inputs
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches

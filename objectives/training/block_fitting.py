@@ -1,8 +1,8 @@
-"""Parts of a network fitted to the features of another, before the whole is trained.
+"""Fitting of replaced parts to the features of a teacher network, before the network is trained.
 
 Blockwise distillation: Moons et al.: DONNA (2021), https://arxiv.org/abs/2012.08859; Molchanov et
-al.: LANA (2021), https://arxiv.org/abs/2107.10624. A part that lost channels learns to make those
-that are left as the teacher makes them, so that what was removed is made up for near where it was.
+al.: LANA (2021), https://arxiv.org/abs/2107.10624. A pruned part learns to reproduce the remaining
+channels of the teacher, which compensates for the removed channels locally.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from .changed_parts import ReplacedPart
 
 _IMAGES = 512
 _PIXELS = 128 * 64 * 64
-"""Of all images together: larger ones are fewer, so that their features fit into memory."""
+"""Maximum total pixels: fewer images if they are large, so that features fit into memory."""
 _FEWEST = 16
 
 
 @dataclass(frozen=True)
 class FitSchedule:
-    """How long a part is fitted: steps of Adam, images in each, and the rate that they begin at."""
+    """A schedule of Adam: number of steps, images per step, and initial learning rate."""
 
     steps: int
     batch: int
@@ -34,14 +34,14 @@ class FitSchedule:
 
 
 FIT_ISOLATED = FitSchedule(steps=100, batch=32, rate=1e-2)
-"""For a part that learns from the teacher's features, once for all plans."""
+"""For a part fitted alone to the teacher's features, once for all plans."""
 
 FIT_IN_NETWORK = FitSchedule(steps=60, batch=64, rate=2e-2)
-"""For a part that only has to get used to what the parts in front of it make."""
+"""For a part that adapts to the outputs of the parts before it in the network."""
 
 
 def subsample(calibration: Sequence[torch.Tensor]) -> torch.Tensor:
-    """As many images as parts are fitted to: [images, channels, h, w]."""
+    """Select the images for fitting: [images, channels, h, w]."""
     height, width = calibration[0].shape[2:]
     many = min(_IMAGES, max(_FEWEST, _PIXELS // (height * width)))
     return torch.cat(list(calibration))[:many]
@@ -50,7 +50,7 @@ def subsample(calibration: Sequence[torch.Tensor]) -> torch.Tensor:
 def teacher_features(
     teacher: nn.Module, part: ReplacedPart, images: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the teacher gives to a part and makes of it, in the channels that are left."""
+    """Return the teacher's input and output at a part, with the remaining channels."""
     reads, writes = features_at(teacher, part, images)
     if part.reads is not None:
         reads = reads[:, part.reads]
@@ -60,25 +60,27 @@ def teacher_features(
 
 
 def shapes_match(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> bool:
-    """Whether a part turns such inputs into outputs of the wanted shape."""
+    """Return whether a part maps inputs to outputs of the wanted shape."""
     try:
         with torch.no_grad():
             outputs = part.eval()(inputs[:2])
-    except RuntimeError:  # torch's word for channels that do not fit
+    except RuntimeError:  # torch's error for mismatched channels
         return False
     return isinstance(outputs, torch.Tensor) and outputs.shape == wanted[:2].shape
 
 
 def fit(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: FitSchedule) -> float:
-    """Train a part to make outputs of inputs, in place; if that makes it worse, it stays as it was.
+    """Fit a part to map inputs to wanted outputs, in place; unchanged if the error does not drop.
 
     Args:
+        part: the part to fit.
         inputs, wanted: [images, channels, h, w] each.
+        effort: the schedule.
 
     Returns:
-        The squared error that is left, as a share of the variance of what is wanted.
+        The remaining squared error, as a share of the variance of the wanted outputs.
     """
-    if not any(True for _ in part.parameters()):  # as where a block was taken out
+    if not any(True for _ in part.parameters()):  # as where a block was removed
         return _error(part, inputs, wanted)
     begun = {name: tensor.clone() for name, tensor in part.state_dict().items()}
     before = _error(part, inputs, wanted)
@@ -94,12 +96,12 @@ def fit(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: Fit
 def features_at(
     network: nn.Module, part: ReplacedPart, images: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a part reads and writes when a network runs in evaluation mode."""
+    """Return a part's input and output in a run of the network in evaluation mode."""
     beat()
     seen = list[torch.Tensor]()
 
     def enter(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        seen.append(inputs[0].clone())  # the module may write into it
+        seen.append(inputs[0].clone())  # the module may change it in place
 
     def leave(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
         seen.append(output.clone())
@@ -123,7 +125,7 @@ def features_at(
 
 
 def _error(part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> float:
-    """As in training: batch norm takes its figures from the batch, and keeps none."""
+    """Compute the error with batch statistics, as in training, without a change of the part."""
     beat()
     stored = {name: tensor.clone() for name, tensor in part.state_dict().items()}
     with torch.no_grad():
@@ -139,7 +141,7 @@ def _scale(wanted: torch.Tensor) -> torch.Tensor:
 def _train(
     part: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor, effort: FitSchedule
 ) -> None:
-    """Steps of Adam on the squared error."""
+    """Minimize the squared error with Adam."""
     scale = _scale(wanted)
     optimizer = torch.optim.Adam(part.parameters(), lr=effort.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, effort.steps)
@@ -148,7 +150,7 @@ def _train(
         for step in range(effort.steps):
             beat()
             first = step * effort.batch % len(inputs)
-            first = min(first, max(0, len(inputs) - 2))  # batch norm refuses a single image
+            first = min(first, max(0, len(inputs) - 2))  # batch norm needs two images
             batch = slice(first, first + effort.batch)
             loss = F.mse_loss(part(inputs[batch]), wanted[batch]) / scale
             optimizer.zero_grad(set_to_none=True)
@@ -159,7 +161,7 @@ def _train(
 
 
 def _learning(part: nn.Module) -> nn.Module:
-    """A part whose batch norms learn; dropout stays off, for it would draw by chance."""
+    """Set batch norms to training mode, and dropout to evaluation mode, because it is random."""
     part.eval()
     for module in part.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -168,7 +170,7 @@ def _learning(part: nn.Module) -> nn.Module:
 
 
 class _Enough(Exception):
-    """Ends a forward pass whose rest is of no interest."""
+    """Ends a forward pass after the recorded part."""
 
 
 __all__ = [

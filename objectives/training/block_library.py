@@ -1,9 +1,9 @@
-"""A library of replacements: parts of networks, each fitted once, from which plans are assembled.
+"""A library of replaced parts, each fitted once, from which the networks of plans are assembled.
 
-Each part learns alone from the features of the network that it is to stand in: whatever plan asks
-for the same part at the same place and width finds it here. Put together, parts are given a short
-while to get used to each other, from input to output; then the whole is nearly trained. After
-Moons et al.: DONNA (2021), https://arxiv.org/abs/2012.08859, and Molchanov et al.: LANA (2021),
+Each part is fitted alone to the features of the teacher network. All plans with the same part at
+the same place and width share it. After assembly, the parts are fitted to each other for a few
+steps, from input to output, so that the network needs little training. Based on Moons et al.: DONNA
+(2021), https://arxiv.org/abs/2012.08859, and Molchanov et al.: LANA (2021),
 https://arxiv.org/abs/2107.10624.
 """
 
@@ -29,13 +29,13 @@ _ERROR = "error"
 
 
 class BlockLibrary:
-    """Fitted parts, kept in a cache.
+    """Fitted parts of networks, stored in a cache.
 
     Args:
-        cache: where they are kept.
-        key: names the network that they are fitted to by all that it comes from.
-        teacher: that network, in evaluation mode; it is not changed.
-        calibration: batches of normalised images on its device.
+        cache: the cache.
+        key: the cache key of the teacher.
+        teacher: the network to which parts are fitted, in evaluation mode; not changed.
+        calibration: batches of normalised images on the teacher's device.
     """
 
     def __init__(
@@ -45,22 +45,22 @@ class BlockLibrary:
         self.images = subsample(calibration)
 
     def assemble(self, network: nn.Module, parts: Sequence[ReplacedPart]) -> None:
-        """Put fitted parts into a network, in place, and let each get used to those before it."""
+        """Load fitted parts into a network, in place, and fit each to the parts before it."""
         for part, _, wanted in self._fitted(network, parts):
             _fit_part(network, part, wanted, self.images)
         network.eval()
 
     def errors(self, network: nn.Module, parts: Sequence[ReplacedPart]) -> list[float]:
-        """What each part misses alone, as a share of the variance; the network gets the parts."""
+        """Load fitted parts into a network; return their errors, as shares of the variance."""
         return [missed for _, missed, _ in self._fitted(network, parts)]
 
     def _fitted(
         self, network: nn.Module, parts: Sequence[ReplacedPart]
     ) -> Iterator[tuple[ReplacedPart, float, torch.Tensor]]:
-        """Each part with weights from the library in the network, its error and what it is for.
+        """Load the weights of each part; yield the part, its error and its wanted output.
 
-        Parts whose images or channels are no longer those of the teacher are joined with what
-        follows them, as where a stride has moved from one to the other; else they are left out.
+        A part whose output size or channels differ from the teacher's is joined with the next one,
+        as where a stride has moved between them; if that is impossible, it is skipped.
         """
         waiting: ReplacedPart | None = None
         for part in parts:
@@ -76,7 +76,7 @@ class BlockLibrary:
     def _start(
         self, part: ReplacedPart, module: nn.Module, inputs: torch.Tensor, wanted: torch.Tensor
     ) -> float:
-        """Give a part its fitted weights: from the cache, else fitted now. Returns its error."""
+        """Load a part's fitted weights from the cache, or fit it. Returns its error."""
         key = cache_key(
             library=self.key,
             modules=part.modules,
@@ -102,7 +102,7 @@ def fit_in_place(
     teacher: nn.Module,
     calibration: Sequence[torch.Tensor],
 ) -> None:
-    """Fit parts in place, in running order, to a teacher that is no other plan's."""
+    """Fit parts in place, in running order, to the teacher of a single plan, without a cache."""
     images = subsample(calibration)
     for part in parts:
         _, wanted = teacher_features(teacher, part, images)
@@ -113,7 +113,7 @@ def fit_in_place(
 def _fit_part(
     network: nn.Module, part: ReplacedPart, wanted: torch.Tensor, images: torch.Tensor
 ) -> None:
-    """Let a part make what is wanted of what the parts in front of it give; if it can."""
+    """Fit a part to its wanted output on the output of the parts before it, if shapes match."""
     inputs, _ = features_at(network, part, images)
     module = part.of(network)
     if shapes_match(module, inputs, wanted):
@@ -121,7 +121,7 @@ def _fit_part(
 
 
 def _holds_tensors_of(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> bool:
-    """Whether an entry of the cache holds a module's tensors, and the error beside them."""
+    """Return whether a cache entry has a module's tensors and the error."""
     own = module.state_dict() | {_ERROR: torch.tensor(0.0)}
     return own.keys() == tensors.keys() and all(
         tensor.shape == tensors[name].shape for name, tensor in own.items()
@@ -136,7 +136,7 @@ __all__ = ["BlockLibrary", "fit_in_place"]
 
 
 def _code(module: nn.Module) -> dict[str, list[str]]:
-    """What tells apart parts of the user's own classes, whose code may change."""
+    """Return digests of the code of the user's module classes, for the cache key."""
     classes = {type(module) for module in module.modules()}
     theirs = {
         module_type for module_type in classes if not module_type.__module__.startswith("torch.")

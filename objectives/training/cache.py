@@ -1,8 +1,8 @@
-"""Trained networks kept on disk, by what they were made from.
+"""The cache of trained networks on disk.
 
-Plans that share a prefix share the work: the key names everything that a result depends on, so
-that a hit is as good as the work itself. Weights are stored as safetensors and nothing is
-unpickled.
+Plans with the same first phases share their training: a key includes everything on which a result
+depends, so a cached result equals a computed one. Weights are stored as safetensors and nothing
+is unpickled.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...lazy_imports import torch
 from ...paths import cache_folder
 
 DEFAULT_LIMIT = 4 * 2**30
-"""Bytes the cache may take before the entries that were not used for longest go."""
+"""Size limit in bytes, above which the least recently used entries are removed."""
 
 
 _DIGEST = "sha256"
@@ -31,11 +31,11 @@ _ABANDONED_SECONDS = 86_400
 
 
 class Cache:
-    """Tensors by key, in a folder; safe to share between processes.
+    """Tensors by key, in a folder that processes can share.
 
     Args:
-        folder: where the entries are; made when first needed.
-        limit: bytes that all entries together may take.
+        folder: the folder of the entries; created when needed.
+        limit: maximum total size in bytes.
     """
 
     def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
@@ -43,23 +43,23 @@ class Cache:
         self.limit = limit
 
     def get(self, key: str) -> dict[str, torch.Tensor] | None:
-        """The tensors of that key, or None. A damaged entry counts as none."""
+        """Load the tensors of a key; None if the entry is missing or damaged."""
         from safetensors.torch import load
 
         path = self._path(key)
         try:
-            data = path.read_bytes()  # at once: another process may replace the file meanwhile
+            data = path.read_bytes()  # in one read: another process may replace the file
             tensors = load(data)
         except (SafetensorError, OSError):
             return None
         if _noted_digest(data) != tensors_digest(tensors):
             return None
         with contextlib.suppress(OSError):
-            os.utime(path)  # what was used last goes last
+            os.utime(path)  # marks it as recently used
         return tensors
 
     def put(self, key: str, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Keep tensors under a key. What cannot be written is not kept; the work goes on."""
+        """Store tensors under a key. Errors of writing are ignored."""
         from safetensors.torch import save_file
 
         stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -68,7 +68,7 @@ class Cache:
             with tempfile.TemporaryDirectory(dir=self.folder, suffix=".part") as folder:
                 part = Path(folder) / "entry"
                 save_file(stored, part, metadata={_DIGEST: tensors_digest(stored)})
-                part.replace(self._path(key))  # never half an entry under its name
+                part.replace(self._path(key))  # atomic: no partial entries
             self._make_room()
 
     def _path(self, key: str) -> Path:
@@ -88,14 +88,14 @@ class Cache:
 
 
 def _noted_digest(data: bytes) -> str | None:
-    """What `put` noted in the header: safetensors begins with its length, then JSON."""
+    """Read the digest that `put` wrote to the header: 8 bytes of length, then JSON."""
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     noted: str | None = header.get("__metadata__", {}).get(_DIGEST)
     return noted
 
 
 def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over tensors and their names, in hexadecimal digits."""
+    """Compute the SHA-256 of tensors and their names, in hexadecimal digits."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -104,6 +104,6 @@ def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def cache_key(**parts: object) -> str:
-    """A key over everything that a result depends on: 24 hexadecimal digits."""
+    """Compute a key from everything on which a result depends: 24 hexadecimal digits."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -1,8 +1,8 @@
-"""The parts of a network that a plan has changed, each with what it stands in for.
+"""Detection of the parts of a network that a plan has changed.
 
-A part is a residual block, or outside of them a convolution with its batch norm or a linear layer.
-What comes in and goes out of it are channels of the network as it was, all of them or those that
-are left: so it can learn from that network's features alone, whatever else the plan changes.
+A part is a residual block or, outside of these, a convolution with its batch norm, or a linear
+layer. Its inputs and outputs are all or some channels of the original network, so it can be fitted
+to that network's features independently of all other parts.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -17,13 +17,13 @@ from ...spaces.graph.sites import find_blocks
 
 @dataclass(frozen=True, eq=False)
 class ReplacedPart:
-    """A part of a network and its likeness in the network before the change.
+    """A changed part of a network, and the channels of the original part.
 
     Attributes:
-        modules: their names, in running order; the first one's input is the part's, and the last
-            one's output.
-        input_channels, output_channels: the channels that the old part read and wrote.
-        reads, writes: which of these are left: [channels]; None if all are.
+        modules: module names in running order; the part's input is that of the first module, and
+            its output is that of the last.
+        input_channels, output_channels: the channels that the original part read and wrote.
+        reads, writes: the indices of the remaining channels, [channels]; None if all remain.
     """
 
     modules: tuple[str, ...]
@@ -33,20 +33,20 @@ class ReplacedPart:
     writes: torch.Tensor | None
 
     def of(self, network: nn.Module) -> nn.Sequential:
-        """The part as a module of that network."""
+        """Return the part of a network as a module."""
         return nn.Sequential(*(network.get_submodule(name) for name in self.modules))
 
     def is_in(self, network: nn.Module) -> bool:
-        """Whether that network still has it."""
+        """Return whether a network has all modules of the part."""
         names = {name for name, _ in network.named_modules()}
         return names.issuperset(self.modules)
 
     def leads_to(self, other: "ReplacedPart") -> bool:
-        """Whether another reads just what this one writes."""
+        """Return whether another part reads exactly the output of this part."""
         return self.output_channels == other.input_channels
 
     def with_next(self, behind: "ReplacedPart") -> "ReplacedPart":
-        """The two as one."""
+        """Join this part and the next one."""
         modules = (*self.modules, *behind.modules)
         return ReplacedPart(
             modules, self.input_channels, behind.output_channels, self.reads, behind.writes
@@ -56,12 +56,12 @@ class ReplacedPart:
 def find_parts(
     blueprint: Blueprint, old: nn.Module, new: nn.Module, tensors: Mapping[str, torch.Tensor]
 ) -> list[ReplacedPart]:
-    """The parts that were changed, in running order.
+    """Find the changed parts, in running order.
 
     Args:
-        blueprint: of the old network.
-        old, new: the network before the change and after it.
-        tensors: group -> which of its channels are left; groups that lost none are not there.
+        blueprint: the blueprint of the old network.
+        old, new: the network before and after the change.
+        tensors: group -> indices of its remaining channels; without groups that lost none.
     """
     return [
         part
@@ -71,7 +71,7 @@ def find_parts(
 
 
 def shape_of(module: nn.Module) -> str:
-    """A module without its numbers: classes, plain attributes and shapes of all that is inside."""
+    """Describe a module without weights: classes, plain attributes and shapes of all submodules."""
     lines = list[str]()
     for name, inner in module.named_modules():
         plain = {
@@ -85,7 +85,7 @@ def shape_of(module: nn.Module) -> str:
 
 
 def _parts(blueprint: Blueprint, tensors: Mapping[str, torch.Tensor]) -> Iterator[ReplacedPart]:
-    """All parts of a network; those behind channels that cannot be told apart are left out."""
+    """Yield all parts of a network whose remaining input and output channels are known."""
     for modules, input_channels, output_channels in _interfaces(blueprint):
         if _is_known(input_channels, tensors) and _is_known(output_channels, tensors):
             yield ReplacedPart(
@@ -98,14 +98,14 @@ def _parts(blueprint: Blueprint, tensors: Mapping[str, torch.Tensor]) -> Iterato
 
 
 def _is_known(channels: Channels, tensors: Mapping[str, torch.Tensor]) -> bool:
-    """Whether it is known which of these channels are left; not where several groups join."""
+    """Return whether the remaining channels are known; not if a pruned group is one of several."""
     return bool(channels.group) or not any(group in tensors for group in channels.groups)
 
 
 def _interfaces(
     blueprint: Blueprint,
 ) -> Iterator[tuple[tuple[str, ...], Channels, Channels]]:
-    """Modules that go together, and the channels that they read and write."""
+    """Yield the modules of each part, and the channels that they read and write."""
     norms = {layer.normalises: layer.name for layer in blueprint.layers if layer.normalises}
     order = {layer.name: number for number, layer in enumerate(blueprint.layers)}
     inside, at = set[str](), dict[str, int]()
@@ -124,7 +124,7 @@ def _interfaces(
 
 
 def _with_whole_blocks(blueprint: Blueprint, layers: Container[str]) -> Blueprint:
-    """The blueprint without residual blocks whose convolutions have been replaced one by one."""
+    """Return the blueprint without residual blocks in which convolutions were replaced."""
     marks = blueprint.structure
     whole = (b for b in marks.blocks if b.entry in layers and b.middle in layers)
     blocks = tuple(block for block in whole if block.exit in layers)

@@ -1,6 +1,6 @@
-"""Whether convolutions and their gradients are right on this processor, as training computes them.
+"""Checks that convolutions and their gradients are correct on this processor, as in training.
 
-What goes wrong here may take the process with it: run it in a process of its own.
+A failure may crash the process, so run the checks in a separate process.
 """
 
 import random
@@ -16,7 +16,7 @@ from ...safe_convolutions import safe_convolutions
 from .device import has_bf16
 
 BOUNDS = {torch.float32: 1e-3, torch.bfloat16: 0.05}
-"""The largest error of a tensor, as a share of its largest number. Rounding makes 1e-5 and 0.01."""
+"""Error bounds, relative to a tensor's largest value. Rounding alone gives 1e-5 and 0.01."""
 
 _HUGE = 3e38
 _JUNK = tuple(2**power for power in range(6, 19))
@@ -28,27 +28,27 @@ PLAYED: Mapping[str, Mapping[str, str]] = {
     "AVX-512 with bfloat16": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
     "as it is": {},
 }
-"""Lesser processors, and the variables that let this one play them, in a process of its own."""
+"""Older processors, and the environment variables that emulate them in a separate process."""
 
 HEAP_CHECKS: Mapping[str, str] = {
     "LD_PRELOAD": "libc_malloc_debug.so.0",
     "GLIBC_TUNABLES": "glibc.malloc.check=3",
 }
-"""Variables that let glibc end a process that wrote past its memory, not only by luck."""
+"""Environment variables with which glibc reliably aborts after a write past allocated memory."""
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution to be checked.
+    """A convolution to check.
 
     Attributes:
         shape: of the images, [batch, channels, height, width].
-        outputs: channels.
+        outputs: number of output channels.
         kernel, stride, padding: (height, width).
-        dilation, groups, bias: as torch has them.
-        images_last, weights_last: whether these come in channels_last.
-        times: how often it runs, where only many runs show a fault.
-        dtype: what it computes in.
+        dilation, groups, bias: as in torch.
+        images_last, weights_last: whether images and weights are in channels_last format.
+        times: number of runs, for errors that do not occur in every run.
+        dtype: the type of the computation.
     """
 
     shape: tuple[int, int, int, int]
@@ -84,11 +84,11 @@ KNOWN = (
     Convolution((4, 20, 2, 2), 16, (3, 3), (3, 3), (2, 2), times=10),
     Convolution((32, 64, 4, 2), 64, (3, 3), (2, 2), (1, 1), times=10),
 )
-"""What torch 2.13 computes wrongly on some processors, or dies of."""
+"""Convolutions that torch 2.13 computes wrongly on some processors, or that crash it."""
 
 
 def drawn(seed: int) -> Iterator[Convolution]:
-    """Small convolutions by chance, without end, in float32.
+    """Yield random small convolutions, infinitely many, in float32.
 
     Kernels of 1 to 5, strides of 1 to 3, 1 to 20 channels in and out, whole, in groups and
     depthwise, images of 1 to 17 pixels a side, in either memory format.
@@ -116,7 +116,7 @@ def drawn(seed: int) -> Iterator[Convolution]:
 
 
 def _channels(chance: random.Random) -> tuple[int, int, int]:
-    """Groups, channels read, channels written."""
+    """Draw the number of groups, input channels and output channels."""
     match chance.choice(("whole", "whole", "groups", "depthwise")):
         case "whole":
             return 1, chance.randint(1, 20), chance.randint(1, 20)
@@ -130,20 +130,21 @@ def _channels(chance: random.Random) -> tuple[int, int, int]:
 
 
 def in_training(cases: Iterable[Convolution]) -> Iterator[Convolution]:
-    """Cases in each type that networks train in here: in bfloat16 where that is in hardware."""
+    """Yield the cases in each type that training uses: bfloat16 only if hardware supports it."""
     dtypes = BOUNDS if has_bf16(torch.device("cpu")) else (torch.float32,)
     return (replace(case, dtype=dtype) for case in cases for dtype in dtypes)
 
 
 def errors(case: Convolution, safe: bool = True) -> dict[str, float]:
-    """Compute a convolution as training does, and on paper.
+    """Compute a convolution as in training, and its reference in float64.
 
     Args:
-        safe: False: as torch would, without what training does about it.
+        case: the convolution.
+        safe: whether to apply the repairs of training (`safe_convolutions`).
 
     Returns:
-        Of the output and the gradients of input, weight and bias: the largest error of all times,
-        as a share of the largest number that is right. Infinite where there is no number.
+        For output and gradients of input, weight and bias, the largest error of all runs, relative
+        to the largest reference value. Infinite for NaN.
     """
     results = dict[str, float]()
     random_numbers = torch.Generator().manual_seed(0)
@@ -158,7 +159,7 @@ def errors(case: Convolution, safe: bool = True) -> dict[str, float]:
             case.groups,
             case.bias,
         )
-        with torch.no_grad():  # numbers that each of the types has
+        with torch.no_grad():  # values that all types represent exactly
             for parameter in layer.parameters():
                 parameter.copy_(_drawn(parameter.shape, random_numbers))
         images = _drawn(case.shape, random_numbers)
@@ -186,7 +187,7 @@ def _computed(
     random_numbers: torch.Generator,
     dtype: torch.dtype | None,
 ) -> dict[str, torch.Tensor]:
-    """Output and gradients; torch has a convolution of its own for float64, without oneDNN."""
+    """Compute output and gradients; in float64, torch does not use oneDNN."""
     layer.zero_grad(set_to_none=True)
     images = images.detach().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
@@ -202,31 +203,31 @@ def _format(last: bool) -> torch.memory_format:
 
 
 def _leave_junk() -> None:
-    """Free memory full of huge numbers: what reads memory that it did not write finds them."""
+    """Fill memory with huge values and free it, to expose reads of uninitialised memory."""
     for dtype in (torch.float32, torch.bfloat16):
         junk = [torch.full((size,), _HUGE, dtype=dtype) for size in _JUNK]
         del junk
 
 
 def check_convolutions(draws: int = 0, seed: int = 0) -> list[str]:
-    """Check what is known to go wrong, and some more convolutions by chance; some seconds.
+    """Check known problematic and some random convolutions; takes some seconds.
 
-    It may die, or hang, where torch's arithmetic corrupts memory: run it in a process of its own,
-    with a time limit.
+    It may crash or hang if torch corrupts memory, so run it in a separate process with a time
+    limit.
 
     Args:
-        draws: how many convolutions by chance.
-        seed: decides which.
+        draws: number of random convolutions.
+        seed: the seed of the random convolutions.
 
     Returns:
-        A line for each convolution whose output or gradients are wrong; none if all is well.
+        A line for each convolution with wrong output or gradients; empty if there is none.
     """
     cases = (*KNOWN, *islice(drawn(seed), draws))
     return [fault for case in in_training(cases) if (fault := fault_of(case))]
 
 
 def fault_of(case: Convolution, safe: bool = True) -> str:
-    """What is wrong about a convolution, in words; nothing if all is well."""
+    """Describe the errors of a convolution; empty if there is none."""
     bound = BOUNDS[case.dtype]
     wrong = {name: error for name, error in errors(case, safe).items() if not error < bound}
     listed = ", ".join(f"{name} by {error:.2g}" for name, error in wrong.items())

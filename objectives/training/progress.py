@@ -1,4 +1,4 @@
-"""Hooks by which long work says how far it is, and seconds by name, none of them counted twice."""
+"""Progress hooks of long work, and timings by name without double counting."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,45 +6,48 @@ from contextlib import contextmanager
 
 
 class Progress:
-    """Does nothing; override what you want to see. All times are seconds."""
+    """Base class of progress hooks, which do nothing.
+
+    :meth:`stage` is called at the start of each stage, then :meth:`epoch` after each of its epochs.
+    """
 
     def stage(self, name: str, epochs: int = 0) -> None:
-        """A stage begins, perhaps within another.
+        """Called when a stage starts, possibly inside another.
 
-        They are "baseline", "assemble", "train", "prune", "fine-tune", "quantize" and "score".
+        Stages are "baseline", "assemble", "train", "prune", "fine-tune", "quantize" and "score".
         """
 
     def epoch(self, done: int, loss: float) -> None:
-        """An epoch of the current stage has ended, with this mean training loss."""
+        """Called after an epoch of the current stage, with the mean training loss."""
 
 
 SILENT = Progress()
 
 
 class Timings:
-    """Adds up seconds under names; what is inside of something else is taken off it.
+    """Sums of seconds by name; the time of nested names is not counted for the outer name.
 
     Args:
-        now: what time it is, in seconds.
+        now: the clock, in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self.now = now
         self._seconds = dict[str, float]()
-        self._inside = [0.0]  # per name under way: what the names inside it took so far
+        self._inside = [0.0]  # per active name: total time of the names inside it
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Name -> seconds, in the order in which they came first."""
+        """Name -> seconds, in order of first use."""
         return dict(self._seconds)
 
     def reset(self) -> None:
-        """Begin again at nothing."""
+        """Reset all timings to zero."""
         self._seconds = {}
 
     @contextmanager
     def on(self, name: str) -> Iterator[None]:
-        """Count the time inside under a name."""
+        """Count the time inside for a name."""
         began = self.now()
         self._inside.append(0.0)
         try:
@@ -55,7 +58,7 @@ class Timings:
             self._inside[-1] += took
 
     def move(self, name: str, seconds: float) -> None:
-        """Count seconds that have passed under another name than the one that is under way."""
+        """Count past seconds for another name than the active one."""
         self._add(name, seconds)
         self._inside[-1] += seconds
 
@@ -64,10 +67,10 @@ class Timings:
 
 
 class StageTimer(Timings):
-    """How long the stages of an evaluation take.
+    """The timings of the stages of an evaluation.
 
     Args:
-        progress: is told when a stage begins.
+        progress: notified when a stage starts.
     """
 
     def __init__(self, progress: Progress = SILENT) -> None:
@@ -76,7 +79,7 @@ class StageTimer(Timings):
 
     @contextmanager
     def stage(self, name: str, epochs: int = 0) -> Iterator[None]:
-        """Count the time inside under a stage."""
+        """Count the time inside for a stage."""
         self.progress.stage(name, epochs)
         with self.on(name):
             yield

@@ -1,4 +1,4 @@
-"""How networks are trained: what a study's tables of recipes say."""
+"""Training recipes, as in the tables of study files."""
 
 import dataclasses
 from dataclasses import field, replace
@@ -10,16 +10,16 @@ from pydantic.dataclasses import dataclass
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Recipe:
-    """How a network is trained.
+    """A training recipe.
 
     Attributes:
-        epochs: passes over the training images; 0 leaves the weights as they are.
-        max_lr: the peak of the one-cycle schedule.
+        epochs: passes over the training images; 0 does not train.
+        max_lr: peak learning rate of the one-cycle schedule.
         warmup: the share of steps before the peak.
         batch_size: images per step.
         momentum, weight_decay: of SGD.
-        distill: the share of the loss that comes from the baseline's answers; 0 is labels alone.
-        temperature: softens both answers before they are compared.
+        distill: the weight of the distillation loss from the baseline; 0 uses only labels.
+        temperature: the temperature of distillation.
     """
 
     epochs: Annotated[int, Field(ge=0, le=10**6)] = 150
@@ -33,16 +33,16 @@ class Recipe:
 
 
 def shortened(recipe: Recipe, share: float) -> Recipe:
-    """A recipe for a share of the epochs; one at least, if there are any."""
+    """Return a recipe with a share of the epochs; at least one, if there are any."""
     epochs = max(1, round(recipe.epochs * share)) if recipe.epochs else 0
     return replace(recipe, epochs=epochs)
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipes:
-    """How the baseline is trained, how plans are, and how pruned networks are fine-tuned.
+    """The recipes of the baseline, of plans, of fine-tuning after pruning, and of quantization.
 
-    `quantize` is for plans that train at the bit-widths that they choose.
+    `quantize` is for plans with quantization-aware training.
     """
 
     baseline: Recipe = field(default_factory=Recipe)

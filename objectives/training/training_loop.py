@@ -1,7 +1,7 @@
-"""The one training loop, for baselines and plans alike.
+"""The training loop of baselines and plans.
 
 SGD with momentum and the one-cycle schedule of Smith and Topin: Super-Convergence (2018),
-https://arxiv.org/abs/1708.07120; its defaults are those of the paper this project starts from.
+https://arxiv.org/abs/1708.07120; its defaults are those of the paper on which Paredown is based.
 Distillation follows Hinton et al. (2015), https://arxiv.org/abs/1503.02531.
 """
 
@@ -26,7 +26,7 @@ from .recipe import Recipe
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Random numbers from this seed inside, and the caller's own again afterwards."""
+    """Seed torch inside, and restore its random state afterwards."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
@@ -43,27 +43,27 @@ def train(
     progress: Progress = SILENT,
     after_epoch: Callable[[int], None] | None = None,
 ) -> None:
-    """Train a network in place, on the device where it is; it ends in evaluation mode.
+    """Train a network in place, on its device; it ends in evaluation mode.
 
     Args:
         network: [batch, channels, h, w] -> [batch, classes].
-        images: to learn from.
-        normalisation, augmentation: how to show them.
-        recipe: how to train.
-        seed: decides order, augmentation and dropout.
-        teacher: a network to learn from as well, when the recipe distils.
-        progress: is told of every epoch.
-        after_epoch: called with the number of epochs done; it may run the network.
+        images: the training images.
+        normalisation, augmentation: applied to each batch.
+        recipe: the training recipe.
+        seed: the seed of order, augmentation and dropout.
+        teacher: the teacher network, if the recipe distils.
+        progress: notified of every epoch.
+        after_epoch: called with the number of completed epochs; it may run the network.
 
     Raises:
-        TrainingDiverged: the loss is no longer finite.
+        TrainingDiverged: the loss or the weights are not finite.
     """
     if recipe.epochs == 0:
         network.eval()
         return
     device = next(network.parameters()).device
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    drop_last = len(images) >= recipe.batch_size  # a last batch of one breaks batch norm
+    drop_last = len(images) >= recipe.batch_size  # batch norm fails on a last batch of one
     steps = max(1, len(images) // recipe.batch_size) * recipe.epochs
     optimizer = torch.optim.SGD(
         network.parameters(), recipe.max_lr, recipe.momentum, weight_decay=recipe.weight_decay
@@ -102,17 +102,17 @@ def train(
             if after_epoch:
                 after_epoch(epoch + 1)
                 network.train()
-    # The loss of the last step was taken before it.
+    # The loss of the last step was computed before its update.
     state = network.state_dict().values()
     if not all(bool(t.isfinite().all()) for t in state if t.is_floating_point()):
-        raise TrainingDiverged("the weights are no longer finite after the last epoch")
+        raise TrainingDiverged("the weights are not finite after the last epoch")
     network.eval()
 
 
 def recalibrate_batchnorm(
     network: nn.Module, images: ImageSet, normalisation: Normalisation, batches: int = 8
 ) -> None:
-    """Take batch norm's running statistics afresh, as after surgery; the weights stay."""
+    """Recompute batch norm's running statistics on training images, without training."""
     with recalibrate_bn(network), torch.no_grad(), safe_convolutions(network):
         for batch, _ in first_batches(network, images, normalisation, batches):
             network(batch)
@@ -122,13 +122,13 @@ def recalibrate_batchnorm(
 def first_batches(
     network: nn.Module, images: ImageSet, normalisation: Normalisation, batches: int
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """A few batches of images as a network reads them, with labels, on its device.
+    """Return a few normalised batches of images, with labels, on a network's device.
 
-    They are the same ones every time.
+    The batches are the same in each call.
     """
     device = next(network.parameters()).device
     order, taken = torch.Generator().manual_seed(0), []
-    # A smaller last batch would count as much as a full one; batch norm refuses a single image.
+    # A smaller last batch would have the weight of a full one, and batch norm fails on one image.
     for pixels, labels in images.batches(128, shuffle=order, drop_last=len(images) >= 128):
         taken.append((normalisation(pixels.to(device)), labels.to(device)))
         if len(taken) == batches:
@@ -155,5 +155,5 @@ def _loss(
         log_target=True,
         reduction="batchmean",
     )
-    # The square keeps the soft gradients at the size of the hard ones.
+    # The squared temperature keeps soft gradients at the scale of the hard ones (Hinton et al.).
     return (1 - recipe.distill) * hard + recipe.distill * recipe.temperature**2 * soft

@@ -1,4 +1,5 @@
-"""Block families: what can stand in for a site. Importing the folder registers them all."""
+"""Block families: replacements for convolutions and residual blocks, one paper per file, and their
+insertion into a network's blueprint. Importing the folder registers all families."""
 
 from . import depthwise, dice, fire, ghost, inverted, nx1_1xn, plain, separable, shuffle
 from .families import FAMILIES, BlockFamily, ConvFamily, ResidualFamily, find_family, variants

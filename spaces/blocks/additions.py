@@ -1,4 +1,4 @@
-"""What can be added to a block by name: "ghost+se". Each family says which it takes."""
+"""Additions to blocks, by name: "ghost+se". `BlockFamily.additions` lists the accepted ones."""
 
 from ...registry import Registry
 from ..technique import TechniqueInfo
@@ -8,15 +8,15 @@ ADDITIONS: Registry[TechniqueInfo] = Registry("addition", see="paredown techniqu
 for _technique in (
     TechniqueInfo(
         name="se",
-        title="squeeze-and-excitation, a gate per channel",
+        title="squeeze-and-excitation: a gate per channel",
         replaces="nothing",
-        saves="costs params, next to no FLOPs",
+        saves="costs params, hardly any FLOPs",
         paper="Squeeze-and-Excitation, Hu et al. 2018",
         link="https://arxiv.org/abs/1709.01507",
     ),
     TechniqueInfo(
         name="residual",
-        title="adds the input where shapes allow, eases training",
+        title="adds the input to the output where shapes match, eases training",
         replaces="nothing",
         saves="nothing",
         paper="Deep Residual Learning, He et al. 2016",
@@ -24,7 +24,7 @@ for _technique in (
     ),
     TechniqueInfo(
         name="shuffle",
-        title="1x1 convs in 4 groups, shuffled",
+        title="1x1 convs in 4 groups with channel shuffle",
         replaces="1x1 convs of a block",
         saves="2x in Ghost bottlenecks, 11x in Fire",
         paper="ShuffleNet, Zhang et al. 2018",
@@ -32,15 +32,15 @@ for _technique in (
     ),
     TechniqueInfo(
         name="depthwise",
-        title="one filter per channel",
-        replaces="the 3x3 of a Fire module",
+        title="depthwise conv",
+        replaces="the 3x3 conv of a Fire module",
         saves="3-4x of a Fire module",
         paper="MobileNets, Howard et al. 2017",
         link="https://arxiv.org/abs/1704.04861",
     ),
     TechniqueInfo(
         name="ghost",
-        title="half the channels made cheaply",
+        title="Ghost modules",
         replaces="convs of a Fire module",
         saves="4x of a Fire module",
         paper="GhostNet, Han et al. 2020",
@@ -49,14 +49,14 @@ for _technique in (
     TechniqueInfo(
         name="dice",
         title="DiCE unit",
-        replaces="the 3x3 of a Fire module",
+        replaces="the 3x3 conv of a Fire module",
         saves="2-7x of a Fire module",
         paper="DiCENet, Mehta et al. 2020",
         link="https://arxiv.org/abs/1906.03516",
     ),
     TechniqueInfo(
         name="published",
-        title="one batch norm unread, as published",
+        title="one batch norm whose output is unused, as in the paper's code",
         replaces="a batch norm of a Fire module",
         saves="nothing",
         paper="Sobolewski and Szyc 2024",
@@ -72,7 +72,7 @@ for _technique in (
     ),
     TechniqueInfo(
         name="narrow",
-        title="strided block as wide as those before",
+        title="strided blocks get the hidden width of the block before",
         replaces="hidden width of strided blocks",
         saves="up to 1.3x of a network",
         paper="MobileNetV2, Sandler et al. 2018",
@@ -80,8 +80,8 @@ for _technique in (
     ),
     TechniqueInfo(
         name="early",
-        title="stride in the last block before",
-        replaces="where images shrink",
+        title="the stride moves to the block before, if that is replaced too",
+        replaces="strided blocks",
         saves="up to 1.3x of FLOPs, costs params",
     ),
 ):

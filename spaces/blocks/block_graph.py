@@ -1,4 +1,4 @@
-"""A new part of a network, as the layers and channel groups that it brings along."""
+"""The layers and channel groups of a block, ready for insertion into a blueprint."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from ..graph.blueprint import Channels, Group, Layer
 
 @dataclass(frozen=True, eq=False)
 class BlockGraph:
-    """A new part of a network, in its own terms. Each is equal to itself alone.
+    """The layers and channel groups of a block. Compared by identity.
 
     Attributes:
-        layers: names relative to the part; channels as shares of its groups.
-        reads: the group that stands for its input; empty where the part cannot follow a cut, as
-            behind a channel shuffle, so that none may be made.
-        writes: its output in terms of its groups: one group, several concatenated, or fixed.
-        inner: the channel groups that live inside, the output's among them.
-        ends: the convolution that writes its output as it is, if one does alone: a batch norm
-            behind the part can be folded into it.
+        layers: names relative to the block; channels as shares of its groups.
+        reads: the channel group of the input; empty if the input must not be pruned, as before a
+            channel shuffle.
+        writes: the output channels: one group, several concatenated groups, or fixed.
+        inner: the channel groups inside, including those of the output.
+        ends: the convolution whose output is the output of the block, into which a following batch
+            norm can be folded; empty if there is none.
     """
 
     layers: tuple[Layer, ...]
@@ -27,5 +27,5 @@ class BlockGraph:
 
     @property
     def is_tied(self) -> bool:
-        """Whether input and output are the same channels, as around an identity shortcut."""
+        """Whether input and output are one channel group, as with an identity shortcut."""
         return self.writes.is_group(self.reads)

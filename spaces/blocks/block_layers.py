@@ -1,4 +1,4 @@
-"""Modules that several block families share. The families import them when they build a block."""
+"""Modules shared by several block families, imported only when a block is built."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .parts import Activation, normalised, pointwise
 
 
 class SqueezeExcite(nn.Module):
-    """A gate per channel, told by the whole image: pool, squeeze to a quarter, expand, sigmoid.
+    """Squeeze-and-excitation: pooling, reduction to a quarter, expansion, sigmoid gate per channel.
 
-    Hu et al.: Squeeze-and-Excitation Networks (2018), https://arxiv.org/abs/1709.01507. Its two
-    linear layers are 1x1 convolutions here, without bias.
+    Hu et al.: Squeeze-and-Excitation Networks (2018), https://arxiv.org/abs/1709.01507. Deviations:
+    the two linear layers are 1x1 convolutions without bias, and the reduction is 4 instead of 16.
 
     Shapes: [batch, channels, h, w] -> the same.
     """
@@ -34,7 +34,7 @@ class SqueezeExcite(nn.Module):
 
 
 class AroundIdentity(nn.Module):
-    """Adds a block's input to its output; both have one shape."""
+    """Adds a block's input to its output, which has the same shape."""
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class AroundIdentity(nn.Module):
 
 
 class Residual(nn.Module):
-    """A branch and a shortcut, as its block spec wants it, and perhaps an activation of the sum.
+    """A branch plus the shortcut of a block spec, and an optional activation of the sum.
 
     Shapes: [batch, in, h, w] -> [batch, out, h/stride, w/stride].
     """

@@ -1,4 +1,4 @@
-"""Takes a module apart: traces the layers and channel groups of a new part of a network."""
+"""Tracing of a block: its layers and channel groups as a `BlockGraph`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -24,12 +24,12 @@ def take_apart(
     *,
     cuttable: bool = True,
 ) -> BlockGraph:
-    """The piece that a module is, traced on the meta device between two probes.
+    """Trace a module on the meta device, between two probe convolutions.
 
     Args:
         make: builds the module, [batch, in, h, w] -> [batch, out, ...]; called on the meta device.
-        size: of its input images, in pixels.
-        cuttable: whether its channels may be cut at all.
+        size: height and width of the input in pixels.
+        cuttable: whether its channels may be pruned.
     """
     with torch.device("meta"):
         probe = _Probe(make(), in_channels, out_channels)
@@ -59,7 +59,7 @@ def take_apart(
 
 
 def _end(flow: Flow) -> str:
-    """The convolution whose output the probe behind the part reads, if it alone does."""
+    """Return the convolution whose output only the second probe reads; empty if there is none."""
     value = next(call.reads for call in flow.calls if call.name == "after")
     convs = [
         call.name
@@ -88,7 +88,7 @@ def _renamed(channels: Channels) -> Channels:
 
 
 class _Probe(nn.Module):
-    """A module between two convolutions, so that its ends are channel groups like any other."""
+    """A module between two convolutions, so that its input and output belong to channel groups."""
 
     def __init__(self, part: nn.Module, in_channels: int, out_channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The channel shuffle of ShuffleNet, as a module."""
+"""The channel shuffle of ShuffleNet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 class ChannelShuffle(nn.Module):
-    """Interleaves the channels of several groups.
+    """Interleaves the channels of the groups.
 
     Zhang et al.: ShuffleNet (2018), https://arxiv.org/abs/1707.01083, figure 1.
 

@@ -1,7 +1,7 @@
-"""Depthwise convolution alone: one filter per channel, where a 1x1 convolution follows that mixes.
+"""Depthwise convolution, where a 1x1 convolution follows that mixes the channels.
 
-Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861. Inside a bottleneck the next
-1x1 convolution does the pointwise half of a separable convolution's work.
+Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861. Inside a bottleneck, the next
+1x1 convolution serves as the pointwise half of a separable convolution.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .parts import shaped
 
 
 class Depthwise(ConvFamily):
-    """k x k depthwise: k*k*in parameters in place of k*k*in*in."""
+    """k x k depthwise: k*k*in parameters instead of k*k*in*in."""
 
     info = TechniqueInfo(
         name="depthwise",
@@ -27,7 +27,7 @@ class Depthwise(ConvFamily):
 
     def refuses(self, spec: ConvSpec) -> str:
         if spec.in_channels != spec.out_channels:
-            return f"it makes {spec.out_channels} channels of {spec.in_channels}"
+            return f"it has {spec.in_channels} input but {spec.out_channels} output channels"
         return "" if spec.mixed else "no 1x1 convolution follows that mixes the channels"
 
     def build(self, spec: ConvSpec) -> nn.Module:
@@ -35,7 +35,7 @@ class Depthwise(ConvFamily):
         return shaped(spec.geometry, channels, channels, groups=channels, bias=spec.bias)
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
-        """Keep each channel's filter for itself."""
+        """Copy the diagonal: the filter from each channel to itself."""
         conv = convolution(block)
         with torch.no_grad():
             own = torch.arange(conv.out_channels, device=original.weight.device)

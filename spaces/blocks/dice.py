@@ -1,9 +1,9 @@
-"""DiCE unit: depthwise along channels, height and width, then mixed and gated.
+"""DiCE unit: depthwise convolutions along channels, height and width, then fusion with a gate.
 
-Mehta et al.: DiCENet (2020), https://arxiv.org/abs/1906.03516. Its convolutions along height and
-width have one filter per row and column, so that a network with one is made for one image size.
-The padding of its 1x1 convolution and the 3x3 of its projection, which crops what that padded, are
-those of the paper that this project starts from.
+Mehta et al.: DiCENet (2020), https://arxiv.org/abs/1906.03516. The convolutions along height and
+width have one filter per row or column, so a network with a DiCE unit requires a fixed image size.
+Deviations, as in the paper on which Paredown is based: the 1x1 convolution pads its input by one
+pixel, and the projection is a 3x3 convolution without padding, which removes that border again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LINK = "https://arxiv.org/abs/1906.03516"
 def dice(
     in_channels: int, out_channels: int, size: tuple[int, int], stride: tuple[int, int]
 ) -> nn.Module:
-    """A DiCE unit, strided or not."""
+    """Build a DiCE unit, strided or not."""
     from .dice_unit import DiceUnit, StridedDiceUnit
 
     unit = DiceUnit if stride == (1, 1) else StridedDiceUnit
@@ -31,16 +31,16 @@ def dice(
 
 
 def why_no_dice(out_channels: int, stride: tuple[int, int]) -> str:
-    """Why there is no such unit; empty if there is."""
+    """Return why a DiCE unit cannot have this interface; empty if it can."""
     if stride not in ((1, 1), (2, 2)):
-        return f"its stride is {stride[0]}x{stride[1]}; a DiCE unit's is 1 or 2"
+        return f"its stride is {stride[0]}x{stride[1]}; a DiCE unit needs 1 or 2"
     if stride == (2, 2) and out_channels % 2:
-        return "a strided DiCE unit makes an even number of channels"
+        return "a strided DiCE unit needs an even number of output channels"
     return ""
 
 
 class Dice(ConvFamily):
-    """A DiCE unit in place of a convolution and the batch norm behind it."""
+    """A DiCE unit that replaces a convolution and its batch norm."""
 
     info = TechniqueInfo(
         name="dice",
@@ -51,13 +51,16 @@ class Dice(ConvFamily):
         link=_LINK,
     )
     cuttable = False
-    by_default = False  # it runs slowly, and on images of one size alone
+    by_default = False  # slow, and fixed to one image size
     normalises = True
 
     def refuses(self, spec: ConvSpec) -> str:
         shape = spec.geometry
         if (shape.kernel, shape.padding, shape.dilation) != ((3, 3), (1, 1), (1, 1)):
-            return f"it is {shape.text} with padding {shape.padding[0]}; a DiCE unit is 3x3 with 1"
+            return (
+                f"it is {shape.text} with padding {shape.padding[0]}; "
+                "a DiCE unit needs 3x3 with padding 1"
+            )
         return why_no_dice(spec.out_channels, shape.stride)
 
     def build(self, spec: ConvSpec) -> nn.Module:
@@ -66,18 +69,18 @@ class Dice(ConvFamily):
 
 
 class DiceBottleneck(ResidualFamily):
-    """1x1 to the hidden width, then a DiCE unit, around a shortcut."""
+    """A 1x1 convolution to the hidden width and a DiCE unit, with a shortcut."""
 
     info = TechniqueInfo(
         name="dice-bottleneck",
-        title="1x1 and DiCE unit",
+        title="1x1 conv and DiCE unit, with a shortcut",
         replaces="residual blocks",
         saves="3-9x of params and FLOPs",
         paper=_PAPER,
         link=_LINK,
     )
     cuttable = False
-    by_default = False  # it runs slowly, and on images of one size alone
+    by_default = False  # slow, and fixed to one image size
 
     def refuses(self, spec: BlockSpec) -> str:
         return why_no_dice(spec.out_channels, spec.stride)

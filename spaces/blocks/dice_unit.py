@@ -1,4 +1,4 @@
-"""The modules of DiCENet (see `blocks/dice.py`): dimension-wise convolution and fusion."""
+"""Modules of DiCENet (see `blocks/dice.py`): dimension-wise convolution and fusion."""
 
 from collections import OrderedDict
 from math import gcd
@@ -11,11 +11,11 @@ from .parts import depthwise, normalised, pointwise
 
 
 class SideConv(nn.Conv2d):
-    """A 3x3 convolution with one filter per row or column, for which channels are pixels.
+    """A 3x3 depthwise convolution over rows or columns: channels act as one side of the image.
 
     Args:
-        side: rows or columns of the image.
-        image: the size of what it takes for an image, [height, width].
+        side: the number of rows or columns, which act as channels.
+        image: [height, width] of the transposed input.
     """
 
     def __init__(self, side: int, image: tuple[int, int]) -> None:
@@ -27,8 +27,8 @@ class DiceUnit(nn.Module):
     """Dimension-wise convolution and dimension-wise fusion.
 
     Args:
-        in_channels, out_channels: how many come in and go out.
-        size: of its images, [height, width] in pixels; no other will do.
+        in_channels, out_channels: channel counts.
+        size: [height, width] of the input in pixels, which is fixed.
 
     Shapes: [batch, in, height, width] -> [batch, out, height, width].
     """
@@ -70,7 +70,7 @@ class DiceUnit(nn.Module):
 
 
 class StridedDiceUnit(nn.Module):
-    """Half of the channels by a strided depthwise convolution, half by a DiCE unit behind pooling.
+    """Half of the channels from a strided depthwise convolution, half from pooling and a DiCE unit.
 
     Shapes: [batch, in, height, width] -> [batch, out, height/2, width/2].
     """

@@ -1,4 +1,4 @@
-"""A block family: what can stand in for a convolution or a residual block. One file each."""
+"""Base classes of block families, and their registry."""
 
 from __future__ import annotations
 
@@ -20,23 +20,37 @@ from .block_graph import BlockGraph
 
 
 class BlockFamily(ABC):
-    """Builds blocks that keep a site's interface: channels in and out, stride, image size.
+    """Base class of block families, which build blocks with the interface of a site.
 
-    To add one, write a file in this folder that opens with its paper, subclass `ConvFamily` or
-    `ResidualFamily`, register an instance with `FAMILIES`, and import it in `blocks/__init__.py`;
-    or write it in a file of your own: see docs/extending.md. Its cost needs no word: it is read off
-    the block itself. A file in this folder takes `torch` and `nn` from `lazy_imports`, and classes
-    of nn.Module go into a file beside it, so that listing techniques does not wait for torch.
+    The interface is the channels in and out, the stride and the image size. Subclass `ConvFamily`
+    to replace convolutions or `ResidualFamily` to replace residual blocks, and implement `build`.
+    Costs need no code: they are traced from the block.
+
+    The methods are called in this order:
+
+    1. The constructor, once per combination of additions in a plan or study file; then
+       :meth:`clash`.
+    2. :meth:`takes` and :meth:`why_not` for each site when the search space is created, and
+       :meth:`why_not` again for each plan that uses the family. They must be fast.
+    3. :meth:`block` on the meta device, without `original`, once per kind of site, to trace the
+       block's layers and channels.
+    4. :meth:`block` with `original` for each evaluated plan: `build`, then `inherit` for
+       convolutions.
+
+    A family is one file in this folder that opens with its paper and registers an instance with
+    `FAMILIES`, imported in `blocks/__init__.py`; or a file of the user's, see docs/extending.md.
+    Files in this folder take `torch` and `nn` from `lazy_imports` and keep subclasses of
+    `nn.Module` in a separate file, so that listings do not import torch.
 
     Args:
         added: additions to the plain block, as in "ghost+se".
 
     Attributes:
-        additions: what may be added, in the order in which names have it.
-        cuttable: whether channels can be cut around the block; not where it moves or mixes them
-            in its forward pass.
-        normalises: whether it brings batch norm, so that the one behind the site goes.
-        by_default: whether a study that does not say otherwise tries it.
+        additions: the accepted additions, in the order used in names.
+        cuttable: whether channels around the block can be pruned; False if its forward pass moves
+            or mixes them.
+        normalises: whether it contains batch norm, so that the one behind the site is removed.
+        by_default: whether studies search it by default.
     """
 
     info: TechniqueInfo
@@ -50,7 +64,7 @@ class BlockFamily(ABC):
 
     @property
     def name(self) -> str:
-        """As written in plans: "ghost", or "ghost+se" with an addition."""
+        """The name in plans: "ghost", or "ghost+se" with an addition."""
         return "+".join((self.info.name, *self.added))
 
     @property
@@ -60,45 +74,48 @@ class BlockFamily(ABC):
 
     @abstractmethod
     def takes(self, spec: Spec) -> bool:
-        """Whether a site is of the sort that the family replaces at all."""
+        """Return whether the family replaces sites of this type."""
 
     @abstractmethod
     def why_not(self, spec: Spec) -> str:
-        """Why the family cannot act at a site, of whatever sort; empty if it can."""
+        """Return why the family cannot replace a site of any type; empty if it can."""
 
     @abstractmethod
     def block(self, spec: Spec, original: nn.Module | None = None) -> nn.Module:
-        """A block for a site, with what is added to it, started from the original if there is one.
+        """Build the block for a site, with additions, initialised from the original if given.
 
-        Called on the meta device too, so it must not look at numbers of its own.
+        Also called on the meta device, so it must not depend on the values of its weights.
 
         Raises:
-            TypeError: the site is of another sort.
+            TypeError: the site is of another type.
         """
 
     def clash(self) -> str:
-        """Why these additions do not go together; empty if they do."""
+        """Return why these additions exclude each other; empty if they do not."""
         return ""
 
 
 class ConvFamily(BlockFamily):
-    """A family that replaces single convolutions."""
+    """Base class of families that replace single convolutions.
+
+    Subclasses implement :meth:`build`, and :meth:`refuses` and :meth:`inherit` where needed.
+    """
 
     additions: ClassVar[tuple[str, ...]] = ("se", "residual")
 
     @abstractmethod
     def build(self, spec: ConvSpec) -> nn.Module:
-        """The plain block for that place, [batch, in, h, w] -> [batch, out, h/stride, w/stride]."""
+        """Build the plain block, [batch, in, h, w] -> [batch, out, h/stride, w/stride]."""
 
     def refuses(self, spec: ConvSpec) -> str:
-        """Why the family cannot act there; empty if it can."""
+        """Return why the family cannot replace this convolution; empty if it can."""
         return ""
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
-        """Start the plain block from the weights of the convolution that it replaces.
+        """Initialise the plain block from the convolution that it replaces. Called after `build`.
 
-        The default does nothing: what is still noise is fitted to the convolution's outputs
-        (`objectives.training.block_fitting`).
+        The default does nothing. Blocks that are still random are later fitted to the
+        convolution's outputs (`objectives.training.block_fitting`).
         """
 
     def takes(self, spec: Spec) -> bool:
@@ -123,19 +140,20 @@ class ConvFamily(BlockFamily):
 
 
 class ResidualFamily(BlockFamily):
-    """A family that replaces whole residual blocks.
+    """Base class of families that replace whole residual blocks.
 
-    Where a block makes images smaller, "narrow" and "early" say how (see `additions`).
+    Subclasses implement :meth:`build`, and :meth:`refuses` where needed. The additions "narrow" and
+    "early" change strided blocks (see `additions`).
     """
 
     additions: ClassVar[tuple[str, ...]] = ("se", "narrow", "early")
 
     @abstractmethod
     def build(self, spec: BlockSpec) -> nn.Module:
-        """A block for that place, [batch, in, h, w] -> [batch, out, h/stride, w/stride]."""
+        """Build the block, [batch, in, h, w] -> [batch, out, h/stride, w/stride]."""
 
     def refuses(self, spec: BlockSpec) -> str:
-        """Why the family cannot act there; empty if it can."""
+        """Return why the family cannot replace this block; empty if it can."""
         return ""
 
     def takes(self, spec: Spec) -> bool:
@@ -159,7 +177,7 @@ class ResidualFamily(BlockFamily):
 
     def clash(self) -> str:
         both = self.is_narrow and self.is_early
-        return "narrow and early are two answers to one question" if both else ""
+        return "narrow and early are mutually exclusive" if both else ""
 
 
 FAMILIES: Registry[BlockFamily] = Registry(
@@ -169,11 +187,11 @@ FAMILIES: Registry[BlockFamily] = Registry(
 
 @lru_cache(maxsize=1024)
 def find_family(name: str) -> BlockFamily:
-    """The family of that name, with its additions: "ghost", "fire+shuffle+se".
+    """Look up a family by name, with additions: "ghost", "fire+shuffle+se".
 
     Raises:
-        UnknownName: no such family or addition.
-        PlanError: additions that do not go together.
+        UnknownName: unknown family or addition.
+        PlanError: additions that exclude each other.
     """
     base, *added = name.split("+")
     family = FAMILIES.get(base)
@@ -188,21 +206,21 @@ def find_family(name: str) -> BlockFamily:
 
 
 PieceSource = Callable[[str, Spec], BlockGraph]
-"""Gives the piece of a family's block for a place."""
+"""Returns the block graph of a family at a site: (family name, spec of the site) -> graph."""
 
 
 @lru_cache(maxsize=8192)
 def block_graph(family: str, spec: Spec) -> BlockGraph:
-    """A family's block for that place, as layers: found out once, then remembered."""
+    """Return the graph of a family's block at a site, cached."""
     return _SOURCE.get()(family, spec)
 
 
 @contextmanager
 def pieces_from(source: PieceSource) -> Iterator[None]:
-    """Pieces that are not remembered yet are taken from there, inside and in this thread.
+    """Take uncached block graphs from another source, in this context and thread.
 
-    Costs are predicted from pieces by arithmetic, so a process that has them from another one needs
-    no torch.
+    Costs are computed from block graphs alone, so a process that gets them from another process
+    does not need torch.
     """
     before = _SOURCE.set(source)
     try:
@@ -212,7 +230,7 @@ def pieces_from(source: PieceSource) -> Iterator[None]:
 
 
 def take_piece(family: str, spec: Spec) -> BlockGraph:
-    """Build a family's block on the meta device, and take it apart."""
+    """Build a family's block on the meta device and trace it, or rescale the graph of another."""
     from .block_tracing import take_apart
     from .rescale import resized
 
@@ -241,12 +259,12 @@ _SOURCE: ContextVar[PieceSource] = ContextVar("source", default=take_piece)
 
 @lru_cache(maxsize=4096)
 def _likes(family: str, spec: Spec) -> list[BlockGraph]:
-    """The pieces that were taken apart of a family's blocks at a sort of site."""
+    """Return the cached list of traced graphs of a family at sites that differ only in width."""
     return []
 
 
 def _at_any_width(spec: Spec) -> Spec:
-    """What specs of one sort share: whether the ends are equally wide, but not how wide."""
+    """Replace the widths of a spec, keeping whether input and output widths are equal."""
     ends = (1, 1) if spec.in_channels == spec.out_channels else (1, 2)
     if isinstance(spec, ConvSpec):
         return replace(spec, in_channels=ends[0], out_channels=ends[1])
@@ -254,19 +272,19 @@ def _at_any_width(spec: Spec) -> Spec:
 
 
 def clear_block_graphs() -> None:
-    """Forget what was found out about blocks, as when a family changes."""
+    """Clear the caches of block graphs, as when a family changes."""
     block_graph.cache_clear()
     _likes.cache_clear()
 
 
 def forget_families() -> None:
-    """Forget all that was found out about families, as when another takes one's name."""
+    """Clear the caches of families and block graphs, as when a family is replaced."""
     find_family.cache_clear()
     clear_block_graphs()
 
 
 def variants() -> Iterator[str]:
-    """Every family by name, and every family with each of its additions."""
+    """Yield the name of every family, alone and with each of its additions."""
     for family in FAMILIES:
         yield family.name
         for addition in family.additions:
@@ -276,14 +294,14 @@ def variants() -> Iterator[str]:
 
 
 def copy_bias(conv: nn.Conv2d, original: nn.Conv2d) -> None:
-    """Start a convolution's bias from the first ones of another, where both have any."""
+    """Copy the first biases of a convolution to another, if both have biases."""
     if conv.bias is not None and original.bias is not None:
         with torch.no_grad():
             conv.bias.copy_(original.bias[: conv.out_channels])
 
 
 def convolution(block: nn.Module, name: str = "") -> nn.Conv2d:
-    """The convolution of that name inside a block; without a name, the block itself."""
+    """Return the convolution of that name inside a block; without a name, the block itself."""
     module = block.get_submodule(name)
     if not isinstance(module, nn.Conv2d):
         raise TypeError(f"expected a convolution at {name!r}, got {type(module).__name__}")

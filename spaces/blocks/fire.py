@@ -1,9 +1,9 @@
-"""Fire module: squeeze by 1x1, then expand by 1x1 and 3x3 side by side.
+"""Fire module: a 1x1 convolution that squeezes, then parallel 1x1 and 3x3 convolutions that expand.
 
-Iandola et al.: SqueezeNet (2016), https://arxiv.org/abs/1602.07360. In place of a convolution it
-squeezes to an eighth and brings batch norm, and its three convolutions may themselves be
-compressed; in place of a residual block it squeezes to the hidden width and has none. Both forms
-are those of the paper that this project starts from.
+Iandola et al.: SqueezeNet (2016), https://arxiv.org/abs/1602.07360. Deviations, as in the paper on
+which Paredown is based: instead of a convolution it squeezes to an eighth of the output channels
+and has batch norm, and its three convolutions can be compressed by additions; instead of a residual
+block it squeezes to the hidden width and has no batch norm.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from .parts import (
 _PAPER = "SqueezeNet, Iandola et al. 2016"
 _LINK = "https://arxiv.org/abs/1602.07360"
 _WIDE = 32
-"""Channels from which on a 1x1 convolution is worth groups."""
+"""Input channels from which on a 1x1 convolution is grouped."""
 
 _Parts: TypeAlias = "tuple[nn.Module, nn.Module, nn.Module]"
 
 
 class Fire(ConvFamily):
-    """A Fire module in place of a convolution and the batch norm behind it."""
+    """A Fire module that replaces a convolution and its batch norm."""
 
     info = TechniqueInfo(
         name="fire",
@@ -55,23 +55,24 @@ class Fire(ConvFamily):
     def clash(self) -> str:
         inside = [name for name in ("depthwise", "ghost", "dice") if name in self.added]
         if len(inside) > 1:
-            return f"its 3x3 can be one of {', '.join(inside)}"
+            return f"{', '.join(inside)} are mutually exclusive"
         if "shuffle" in self.added and {"depthwise", "dice"} & set(self.added):
-            return f"{inside[0]} and shuffle both say what its 3x3 is"
+            return f"{inside[0]} and shuffle are mutually exclusive"
         if "published" in self.added and inside:
-            return f"published is about a plain or shuffled Fire module, not one with {inside[0]}"
+            return f"published needs a plain or shuffled Fire module, not one with {inside[0]}"
         return ""
 
     def refuses(self, spec: ConvSpec) -> str:
         shape, out = spec.geometry, spec.out_channels
         if (shape.kernel, shape.padding, shape.dilation) != ((3, 3), (1, 1), (1, 1)):
             return (
-                f"it is {shape.text} with padding {shape.padding[0]}; a Fire module is 3x3 with 1"
+                f"it is {shape.text} with padding {shape.padding[0]}; "
+                "a Fire module needs 3x3 with padding 1"
             )
         if shape.stride != (1, 1) and "dice" in self.added:
             return why_no_dice(out // 2, shape.stride)
         if out % 16:
-            return f"it makes {out} channels; a Fire module makes a multiple of 16"
+            return f"it has {out} output channels; a Fire module needs a multiple of 16"
         return ""
 
     def build(self, spec: ConvSpec) -> nn.Module:
@@ -101,7 +102,7 @@ class Fire(ConvFamily):
         )
 
     def _unread(self, conv: nn.Conv2d) -> nn.Module | None:
-        """The convolution with batch norm that nothing reads, if it is to be as published."""
+        """Return the convolution with an unused batch norm, if "published" is added."""
         if "published" not in self.added:
             return None
         from .fire_module import Unread
@@ -148,11 +149,11 @@ class Fire(ConvFamily):
 
 
 class FireBottleneck(ResidualFamily):
-    """A Fire module around a shortcut: squeezed to the hidden width, without batch norm inside."""
+    """A Fire module with a shortcut, squeezed to the hidden width, without batch norm."""
 
     info = TechniqueInfo(
         name="fire-bottleneck",
-        title="Fire module around a shortcut",
+        title="Fire module with a shortcut",
         replaces="residual blocks",
         saves="2.7x in basic blocks, costs in bottlenecks",
         paper=_PAPER,
@@ -161,7 +162,8 @@ class FireBottleneck(ResidualFamily):
     by_default = False
 
     def refuses(self, spec: BlockSpec) -> str:
-        return f"{spec.out_channels} channels have no halves" if spec.out_channels % 2 else ""
+        out = spec.out_channels
+        return f"it has an odd number of output channels, {out}" if out % 2 else ""
 
     def build(self, spec: BlockSpec) -> nn.Module:
         from .block_layers import Residual, SqueezeExcite
@@ -179,7 +181,7 @@ class FireBottleneck(ResidualFamily):
 
 
 def _multiplied(in_channels: int, out_channels: int, stride: tuple[int, int]) -> nn.Conv2d:
-    """A 3x3 convolution with several filters per channel."""
+    """Build a 3x3 convolution with several filters per input channel."""
     return nn.Conv2d(
         in_channels, out_channels, 3, stride, padding=1, groups=in_channels, bias=False
     )

@@ -1,11 +1,11 @@
-"""The modules of SqueezeNet (see `blocks/fire.py`)."""
+"""Modules of SqueezeNet (see `blocks/fire.py`)."""
 
 import torch
 from torch import nn
 
 
 class FireModule(nn.Module):
-    """Two expanding parts side by side on what a squeezing part makes.
+    """A squeezing layer, and two expanding layers in parallel whose outputs are concatenated.
 
     Shapes: [batch, in, h, w] -> [batch, out, h/stride, w/stride].
     """
@@ -25,10 +25,9 @@ class FireModule(nn.Module):
 
 
 class Unread(nn.Module):
-    """A convolution, and batch norm on its output that nothing reads.
+    """A convolution, and a batch norm on its output whose result is discarded.
 
-    The paper that this project starts from counts such layers: its code runs them and goes on
-    with what they were given.
+    The code of the paper on which Paredown is based runs such layers, and the paper counts them.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:

@@ -1,8 +1,8 @@
-"""Ghost module: half of the channels by a convolution, the other half cheaply from the first.
+"""Ghost module: half of the channels from a convolution, the others from a cheap depthwise one.
 
-Han et al.: GhostNet (2020), https://arxiv.org/abs/1911.11907. Deviations: batch norm stands
-behind both halves together, not behind each; a block projects its shortcut by 1x1 where the
-original did.
+Han et al.: GhostNet (2020), https://arxiv.org/abs/1911.11907. Deviations: one batch norm follows
+the concatenated halves, instead of one per half; a block projects its shortcut by a 1x1
+convolution where the original block did.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LINK = "https://arxiv.org/abs/1911.11907"
 def ghost_pointwise(
     in_channels: int, out_channels: int, groups: int = 1, stride: tuple[int, int] = (1, 1)
 ) -> GhostModule:
-    """A ghost module whose primary convolution is 1x1, shuffled if it has groups."""
+    """Build a ghost module whose primary convolution is 1x1, shuffled if it has groups."""
     from .ghost_module import GhostModule
 
     half = out_channels // 2
@@ -42,7 +42,7 @@ def ghost_pointwise(
 
 
 class Ghost(ConvFamily):
-    """A ghost module in place of a convolution, with the same kernel."""
+    """A ghost module that replaces a convolution, with the same kernel size."""
 
     info = TechniqueInfo(
         name="ghost",
@@ -54,7 +54,7 @@ class Ghost(ConvFamily):
     )
 
     def refuses(self, spec: ConvSpec) -> str:
-        return "it makes an odd number of channels" if spec.out_channels % 2 else ""
+        return "it has an odd number of output channels" if spec.out_channels % 2 else ""
 
     def build(self, spec: ConvSpec) -> nn.Module:
         from .ghost_module import GhostModule
@@ -64,7 +64,7 @@ class Ghost(ConvFamily):
         return GhostModule(primary, half, bias=spec.bias)
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
-        """Keep the first half of the filters as they are."""
+        """Copy the first half of the filters."""
         primary = convolution(block, "primary")
         with torch.no_grad():
             primary.weight.copy_(original.weight[: primary.out_channels])
@@ -72,7 +72,7 @@ class Ghost(ConvFamily):
 
 
 class GhostBottleneck(ResidualFamily):
-    """Two ghost modules around a shortcut, with a 3x3 depthwise between where the shape changes."""
+    """Two ghost modules with a shortcut, and a 3x3 depthwise convolution if the shape changes."""
 
     info = TechniqueInfo(
         name="ghost-bottleneck",
@@ -90,12 +90,15 @@ class GhostBottleneck(ResidualFamily):
 
     def refuses(self, spec: BlockSpec) -> str:
         if spec.hidden % 2 or spec.out_channels % 2:
-            return f"{spec.hidden} or {spec.out_channels} channels have no halves"
+            return f"{spec.hidden} hidden or {spec.out_channels} output channels is an odd number"
         if "shuffle" not in self.added:
             return ""
         ends = [(spec.in_channels, spec.hidden // 2), (spec.hidden, spec.out_channels // 2)]
         if any(four_groups(*end) == 1 for end in ends):
-            return f"4 groups do not divide {spec.in_channels}, {spec.hidden} and half of both"
+            return (
+                f"4 does not divide {spec.in_channels} input and {spec.hidden} hidden channels "
+                f"and half of {spec.hidden} and {spec.out_channels}"
+            )
         return ""
 
     def build(self, spec: BlockSpec) -> nn.Module:

@@ -1,15 +1,15 @@
-"""The module of GhostNet (see `blocks/ghost.py`)."""
+"""Module of GhostNet (see `blocks/ghost.py`)."""
 
 import torch
 from torch import nn
 
 
 class GhostModule(nn.Module):
-    """Half of the outputs by `primary`, the other half by a 3x3 depthwise convolution on them.
+    """Half of the channels from `primary`, the other half from a 3x3 depthwise convolution of them.
 
     Args:
-        primary: a convolution, or what ends in one, that writes half of the channels.
-        half: how many those are.
+        primary: a convolution, possibly with a channel shuffle, with `half` output channels.
+        half: half of the output channels.
 
     Shapes: [batch, in, h, w] -> [batch, 2 * half, h/stride, w/stride].
     """

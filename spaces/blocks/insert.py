@@ -1,4 +1,4 @@
-"""New parts in a network's blueprint: their layers, and what they do to its channel groups."""
+"""Insertion of blocks into a network's blueprint: their layers and the merged channel groups."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +12,15 @@ from .block_graph import BlockGraph
 
 @dataclass(frozen=True)
 class Insertion:
-    """A new part and where it goes.
+    """A block and its place in the network.
 
     Attributes:
-        name: of the module that it becomes.
-        graph: the part.
-        reads, writes: the channels of the network that it is put between.
-        stage: whose choices decide about it.
-        removes: layers that it takes the place of.
-        before: the layer in front of which it runs, where it takes no other's place.
+        name: the module name of the block.
+        graph: the block.
+        reads, writes: the channels of the network that it reads and writes.
+        stage: the stage of its layers.
+        removes: the layers that it replaces.
+        before: the layer before which it runs, if it replaces none.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Insertion:
 
 
 def insert_blocks(blueprint: Blueprint, insertions: Sequence[Insertion]) -> Blueprint:
-    """The blueprint with all parts put in.
+    """Return the blueprint with all blocks inserted.
 
-    A part whose ends are one group of channels makes one group of those that it joins. A part
-    that writes several groups side by side splits the group that it takes over, if no other layer
-    writes that. Groups that a part cannot follow are fixed, and so are concatenated ones that are
-    flattened from more than a pixel, which Torch-Pruning takes for one another.
+    A block whose input and output are one channel group merges the groups that it connects. A block
+    that writes several concatenated groups splits the group that it replaces, if no other layer
+    writes that group. Groups are frozen if a block does not allow pruning them, or if they are
+    concatenated and then flattened from several pixels, which Torch-Pruning confuses.
     """
     if not insertions:
         return blueprint
@@ -61,13 +61,13 @@ def insert_blocks(blueprint: Blueprint, insertions: Sequence[Insertion]) -> Blue
 
 
 class _Meanings:
-    """What groups have become, in terms of those that stay."""
+    """Substitutions of merged and split groups by the remaining ones."""
 
     def __init__(self) -> None:
         self._terms = dict[str, Channels]()
 
     def of(self, group: str) -> Channels:
-        """A group in terms of those that stay."""
+        """Express a group by the remaining groups."""
         channels = Channels.of(group)
         while any(name in self._terms for name in channels.groups):
             channels = channels.substitute(self._terms)
@@ -81,7 +81,7 @@ class _Meanings:
 
 
 def _joined(insertion: Insertion, meanings: _Meanings, writers: Mapping[str, int]) -> set[str]:
-    """Tie a piece's ends to the network. Returns the groups that can no longer be cut."""
+    """Connect a block's input and output groups. Returns the groups that must be frozen."""
     graph = insertion.graph
     written = graph.writes.substitute(_terms(insertion))
     if not graph.reads:
@@ -106,7 +106,7 @@ def _joined(insertion: Insertion, meanings: _Meanings, writers: Mapping[str, int
 
 
 def _is_unfollowed(blueprint: Blueprint) -> bool:
-    """Whether nothing of the network can be cut, so that nothing that joins it can."""
+    """Return whether no channel of the network can be pruned, which then holds for new blocks."""
     return any(
         skipped.technique == "channels" and skipped.name == ALL_GROUPS
         for skipped in blueprint.skipped
@@ -114,7 +114,7 @@ def _is_unfollowed(blueprint: Blueprint) -> bool:
 
 
 def _split_and_flattened(layers: Iterable[Layer], meanings: _Meanings) -> set[str]:
-    """Groups that have become several, and that a linear layer reads pixel by pixel."""
+    """Return the split groups that a linear layer reads with several pixels per channel."""
     return {
         group
         for layer in layers
@@ -125,17 +125,17 @@ def _split_and_flattened(layers: Iterable[Layer], meanings: _Meanings) -> set[st
 
 
 def own_output(name: str, graph: BlockGraph) -> Channels:
-    """What a piece writes into groups of its own, when it becomes the module of that name."""
+    """Return a block's output channels in its own groups, under their names in the network."""
     return graph.writes.substitute(_own_groups(name, graph))
 
 
 def _own_groups(name: str, graph: BlockGraph) -> dict[str, Channels]:
-    """The groups that a piece brings along, under their names in the network."""
+    """Map a block's inner groups to their names in the network."""
     return {group.name: Channels.of(join(name, group.name)) for group in graph.inner}
 
 
 def _terms(insertion: Insertion) -> dict[str, Channels]:
-    """What all groups of a piece are in the network."""
+    """Map all groups of a block to channels of the network."""
     terms = _own_groups(insertion.name, insertion.graph)
     if insertion.graph.reads:
         terms[insertion.graph.reads] = insertion.reads
@@ -147,7 +147,7 @@ def _terms(insertion: Insertion) -> dict[str, Channels]:
 
 @lru_cache(maxsize=8192)
 def _placed(insertion: Insertion) -> tuple[Layer, ...]:
-    """The part's layers as layers of the network."""
+    """Return the block's layers with names and channels of the network."""
     terms = _terms(insertion)
     return tuple(
         layer.but(
@@ -167,7 +167,7 @@ def _assembled(
     rows: Mapping[str, tuple[Layer, ...]],
     removed: set[str],
 ) -> Iterator[Layer]:
-    """All layers in running order: a part runs where the first that it removes did."""
+    """Yield all layers in running order: a block takes the position of its first removed layer."""
     at = dict[str, list[str]]()
     order = {layer.name: number for number, layer in enumerate(blueprint.layers)}
     for insertion in insertions:
@@ -183,12 +183,12 @@ def _assembled(
 
 
 def _end(insertion: Insertion) -> str:
-    """The convolution that a batch norm behind a part can be folded into; empty if none is."""
+    """Return the convolution into which a batch norm behind the block can be folded, or ""."""
     return insertion.graph.ends and join(insertion.name, insertion.graph.ends)
 
 
 def _writers(blueprint: Blueprint, removed: Iterable[str]) -> dict[str, int]:
-    """How many layers that stay compute the channels of each group."""
+    """Count the remaining convolutions and linear layers that write each group."""
     gone, counts = set(removed), dict[str, int]()
     for layer in blueprint.layers:
         if layer.op in (Op.CONV, Op.LINEAR) and layer.name not in gone:

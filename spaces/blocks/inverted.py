@@ -1,9 +1,9 @@
-"""Inverted bottleneck: thin, wide, thin, with no activation where it is thin.
+"""Inverted bottleneck: narrow, wide, narrow, without an activation after the last convolution.
 
 Sandler et al.: MobileNetV2 (2018), https://arxiv.org/abs/1801.04381; hard-swish and
 squeeze-and-excitation as in Howard et al.: Searching for MobileNetV3 (2019),
-https://arxiv.org/abs/1905.02244. How thin the ends are is the choice of `trunk`. Deviation: where
-the original block projected its shortcut, so does this one.
+https://arxiv.org/abs/1905.02244. The technique `trunk` chooses the narrow width. Deviation: the
+block has a projection shortcut where the original block has one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .parts import depthwise, normalised, pointwise
 
 
 class Inverted(ResidualFamily):
-    """1x1 to the hidden width, 3x3 depthwise, 1x1 back, around a shortcut."""
+    """1x1 to the hidden width, 3x3 depthwise, 1x1 back, with a shortcut."""
 
     info = TechniqueInfo(
         name="inverted",

@@ -1,9 +1,10 @@
-"""Nx1-1xN: a tall convolution, then a wide one.
+"""Nx1-1xN: factorization of an NxN convolution into an Nx1 and a 1xN convolution.
 
 Szegedy et al.: Rethinking the Inception Architecture (2016), https://arxiv.org/abs/1512.00567,
-section 3.2. The first keeps the input's width, as in the paper this project starts from. The fit
-to an existing convolution is scheme 2 of Jaderberg et al.: Speeding up Convolutional Neural
-Networks with Low Rank Expansions (2014), https://arxiv.org/abs/1405.3866.
+section 3.2. The first convolution has as many output as input channels, as in the paper on which
+Paredown is based. The initialisation from an existing convolution is scheme 2 of Jaderberg et al.:
+Speeding up Convolutional Neural Networks with Low Rank Expansions (2014),
+https://arxiv.org/abs/1405.3866.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .families import FAMILIES, ConvFamily, convolution, copy_bias
 
 
 class Nx1ThenOnexN(ConvFamily):
-    """k x 1, then 1 x k: k*in*in + k*in*out parameters in place of k*k*in*out."""
+    """k x 1, then 1 x k: k*in*in + k*in*out parameters instead of k*k*in*out."""
 
     info = TechniqueInfo(
         name="nx1-1xn",
@@ -51,7 +52,7 @@ class Nx1ThenOnexN(ConvFamily):
         return nn.Sequential(OrderedDict(nx1=tall, onexn=wide))
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
-        """Split the kernel into the best sum of `in` products of a column and a row (SVD)."""
+        """Factorize the kernel into the best sum of `in` column-row products, by SVD."""
         tall, wide = convolution(block, "nx1"), convolution(block, "onexn")
         weight = original.weight.detach().float()
         out, into, height, width = weight.shape
@@ -64,7 +65,7 @@ class Nx1ThenOnexN(ConvFamily):
             rows = (v[:rank] * root[:, None]).view(rank, out, width)
             tall.weight[:rank] = columns.permute(2, 0, 1).unsqueeze(3)
             wide.weight[:, :rank] = rows.permute(1, 0, 2).unsqueeze(2)
-            wide.weight[:, rank:] = 0  # channels beyond the kernel's rank start silent
+            wide.weight[:, rank:] = 0  # channels beyond the kernel's rank contribute nothing
         copy_bias(wide, original)
 
 

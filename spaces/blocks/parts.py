@@ -1,4 +1,4 @@
-"""Parts that several block families are built from."""
+"""Layers and sequences from which several block families are built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Activation: TypeAlias = "Callable[[], nn.Module]"
 def shaped(
     like: Geometry, in_channels: int, out_channels: int, *, groups: int = 1, bias: bool = False
 ) -> nn.Conv2d:
-    """A convolution that looks at images as another does."""
+    """Build a convolution with the geometry of another: kernel, stride, padding, dilation."""
     return nn.Conv2d(
         in_channels,
         out_channels,
@@ -31,25 +31,26 @@ def shaped(
 def pointwise(
     in_channels: int, out_channels: int, groups: int = 1, stride: tuple[int, int] = (1, 1)
 ) -> nn.Conv2d:
-    """A 1x1 convolution without bias."""
+    """Build a 1x1 convolution without bias."""
     return nn.Conv2d(in_channels, out_channels, 1, stride, groups=groups, bias=False)
 
 
 def depthwise(channels: int, stride: tuple[int, int] = (1, 1)) -> nn.Conv2d:
-    """A 3x3 convolution with one filter per channel, without bias."""
+    """Build a 3x3 depthwise convolution without bias."""
     return nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
 
 
 def writable_relu() -> nn.Module:
-    """ReLU for the end of a block: its gradient needs its input, not its output as `nn.ReLU`'s.
+    """Build a ReLU for the end of a block, whose output may be modified in place.
 
-    The network behind a block may write into what it gives, as `nn.ReLU(inplace=True)` does.
+    NOTE: `nn.ReLU` computes its gradient from its output, which a following
+    `nn.ReLU(inplace=True)` would overwrite; `nn.Threshold` computes it from its input.
     """
     return nn.Threshold(0.0, 0.0)
 
 
 def normalised(conv: nn.Conv2d, activation: Activation | None = None) -> nn.Sequential:
-    """A convolution, batch norm, and perhaps an activation."""
+    """Build a convolution, batch norm, and an optional activation."""
     parts = OrderedDict[str, nn.Module](conv=conv, bn=nn.BatchNorm2d(conv.out_channels))
     if activation is not None:
         parts["act"] = activation()
@@ -57,7 +58,7 @@ def normalised(conv: nn.Conv2d, activation: Activation | None = None) -> nn.Sequ
 
 
 def four_groups(in_channels: int, out_channels: int, least: int = 1) -> int:
-    """4 where that divides both and `least` channels come in, else 1."""
+    """Return 4 if that divides both and there are at least `least` input channels, else 1."""
     divides = in_channels % 4 == 0 == out_channels % 4
     return 4 if divides and in_channels >= least else 1
 
@@ -65,7 +66,7 @@ def four_groups(in_channels: int, out_channels: int, least: int = 1) -> int:
 def shuffled(
     conv: nn.Conv2d, activation: Activation | None = None, *, norm: bool = True
 ) -> nn.Sequential:
-    """A convolution, perhaps batch norm and an activation, and a shuffle of its groups."""
+    """Build a convolution, optional batch norm and activation, and a shuffle of its groups."""
     parts = OrderedDict[str, nn.Module](conv=conv)
     if norm:
         parts["bn"] = nn.BatchNorm2d(conv.out_channels)

@@ -1,7 +1,7 @@
-"""The convolution as it is, for what can be added to it: squeeze-and-excitation, a residual sum.
+"""The original convolution with additions: squeeze-and-excitation, a residual connection.
 
 Hu et al.: Squeeze-and-Excitation Networks (2018), https://arxiv.org/abs/1709.01507; He et al.:
-Deep Residual Learning (2016), https://arxiv.org/abs/1512.03385, for networks without either.
+Deep Residual Learning (2016), https://arxiv.org/abs/1512.03385.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from .parts import shaped
 
 
 class Plain(ConvFamily):
-    """The same convolution with the same weights; only additions make a difference."""
+    """The same convolution with the same weights; only additions change it."""
 
     info = TechniqueInfo(
         name="conv",
-        title="the conv itself, for additions",
+        title="the original conv, for additions",
         replaces="3x3 and larger convs",
         saves="nothing",
     )
@@ -27,13 +27,13 @@ class Plain(ConvFamily):
     def refuses(self, spec: ConvSpec) -> str:
         if self.is_gated or ("residual" in self.added and spec.keeps_shape):
             return ""
-        return "its shape changes" if self.added else "nothing is added"
+        return "it changes the shape" if self.added else "it needs an addition"
 
     def build(self, spec: ConvSpec) -> nn.Module:
         return shaped(spec.geometry, spec.in_channels, spec.out_channels, bias=spec.bias)
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
-        """Keep the weights."""
+        """Copy the weights."""
         conv = convolution(block)
         with torch.no_grad():
             conv.weight.copy_(original.weight)

@@ -1,8 +1,8 @@
-"""Pieces at other widths: what was found out once about a part holds for its likes.
+"""Block graphs at other widths, derived from one traced graph.
 
-Taking a part apart costs tens of milliseconds, most of it for its channel groups, and a search asks
-for the same sort of block at hundreds of widths. Its layers, their images and which channels belong
-together stay as they are; only counts change, and those can be read off the modules as built.
+Tracing a block takes tens of milliseconds, mostly for its channel groups, and a search needs the
+same kind of block at hundreds of widths. Layers, image sizes and channel groups are the same at
+every width; only channel counts change, and these are read from the built modules.
 """
 
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from .block_graph import BlockGraph
 def resized(
     template: BlockGraph, part: nn.Module, in_channels: int, out_channels: int
 ) -> BlockGraph | None:
-    """The piece of a part that is built like another at other widths.
+    """Return the graph of a block that has the structure of another at other widths.
 
     Args:
-        template: the other's piece.
-        part: the new part, on the meta device.
-        in_channels, out_channels: its interface.
+        template: the graph of the other block.
+        part: the new block, on the meta device.
+        in_channels, out_channels: the interface of the new block.
 
     Returns:
-        None where the two are not alike after all: the part must be taken apart itself.
+        None if the structures differ: the block must be traced.
     """
     modules = {name: module for name, module in part.named_modules() if has_parameters(module)}
     if modules.keys() != {layer.name for layer in template.layers}:
@@ -47,7 +47,7 @@ def resized(
 
 
 def _again(layer: Layer, module: nn.Module, sizes: dict[str, int]) -> Layer | None:
-    """A layer with the counts of another module; groups that it is the first to write get sizes."""
+    """Return a layer with the channel counts of a module, and record sizes of new groups."""
     seen = layer_of(layer.name, module)
     if not _is_alike(layer, seen):
         return None
@@ -61,7 +61,7 @@ def _again(layer: Layer, module: nn.Module, sizes: dict[str, int]) -> Layer | No
 
 
 def _looking_at(module: nn.Module, layer: Layer) -> Layer:
-    """The layer over its own image, where a convolution takes channels for pixels and says so."""
+    """Set the image size of a convolution over transposed images, which has `image`."""
     image = getattr(module, "image", None)
     if image is None or layer.geometry is None:
         return layer
@@ -70,7 +70,7 @@ def _looking_at(module: nn.Module, layer: Layer) -> Layer:
 
 
 def _channels(template: Channels, count: int, sizes: Mapping[str, int]) -> Channels | None:
-    """So many channels in the terms of the template, if its terms come to that."""
+    """Return `count` channels in the groups of the template; None if the sizes do not match."""
     if not template.shares:
         return Channels(count)
     if template.fixed or any(group not in sizes for group in template.groups):
@@ -79,7 +79,7 @@ def _channels(template: Channels, count: int, sizes: Mapping[str, int]) -> Chann
 
 
 def _is_alike(layer: Layer, seen: Layer) -> bool:
-    """Whether two layers do the same to images, whatever their channels."""
+    """Return whether two layers differ only in their channel counts."""
     if layer.op is Op.OTHER or (layer.split == 0) != (seen.split == 0):
         return False
     if layer.geometry is None or seen.geometry is None:

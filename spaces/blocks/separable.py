@@ -1,8 +1,8 @@
-"""Depthwise separable convolution: one filter per channel, then a 1x1 convolution across them.
+"""Depthwise separable convolution: a depthwise convolution, then a 1x1 convolution.
 
-Chollet: Xception (2017), https://arxiv.org/abs/1610.02357, which finds that nothing belongs
-between the two; Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861, where batch
-norm and ReLU do. Here nothing stands between, as in Xception.
+Chollet: Xception (2017), https://arxiv.org/abs/1610.02357. As in Xception, there is no batch norm
+or activation between the two, unlike in Howard et al.: MobileNets (2017),
+https://arxiv.org/abs/1704.04861.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .parts import shaped
 
 
 class Separable(ConvFamily):
-    """k x k depthwise, then 1x1: k*k*in + in*out parameters in place of k*k*in*out."""
+    """k x k depthwise, then 1x1: k*k*in + in*out parameters instead of k*k*in*out."""
 
     info = TechniqueInfo(
         name="separable",
@@ -35,11 +35,11 @@ class Separable(ConvFamily):
         return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=pointwise))
 
     def inherit(self, block: nn.Module, original: nn.Conv2d) -> None:
-        """Give each input channel the one filter that fits all its filters best (rank-1 SVD)."""
+        """Approximate the filters of each input channel by one filter, by rank-1 SVD."""
         depthwise, pointwise = convolution(block, "depthwise"), convolution(block, "pointwise")
         weight = original.weight.detach().float()  # [out, in, h, w]
         u, s, v = torch.linalg.svd(weight.flatten(2).transpose(0, 1), full_matrices=False)
-        root = s[:, 0].sqrt()  # both halves get the same scale, for the optimizer's sake
+        root = s[:, 0].sqrt()  # equal scales of both factors help the optimizer
         with torch.no_grad():
             depthwise.weight.copy_((v[:, 0] * root[:, None]).view_as(depthwise.weight))
             pointwise.weight.copy_((u[:, :, 0] * root[:, None]).t().reshape(pointwise.weight.shape))

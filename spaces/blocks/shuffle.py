@@ -1,7 +1,7 @@
-"""Grouped 1x1 convolutions with a channel shuffle, so that groups still hear of each other.
+"""Grouped 1x1 convolutions with a channel shuffle that mixes the groups.
 
-Zhang et al.: ShuffleNet (2018), https://arxiv.org/abs/1707.01083. Deviation: a block that makes
-images smaller projects its shortcut, where ShuffleNet pools and concatenates.
+Zhang et al.: ShuffleNet (2018), https://arxiv.org/abs/1707.01083. Deviation: strided blocks have a
+projection shortcut, where ShuffleNet pools and concatenates.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _LINK = "https://arxiv.org/abs/1707.01083"
 
 
 class Shuffle(ConvFamily):
-    """k x k depthwise, then 1x1 in 4 groups, shuffled."""
+    """k x k depthwise, then 1x1 in 4 groups, with channel shuffle."""
 
     info = TechniqueInfo(
         name="shuffle",
-        title="depthwise and grouped 1x1, shuffled",
+        title="depthwise and grouped 1x1 conv, with channel shuffle",
         replaces="3x3 and larger convs",
         saves="20-30x of params and FLOPs",
         paper=_PAPER,
@@ -42,7 +42,7 @@ class Shuffle(ConvFamily):
     def refuses(self, spec: ConvSpec) -> str:
         if four_groups(spec.in_channels, spec.out_channels) == 4:
             return ""
-        return f"4 groups do not divide {spec.in_channels} and {spec.out_channels} channels"
+        return f"4 does not divide {spec.in_channels} input and {spec.out_channels} output channels"
 
     def build(self, spec: ConvSpec) -> nn.Module:
         into = spec.in_channels
@@ -52,7 +52,7 @@ class Shuffle(ConvFamily):
 
 
 class ShuffleBottleneck(ResidualFamily):
-    """Grouped 1x1 and shuffle, 3x3 depthwise, grouped 1x1 and shuffle, around a shortcut."""
+    """Grouped 1x1 with shuffle, 3x3 depthwise, grouped 1x1 with shuffle, with a shortcut."""
 
     info = TechniqueInfo(
         name="shuffle-bottleneck",
@@ -67,7 +67,7 @@ class ShuffleBottleneck(ResidualFamily):
     def refuses(self, spec: BlockSpec) -> str:
         for number in (spec.in_channels, spec.hidden, spec.out_channels):
             if number % 4:
-                return f"4 groups do not divide {number} channels"
+                return f"4 does not divide {number} channels"
         return ""
 
     def build(self, spec: BlockSpec) -> nn.Module:

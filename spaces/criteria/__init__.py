@@ -1,4 +1,5 @@
-"""Pruning criteria: which channels of a group matter least. One file each."""
+"""Pruning criteria, one per file: which channels of a group to remove. A new criterion is a new
+file that is registered here."""
 
 from ...registry import Registry
 from ..nni import PRUNERS

@@ -1,4 +1,8 @@
-"""Batch norm's scales: channels that the network itself has turned down go."""
+"""Pruning by the scales of batch norm.
+
+Liu et al.: Learning Efficient Convolutional Networks through Network Slimming (2017),
+https://arxiv.org/abs/1708.06519. Deviation: the scales are not trained with an L1 penalty.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class BatchNormScale(Ranking):
-    """The absolute scales of batch norm; groups without any are ranked by their weights (L1)."""
+    """The absolute scale of batch norm; groups without batch norm are ranked by L1 norm."""
 
     info = TechniqueInfo(
         name="bn-scale",
-        title="smallest scale in batch norm",
+        title="smallest absolute scale in batch norm",
         replaces="nothing",
         saves="nothing",
         paper="Network Slimming, Liu et al. 2017",
@@ -32,7 +36,7 @@ class BatchNormScale(Ranking):
 
 
 def _first_that_scores(*scorers: Importance) -> Importance:
-    """A scorer that asks several in turn, until one has figures for the group."""
+    """Return a scorer that tries several in turn until one returns scores for the group."""
 
     def score(group: object) -> torch.Tensor | None:
         for scorer in scorers:

@@ -1,4 +1,4 @@
-"""Chance: what every criterion has to beat."""
+"""Random pruning: the baseline for other criteria."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Chance(Ranking):
-    """Scattered channels, the same every time, whatever their weights are."""
+    """Random channels with a fixed seed, independent of the weights."""
 
     info = TechniqueInfo(
         name="random",
-        title="scattered channels: what every criterion has to beat",
+        title="random channels: the baseline for other criteria",
         replaces="nothing",
         saves="nothing",
     )

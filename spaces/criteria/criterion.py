@@ -1,4 +1,4 @@
-"""What a pruning criterion is: it says which channels of a group matter least."""
+"""Base classes of pruning criteria."""
 
 from __future__ import annotations
 
@@ -15,23 +15,43 @@ if TYPE_CHECKING:
 
 
 class Criterion(Described, ABC):
-    """A way to choose channels. How many go is predicted before, and no criterion changes it."""
+    """Base class of pruning criteria, which select the channels to remove.
+
+    The number of channels is predicted before, on the blueprint; a criterion cannot change it. Set
+    `info`, implement :meth:`cut` and register an instance with `CRITERIA`; to score channels one by
+    one, subclass `Ranking` instead.
+
+    :meth:`cut` is called once per pruning step (`steps` in the plan), with fine-tuning between two
+    steps. It is also called on networks without weights (meta device) and without examples, to see
+    shapes; any channels will do then.
+    """
 
     @abstractmethod
     def cut(
         self, network: nn.Module, before: Blueprint, after: Blueprint, context: ApplyContext
     ) -> nn.Module:
-        """Make a network of blueprint `before` one of blueprint `after`, in place if possible."""
+        """Prune a network from blueprint `before` to blueprint `after`, in place if possible.
+
+        Args:
+            network: the network to prune, whose blueprint is `before`.
+            before, after: blueprints whose channel groups differ only in size.
+            context: training images and the record of remaining channels.
+        """
 
 
 class Ranking(Criterion):
-    """A criterion that scores channels one by one; Torch-Pruning removes the least of a group."""
+    """Base class of criteria that score channels; the lowest scores of each group are removed.
+
+    For each pruning step, :meth:`importance` is called once; the scorer that it returns is called
+    once per channel group, on the unpruned network, before any channel is removed.
+    """
 
     @abstractmethod
     def importance(self, network: nn.Module, context: ApplyContext) -> Importance | None:
-        """The scorer of this network: [group] -> a figure per channel, the least important lowest.
+        """Return a scorer: Torch-Pruning group -> scores [channels], the least important lowest.
 
-        None where there is nothing to tell channels apart by: then scattered ones go.
+        May accumulate gradients in the network, which are cleared after the cut. Return None if
+        channels cannot be ranked, as without examples: random channels are removed then.
         """
 
     def cut(
@@ -39,5 +59,5 @@ class Ranking(Criterion):
     ) -> nn.Module:
         importance = self.importance(network, context)
         cut_network = cut(network, context.images, before, after, importance, context.kept_channels)
-        network.zero_grad(set_to_none=True)  # of criteria that look at gradients
+        network.zero_grad(set_to_none=True)  # left by criteria that use gradients
         return cut_network

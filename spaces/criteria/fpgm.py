@@ -1,4 +1,7 @@
-"""FPGM: channels that others can stand in for go, and not small ones."""
+"""FPGM: pruning of channels that are the most redundant, not the smallest.
+
+He et al.: Filter Pruning via Geometric Median (2019), https://arxiv.org/abs/1811.00250.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class Fpgm(Ranking):
-    """The sum of distances to the other channels: the nearest to their geometric median go."""
+    """The sum of distances to the other channels, smallest near the geometric median."""
 
     info = TechniqueInfo(
         name="fpgm",
-        title="nearest to the geometric median of the others",
+        title="nearest to the geometric median of the channels",
         replaces="nothing",
         saves="nothing",
         paper="FPGM, He et al. 2019",
@@ -29,11 +32,11 @@ class Fpgm(Ranking):
 
 
 def _distances(group: torch_pruning.Group) -> torch.Tensor | None:
-    """The sum of Euclidean distances to the group's other channels, over all convolutions and
-    linear layers that lose the channel.
+    """Sum the Euclidean distances to the group's other channels, over all convolutions and linear
+    layers that lose the channel.
 
-    Torch-Pruning 1.6 would take the distances of absolute weights, where a filter and its negative
-    are the same one, and those of single inputs behind a flattened image: gigabytes for a VGG.
+    NOTE: FPGMImportance of Torch-Pruning 1.6 uses absolute weights, for which a filter equals its
+    negative, and distances between single inputs behind a flattened image: gigabytes for a VGG.
     """
     size = len(group[0].idxs)
     scores = None
@@ -49,7 +52,7 @@ def _distances(group: torch_pruning.Group) -> torch.Tensor | None:
 
 
 def _by_channel(dep: torch_pruning.Dependency) -> torch.Tensor | None:
-    """The weight that a dependency cuts, the channels that it loses first: [channels, ...]."""
+    """Return the weight that a dependency prunes, pruned dimension first: [channels, ...]."""
     module, cut = dep.target.module, dep.handler
     if not isinstance(module, nn.Conv2d | nn.Linear):
         return None

@@ -1,4 +1,4 @@
-"""What criteria that look at gradients share."""
+"""Helpers of criteria that use gradients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...lazy_imports import nn, torch
 
 @contextmanager
 def frozen_norms(network: nn.Module) -> Iterator[None]:
-    """Gradients inside, from none, of the network as it answers: in evaluation mode."""
+    """Accumulate gradients from zero, in evaluation mode so that batch norm does not change."""
     from ...safe_convolutions import safe_convolutions
 
     training = network.training
@@ -22,11 +22,11 @@ def frozen_norms(network: nn.Module) -> Iterator[None]:
 
 
 def filled_gradients(network: nn.Module) -> None:
-    """Give parameters that had no part in the answer a gradient of zero."""
+    """Set missing gradients to zero: those of parameters that do not affect the output."""
     for parameter in network.parameters():
         parameter.grad = gradient(parameter)
 
 
 def gradient(parameter: nn.Parameter) -> torch.Tensor:
-    """A parameter's gradient; zero if it had no part in the answer."""
+    """Return a parameter's gradient; zero if it does not affect the output."""
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

@@ -1,4 +1,8 @@
-"""Hessian: channels whose loss changes least, to second order, if they go."""
+"""Hessian: pruning by the change of the loss, to second order.
+
+LeCun et al.: Optimal Brain Damage (1989). Deviation: the diagonal of the Hessian is approximated by
+mean squared gradients of single images (the empirical Fisher information).
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,11 @@ if TYPE_CHECKING:
     from ..pruning.dependencies import Importance
 
 _IMAGES = 64
-"""Each has a backward pass of its own."""
+"""The number of images; each needs its own backward pass."""
 
 
 class Hessian(Ranking):
-    """Squared weights times the diagonal of the Hessian, which squared gradients stand in for."""
+    """The sum of squared weights times mean squared gradients."""
 
     info = TechniqueInfo(
         name="hessian",
@@ -42,7 +46,8 @@ class Hessian(Ranking):
                 loss.backward(retain_graph=True)
                 for parameter, square in squares.items():
                     square += gradient(parameter).square()
-        # Torch-Pruning 1.6 would add these up itself, but keeps the last image's alone.
+        # NOTE: GroupHessianImportance of Torch-Pruning 1.6 should accumulate squared gradients of
+        # all images itself, but keeps only those of the last one. So the mean is passed as .grad.
         for parameter, square in squares.items():
             parameter.grad = square / len(images)
         scorer: Importance = torch_pruning.importance.GroupHessianImportance()

@@ -1,4 +1,8 @@
-"""LAMP: magnitude, measured against what would be left of the layer."""
+"""LAMP: magnitude relative to the remaining weights.
+
+Lee et al.: Layer-adaptive Sparsity for the Magnitude-based Pruning (2021),
+https://arxiv.org/abs/2010.07611. Deviation: applied to channels instead of single weights.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class Lamp(Ranking):
-    """Squared weights over the sum of those at least as large.
+    """Squared weights divided by the sum of all squared weights that are at least as large.
 
-    The score makes groups comparable. Within one group it orders channels as their magnitude does,
-    and how many each group loses is predicted, so that it chooses the channels that `l2` does.
+    The score makes groups comparable. Within a group it orders channels by magnitude, and because
+    the number of channels per group is fixed here, it selects the same channels as `l2`.
     """
 
     info = TechniqueInfo(
         name="lamp",
-        title="smallest share of the squared weights that would be left",
+        title="smallest share of the remaining squared weights; same order as l2 within a group",
         replaces="nothing",
         saves="nothing",
         paper="LAMP, Lee et al. 2021",

@@ -1,4 +1,9 @@
-"""Magnitude: channels with the smallest weights go."""
+"""Magnitude: pruning of the channels with the smallest weights.
+
+L1: Li et al.: Pruning Filters for Efficient ConvNets (2017), https://arxiv.org/abs/1608.08710.
+L2: He et al.: Soft Filter Pruning (2018), https://arxiv.org/abs/1808.06866. Deviation: the sums
+include all layers that lose the channel, not only the one that writes it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NNI's pruners as criteria: they say which channels go, and NNI removes them where it can."""
+"""NNI's pruners as criteria: they select the channels, and NNI removes them where possible."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TITLES = {
 
 
 class NniCriterion(Criterion):
-    """One of NNI's pruners.
+    """A pruner of NNI.
 
     Args:
-        name: in `paredown.spaces.nni.PRUNERS`.
+        name: a key of `paredown.spaces.nni.PRUNERS`.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,5 +37,5 @@ class NniCriterion(Criterion):
         from ..nni.pruners import prune
 
         if PRUNERS[self.name].trains and not context.examples:
-            return Chance().cut(network, before, after, context)  # to see shapes, any will do
+            return Chance().cut(network, before, after, context)  # only shapes matter
         return prune(network, before, after, self.name, context.images, context.examples)

@@ -1,4 +1,8 @@
-"""Taylor: channels whose loss changes least, to first order, if they go."""
+"""Taylor: pruning by the change of the loss, to first order.
+
+Molchanov et al.: Importance Estimation for Neural Network Pruning (2019),
+https://arxiv.org/abs/1906.10771.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Taylor(Ranking):
-    """The absolute products of weights and their gradients, on a few training images."""
+    """The absolute products of weights and gradients, on calibration images."""
 
     info = TechniqueInfo(
         name="taylor",

@@ -1,2 +1,2 @@
-"""What is known of a network without its weights: layers, data flow, blocks, head, sites.
-A blueprint holds all of it, and techniques predict what they do on it."""
+"""Networks without weights: layers, data flow, residual blocks, classifier heads, sites.
+A blueprint holds all of these, and techniques predict their effect on it."""

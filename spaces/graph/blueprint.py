@@ -1,7 +1,7 @@
-"""A network without its weights: its layers, which channels belong together, and its stages.
+"""The blueprint of a network: its layers, channel groups and stages, without weights.
 
-Everything that a plan does to a network's cost can be predicted on a blueprint, by arithmetic,
-before anything is built. `spaces.graph.tracing` reads a blueprint off a network.
+The cost of a plan's network is predicted on a blueprint, before the network is built.
+`spaces.graph.tracing` creates blueprints.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -17,27 +17,27 @@ from .submodules import holders
 STEM = "stem"
 HEAD = "head"
 STAGE = "stage"
-"""The first convolution, the linear layers behind the last one, and "stage1"... between."""
+"""Stages: the first convolution, the linear layers behind the last one, and "stage1"... between."""
 
 WHOLE = "network"
-"""The place of choices that are made once."""
+"""The place of choices for the whole network."""
 
 ALL_GROUPS = "all groups"
-"""What is left alone where no channel of a network can be cut."""
+"""The name of the skipped item if no channel of a network can be pruned."""
 
 
 class Op(StrEnum):
-    """What a layer computes, as far as its cost goes."""
+    """The type of a layer, which determines its cost."""
 
     CONV = "conv"
     LINEAR = "linear"
-    CHANNELWISE = "channelwise"  # so many parameters per channel: batch norm 2, PReLU 1
-    OTHER = "other"  # its parameters are known, its arithmetic is not
+    CHANNELWISE = "channelwise"  # a number of parameters per channel: batch norm 2, PReLU 1
+    OTHER = "other"  # known parameters, unknown arithmetic
 
 
 @dataclass(frozen=True)
 class Channels:
-    """How many channels a layer reads or writes: some fixed, and some for each channel of a group.
+    """A number of channels: a fixed part, plus a multiple of the size of each channel group.
 
     A concatenation of groups a and b is `shares={"a": 1, "b": 1}`; a linear layer behind a
     flattened 4x4 image of group a reads `shares={"a": 16}`.
@@ -47,7 +47,7 @@ class Channels:
     shares: tuple[tuple[str, int], ...] = ()
 
     def count(self, sizes: Mapping[str, int]) -> int:
-        """The number of channels when the groups have these sizes."""
+        """Return the number of channels for given group sizes."""
         total = self.fixed
         for group, share in self.shares:
             total += sizes[group] * share
@@ -59,21 +59,21 @@ class Channels:
 
     @classmethod
     def of(cls, group: str) -> "Channels":
-        """The channels of one group."""
+        """Create the channels of one group."""
         return cls(shares=((group, 1),))
 
     @cached_property
     def group(self) -> str:
-        """The group whose channels these are; empty if they are several, fixed, or part of one."""
+        """The group that these channels are, exactly once; empty if there is no such group."""
         whole = self.fixed == 0 and len(self.shares) == 1 and self.shares[0][1] == 1
         return self.shares[0][0] if whole else ""
 
     def is_group(self, group: str) -> bool:
-        """Whether these are exactly the channels of one group."""
+        """Return whether these are exactly the channels of a group."""
         return bool(group) and self.group == group
 
     def substitute(self, meanings: Mapping[str, "Channels"]) -> "Channels":
-        """These channels with some groups put in other terms, as when a block joins a network."""
+        """Replace groups by other channels, as when a block is inserted into a network."""
         fixed, shares = self.fixed, dict[str, int]()
         for group, share in self.shares:
             meaning = meanings.get(group, Channels.of(group))
@@ -85,7 +85,7 @@ class Channels:
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a convolution is besides its channels; [height, width] pairs."""
+    """The geometry of a convolution as [height, width] pairs."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -100,7 +100,7 @@ class Geometry:
 
     @property
     def output_pixels(self) -> int:
-        """The pixels that it writes when it runs once."""
+        """The number of output pixels of one call."""
         pixels = 1
         for axis, side in enumerate(self.input_size):
             reach = self.dilation[axis] * (self.kernel[axis] - 1)
@@ -110,20 +110,20 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Layer:
-    """One module with parameters, in the order in which it runs.
+    """A module with parameters.
 
     Attributes:
         name: dotted module name.
-        positions: output pixels for which it computes, over all its calls; 0 if it never ran.
-        split: into how many groups a convolution's channels fall; 0 = depthwise, one per channel.
+        positions: output pixels over all calls for one image; 0 if the layer never runs.
+        split: the number of groups of a convolution; 0 for depthwise, one group per channel.
         per_channel: parameters per channel of a channelwise layer.
         fixed_params: parameters of an `OTHER` layer.
         stage: "stem", "stage1"..., "head".
-        weight_bits, activation_bits: of its weights, and of what it reads.
-        zeros: weights that are zero and stored as a mask.
-        normalises: the convolution whose output a batch norm alone reads, so that it can be
-            folded into it; empty for others.
-        is_frozen: whether no technique may touch it.
+        weight_bits, activation_bits: the bits of the weights and of the inputs.
+        zeros: the number of weights that are zero and stored as a mask.
+        normalises: for a batch norm that alone reads a convolution's output, that convolution, into
+            which it can be folded; empty for other layers.
+        is_frozen: whether techniques must not change the layer.
     """
 
     name: str
@@ -145,33 +145,33 @@ class Layer:
 
     @cached_property
     def computes(self) -> bool:
-        """Whether it is a convolution or linear layer that runs."""
+        """Whether the layer has MACs: a convolution or linear layer that runs."""
         return self.op in (Op.CONV, Op.LINEAR) and self.positions > 0
 
     @cached_property
     def touches(self) -> tuple[str, ...]:
-        """The channel groups that it reads or writes."""
+        """The channel groups that the layer reads or writes."""
         return self.reads.groups + self.writes.groups
 
     def substituted(self, meanings: Mapping[str, Channels]) -> "Layer":
-        """The same layer with some groups put in other terms."""
+        """Replace groups by other channels."""
         if not any(group in meanings for group in self.touches):
             return self
         reads, writes = self.reads.substitute(meanings), self.writes.substitute(meanings)
         return self.but(reads=reads, writes=writes)
 
     def but(self, **changes: object) -> "Layer":
-        """The same layer with some attributes changed.
+        """Return a copy with some attributes changed.
 
-        As `dataclasses.replace`, at a tenth of its time: costing a plan does little else.
+        Like `dataclasses.replace`, but ten times as fast: predicting costs does little else.
         """
         layer = object.__new__(Layer)
-        known = self.__dict__  # cached properties too, which may hold no longer
+        known = self.__dict__  # includes cached properties, which must not be copied
         layer.__dict__.update({name: known[name] for name in _LAYER_FIELDS} | changes)
         return layer
 
     def weights(self, sizes: Mapping[str, int]) -> int:
-        """Elements of the weight of a convolution or linear layer; 0 for others."""
+        """Count the weights of a convolution or linear layer; 0 for other layers."""
         if self.op not in (Op.CONV, Op.LINEAR):
             return 0
         area = self.geometry.kernel[0] * self.geometry.kernel[1] if self.geometry else 1
@@ -179,13 +179,13 @@ class Layer:
         return self.writes.count(sizes) * fan_in * area
 
     def other_params(self, sizes: Mapping[str, int]) -> int:
-        """Parameters beside the weight: biases, normalisation, what cannot be told apart."""
+        """Count all other parameters: biases, normalisation, `OTHER` layers."""
         if self.op in (Op.CONV, Op.LINEAR):
             return self.writes.count(sizes) if self.bias else 0
         return self.per_channel * self.writes.count(sizes) + self.fixed_params
 
     def macs(self, sizes: Mapping[str, int]) -> int:
-        """Multiply-accumulates for one image; convolutions and linear layers alone have any."""
+        """Count the MACs for one image; only convolutions and linear layers have any."""
         return self.weights(sizes) * self.positions
 
 
@@ -194,12 +194,14 @@ _LAYER_FIELDS = tuple(field.name for field in fields(Layer))
 
 @dataclass(frozen=True)
 class Group:
-    """Channels that can only be removed together, as those that a residual sum ties.
+    """A channel group: channels of several layers that must be removed together.
+
+    A residual sum, for example, ties the channels of its inputs.
 
     Attributes:
-        name: the first layer that writes them.
-        size: how many there are.
-        stage: the stage whose choices decide about them.
+        name: the first layer that writes the channels.
+        size: the number of channels.
+        stage: the stage whose choices apply to the group.
     """
 
     name: str
@@ -209,12 +211,12 @@ class Group:
 
 @dataclass(frozen=True)
 class PruningConfig:
-    """How channels are cut from a trained network.
+    """The configuration of channel pruning.
 
     Attributes:
-        criterion: says which ones.
-        multiple: to which what stays is rounded, where a group is wide enough.
-        steps: in how many cuts, with training between.
+        criterion: the criterion that selects the channels.
+        multiple: the multiple to which remaining channels are rounded in wide groups.
+        steps: the number of cuts, with training in between.
     """
 
     criterion: str = "l1"
@@ -224,7 +226,7 @@ class PruningConfig:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A place that a technique does not touch, and why."""
+    """A layer, block or group that a technique cannot change, with the reason."""
 
     technique: str
     name: str
@@ -233,15 +235,15 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A network as its plans see it.
+    """A network without weights.
 
     Attributes:
         layers: in running order.
         groups: channel groups by name.
-        skipped: what nothing may touch, and why.
-        structure: residual blocks, the tail and what no layer stands for.
-        pruning: how channels are cut from it once it is trained.
-        scaled: share of the image's side -> the same network on smaller images.
+        skipped: groups and operators that cannot be pruned or counted, with reasons.
+        structure: residual blocks, classifier head and uncounted operators.
+        pruning: the configuration of channel pruning.
+        scaled: fraction of the image's side length -> the blueprint on smaller images.
     """
 
     layers: tuple[Layer, ...]
@@ -259,13 +261,13 @@ class Blueprint:
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
-        """The stages with a layer that computes, from input to output."""
+        """The stages with a convolution or linear layer, from input to output."""
         computing = (layer.stage for layer in self.layers if layer.op in (Op.CONV, Op.LINEAR))
         return tuple(dict.fromkeys(computing))
 
     @cached_property
     def roots(self) -> dict[str, str]:
-        """For each group a layer that writes just that group: where its removal starts."""
+        """Map each group to a layer that writes exactly that group, where its pruning starts."""
         roots = dict[str, str]()
         for layer in self.layers:
             if layer.op in (Op.CONV, Op.LINEAR) and layer.split == 1 and layer.writes.group:
@@ -273,26 +275,26 @@ class Blueprint:
         return roots
 
     def layer(self, name: str) -> Layer:
-        """The layer of that name."""
+        """Return the layer of that name."""
         return self._by_name[name]
 
     def under(self, module: str) -> frozenset[str]:
-        """The names of a module's layers: its own, and those of what is inside."""
+        """Return the names of the layers that are a module or inside it."""
         return frozenset(self._by_module.get(module, ()))
 
     def resized(self, sizes: Mapping[str, int]) -> "Blueprint":
-        """The same network with other group sizes."""
+        """Return a copy with other group sizes."""
         groups = dict(self.groups)
         for name, size in sizes.items():
             groups[name] = replace(groups[name], size=size)
         return replace(self, groups=MappingProxyType(groups))
 
     def frozen(self, names: Iterable[str]) -> "Blueprint":
-        """The same network where some groups can no longer be cut: their channels are fixed."""
+        """Return a copy in which the channels of some groups are fixed and cannot be pruned."""
         return self.substituted({name: Channels(self.groups[name].size) for name in set(names)})
 
     def substituted(self, meanings: Mapping[str, Channels]) -> "Blueprint":
-        """The same network with some groups put in other terms; they are groups no more."""
+        """Return a copy in which some groups are replaced by other channels and removed."""
         if not meanings:
             return self
         layers = tuple(layer.substituted(meanings) for layer in self.layers)
@@ -300,12 +302,12 @@ class Blueprint:
         return replace(self, layers=layers, groups=MappingProxyType(remaining))
 
     def without_layers(self, names: Container[str]) -> "Blueprint":
-        """The same network without some layers, and without groups that no layer has any more."""
+        """Return a copy without some layers, and without groups that no layer has any more."""
         layers = tuple(layer for layer in self.layers if layer.name not in names)
         return replace(self, layers=layers).without_orphans()
 
     def without_orphans(self) -> "Blueprint":
-        """The same network without groups that no layer has."""
+        """Return a copy without groups that no layer has."""
         used = {group for layer in self.layers for group in layer.touches}
         if used.issuperset(self.groups):
             return self
@@ -313,7 +315,7 @@ class Blueprint:
         return replace(self, groups=MappingProxyType(remaining))
 
     def with_layers(self, layers: Iterable[Layer]) -> "Blueprint":
-        """The same groups over other layers."""
+        """Return a copy with other layers and the same groups."""
         return replace(self, layers=tuple(layers))
 
     @cached_property

@@ -1,19 +1,19 @@
-"""How many channels stay: by rule and not by weights, so that costs are known beforehand."""
+"""Numbers of remaining channels, independent of weights: costs are known before training."""
 
 MULTIPLES = {8: 64, 4: 16, 1: 1}
-"""Multiple of channels -> how many a group must have to be rounded to it."""
+"""Multiple of channels -> the minimum group size for rounding to that multiple."""
 
 WIDEST_MULTIPLE = max(MULTIPLES)
 
 
 def kept_channels(size: int, share: float, multiple: int = WIDEST_MULTIPLE) -> int:
-    """How many of `size` channels stay when `share` of them (0 to 1) should; never none.
+    """Compute the number of remaining channels of a group; at least 1.
 
     Args:
-        size: of the group.
-        share: that should stay.
-        multiple: to which it is rounded in wide groups, since odd widths give no speed; 4 at most
-            in middling ones, 1 in narrow ones.
+        size: the size of the group.
+        share: the desired share of remaining channels, 0 to 1.
+        multiple: the multiple to which the number is rounded in wide groups, since hardware gains
+            no speed from odd widths; at most 4 in medium groups, 1 in narrow ones (`MULTIPLES`).
     """
     allowed = min(multiple, next(m for m, least in MULTIPLES.items() if size >= least))
     return min(size, max(allowed, round(size * share / allowed) * allowed))

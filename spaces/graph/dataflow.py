@@ -1,8 +1,8 @@
-"""Watches a network run: which value each operator and module reads and writes.
+"""Recording of a network's data flow: which value each operator and module reads and writes.
 
-Modules alone do not tell what happens between them: a sum in a block's own forward pass, a
-convolution whose output two others read, a matrix product that no layer stands for. Here every
-operator is seen, on the meta device as on any other.
+Modules alone do not show what happens between them: a sum in a block's forward pass, a convolution
+whose output two others read, a matrix product outside of layers. This records every operator, on
+any device including meta.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from torch.utils.hooks import RemovableHandle
 
 @dataclass(frozen=True)
 class Event:
-    """One operator as it ran.
+    """A call of an operator.
 
     Attributes:
-        op: its name: "aten::add".
+        op: the operator's name: "aten::add".
         module: the innermost module in whose forward pass it ran; "" is the network itself.
-        reads, writes: numbers of the values that came in and went out.
-        shape: of the first output.
+        reads, writes: the ids of the input and output values.
+        shape: the shape of the first output.
     """
 
     op: str
@@ -36,13 +36,13 @@ class Event:
 
 @dataclass
 class Call:
-    """One run of a module that read one tensor.
+    """A call of a module with a single input tensor.
 
     Attributes:
-        name, module: which module; "" is the network itself.
-        reads, writes: the numbers of its input and output values.
-        input_shape, output_shape: as torch says them.
-        begin, end: the events that ran inside are `events[begin:end]`.
+        name, module: the module; "" is the network itself.
+        reads, writes: the ids of the input and output values.
+        input_shape, output_shape: tensor shapes.
+        begin, end: `events[begin:end]` are the operators inside.
     """
 
     name: str
@@ -56,31 +56,31 @@ class Call:
 
     @property
     def keeps_images(self) -> bool:
-        """Whether images, [batch, channels, height, width], came in and went out."""
+        """Whether input and output are images, [batch, channels, height, width]."""
         return len(self.input_shape) == 4 == len(self.output_shape)
 
 
 @dataclass
 class Flow:
-    """A whole run: operators in order, and modules in the order in which they ended."""
+    """The data flow of a run: operators in order, and modules in the order in which they ended."""
 
     events: list[Event] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
     def readers(self, value: int) -> list[Event]:
-        """The operators that read a value."""
+        """Return the operators that read a value."""
         return [event for event in self.events if value in event.reads]
 
     def is_leaf(self, call: Call) -> bool:
-        """Whether a module has no others inside."""
+        """Return whether the called module has no children."""
         return next(call.module.children(), None) is None
 
 
 def watch(network: nn.Module, images: torch.Tensor) -> Flow:
-    """Run a network in evaluation mode and say what flowed where.
+    """Run a network in evaluation mode and record its data flow.
 
     Args:
-        network: on any device; it is left as it was.
+        network: on any device; not changed.
         images: [batch, channels, height, width] on the network's device.
     """
     recorder, training = _Recorder(), network.training
@@ -96,7 +96,7 @@ def watch(network: nn.Module, images: torch.Tensor) -> Flow:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Numbers values: a tensor's number changes when an operator writes into it."""
+    """Assigns ids to values; a tensor gets a new id when an operator writes to it in place."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -154,6 +154,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._numbers[id(tensor)] if id(tensor) in self._numbers else self._new(tensor)
 
     def _new(self, tensor: torch.Tensor) -> int:
-        self._alive.append(tensor)  # alive, so that no other tensor gets its id
+        self._alive.append(tensor)  # keep it alive: id() must stay unique
         self._numbers[id(tensor)] = len(self._alive)
         return len(self._alive)

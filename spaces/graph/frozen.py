@@ -1,4 +1,4 @@
-"""Layers that no technique may touch, because the user says so."""
+"""Layers that the user has frozen with `keep`."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -10,17 +10,19 @@ from .blueprint import Blueprint, Layer, Skipped
 from .structure import NetworkStructure
 from .submodules import holders
 
-FROZEN_BY_KEEP = "it is to be kept"
+FROZEN_BY_KEEP = "frozen by --keep"
 
 
 def keep(blueprint: Blueprint, globs: Sequence[str]) -> Blueprint:
-    """The same network where some layers stay as they are: their channels, blocks and bits.
+    """Freeze layers, so that no technique changes their channels, blocks or bits.
 
     Args:
-        globs: of layers, of modules that hold them, or of stages: "fc", "layer4.*", "head".
+        blueprint: the network.
+        globs: patterns of layers, of modules that contain them, or of stages: "fc", "layer4.*",
+            "head".
 
     Raises:
-        UnknownName: a glob that nothing matches.
+        UnknownName: a pattern that matches nothing.
     """
     chosen = dict[str, None]()
     for glob in globs:
@@ -33,7 +35,8 @@ def keep(blueprint: Blueprint, globs: Sequence[str]) -> Blueprint:
     layers = [layer.but(is_frozen=layer.name in chosen) for layer in blueprint.layers]
     fixed = dict.fromkeys(group for layer in layers if layer.is_frozen for group in layer.touches)
     reported = (
-        Skipped("channels", group, f"{FROZEN_BY_KEEP}, or tied to what is") for group in fixed
+        Skipped("channels", group, f"{FROZEN_BY_KEEP}, or tied to a frozen layer")
+        for group in fixed
     )
     frozen = replace(
         blueprint,
@@ -51,7 +54,7 @@ def keep(blueprint: Blueprint, globs: Sequence[str]) -> Blueprint:
 
 
 def _parted(structure: NetworkStructure, frozen_names: Container[str]) -> NetworkStructure:
-    """Landmarks where batch norms that are kept go with no convolution when that is replaced."""
+    """Detach frozen batch norms from their convolutions, whose replacement would remove them."""
     going = {conv: norm for conv, norm in structure.normalised.items() if norm not in frozen_names}
     return replace(structure, normalised=MappingProxyType(going))
 
@@ -61,7 +64,7 @@ def _matches(layer: Layer, glob: str) -> bool:
 
 
 def _aliases(layer: Layer) -> Iterator[str]:
-    """The layer's name, those of the modules that it is in, and its stage's."""
+    """Yield the names of a layer, of the modules that contain it, and of its stage."""
     yield from holders(layer.name)
     yield layer.stage
 

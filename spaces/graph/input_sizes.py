@@ -1,4 +1,4 @@
-"""A network on smaller images: what changes is how many pixels its layers compute."""
+"""Blueprints of a network on smaller images, where its layers compute fewer pixels."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .blueprint import Blueprint, Layer, Skipped
 from .structure import NetworkStructure
 
 SCALES = (0.875, 0.75, 0.625, 0.5)
-"""The shares of an image's side that plans may choose besides the whole."""
+"""The fractions of an image's side length that plans may choose, besides 1."""
 
 
 def scaled_size(size: tuple[int, int], share: float) -> tuple[int, int]:
-    """Height and width in pixels of an image whose side is that share."""
+    """Compute height and width in pixels for a fraction of the side length."""
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
 def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
-    """The layers of a network and its landmarks, without channel groups.
+    """Trace the layers and the structure of a network, without channel groups.
 
     Raises:
         ModelError: as `trace`.
@@ -35,7 +35,9 @@ def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
     layers, structure = with_folds(plain, find_normalised(flow)), find_structure(flow)
     uncounted = (
         Skipped(
-            "counts", operation.module or "the network", f"no layer stands for its {operation.op}"
+            "counts",
+            operation.module or "the network",
+            f"{operation.op} outside of a convolution or linear layer is not counted",
         )
         for operation in structure.uncounted
     )
@@ -43,7 +45,7 @@ def analyse(network: nn.Module, images: torch.Tensor) -> Blueprint:
 
 
 def with_folds(layers: Iterable[Layer], normalised: Mapping[str, str]) -> tuple[Layer, ...]:
-    """Layers whose batch norms know which convolution they can be folded into."""
+    """Set `normalises` of the batch norms that can be folded, from convolution -> batch norm."""
     convs = {norm: conv for conv, norm in normalised.items()}
     return tuple(
         layer.but(normalises=convs[layer.name]) if layer.name in convs else layer
@@ -52,7 +54,7 @@ def with_folds(layers: Iterable[Layer], normalised: Mapping[str, str]) -> tuple[
 
 
 def _as_tried(smaller: NetworkStructure, whole: NetworkStructure) -> NetworkStructure:
-    """Landmarks on smaller images, with what was found out about the tail on whole ones."""
+    """Return the structure on smaller images, with the verified head of the full size."""
     if smaller.classifier_head is None or whole.classifier_head is None:
         return replace(smaller, classifier_head=None)
     return replace(
@@ -61,14 +63,14 @@ def _as_tried(smaller: NetworkStructure, whole: NetworkStructure) -> NetworkStru
 
 
 def scaled(network: nn.Module, images: torch.Tensor, whole: Blueprint) -> Mapping[float, Blueprint]:
-    """The network on smaller images, for each scale on which the same layers run in that order."""
+    """Trace the network on smaller images, for each scale at which the same layers run."""
     names = [layer.name for layer in whole.layers]
     blueprints = dict[float, Blueprint]()
     for share in SCALES:
         size = scaled_size((images.shape[2], images.shape[3]), share)
         try:
             smaller = analyse(network, images.new_zeros(*images.shape[:2], *size))
-        except ModelError:  # a linear layer may want one size, or nothing be left of the image
+        except ModelError:  # a linear layer may need one size, or the image may become empty
             continue
         if [layer.name for layer in smaller.layers] == names:
             blueprints[share] = replace(

@@ -1,4 +1,4 @@
-"""Where block families can act: convolutions that mix pixels and channels, and residual blocks."""
+"""Sites: the convolutions and residual blocks that block families can replace."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from .structure import ResidualBlock, Shortcut
 
 @dataclass(frozen=True)
 class ConvSpec:
-    """Everything that a replacement for a convolution must keep to.
+    """The interface that a replacement for a convolution must have.
 
     Attributes:
-        in_channels, out_channels: the interface that stays.
-        geometry: kernel, stride, padding, dilation and the size of its input image, in pixels.
-        bias: whether the replacement needs a bias; not where batch norm follows.
-        normalised: whether batch norm follows that reads nothing else.
+        in_channels, out_channels: channel counts.
+        geometry: kernel, stride, padding, dilation and the size of the input image in pixels.
+        bias: whether the replacement needs a bias; False if batch norm follows.
+        normalised: whether a batch norm alone reads the output.
         mixed: whether a 1x1 convolution follows that mixes the channels.
     """
 
@@ -30,7 +30,7 @@ class ConvSpec:
 
     @property
     def keeps_shape(self) -> bool:
-        """Whether what comes out has the shape of what goes in."""
+        """Whether output and input have the same shape."""
         height, width = self.geometry.input_size
         same = self.geometry.stride == (1, 1) and self.geometry.output_pixels == height * width
         return same and self.in_channels == self.out_channels
@@ -38,14 +38,14 @@ class ConvSpec:
 
 @dataclass(frozen=True)
 class BlockSpec:
-    """Everything that a replacement for a residual block must keep to.
+    """The interface that a replacement for a residual block must have.
 
     Attributes:
-        in_channels, out_channels: the interface that stays.
-        hidden: the width of its spatial convolution.
-        stride: [height, width]; the output has 1 + (side - 1) // stride pixels a side.
-        input_size: of its images, in pixels.
-        shortcut: what its sum adds; the identity only where the shape stays.
+        in_channels, out_channels: channel counts.
+        hidden: the output width of the spatial convolution.
+        stride: [height, width]; the output has 1 + (side - 1) // stride pixels per side.
+        input_size: [height, width] of the input in pixels.
+        shortcut: the type of the shortcut; the identity only if the shape does not change.
     """
 
     in_channels: int
@@ -58,14 +58,14 @@ class BlockSpec:
 
 @dataclass(frozen=True)
 class ConvSite:
-    """A convolution that a block can stand in for.
+    """A convolution that can be replaced.
 
     Attributes:
-        name: of the module.
-        stage: whose choices decide.
+        name: the module name.
+        stage: the stage whose choices apply.
         layer: the convolution.
-        norm: the batch norm that alone reads it; empty if there is none.
-        mixed: as in its spec.
+        norm: the batch norm that alone reads the output; empty if there is none.
+        mixed: as in `ConvSpec`.
     """
 
     name: str
@@ -83,9 +83,9 @@ class ConvSite:
         return self.layer.writes
 
     def spec(self, sizes: Mapping[str, int]) -> ConvSpec:
-        """What a replacement must keep to when the channel groups have these sizes."""
+        """Return the interface for given sizes of the channel groups."""
         if self.layer.geometry is None:
-            raise ValueError(f"{self.name} has no geometry: it is no convolution")
+            raise ValueError(f"expected a convolution, but {self.name} has no geometry")
         return ConvSpec(
             in_channels=self.reads.count(sizes),
             out_channels=self.writes.count(sizes),
@@ -98,7 +98,7 @@ class ConvSite:
 
 @dataclass(frozen=True)
 class BlockSite:
-    """A residual block that another can stand in for; the attributes are those of its spec."""
+    """A residual block that can be replaced; attributes as in `BlockSpec`."""
 
     name: str
     stage: str
@@ -111,12 +111,12 @@ class BlockSite:
 
     @property
     def output_size(self) -> tuple[int, int]:
-        """Of its images, in pixels."""
+        """[height, width] of the output in pixels."""
         (height, width), (down, across) = self.input_size, self.stride
         return 1 + (height - 1) // down, 1 + (width - 1) // across
 
     def spec(self, sizes: Mapping[str, int]) -> BlockSpec:
-        """What a replacement must keep to when the channel groups have these sizes."""
+        """Return the interface for given sizes of the channel groups."""
         into, out = self.reads.count(sizes), self.writes.count(sizes)
         shortcut = self.shortcut
         if shortcut is Shortcut.IDENTITY and (into != out or self.stride != (1, 1)):
@@ -130,7 +130,7 @@ Site = ConvSite | BlockSite
 
 
 def find_sites(blueprint: Blueprint) -> tuple[ConvSite, ...]:
-    """The convolutions with a kernel of 3 or more and one group that the network runs."""
+    """Return the convolutions that can be replaced, with kernels of 3x3 or larger and one group."""
     readers = _next_readers(blueprint)
     return tuple(
         ConvSite(
@@ -146,7 +146,7 @@ def find_sites(blueprint: Blueprint) -> tuple[ConvSite, ...]:
 
 
 def find_blocks(blueprint: Blueprint) -> tuple[BlockSite, ...]:
-    """The residual blocks of a network, in running order."""
+    """Return the residual blocks that can be replaced, in running order."""
     return tuple(
         _site_of(blueprint, block)
         for block in blueprint.structure.blocks
@@ -155,7 +155,7 @@ def find_blocks(blueprint: Blueprint) -> tuple[BlockSite, ...]:
 
 
 def refused_convolutions(blueprint: Blueprint) -> tuple[Skipped, ...]:
-    """The convolutions that are no sites, with the reason."""
+    """Return the convolutions that cannot be replaced, with reasons."""
     return tuple(
         Skipped("block", layer.name, reason)
         for layer in blueprint.layers
@@ -164,7 +164,7 @@ def refused_convolutions(blueprint: Blueprint) -> tuple[Skipped, ...]:
 
 
 def refused_blocks(blueprint: Blueprint) -> tuple[Skipped, ...]:
-    """The residual blocks that are no sites, with the reason."""
+    """Return the residual blocks that cannot be replaced, with reasons."""
     return tuple(
         Skipped("block", block.name, reason)
         for block in blueprint.structure.blocks
@@ -195,11 +195,11 @@ def _why_not(layer: Layer) -> str:
     if min(geometry.kernel) < 3:
         return f"its kernel is {geometry.text}; blocks replace 3x3 and larger"
     if layer.split == 0:
-        return "it is depthwise already"
+        return "it is already depthwise"
     if layer.split > 1:
-        return f"its channels fall into {layer.split} groups"
+        return f"it has {layer.split} groups"
     if geometry.input_size == (0, 0):
-        return "its input is no image"
+        return "its input is not an image"
     if geometry.padding_mode != "zeros":
         return f"it pads with {geometry.padding_mode} pixels; blocks pad with zeros"
     if layer.positions != geometry.output_pixels:
@@ -212,12 +212,15 @@ def _why_not_block(blueprint: Blueprint, block: ResidualBlock) -> str:
     if any(blueprint.layer(name).is_frozen for name in blueprint.under(block.name)):
         return FROZEN_BY_KEEP
     if site.output_size != block.output_size:
-        return f"its images shrink from {block.input_size} to {block.output_size} pixels"
+        return (
+            f"its output has {block.output_size} pixels for {block.input_size} input pixels, which "
+            "no stride gives"
+        )
     return ""
 
 
 def _next_readers(blueprint: Blueprint) -> dict[str, Layer]:
-    """For each convolution the next layer that computes, if it reads just what that wrote."""
+    """Map each convolution to the next one or linear layer, if that reads exactly its output."""
     computing = [layer for layer in blueprint.layers if layer.op in (Op.CONV, Op.LINEAR)]
     return {
         layer.name: behind for layer, behind in pairwise(computing) if behind.reads == layer.writes

@@ -1,4 +1,4 @@
-"""Stages: the layers of a network at one resolution, counted from the largest."""
+"""Assignment of layers to stages, by resolution."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,10 +7,10 @@ from .blueprint import HEAD, STAGE, STEM, Layer, Op
 
 
 def with_stages(layers: Sequence[Layer]) -> list[Layer]:
-    """Name each layer's stage: its resolution, counted from the largest.
+    """Set the stage of each layer; stages are numbered from the largest resolution.
 
-    A squeeze-and-excitation gate computes at 1x1 in the middle of a stage; so a layer counts as
-    being at the largest resolution that still comes.
+    A layer's resolution is the largest of all following layers, so that a squeeze-and-excitation
+    gate, which computes at 1x1, belongs to the stage around it.
     """
     convs = [layer for layer in layers if layer.op is Op.CONV and layer.positions]
     computing = [layer for layer in layers if layer.op in (Op.CONV, Op.LINEAR) and layer.positions]

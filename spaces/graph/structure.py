@@ -1,5 +1,5 @@
-"""What a network has besides layers: residual blocks, a tail behind its last feature map, and
-operators that no layer stands for. `spaces.graph.structure_detection` finds them."""
+"""The structure of a network besides its layers: residual blocks, the classifier head, and
+uncounted operators. `spaces.graph.structure_detection` detects it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 
 class Shortcut(StrEnum):
-    """What a block adds to its branch: its input as it is, something made of it, or nothing."""
+    """The shortcut of a block: its input, a projection of it, or none."""
 
     IDENTITY = "identity"
     PROJECTION = "projection"
@@ -18,16 +18,17 @@ class Shortcut(StrEnum):
 
 @dataclass(frozen=True)
 class ResidualBlock:
-    """A module that adds something to a branch with a spatial convolution, or one of its kind.
+    """A module that adds a shortcut to a branch with a spatial convolution.
+
+    Modules of the same class without a shortcut are blocks, too.
 
     Attributes:
-        name: of the module.
-        entry: its first layer that reads the block's input channels.
-        middle: its first convolution with a kernel of 3 or more: what it writes is the hidden
-            width.
-        exit: its last layer that writes the block's output channels.
-        input_size, output_size: of its images, in pixels.
-        shortcut: what is added.
+        name: the module name.
+        entry: the first layer that reads the block's input channels.
+        middle: the first convolution with a kernel of 3 or more; its output is the hidden width.
+        exit: the last layer that writes the block's output channels.
+        input_size, output_size: [height, width] in pixels.
+        shortcut: the type of the shortcut.
     """
 
     name: str
@@ -40,23 +41,23 @@ class ResidualBlock:
 
     @cached_property
     def stride(self) -> tuple[int, int]:
-        """By how much it makes images smaller, [height, width]."""
+        """The downsampling factor, [height, width]."""
         (height, width), (less_high, less_wide) = self.input_size, self.output_size
         return -(-height // max(1, less_high)), -(-width // max(1, less_wide))
 
 
 @dataclass(frozen=True)
 class ClassifierHead:
-    """What follows the last feature map: pooling, reshaping, and linear layers with company.
+    """The layers behind the last feature map.
 
     Attributes:
         pools: pooling modules in order.
         linears: linear layers in order.
-        company: what else stands there: activations, dropout, normalisation.
-        pixels: how many values of each channel of the feature map the first linear layer reads.
-        size: of the last feature map, in pixels.
-        functional: operators that no module stands for, reshaping aside.
-        fixed: whether it takes no other number of features (`spaces.pruning.verify_head`).
+        company: all other modules: activations, dropout, normalisation.
+        pixels: the number of values per channel that the first linear layer reads.
+        size: [height, width] of the last feature map in pixels.
+        functional: operators outside of modules, except reshaping.
+        fixed: whether the number of features is fixed (`spaces.pruning.verify_head`).
     """
 
     pools: tuple[str, ...]
@@ -70,7 +71,7 @@ class ClassifierHead:
 
 @dataclass(frozen=True)
 class Uncounted:
-    """Arithmetic that no convolution or linear layer stands for, so that no count has it."""
+    """A matrix product or attention outside of convolutions and linear layers: not counted."""
 
     module: str
     op: str
@@ -82,13 +83,13 @@ class Uncounted:
 
 @dataclass(frozen=True)
 class NetworkStructure:
-    """Everything that was found.
+    """The detected structure of a network.
 
     Attributes:
         normalised: convolution -> the batch norm that alone reads its output.
         blocks: residual blocks in running order.
-        classifier_head: None where the network ends in another way.
-        uncounted: arithmetic that counts leave out.
+        classifier_head: None if the network has no such head.
+        uncounted: operators that MACs do not include.
     """
 
     normalised: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,5 +1,5 @@
-"""Finds what a network has besides layers by watching it run, never by the names of classes:
-residual blocks, the tail behind its last feature map, and operators that no layer stands for."""
+"""Detection of residual blocks, the classifier head and uncounted operators, from the data flow of
+a run and not from class names."""
 
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
@@ -42,7 +42,7 @@ _PRODUCTS = frozenset(
 
 
 def find_structure(flow: Flow) -> NetworkStructure:
-    """Read the landmarks off a run."""
+    """Detect the structure of a network from a run."""
     return NetworkStructure(
         normalised=MappingProxyType(find_normalised(flow)),
         blocks=tuple(_blocks(flow)),
@@ -52,7 +52,7 @@ def find_structure(flow: Flow) -> NetworkStructure:
 
 
 def find_normalised(flow: Flow) -> dict[str, str]:
-    """Convolution -> the batch norm that alone reads its output; both run once."""
+    """Map convolutions to the batch norms that alone read their outputs; both must run once."""
     convs = {c.writes: c.name for c in flow.calls if isinstance(c.module, nn.Conv2d)}
     norms = {c.name: c.reads for c in flow.calls if isinstance(c.module, _BatchNorm)}
     runs = _runs(flow)
@@ -86,7 +86,7 @@ def _blocks(flow: Flow) -> Iterator[ResidualBlock]:
 
 
 def _described(flow: Flow, call: Call, sum_: Event | None) -> ResidualBlock | None:
-    """The block that a call is; None if it has no convolution to stand for its hidden width."""
+    """Describe a call as a residual block; None if it has no spatial convolution inside."""
     layers = [
         other
         for other in flow.calls
@@ -140,7 +140,7 @@ def _classifier_head(flow: Flow) -> ClassifierHead | None:
 
 
 def _makes_a_map(event: Event) -> bool:
-    """Whether an operator writes images that are more than a smaller form of others."""
+    """Return whether an operator writes a feature map, and is no pooling or reshaping."""
     return len(event.shape) == 4 and event.op not in _POOLINGS | _RESHAPES
 
 

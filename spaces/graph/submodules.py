@@ -1,4 +1,4 @@
-"""The submodules of a network: their dotted names, and one put in another's place."""
+"""Dotted names of submodules, and their replacement."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from ...lazy_imports import nn
 
 
 def join(first: str, second: str) -> str:
-    """A dotted module name; either part may be empty."""
+    """Join two parts of a dotted module name; either may be empty."""
     return f"{first}.{second}" if first and second else first or second
 
 
 def relative(name: str, to: str) -> str:
-    """A name as seen from a module that holds it, or from itself."""
+    """Return a name relative to a module that contains it, or to itself."""
     return name.removeprefix(to).removeprefix(".")
 
 
 def holders(name: str) -> Iterator[str]:
-    """A layer's own name, and those of the modules that it is in, from the inside out."""
+    """Yield a layer's name and the names of the modules that contain it, from the inside out."""
     while name:
         yield name
         name = name.rpartition(".")[0]
 
 
 def is_inside(name: str, module: str) -> bool:
-    """Whether a name is a module's own or that of one inside it."""
+    """Return whether a name is that of a module or of one inside it."""
     return name == module or name.startswith(f"{module}.")
 
 
 def replace_module(network: nn.Module, name: str, new: nn.Module) -> None:
-    """Put a module in the place of the one of that name, in its mode, under every name that it has.
+    """Replace a module under all of its names, and set the new one to its training mode.
 
-    A backbone that is kept both whole and in parts holds each of its layers twice.
+    A network that stores its backbone both whole and in parts has two names for each layer.
     """
     old = network.get_submodule(name)
     new.train(old.training)
@@ -42,5 +42,5 @@ def replace_module(network: nn.Module, name: str, new: nn.Module) -> None:
 
 
 def take_out(network: nn.Module, name: str) -> None:
-    """Put nothing in a module's place: what it reads goes on as it is."""
+    """Replace a module by the identity."""
     replace_module(network, name, nn.Identity())

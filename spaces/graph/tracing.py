@@ -1,6 +1,6 @@
-"""Reads a blueprint off a network: runs it once, records what its modules see.
+"""Tracing of a network to a blueprint: a single run records the shapes at each module.
 
-It walks modules and shapes, never class names of whole models, so that any CNN will do.
+Only modules and shapes are used, not class names of models, so that any CNN can be traced.
 """
 
 import copy
@@ -19,13 +19,13 @@ from .zero_masks import STORED_ZEROS
 
 
 def example_images(channels: int, size: int, device: torch.device | str = "meta") -> torch.Tensor:
-    """Two blank images, [2, channels, size, size]: two, because batch norm refuses one pixel."""
+    """Create two blank images, [2, channels, size, size]: batch norm rejects a single pixel."""
     return torch.zeros(2, channels, size, size, device=device)
 
 
 def on_meta(network: nn.Module) -> nn.Module:
-    """A copy without data, in evaluation mode: shapes compute, numbers do not."""
-    # Numbers are not copied first, to be thrown away: ResNet-18 has 45 MB of them.
+    """Copy a network to the meta device, in evaluation mode."""
+    # The memo avoids a copy of the weights, which deepcopy would make first: 45 MB for ResNet-18.
     blank = dict[int, torch.Tensor]()
     for parameter in network.parameters():
         blank[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
@@ -35,14 +35,14 @@ def on_meta(network: nn.Module) -> nn.Module:
 
 
 def trace(network: nn.Module, images: torch.Tensor) -> Blueprint:
-    """The layers of a network, with fixed channels: enough to cost it.
+    """Trace the layers of a network, with fixed channels: sufficient for its cost.
 
     Args:
-        network: on any device; it is left as it was.
+        network: on any device; not changed.
         images: [batch, channels, height, width] on the network's device.
 
     Raises:
-        ModelError: the network cannot run on such images, or gives no [batch, classes] tensor.
+        ModelError: the network fails on these images, or does not return a [batch, classes] tensor.
     """
     sightings = _run(network, images)
     layers = [_layer(sighting) for sighting in sightings.values()]
@@ -50,39 +50,39 @@ def trace(network: nn.Module, images: torch.Tensor) -> Blueprint:
 
 
 def check_classes(network: nn.Module, images: torch.Tensor, classes: Sequence[str]) -> None:
-    """See that a network gives one score for each class of the images.
+    """Validate that a network has one output per class of the data.
 
     Args:
-        network: that `trace` has found to run; it is left as it was.
+        network: a network that `trace` accepts; not changed.
         images: [batch, channels, height, width]; only the shape matters.
-        classes: by name.
+        classes: the names of the classes.
 
     Raises:
-        ModelError: it gives more or fewer.
+        ModelError: the numbers differ.
     """
     provided = classes_of(network, images)
     if provided != len(classes):
         raise ModelError(
-            f"the network tells {provided} classes apart, and the images have {len(classes)} "
-            f"({first_names(classes, 4)}); build it for {len(classes)}: a function of your own is "
-            "called with classes, if it takes them"
+            f"the network has {provided} outputs but the data has {len(classes)} classes "
+            f"({first_names(classes, 4)}); build it for {len(classes)} classes: a function that "
+            "builds a network is called with classes, if it has such a parameter"
         )
 
 
 def classes_of(network: nn.Module, images: torch.Tensor) -> int:
-    """How many scores a network that `trace` has found to run gives each image."""
+    """Return the number of outputs of a network that `trace` accepts."""
     with torch.no_grad():
         return int(on_meta(network)(images.to("meta")).shape[1])
 
 
 def layer_of(name: str, module: nn.Module) -> Layer:
-    """The layer that a module with parameters is, as far as can be told without running it."""
+    """Describe a module with parameters as a layer, without running it."""
     return _layer(_Sighting(name, module))
 
 
 @dataclass
 class _Sighting:
-    """What one module saw while the network ran."""
+    """The input and output shapes of a module in a run."""
 
     name: str
     module: nn.Module
@@ -103,21 +103,21 @@ def _run(network: nn.Module, images: torch.Tensor) -> dict[str, _Sighting]:
     except Exception as error:
         shape = "x".join(str(side) for side in images.shape[1:])
         raise ModelError(
-            f"the network cannot run on {shape} images: {type(error).__name__}: {error}"
+            f"the network fails on {shape} images: {type(error).__name__}: {error}"
         ) from error
     finally:
         network.train(training)
         for hook in hooks:
             hook.remove()
     _check_output(output, len(images))
-    for name, module in network.named_modules():  # layers that never ran still weigh
+    for name, module in network.named_modules():  # layers that never ran still have parameters
         if name not in sightings and has_parameters(module):
             sightings[name] = _Sighting(name, module)
     return sightings
 
 
 def has_parameters(module: nn.Module) -> bool:
-    """Whether a module has parameters of its own, so that it is a layer."""
+    """Return whether a module has parameters of its own, and so is a layer."""
     return any(True for _ in module.parameters(recurse=False))
 
 
@@ -125,7 +125,7 @@ def _check_output(output: object, batch: int) -> None:
     if not isinstance(output, torch.Tensor):
         raise ModelError(
             f"the network must return one tensor of class scores, got {type(output).__name__}; "
-            "wrap it so that it returns the scores alone"
+            "wrap it so that it returns only the scores"
         )
     if output.ndim != 2 or len(output) != batch:
         shape = tuple(output.shape)
@@ -185,7 +185,7 @@ def _conv(seen: _Sighting, module: nn.Conv2d) -> Layer:
 
 
 def _with_bits(layer: Layer, module: nn.Module) -> Layer:
-    # Layers say themselves that they are quantized (spaces/quantization) or sparse (held_zeros).
+    # Quantized layers (spaces/quantization) and sparse ones (zero_masks) have these attributes.
     return replace(
         layer,
         weight_bits=getattr(module, "weight_bits", 32),

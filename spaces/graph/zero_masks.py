@@ -1,4 +1,4 @@
-"""Weights that pruning has set to zero, and that training must leave there."""
+"""Masks that keep pruned weights at zero during training."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from ...lazy_imports import nn, torch
 
 STORED_ZEROS = "zeros"
-"""The attribute of a module that says how many of its weights are zero, and stored as a mask."""
+"""The attribute of a module with the number of weights that are zero and stored as a mask."""
 
 
 @contextmanager
 def zero_masks(network: nn.Module) -> Iterator[None]:
-    """Training inside leaves zeros of sparse layers at zero.
+    """Keep zero weights of sparse layers at zero while training.
 
-    Their gradients are zero, and so are momentum and weight decay of what is zero.
+    Their gradients are masked; momentum and weight decay of a zero weight are zero, too.
     """
     handles = [
         weight.register_hook(_masking((weight != 0).to(weight.dtype)))  # type: ignore[no-untyped-call]

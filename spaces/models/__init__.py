@@ -1,4 +1,5 @@
-"""Networks by name. Importing the folder registers them all, and torch waits until one is built."""
+"""Models by name, and the user's own. Importing the folder registers all models; torch is imported
+only when a model is built."""
 
 from . import builtin_models, torchvision_models
 from .brought import brought_model, session_model

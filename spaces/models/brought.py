@@ -1,4 +1,4 @@
-"""A user's own function, or network, as a model."""
+"""Models from a user's function or network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .model import Model
 
 _CLASSES = ("classes", "num_classes", "n_classes", "nb_classes")
 _CHANNELS = ("channels", "in_channels", "in_chans", "num_channels")
-"""Names under which networks take them, here and elsewhere."""
+"""Names of parameters with which a user's function can take these values."""
 
 _OFFERED = "classes (or num_classes) and channels (or in_channels, in_chans)"
 _ANY_CLASSES = 10
@@ -21,21 +21,21 @@ _IMAGES = (1, 3)
 
 
 def brought_model(function: Callable[..., nn.Module], name: str) -> Model:
-    """A function as a model. It is called with classes and channels, as far as it takes them.
+    """Create a model from a function, which is called with those of classes and channels it takes.
 
     Args:
-        function: returns a network, on the CPU; a class will do.
-        name: as the user wrote it, without folders.
+        function: returns a network on the CPU; may be a class.
+        name: the user's reference, without folders.
 
     Raises:
-        InputError: it needs something else.
-        UserCodeError: it failed.
+        InputError: the function has other required arguments.
+        UserCodeError: the function failed.
     """
 
     def build(classes: int, channels: int) -> nn.Module:
         offered = dict.fromkeys(_CLASSES, classes) | dict.fromkeys(_CHANNELS, channels)
         network = call(function, name, offered, _OFFERED)
-        # It may be one that the function keeps: what is trained here is a copy.
+        # The function may return the same network again, so a copy is trained.
         return _copy(network) if isinstance(network, nn.Module) else network
 
     def channels() -> int | None:
@@ -46,7 +46,7 @@ def brought_model(function: Callable[..., nn.Module], name: str) -> Model:
 
     return Model(
         name=name,
-        title="a function of your own",
+        title="the user's function",
         build=build,
         channels=channels(),
         digest=source_digest(function),
@@ -55,15 +55,15 @@ def brought_model(function: Callable[..., nn.Module], name: str) -> Model:
 
 
 def session_model(network: nn.Module) -> Model:
-    """A network as a model: what is built is a copy, and the network is left as it is.
+    """Create a model from a network; `build` returns copies of it.
 
     Raises:
-        ModelError: it cannot be copied.
+        ModelError: the network cannot be copied.
     """
     network_type = type(network)
     return Model(
         name=f"{network_type.__module__}:{network_type.__qualname__}",
-        title="a network of your own",
+        title="the user's network",
         build=lambda classes, channels: _copy(network),
         channels=_channels_of(network),
         digest=source_digest(network_type) + _digest(network),
@@ -72,7 +72,7 @@ def session_model(network: nn.Module) -> Model:
 
 
 def is_lazy(tensor: torch.Tensor) -> bool:
-    """Whether a tensor does not know its shape yet."""
+    """Return whether a tensor's shape is not initialised yet."""
     lazy = (torch.nn.UninitializedParameter, torch.nn.UninitializedBuffer)
     return isinstance(tensor, lazy)
 
@@ -80,12 +80,12 @@ def is_lazy(tensor: torch.Tensor) -> bool:
 def _copy(network: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(network)
-    except Exception as error:  # whatever a module keeps that cannot be copied
+    except Exception as error:  # modules may hold objects that cannot be copied
         raise ModelError(f"the network cannot be copied: {error}") from error
 
 
 def _digest(network: nn.Module) -> str:
-    """12 hexadecimal digits over its layers and its numbers."""
+    """Compute a digest of a network's layers and weights: 12 hexadecimal digits."""
     total = hashlib.sha256(str(network).encode())
     for name, tensor in network.state_dict().items():
         total.update(name.encode())
@@ -96,7 +96,7 @@ def _digest(network: nn.Module) -> str:
 
 
 def _channels_of(network: object) -> int | None:
-    """The image channels that a network's first convolution reads, if that tells them."""
+    """Return the input channels of a network's first convolution, if 1 or 3; else None."""
     modules = network.modules() if isinstance(network, nn.Module) else ()
     first = next((module for module in modules if isinstance(module, nn.Conv2d)), None)
     return first.in_channels if first is not None and first.in_channels in _IMAGES else None

@@ -1,4 +1,4 @@
-"""From a model's name to a network: registered ones, timm's, and the user's own functions."""
+"""Models by name (registered ones, timm's, and the user's functions), and their networks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .model import MODELS, Model
 
 
 def find_model(name: str) -> Model:
-    """The model of that name.
+    """Look up a model by name.
 
     Args:
-        name: a registered one, "timm:NAME", or a reference to a function that returns a network.
+        name: a registered name, "timm:NAME", or a reference to a function that returns a network.
 
     Raises:
-        UnknownName: no such model.
-        InputError: timm is missing, or the reference leads nowhere.
+        UnknownName: unknown model.
+        InputError: timm is not installed, or the reference does not exist.
         UserCodeError: the user's code failed.
     """
     if provided := SESSION_OBJECTS.find(name):
@@ -32,10 +32,13 @@ def find_model(name: str) -> Model:
 
 
 def own_code(name: str) -> Reference | None:
-    """What a model's name refers to if it is a function of the user's; nothing is run.
+    """Parse a model's name as a reference to a user's function, without running code.
+
+    Returns:
+        None if the name is not a reference.
 
     Raises:
-        InputError: it is meant as a reference and is none.
+        InputError: a malformed reference.
     """
     known = name.startswith(timm_models.PREFIX) or is_session_name(name)
     if known or not is_reference(name):
@@ -44,51 +47,53 @@ def own_code(name: str) -> Reference | None:
 
 
 def build_model(model: str | Model, classes: int, channels: int) -> nn.Module:
-    """A network with the weights that its builder gives it: random ones, as a rule.
+    """Build a network. Its weights are random, unless the user's function returns others.
 
     Args:
-        model: it, or its name.
-        classes: how many classes it tells apart.
-        channels: of its images, 1 or 3.
+        model: a model or its name.
+        classes: the number of classes.
+        channels: the number of image channels, 1 or 3.
 
     Raises:
-        UnknownName: no such model.
-        ModelError: the model takes other images, or cannot be built so.
+        UnknownName: unknown model.
+        ModelError: the model needs other images, or cannot be built with these arguments.
         UserCodeError: the user's code failed.
     """
     if isinstance(model, str):
         model = find_model(model)
     if model.channels not in (None, channels):
-        raise ModelError(f"{model.name} takes images of {model.channels} channels, got {channels}")
+        raise ModelError(f"{model.name} needs images of {model.channels} channels, got {channels}")
     if classes < 1 or channels < 1:
-        raise ModelError(f"{model.name} cannot be built for {classes} classes, {channels} channels")
+        raise ModelError(
+            f"{model.name} needs at least 1 class and 1 image channel, got {classes} and {channels}"
+        )
     try:
         network = model.build(classes, channels)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{model.name} cannot be built for {classes} classes: {error}") from error
     _check(model.name, network)
-    # A trained network is often frozen; then nothing of it would learn, and torch's graph, which
-    # tells which channels belong together, would be empty.
+    # Trained networks are often frozen. Without gradients, nothing would be trained, and the
+    # autograd graph, from which Torch-Pruning derives channel groups, would be empty.
     return network.requires_grad_(True)
 
 
 def _check(name: str, network: object) -> None:
-    """See that what was built is a network with numbers, on the CPU."""
+    """Validate that a user's network has parameters, is initialised and on the CPU."""
     if not isinstance(network, nn.Module):
         text = "nothing" if network is None else f"a {type(network).__name__}"
         raise ModelError(f"{name} returned {text}; expected a torch.nn.Module")
     tensors = [*network.parameters(), *network.buffers()]
     if not any(True for _ in network.parameters()):
-        raise ModelError(f"{name} returned a network without parameters: nothing can be pared down")
+        raise ModelError(f"{name} returned a network without parameters; expected some to compress")
     if any(is_lazy(tensor) for tensor in tensors):
         raise ModelError(
             f"{name} returned a network with lazy layers; run it once on an image before you "
-            "return it, so that they know their shapes"
+            "return it, so that their shapes are initialised"
         )
-    # Where torch was told to make all tensors, networks come from there too.
+    # The user may have changed torch's default device, on which networks are then created.
     devices = {str(tensor.device) for tensor in tensors} - {"cpu", str(torch.get_default_device())}
     if devices:
         raise ModelError(
             f"{name} returned a network on {' and '.join(sorted(devices))}; return it on the CPU, "
-            "with numbers: it is moved to where it trains"
+            "with weights: Paredown moves it to the training device"
         )

@@ -1,4 +1,4 @@
-"""Paredown's own networks, described. They are imported, and torch with them, when one is built."""
+"""Registration of Paredown's own models. Their modules and torch are imported on build."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ...lazy_imports import nn
 from .model import MODELS, Model
 
 CIFAR_RESNET_DEPTHS = (8, 14, 20, 26, 32, 38, 44, 56)
-"""Those on offer. Depth 50 exists too, but "resnet50" is torchvision's, made for large images."""
+"""The registered depths; not 50, because "resnet50" is torchvision's, for large images."""
 
 _PAPER = "Sobolewski and Szyc 2024"
 _LINK = "https://doi.org/10.1007/978-3-031-37720-4_25"

@@ -1,9 +1,8 @@
-"""Option A shortcut of the CIFAR ResNets, as a module that can lose channels.
+"""Option A shortcut of the CIFAR ResNets, as a module that can be pruned.
 
-He et al.: Deep Residual Learning (2016), section 4.2, https://arxiv.org/abs/1512.03385. As
-published it is a slice and a zero-pad in the forward pass, and such a call cannot follow when
-channels are removed. This module knows which channel feeds which; before any removal the two
-compute the same.
+He et al.: Deep Residual Learning (2016), section 4.2, https://arxiv.org/abs/1512.03385. Deviation:
+it is usually a slice and a zero-pad in the forward pass, which cannot be pruned. This module stores
+the input channel of each output channel; before pruning, both forms compute the same.
 """
 
 from typing import Any
@@ -14,9 +13,9 @@ from torch import nn
 
 
 class ChannelPad(nn.Module):
-    """Option A shortcut: subsample the image, and centre the channels among zero channels.
+    """Option A shortcut: subsamples the image, and pads the channels with zeros on both sides.
 
-    `source[j]` is the input channel that output channel j repeats; `in_channels` stands for zero.
+    `source[j]` is the input channel that output channel j copies; `in_channels` stands for zero.
 
     Shapes: [batch, in_channels, h, w] -> [batch, out_channels, h/stride, w/stride].
     """
@@ -41,7 +40,7 @@ class ChannelPad(nn.Module):
         return with_zero.index_select(1, self.source)
 
     def remove_inputs(self, channels: list[int]) -> None:
-        """Forget these input channels; outputs that repeated one become zero."""
+        """Remove input channels; outputs that copied them become zero."""
         remaining = _all_but(self.in_channels, channels)
         position = torch.full((self.in_channels + 1,), len(remaining), device=self.source.device)
         position[remaining] = torch.arange(len(remaining), device=self.source.device)
@@ -49,11 +48,11 @@ class ChannelPad(nn.Module):
         self.source = position[self.source]
 
     def remove_outputs(self, channels: list[int]) -> None:
-        """Drop these output channels."""
+        """Remove output channels."""
         self.source = self.source[_all_but(self.out_channels, channels)]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Weights published for the slice-and-pad form have no such entry.
+        # State dicts of the slice-and-pad form have no such entry.
         state_dict.setdefault(prefix + "source", self.source)
         super()._load_from_state_dict(state_dict, prefix, *args)
 

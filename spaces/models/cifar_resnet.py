@@ -4,8 +4,8 @@ He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition (2016), sectio
 https://arxiv.org/abs/1512.03385. Three stages of widths 16, 32 and 64 with n basic blocks each,
 6n + 2 layers in all, and shortcuts of option A: no parameters.
 
-Deviation: the shortcut is a module (`ChannelPad`) that can lose channels; it computes the same,
-and parameter names and shapes are the same.
+Deviation: the shortcut is a module (`ChannelPad`) that can be pruned. Outputs, parameter names and
+shapes are the same.
 """
 
 import torch
@@ -18,7 +18,7 @@ _WIDTHS = (16, 32, 64)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
+    """Two 3x3 convolutions with a shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class CifarResNet(nn.Module):
 
     Args:
         depth: 8, 14, 20, 26, 32, 38, 44, 50 or 56.
-        classes: how many classes it tells apart.
+        classes: the number of classes.
         in_channels: 1 for grey images, 3 for RGB.
 
     Shapes: [batch, in_channels, height, width] -> [batch, classes].
@@ -49,7 +49,7 @@ class CifarResNet(nn.Module):
     def __init__(self, depth: int, classes: int = 10, in_channels: int = 3) -> None:
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
-            raise ValueError(f"a CIFAR ResNet has 6n + 2 layers, 8 at least; got {depth}")
+            raise ValueError(f"expected a depth of 6n + 2 with n >= 1, got {depth}")
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(in_channels, _WIDTHS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(_WIDTHS[0])

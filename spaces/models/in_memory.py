@@ -1,4 +1,4 @@
-"""Objects given in Python, and the names that stand for them: networks, functions and data sets."""
+"""Python objects passed by the user (networks, functions and data sets), under generated names."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ENDS = ("<", ">")
 
 
 class SessionObjects(Generic[Thing]):
-    """Objects by name, such as "<ResNet 1>". They are not kept alive: whoever gave them does that.
+    """Objects under generated names such as "<ResNet 1>", as weak references.
 
     Args:
-        noun: one of them is, for errors: "model".
+        noun: the type of the objects, for errors: "model".
     """
 
     def __init__(self, noun: str) -> None:
@@ -31,34 +31,34 @@ class SessionObjects(Generic[Thing]):
         self._numbers: Iterator[int] = itertools.count(1)
 
     def add(self, title: str, thing: Thing) -> str:
-        """Name an object. Returns the name, which no other has in this process."""
+        """Add an object. Returns its generated name, unique in this process."""
         name = f"{_ENDS[0]}{title} {next(self._numbers)}{_ENDS[1]}"
         self._things[name] = thing
         return name
 
     def restore(self, name: str, thing: Thing) -> None:
-        """Let a name that was given in another process stand for an object here."""
+        """Add an object under a name that was generated in another process."""
         self._things[name] = thing
 
     def find(self, name: str) -> Thing | None:
-        """The object of that name; None if the name is not that of an object.
+        """Look up an object; None if the name is not a generated one.
 
         Raises:
-            InputError: it is, but the object is not there any more.
+            InputError: the object does not exist any more.
         """
         if not is_session_name(name):
             return None
         thing = self._things.get(name)
         if thing is None:
             raise InputError(
-                f"the {self.noun} {name} was given as an object in Python and is not there any "
-                "more: give it again, to paredown.pare"
+                f"the {self.noun} {name} was passed as a Python object, which does not exist any "
+                "more; pass it again, to paredown.pare"
             )
         return thing
 
 
 def is_session_name(name: str) -> bool:
-    """Whether a name stands for an object."""
+    """Return whether a name is a generated one."""
     return name.startswith(_ENDS[0]) and name.endswith(_ENDS[1])
 
 
@@ -66,16 +66,16 @@ SESSION_OBJECTS: SessionObjects[Model] = SessionObjects("model")
 
 
 def give(model: nn.Module | Callable[..., nn.Module]) -> tuple[str, Model]:
-    """Name a network, or a function that returns one.
+    """Register a network, or a function that returns one, under a generated name.
 
     Args:
-        model: it; a network is copied when it is wanted, and never changed.
+        model: a network, which is copied and never changed, or a function.
 
     Returns:
-        The name, and the model that it stands for as long as somebody keeps it.
+        The name, and the model. The name is valid as long as the caller references the model.
 
     Raises:
-        ModelError: it is neither.
+        ModelError: neither a network nor a function.
         InputError, UserCodeError: the function cannot be called.
     """
     if isinstance(model, nn.Module):
@@ -91,21 +91,21 @@ def give(model: nn.Module | Callable[..., nn.Module]) -> tuple[str, Model]:
 
 
 def _name_of(function: Callable[..., nn.Module]) -> str:
-    """ "module:function"; a lambda has a word in place of its name."""
+    """Return "module:function"; lambdas are named "function"."""
     module = getattr(function, "__module__", None) or "__main__"
     name = getattr(function, "__name__", "")
     return f"{module}:{name if name.isidentifier() else 'function'}"
 
 
 def _as_new(model: Model) -> Model:
-    """The same on the CPU, where a trained network often is not."""
+    """Return a model whose networks are on the CPU; a trained network often is on a GPU."""
 
     def build(classes: int, channels: int) -> nn.Module:
         network = model.build(classes, channels)
         if any(parameter.is_meta for parameter in network.parameters()):
-            raise ModelError("the network is on the meta device: it has no numbers to begin with")
+            raise ModelError("the network is on the meta device; expected one with weights")
         return network.cpu()
 
-    name = model.name.rpartition(":")[2].rpartition(".")[2]  # of a class in a function, its own
+    name = model.name.rpartition(":")[2].rpartition(".")[2]  # last part of a class's qualified name
     module = model.name.rpartition(":")[0]
     return dataclasses.replace(model, name=f"{module}:{name}", build=build)

@@ -1,4 +1,4 @@
-"""What a model is to Paredown: a name and a function that builds the network."""
+"""The record of a model: a name and a function that builds the network."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Model:
 
     Attributes:
         name: as written in commands and study files.
-        title: in words.
-        build: (classes, image channels) -> the network with random weights.
-        channels: the image channels that it takes: 1, 3, or None for either.
-        paper, link: what it comes from and where to read it.
-        digest: over the source that builds it, if that is the user's and may change.
-        has_weights: whether `build` may give trained weights, as a user's own function can.
+        title: a short description.
+        build: (classes, image channels) -> the network.
+        channels: the required image channels: 1, 3, or None for either.
+        paper, link: source and its address.
+        digest: a digest of the user's code that builds the network; empty for other models.
+        has_weights: whether `build` may return trained weights, as a user's function can.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""ResNet-101 and VGG-19 in their forms for CIFAR, as in the paper that Paredown starts from.
+"""ResNet-101 and VGG-19 for CIFAR, as in the paper on which Paredown is based.
 
 Sobolewski and Szyc: Architecture Optimization Techniques for Convolutional Neural Networks:
-Further Experiments and Insights (2024). ResNet-101 begins with a 3x3 convolution and no pooling;
-VGG-19 with batch norm ends in layers of 4,096, 4,096 and the classes on 512 features.
+Further Experiments and Insights (2024). ResNet-101 starts with a 3x3 convolution without pooling;
+VGG-19 with batch norm ends in linear layers of 4,096, 4,096 and the classes, on 512 features.
 """
 
 import torch
@@ -44,7 +44,7 @@ class CifarVGG(nn.Module):
 
 
 def cifar_resnet101(classes: int, in_channels: int) -> nn.Module:
-    """ResNet-101 for 32x32 images, [batch, in_channels, 32, 32] -> [batch, classes]."""
+    """Build ResNet-101 for 32x32 images, [batch, in_channels, 32, 32] -> [batch, classes]."""
     network: nn.Module = torchvision.models.resnet101(num_classes=classes)
     network.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")

@@ -1,7 +1,7 @@
 """timm's image models, as `timm:NAME`, with random weights.
 
-Wightman: PyTorch Image Models, https://github.com/huggingface/pytorch-image-models. It comes with
-the extra `timm`.
+Wightman: PyTorch Image Models, https://github.com/huggingface/pytorch-image-models. Requires the
+extra `timm`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _LINK = "https://huggingface.co/docs/timm"
 
 
 def find(name: str) -> Model:
-    """The model of timm that "timm:NAME" means.
+    """Look up a model of timm by "timm:NAME".
 
     Raises:
         InputError: timm is not installed.
-        UnknownName: it has no such model.
+        UnknownName: timm has no such model.
     """
     require_extra("timm", f"the model {name}")
     timm = with_torchvision(partial(import_module, "timm"))

@@ -1,7 +1,7 @@
-"""torchvision's classifiers, by their names there. They take RGB images.
+"""torchvision's classifiers, under torchvision's names, for RGB images.
 
-The names are read off torchvision's source: importing it takes two CPU seconds, torch included, and
-the list of models is wanted by whoever mistypes one.
+The names are read from torchvision's source, because importing it with torch takes two CPU seconds
+and every unknown model name needs the list.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from ...lazy_imports import nn
 from .model import MODELS, Model
 
-_TITLE = "torchvision's classifier"
+_TITLE = "torchvision classifier"
 _LINK = "https://docs.pytorch.org/vision/stable/models.html"
 
 _REGISTERED = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
@@ -23,10 +23,10 @@ _DECORATOR = re.compile(r"^@register_model\(", re.MULTILINE)
 
 
 def model_names() -> list[str]:
-    """torchvision's classifiers in the order of the alphabet.
+    """List torchvision's classifiers alphabetically.
 
-    What `torchvision.models.list_models(module=torchvision.models)` gives. That is asked if the
-    source is not there, or registers models in another way than this knows.
+    Equal to `torchvision.models.list_models(module=torchvision.models)`, which is the fallback if
+    the source is missing or registers models differently.
     """
     names, decorators = list[str](), 0
     for path in _source_files():
@@ -41,7 +41,7 @@ def model_names() -> list[str]:
 
 
 def _source_files() -> list[Path]:
-    """The modules of torchvision's classifiers; none if it is not installed as files."""
+    """List the source files of torchvision's classifiers; empty if torchvision has no files."""
     spec = importlib.util.find_spec("torchvision")
     folders = spec.submodule_search_locations if spec else None
     return [file for folder in folders or () for file in Path(folder, "models").glob("*.py")]
@@ -55,7 +55,7 @@ def _build(name: str, classes: int) -> nn.Module:
     class_of_model = inspect.signature(builder).return_annotation
     accepted = inspect.signature(class_of_model).parameters if class_of_model else {}
     if "aux_logits" in accepted:
-        wanted["aux_logits"] = False  # training aids that are no part of what ships
+        wanted["aux_logits"] = False  # auxiliary classifiers, used in training only
     if "init_weights" in accepted:
         wanted["init_weights"] = True
     network: nn.Module = builder(**wanted)

@@ -1,4 +1,4 @@
-"""Weights from a file into a network. Nothing that a user gives is unpickled."""
+"""Loading of weights from a file. Arbitrary objects are never unpickled."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ _SHOWN = 5
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Fill a network with the weights of a file: safetensors, or a checkpoint of tensors alone.
+    """Load weights into a network from safetensors or a checkpoint that contains only tensors.
 
     Args:
-        network: is filled in place; untouched when an error is raised.
-        path: *.safetensors, or what `torch.save(network.state_dict(), path)` wrote.
+        network: changed in place; unchanged if an error is raised.
+        path: *.safetensors, or a file written by `torch.save(network.state_dict(), path)`.
 
     Raises:
-        WeightsError: the file is missing, no such file, holds more than tensors, or does not fit;
-            the message says which entries.
+        WeightsError: the file is missing, unreadable, contains more than tensors, or does not match
+            the network; the message lists the mismatches.
     """
     state = read_weights(path)
     faults = list(_misfits(network, state))
     if faults:
-        raise WeightsError(f"the weights of {path} do not fit the network:\n" + "\n".join(faults))
+        raise WeightsError(f"the weights of {path} do not match the network:\n" + "\n".join(faults))
     network.load_state_dict(state, strict=False)
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file, by name.
+    """Read the tensors of a file, by name.
 
     Raises:
-        WeightsError: the file is missing, no such file, or holds more than tensors.
+        WeightsError: the file is missing, unreadable, or contains more than tensors.
     """
     return _unwrapped(_read(path))
 
@@ -51,14 +51,14 @@ def _read(path: Path) -> Mapping[str, object]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise WeightsError(
-            f"{path} holds more than tensors, and running code from a file is refused; "
-            "save network.state_dict() alone, best as safetensors"
+            f"{path} contains more than tensors, which could run code; save only "
+            "network.state_dict(), preferably as safetensors"
         ) from None
     except Exception as error:
-        # torch.load promises no particular error: a broken file may end in a KeyError or others.
+        # torch.load documents no exceptions: a broken file may raise a KeyError or others.
         raise WeightsError(f"{path} cannot be read as weights: {error}") from None
     if not isinstance(loaded, Mapping):
-        raise WeightsError(f"{path} holds a {type(loaded).__name__}, expected a state dict")
+        raise WeightsError(f"expected a state dict in {path}, got a {type(loaded).__name__}")
     return loaded
 
 
@@ -78,7 +78,7 @@ def _unwrapped(loaded: Mapping[str, object]) -> dict[str, torch.Tensor]:
 def _misfits(network: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterable[str]:
     expected = network.state_dict()
     parameters = {name for name, _ in network.named_parameters()}
-    # Counters and index buffers may be missing: they do not weigh. Running statistics do.
+    # Integer buffers (counters, indices) may be missing; running statistics may not.
     optional = {
         name
         for name, tensor in expected.items()
@@ -99,9 +99,9 @@ def _misfits(network: nn.Module, state: Mapping[str, torch.Tensor]) -> Iterable[
 
 
 def _unusable(tensor: torch.Tensor) -> str:
-    """Why numbers cannot be taken from a tensor; empty if they can."""
+    """Return why a tensor cannot be loaded; empty if it can."""
     if tensor.is_meta or tensor.layout is not torch.strided or tensor.is_quantized:
-        return "expected plain numbers, got a sparse, quantized or empty tensor"
+        return "expected a dense tensor, got a sparse, quantized or meta tensor"
     if tensor.is_complex():
-        return "expected real numbers, got complex ones"
-    return "" if bool(torch.isfinite(tensor).all()) else "it holds NaN or infinite values"
+        return "expected real values, got complex values"
+    return "" if bool(torch.isfinite(tensor).all()) else "it contains NaN or infinite values"

@@ -1,8 +1,8 @@
-"""NNI 3.0 as a second backend: its pruners choose channels, its quantizers learn scales.
+"""NNI 3.0 as a second backend: pruners that select channels, quantizers that learn scales.
 
-NNI (https://github.com/microsoft/nni, archived in September 2024) is an extra, and takes seconds
-to import: nothing here imports it before one of its techniques is chosen, and importing the folder
-imports what describes them alone.
+NNI (https://github.com/microsoft/nni, archived in September 2024) is an extra and takes seconds to
+import, so it is imported only when one of its options is used. Importing the folder imports only
+the descriptions.
 """
 
 from .describing import PRUNERS, QUANTIZERS, nni_info

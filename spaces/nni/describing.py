@@ -1,4 +1,4 @@
-"""NNI's techniques, described."""
+"""Descriptions of NNI's pruners and quantizers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from ..technique import TechniqueInfo
 
 @dataclass(frozen=True)
 class Pruner:
-    """One of NNI's pruners.
+    """A pruner of NNI.
 
     Attributes:
-        class_name: in `nni.compression.pruning`.
-        trains: whether it learns from examples.
-        scales_norms: whether it looks at batch norms rather than at what they follow.
+        class_name: the class in `nni.compression.pruning`.
+        trains: whether it needs training examples.
+        scales_norms: whether it scores batch norms instead of convolutions.
     """
 
     class_name: str
@@ -29,11 +29,11 @@ PRUNERS: Mapping[str, Pruner] = {
 }
 
 QUANTIZERS: Mapping[str, str] = {"nni-qat": "QATQuantizer", "nni-lsq": "LsqQuantizer"}
-"""Name -> class in `nni.compression.quantization`."""
+"""Name in plans -> class in `nni.compression.quantization`."""
 
 
 def nni_info(name: str, title: str, paper: str, arxiv: str, saves: str) -> TechniqueInfo:
-    """A technique that NNI brings; `arxiv` is the number of its paper there."""
+    """Create the listing record of an option of NNI; `arxiv` is the paper's identifier."""
     return TechniqueInfo(
         name=name,
         title=title,

@@ -1,8 +1,8 @@
-"""NNI's pruners: which channels of a group go, when how many is settled already.
+"""Channel pruning with NNI's pruners, for given numbers of channels.
 
-The pruner works on a copy of the network and its masks are read off; the channels are then
-removed for real, by NNI's `ModelSpeedup` where that makes exactly what was predicted, else by
-Torch-Pruning's graph. Either way the same channels go.
+The pruner runs on a copy of the network to obtain masks. The masked channels are then removed by
+NNI's `ModelSpeedup` if its result matches the prediction, otherwise by Torch-Pruning's graph.
+Both remove the same channels.
 """
 
 import copy
@@ -40,38 +40,38 @@ def prune(
     images: torch.Tensor,
     examples: Sequence[Example],
 ) -> nn.Module:
-    """A network of blueprint `after` made of one of blueprint `before`.
+    """Prune a network from blueprint `before` to blueprint `after`.
 
     Args:
-        network: changed in place, or left for good: go on with what is returned.
-        before: what the network is.
-        after: the same with smaller groups.
-        pruner: a name in `PRUNERS`.
+        network: the network, which may be changed in place; use the returned one.
+        before: the network's blueprint.
+        after: the blueprint with smaller groups.
+        pruner: a key of `PRUNERS`.
         images: [2, channels, height, width] on the network's device.
-        examples: batches that "nni-taylor" and "nni-slim" learn from, a step each.
+        examples: batches for "nni-taylor" and "nni-slim", one step each.
 
     Raises:
         InputError: NNI is not installed.
-        ValueError: no such pruner, or no examples for one that learns.
+        ValueError: unknown pruner, or no examples for a pruner that needs them.
     """
     if pruner not in PRUNERS:
         raise ValueError(f"expected one of {', '.join(PRUNERS)}, got {pruner!r}")
     if PRUNERS[pruner].trains and not examples:
-        raise ValueError(f"{pruner} learns from examples, got none")
+        raise ValueError(f"{pruner} needs training examples, got none")
     require_extra("nni", pruner)
     keep = {name: size for name, size in after.sizes.items() if size != before.sizes[name]}
     if not keep:
         return network
     roots = {before.roots[name]: size for name, size in keep.items()}
-    if images.is_meta:  # no weights to choose by, and for the cost any channels will do
+    if images.is_meta:  # no weights; for shapes, any channels will do
         return remove_channels(network, images, roots, None)
     with quiet_nni():
         tensors = chosen_channels(network, before, keep, pruner, examples)
         small = _sped_up(network, before, after, tensors, images)
     if small is not None:
-        logger.info("%s: NNI's ModelSpeedup removed the channels", pruner)
+        logger.info("%s: channels were removed by NNI's ModelSpeedup", pruner)
         return small.train(network.training)
-    logger.info("%s: Torch-Pruning's graph removed the channels that NNI chose", pruner)
+    logger.info("%s: channels selected by NNI were removed by Torch-Pruning", pruner)
     of_root = {network.get_submodule(before.roots[name]): mask for name, mask in tensors.items()}
     return remove_channels(
         network, images, roots, lambda group: of_root[group[0].dep.target.module]
@@ -85,14 +85,14 @@ def chosen_channels(
     pruner: str,
     examples: Sequence[Example],
 ) -> dict[str, torch.Tensor]:
-    """Which channels NNI keeps: group -> [size], 1 where a channel stays and 0 elsewhere.
+    """Select channels with NNI: group -> mask [size], 1 for remaining channels and 0 for others.
 
     Args:
-        network: is left as it was.
-        before: its blueprint.
-        keep: group -> how many of its channels stay.
-        pruner: a name in `PRUNERS`.
-        examples: batches to learn from.
+        network: not changed.
+        before: the network's blueprint.
+        keep: group -> number of remaining channels.
+        pruner: a key of `PRUNERS`.
+        examples: training batches.
     """
     import nni.compression.pruning
     from nni.compression.base.setting import PruningSetting
@@ -104,7 +104,7 @@ def chosen_channels(
     config = [
         {
             "op_names": list(members[group]),
-            # NNI rounds down; half a channel more makes that exact.
+            # NNI rounds down, so add half a channel.
             "sparse_ratio": (before.sizes[group] - size + 0.5) / before.sizes[group],
             "dependency_group_id": group,
         }
@@ -121,7 +121,7 @@ def chosen_channels(
 
 
 def _members(network: nn.Module, before: Blueprint, group: str, pruner: Pruner) -> tuple[str, ...]:
-    """The layers of a group that the pruner looks at: batch norms if it can, else writers."""
+    """Return the layers of a group that the pruner scores: batch norms or writers."""
     own = [layer for layer in before.layers if layer.writes.is_group(group)]
     norms = tuple(
         layer.name for layer in own if isinstance(network.get_submodule(layer.name), _BatchNorm)
@@ -139,7 +139,7 @@ def _writers(before: Blueprint, group: str) -> tuple[str, ...]:
 
 
 def _evaluator(network: nn.Module, examples: Sequence[Example]) -> Any:
-    """What NNI trains with: one step per example, in which nothing but its own scales move."""
+    """Create NNI's evaluator: one step per batch at learning rate 0, so that weights stay."""
     import nni
     from nni.compression import TorchEvaluator
 
@@ -163,14 +163,14 @@ def _sped_up(
     tensors: Mapping[str, torch.Tensor],
     images: torch.Tensor,
 ) -> nn.Module | None:
-    """A copy that NNI's ModelSpeedup made small; None where it is not what was predicted."""
+    """Prune a copy with NNI's ModelSpeedup; None if that fails or differs from the prediction."""
     channels = {name: mask for group, mask in tensors.items() for name in _writers(before, group)}
     try:
         small = speed_up(copy.deepcopy(network), channels, images)
         blueprint = trace(small, images)
     except Exception as error:
-        # NNI has no error of its own: a network that it cannot follow ends in anything.
-        logger.info("NNI's ModelSpeedup fails: %s: %s", type(error).__name__, error)
+        # NNI raises any type of exception on networks that it does not support.
+        logger.info("NNI's ModelSpeedup failed: %s: %s", type(error).__name__, error)
         return None
     return small if _figures(blueprint) == _figures(after) else None
 

@@ -1,15 +1,15 @@
-"""NNI's quantization-aware training: weights and scales learned together.
+"""NNI's quantization-aware training, which learns weights and scales together.
 
-"nni-qat" rounds while it trains and follows the ranges (Jacob et al. 2018,
-https://arxiv.org/abs/1712.05877); "nni-lsq" trains the scales themselves (Esser et al., Learned
-Step Size Quantization, 2020, https://arxiv.org/abs/1902.08153).
+"nni-qat" tracks the ranges of activations while it trains (Jacob et al. 2018,
+https://arxiv.org/abs/1712.05877); "nni-lsq" trains the scales by gradient descent (Esser et al.,
+Learned Step Size Quantization, 2020, https://arxiv.org/abs/1902.08153).
 
-Weights are symmetric with one scale per output channel, what a layer reads has one scale per
-tensor. NNI's evaluator is not needed: its wrappers hold the scales, and any training loop will do.
+Weights are symmetric with one scale per output channel; inputs have one scale per tensor. NNI's
+evaluator is not needed: its wrappers hold the scales, so any training loop can be used.
 
-Deviations from NNI: LSQ's scales start at 2 mean|v| / sqrt(highest level), as the paper says and a
-comment in NNI too, and not at 0.01; and what a layer reads gets unsigned levels where calibration
-shows nothing negative, else the lowest level too, as in the paper.
+Deviations from NNI: LSQ's scales start at 2 mean|v| / sqrt(highest level), as in the paper and in a
+comment in NNI, instead of 0.01; and inputs have unsigned levels if calibration shows no negative
+values, else signed levels including the lowest, as in the paper.
 """
 
 import copy
@@ -32,13 +32,13 @@ _INPUT = "_input_0"
 
 @dataclass(frozen=True)
 class LearnedScales:
-    """What one layer's quantizer ended with; levels times scale are the numbers meant.
+    """The learned scales of a layer; values are levels times the scale.
 
     Attributes:
         weight: [output channels]; a level is clamp(round(w / scale), -h, h), h = 2^(bits-1) - 1.
-            None where the weights stay as they are.
+            None if the weights are not quantized.
         inputs: (scale, zero point); a level is clamp(round(x / scale) + zero point, 0, 2^bits - 1).
-            None where the inputs stay as they are.
+            None if the inputs are not quantized.
     """
 
     weight: torch.Tensor | None
@@ -47,7 +47,7 @@ class LearnedScales:
 
 @dataclass
 class _Seen:
-    """What calibration showed of a layer's inputs: the lowest, and the sum of means of |x|."""
+    """Calibration statistics of a layer's inputs: the minimum, and the sum of means of |x|."""
 
     lowest: float = 0.0
     means: float = 0.0
@@ -61,21 +61,24 @@ def learned_quantization(
     quantizer: str,
     calibration: Sequence[torch.Tensor],
 ) -> dict[str, LearnedScales]:
-    """Train a network that rounds as it goes; its weights, unrounded, are changed in place.
+    """Train a network with quantization; its unrounded weights are changed in place.
 
     Args:
-        network: its parameters stay the same objects.
-        layers: convolution or linear layer -> bits of its weights and of what it reads, 2 to 32;
-            32 leaves alone.
-        train: trains the rounding copy that it is given, with an optimizer of its own making.
-        quantizer: a name in `QUANTIZERS`.
+        network: the network, whose parameters remain the same objects.
+        layers: convolution or linear layer -> bits of its weights and inputs, 2 to 32; 32 means
+            not quantized.
+        train: trains the quantized copy that it receives, with its own optimizer.
+        quantizer: a key of `QUANTIZERS`.
         calibration: batches of images, [batch, channels, height, width], on the network's device,
-            that the first ranges come from.
+            for the initial ranges.
+
+    Returns:
+        Layer -> learned scales.
 
     Raises:
         InputError: NNI is not installed.
-        ValueError: no such quantizer, or no calibration images.
-        TrainingDiverged: a scale is no positive number in the end.
+        ValueError: unknown quantizer, or no calibration images.
+        TrainingDiverged: a learned scale is not a positive number.
     """
     if quantizer not in QUANTIZERS:
         raise ValueError(f"expected one of {', '.join(QUANTIZERS)}, got {quantizer!r}")
@@ -99,7 +102,7 @@ def _wrapped(
     quantizer: str,
     calibration: Sequence[torch.Tensor],
 ) -> Any:
-    """The quantizer, its wrappers in place and its scales begun."""
+    """Create the quantizer, wrap the network's layers, and initialise the scales."""
     import nni.compression.quantization
     from nni.compression.base.setting import QuantizationSetting
 
@@ -119,7 +122,7 @@ def _wrapped(
         created.is_init = True
     else:
         for wrapper in created._module_wrappers.values():
-            wrapper.training = True  # it follows ranges in training only, and batch norms must not
+            wrapper.training = True  # ranges update in training mode only; batch norms must not
         _run(network, calibration)
     return created
 
@@ -127,7 +130,7 @@ def _wrapped(
 def _settings(
     name: str, weight_bits: int, input_bits: int, learned: bool, seen: _Seen
 ) -> Iterator[dict[str, Any]]:
-    """NNI's configuration of one layer, one entry for each of its two targets."""
+    """Yield NNI's configuration of a layer: one entry for weights and one for inputs."""
     signed = learned and seen.lowest < 0
     if weight_bits < _FLOAT_BITS:
         yield {
@@ -147,7 +150,7 @@ def _settings(
 
 
 def _begin_scales(spaces: Mapping[str, Any], seen: _Seen) -> None:
-    """Start LSQ's scales where its paper does."""
+    """Initialise LSQ's scales as in its paper."""
     if "weight" in spaces:
         space = spaces["weight"]
         mean = space._scaler.shrink(space.target.detach().abs(), keepdim=True)
@@ -163,10 +166,10 @@ def _begin_scales(spaces: Mapping[str, Any], seen: _Seen) -> None:
 
 
 def _scales(spaces: Mapping[str, Any], name: str) -> LearnedScales:
-    """The scales of one layer, in this module's convention."""
+    """Convert the scales of a layer to the convention of `LearnedScales`."""
     weight, inputs = None, None
     if "weight" in spaces:
-        # Levels are symmetric, so that a scale and its negative mean the same numbers.
+        # Levels are symmetric, so a negative scale represents the same values.
         weight = spaces["weight"].scale.detach().flatten().abs().clone()
         _check(weight, name)
     if _INPUT in spaces:
@@ -179,7 +182,7 @@ def _scales(spaces: Mapping[str, Any], name: str) -> LearnedScales:
 
 def _check(scale: torch.Tensor, name: str) -> None:
     if not bool((scale.isfinite() & (scale > 0)).all()):
-        raise TrainingDiverged(f"a scale that {name} rounds with is no positive number")
+        raise TrainingDiverged(f"a learned scale of {name} is not a positive number")
 
 
 def _observe(

@@ -1,7 +1,7 @@
-"""NNI quietened, and repaired for the torch of today.
+"""Patches of NNI for current versions of torch and Python.
 
-NNI 3.0 was written for torch 2.0 and Python 3.10. Three of its lines no longer fit; all are in the
-tracer that its `ModelSpeedup` reads a network with. Its pruners and quantizers need no repair.
+NNI 3.0 was written for torch 2.0 and Python 3.10. Three places in the tracer of its `ModelSpeedup`
+fail with later versions. Its pruners and quantizers need no patch.
 """
 
 import logging
@@ -18,12 +18,12 @@ _REPAIRED = "_repaired_by_paredown"
 
 @contextmanager
 def quiet_nni() -> Iterator[None]:
-    """A while in which NNI neither logs each layer nor warns about its own use of torch."""
+    """Silence NNI's log of each layer and the warnings about its use of torch."""
     with warnings.catch_warnings():
-        # NNI registers torch.fx's lists with pytree when it is imported, as torch does by now.
+        # On import, NNI registers torch.fx's lists with pytree, as torch itself does since 2.1.
         warnings.filterwarnings("ignore", message=r".*_register_pytree_node` is deprecated")
         warnings.filterwarnings("ignore", message=r".*is already registered as pytree node")
-        # QAT's backward pass reads `saved_variables`, which torch calls `saved_tensors` by now.
+        # QAT's backward pass reads `saved_variables`, the deprecated name of `saved_tensors`.
         warnings.filterwarnings("ignore", message=r"'saved_variables' is deprecated")
         import nni.compression.speedup  # noqa: F401
 
@@ -38,7 +38,7 @@ def quiet_nni() -> Iterator[None]:
 
 @contextmanager
 def own_randomness(network: nn.Module) -> Iterator[None]:
-    """A while with random numbers that are always the same, and leave all others as they were."""
+    """Seed torch with 0 inside, and restore its random state afterwards."""
     devices = {parameter.device for parameter in network.parameters() if parameter.is_cuda}
     with torch.random.fork_rng(devices):
         torch.manual_seed(0)
@@ -46,7 +46,7 @@ def own_randomness(network: nn.Module) -> Iterator[None]:
 
 
 def repair_nni() -> None:
-    """Make `ModelSpeedup` run on the torch of today; once is enough, again does no harm."""
+    """Patch `ModelSpeedup` for current versions of torch; idempotent."""
     from nni.common.concrete_trace_utils import concrete_tracer
 
     _forget_builtins_without_module(concrete_tracer)
@@ -55,9 +55,9 @@ def repair_nni() -> None:
 
 
 def _forget_builtins_without_module(tracer: Any) -> None:
-    # The tracer wraps torch's functions, and looks each up by its `__module__`. Torch renamed
-    # `_TensorBase`, whose methods were an exception, to `TensorBase`; its three static functions,
-    # which only make tensors of other classes, have None there and end the look-up in an error.
+    # NOTE: the tracer wraps torch's functions and looks up each by its `__module__`, except the
+    # methods of `_TensorBase`, which torch renamed to `TensorBase`. Its three static functions,
+    # which only create tensors of other classes, have `__module__` None, and the look-up fails.
     wrapped = tracer.ConcreteTracer.default_autowrap_leaf_function
     for function in list(wrapped):
         if getattr(function, "__module__", "") is None:
@@ -65,8 +65,8 @@ def _forget_builtins_without_module(tracer: Any) -> None:
 
 
 def _let_purity_take_options(tracer: Any) -> None:
-    # While dead code is removed, the tracer puts a function of its own in the place of
-    # `torch.fx.Node.is_impure`, which torch calls with an option (`impure_random`) by now.
+    # NOTE: for dead code elimination, the tracer replaces `torch.fx.Node.is_impure` by its own
+    # function, which lacks the argument `impure_random` that torch now passes.
     own = tracer.node_is_impure_wrapper
     if hasattr(own, _REPAIRED):
         return
@@ -79,21 +79,21 @@ def _let_purity_take_options(tracer: Any) -> None:
 
 
 def _take_training_as_given(tracer: Any) -> None:
-    # The tracer records reading `module.training`, and at a branch on it looks at the bytecode to
-    # see that it is one; since Python 3.11 it looks in the wrong place. What is traced is in
-    # evaluation mode and stays there.
+    # NOTE: the tracer records reads of `module.training` and inspects the bytecode to detect
+    # branches on it, at the wrong position since Python 3.11. Without this record, `training` is a
+    # constant, which is correct because networks are traced in evaluation mode.
     tracer.ConcreteTracer.default_module_getattr = ()
 
 
 def register_types(settings: Any, network: nn.Module, names: Iterable[str]) -> None:
-    """Tell NNI what subclasses of convolutions and linear layers are; it goes by class names.
+    """Register subclasses of convolutions and linear layers with NNI, which uses class names.
 
     Args:
         settings: NNI's `PruningSetting` or `QuantizationSetting`.
-        network: holds the layers.
-        names: of the layers.
+        network: the network that contains the layers.
+        names: the names of the layers.
     """
     for name in names:
         own = type(network.get_submodule(name)).__name__
         if own not in settings.registry:
-            settings.register(own, settings.registry["Conv2d"])  # the same for linear layers
+            settings.register(own, settings.registry["Conv2d"])  # equal to that of Linear

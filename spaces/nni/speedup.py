@@ -1,4 +1,4 @@
-"""NNI's ModelSpeedup with masks that never conflict, and taught about option A shortcuts."""
+"""NNI's ModelSpeedup, extended to option A shortcuts and without its resolution of conflicts."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -19,12 +19,12 @@ def speed_up(
     """Remove masked channels with NNI's `ModelSpeedup`, in place.
 
     Args:
-        network: the network to cut; it is left in evaluation mode.
-        tensors: convolution or linear layer -> [output channels], 0 where a channel goes.
+        network: the network to prune; set to evaluation mode.
+        tensors: convolution or linear layer -> mask [output channels], 0 for removed channels.
         images: [2, channels, height, width] on the network's device.
 
     Raises:
-        Exception: whatever NNI raises on a network that it cannot follow.
+        Exception: any exception, if NNI does not support the network.
     """
     repair_nni()
     from nni.common.concrete_trace_utils import concrete_trace
@@ -32,19 +32,21 @@ def speed_up(
 
     class Speedup(ModelSpeedup):  # type: ignore[misc]
         def fix_mask_conflict(self) -> None:
-            """There are no conflicts to fix: channels that belong together share their mask.
+            """Do nothing: layers of a channel group share their mask, so there are no conflicts.
 
-            NNI's own tells the pruned dimension by counting, and errs where both lost as many.
+            NNI's method infers the pruned dimension from counts, which is ambiguous if both
+            dimensions lose the same number.
             """
 
     learns = {name: p.requires_grad for name, p in network.named_parameters()}
-    with torch.enable_grad(), own_randomness(network):  # it tells by random numbers what is dead
-        # NNI also runs the network, and in training mode batch norms would learn from that.
+    # Seeded, because NNI detects dead channels with random inputs.
+    with torch.enable_grad(), own_randomness(network):
+        # NNI also runs the network; in training mode, that would change batch norm statistics.
         graph = concrete_trace(network.eval(), (images,), leaf_module=(ChannelPad,))
         masks = {name: _masks(network.get_submodule(name), mask) for name, mask in tensors.items()}
         for name, mask in _pad_masks(graph, tensors):
             masks[name] = {"_output_0": mask.to(images)}
-        with safe_convolutions(network):  # it goes backward through each layer
+        with safe_convolutions(network):  # NNI runs a backward pass per layer
             Speedup(
                 network,
                 images,
@@ -60,7 +62,7 @@ def speed_up(
 
 
 def _masks(layer: nn.Module, remaining: torch.Tensor) -> dict[str, torch.Tensor]:
-    """NNI's masks of a layer that loses output channels, each of its parameter's shape."""
+    """Expand a mask of output channels to NNI's masks, with the shapes of the parameters."""
     masks = dict[str, torch.Tensor]()
     for name, parameter in layer.named_parameters():
         shape = (-1,) + (1,) * (parameter.ndim - 1)
@@ -71,9 +73,9 @@ def _masks(layer: nn.Module, remaining: torch.Tensor) -> dict[str, torch.Tensor]
 def _pad_masks(
     graph: Any, tensors: Mapping[str, torch.Tensor]
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Each shortcut whose outputs are summed with pruned channels, and a mask [1, channels, 1, 1].
+    """Yield the shortcuts that are added to pruned channels, with masks [1, channels, 1, 1].
 
-    The shortcut must lose what the other side of the sum loses.
+    A shortcut must lose the same channels as the other operand of the sum.
     """
     for node in graph.graph.nodes:
         if _is_a(graph, node, ChannelPad):
@@ -84,7 +86,7 @@ def _pad_masks(
 
 
 def _writer(graph: nn.Module, node: Any) -> str | None:
-    """The convolution or linear layer upstream of a node, along a chain of single inputs."""
+    """Return the convolution or linear layer before a node, along nodes with a single input."""
     while not _is_a(graph, node, nn.Conv2d | nn.Linear):
         if len(node.all_input_nodes) != 1:
             return None
@@ -100,7 +102,7 @@ def _pad_replacer() -> Any:
     from nni.compression.speedup.replacer import Replacer
 
     class PadReplacer(Replacer):  # type: ignore[misc]
-        """Cuts a ChannelPad to the channels of what it reads and of the sum that reads it."""
+        """Prunes a ChannelPad according to the masks of its input and of the sum behind it."""
 
         def replace_modules(self, speedup: Any) -> None:
             for node, info in speedup.node_infos.items():
@@ -115,5 +117,5 @@ def _pad_replacer() -> Any:
 
 
 def _gone(mask: torch.Tensor) -> list[int]:
-    """The channels of a mask, [1, channels, height, width], that are 0 everywhere."""
+    """Return the channels of a mask, [1, channels, height, width], that are 0 everywhere."""
     return [int(channel) for channel in (mask.sum((0, 2, 3)) == 0).nonzero().flatten()]

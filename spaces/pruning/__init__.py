@@ -1,2 +1,2 @@
-"""Channel groups: which channels depend on each other, whether cutting them is sound, and the cut.
-What Torch-Pruning finds is verified by running the network."""
+"""Channel groups: which channels depend on each other, and how they are pruned.
+The groups of Torch-Pruning are verified by running the network."""

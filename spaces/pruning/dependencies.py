@@ -1,8 +1,8 @@
-"""Which channels of a network belong together, and how they are removed.
+"""Channel groups of a network, and the removal of their channels.
 
 Torch-Pruning's dependency graph (Fang et al., DepGraph, 2023, https://arxiv.org/abs/2301.12900)
-finds the groups and does the surgery. How many channels go is decided here, by rule and not by
-weights, so that the cost of a plan is known before it is trained.
+finds the groups and removes channels. The number of channels is given by the caller and does not
+depend on weights, so that the cost of a plan is known before training.
 """
 
 import random
@@ -16,33 +16,36 @@ from ..models.channel_pad import ChannelPad
 from .groups import ChannelGroup
 
 Importance = Callable[["torch_pruning.Group"], torch.Tensor | None]
-"""Scores a group's channels: one figure per channel, the least important lowest."""
+"""Scores a group's channels: Torch-Pruning group -> [channels], the least important lowest."""
 
 
 _MOST_PLACES = 1 << 20
-"""Places that one channel group may reach; the largest of torchvision's CNNs stay far below."""
+"""The maximum number of indices in a channel group; torchvision's CNNs have far fewer."""
 
 
 class _BoundedGroup(torch_pruning.Group):  # type: ignore[misc]
-    """A group that ends in an error where Torch-Pruning would grow it until memory is gone.
+    """A group that raises an error before it exhausts the memory.
 
-    It does so behind the reshapes of window attention (Swin, MaxViT).
+    NOTE: groups of Torch-Pruning grow without bound behind the reshapes of window attention (Swin,
+    MaxViT).
     """
 
     def add_dep(self, dep: object, idxs: Sequence[object]) -> None:
         self.places = getattr(self, "places", 0) + len(idxs)
         if self.places > _MOST_PLACES:
-            raise OverflowError(f"one group of channels reaches {self.places} places")
+            raise OverflowError(
+                f"expected at most {_MOST_PLACES} indices in a channel group, got {self.places}"
+            )
         super().add_dep(dep, idxs)
 
 
 class _BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
-    """A dependency graph whose groups are bounded."""
+    """A dependency graph with bounded groups."""
 
     def get_pruning_group(
         self, module: nn.Module, pruning_fn: object, idxs: Sequence[int]
     ) -> "torch_pruning.Group":
-        # NOTE: Torch-Pruning looks its class of groups up in its own module.
+        # NOTE: Torch-Pruning looks up its Group class in its own module.
         home = torch_pruning.dependency.graph
         usual, home.Group = home.Group, _BoundedGroup
         try:
@@ -52,14 +55,14 @@ class _BoundedGraph(torch_pruning.DependencyGraph):  # type: ignore[misc]
 
 
 def find_groups(network: nn.Module, images: torch.Tensor) -> list[ChannelGroup]:
-    """The channel groups of a network but its class scores, in Torch-Pruning's order.
+    """Find the channel groups of a network, except its outputs, in Torch-Pruning's order.
 
     Args:
-        network: on any device, the meta device included.
+        network: on any device, including meta.
         images: [2, channels, height, width] on the same device.
 
     Raises:
-        Exception: whatever Torch-Pruning raises on a network that it cannot follow.
+        Exception: any exception, if Torch-Pruning does not support the network.
     """
     graph = _graph(network, images)
     names = {module: name for name, module in network.named_modules()}
@@ -80,12 +83,12 @@ def remove_channels(
     """Remove channels from a network, in place.
 
     Args:
-        network: the network to cut.
+        network: the network to prune.
         images: [2, channels, height, width]; only the shape matters.
-        keep: root layer -> how many of its output channels stay.
-        importance: tells which ones; all groups are scored before any is cut. None takes
-            scattered ones, always the same, which is quicker.
-        went: is told which went, if given: root layer -> their numbers.
+        keep: root layer -> number of remaining output channels.
+        importance: scores the channels; all groups are scored before any is pruned. None removes
+            random channels with a fixed seed, which is faster.
+        went: if given, receives the indices of the removed channels: root layer -> indices.
     """
     training = network.training
     graph = _graph(network, images)
@@ -103,7 +106,7 @@ def silence_channels(
     keep: Mapping[str, int],
     importance: Importance | None,
 ) -> nn.Module:
-    """Make layers write zeros where `remove_channels` would remove channels, by hooks, in place."""
+    """Zero the outputs that `remove_channels` would remove, with hooks, in place."""
     graph = _graph(network, images)
     for root, channels in _cuts(graph, network, keep, importance).items():
         for dep, silent in _group_of(graph, network.get_submodule(root), channels):
@@ -127,7 +130,7 @@ def _cuts(
     keep: Mapping[str, int],
     importance: Importance | None,
 ) -> dict[str, list[int]]:
-    """Which output channels of which root go; all groups are scored before any is cut."""
+    """Select the channels to remove, by root; all groups are scored before any is pruned."""
     cuts = {
         root: _least_important(graph, network, root, count, importance)
         for root, count in keep.items()
@@ -158,7 +161,7 @@ def _least_important(
     scores = importance(_group_of(graph, module, everything))
     if scores is None:
         raise ValueError(f"the pruning criterion has no score for the channels of {root}")
-    if scores.is_meta:  # no weights to tell channels apart by, and for the cost any will do
+    if scores.is_meta:  # no weights; for shapes, any channels will do
         return everything[count:]
     order = torch.argsort(scores, stable=True)[: len(everything) - count]
     return sorted(order.tolist())
@@ -182,7 +185,7 @@ def _describe(
     for dep, channels in group:
         target = dep.target
         if target.type == torch_pruning.ops.OPTYPE.PARAMETER:
-            reasons.append("a bare parameter of the network goes with it")
+            reasons.append("it includes a parameter outside of layers")
         elif target.module in names:
             reasons.extend(_refusals(target.module, names[target.module], len(channels), size))
             share = len(channels) // size
@@ -204,8 +207,8 @@ def _is_output(graph: "torch_pruning.DependencyGraph", group: "torch_pruning.Gro
 
 
 def _writes_more(module: nn.Module, channels: int) -> bool:
-    # Torch-Pruning follows slices and pads without their offset: cut there, the network still
-    # runs, but channels add up that never belonged together.
+    # NOTE: Torch-Pruning ignores the offset of slices and pads: a network pruned there still runs,
+    # but adds up the wrong channels.
     if isinstance(module, nn.Conv2d):
         return module.out_channels > channels
     return isinstance(module, nn.Linear) and module.out_features > channels
@@ -217,11 +220,11 @@ def _refusals(module: nn.Module, name: str, channels: int, size: int) -> Iterato
     if isinstance(module, nn.GroupNorm | nn.MultiheadAttention):
         yield f"{name} ({type(module).__name__}) splits its channels"
     if channels % size:
-        yield f"{name} reads {channels} channels for {size}"
+        yield f"{name} has {channels} channels for {size} of the group, which is no multiple"
 
 
 class _ChannelPadPruner(torch_pruning.BasePruningFunc):  # type: ignore[misc]
-    """Tells Torch-Pruning how a ChannelPad loses channels: its two sides are independent."""
+    """Prunes a ChannelPad for Torch-Pruning: its inputs and outputs are independent."""
 
     TARGET_MODULES = ChannelPad
 

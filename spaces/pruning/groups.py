@@ -1,4 +1,4 @@
-"""Channel groups as found in a network, put into the terms of its blueprint."""
+"""Conversion of detected channel groups to those of a blueprint."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -9,11 +9,13 @@ from ..graph.blueprint import STEM, Blueprint, Channels, Group, Layer, Op
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """A channel group as found in a network.
+    """A channel group as detected in a network.
 
     Attributes:
-        writers, readers: layer name -> how many of the layer's channels stand for one of these.
-        reason: why the group must be left alone; empty if it may be cut.
+        name: the root layer.
+        size: the number of channels.
+        writers, readers: layer name -> the layer's channels per channel of the group.
+        reason: why the group must not be pruned; empty if it may be.
     """
 
     name: str
@@ -24,7 +26,7 @@ class ChannelGroup:
 
 
 def with_groups(plain: Blueprint, channel_groups: Iterable[ChannelGroup]) -> Blueprint:
-    """A blueprint with its layers' channels in terms of these groups."""
+    """Return the blueprint with these groups, by which its layers' channels are expressed."""
     groups = dict[str, Group]()
     reads = dict[str, dict[str, tuple[int, int]]]()
     writes = dict[str, dict[str, tuple[int, int]]]()
@@ -47,7 +49,7 @@ def with_groups(plain: Blueprint, channel_groups: Iterable[ChannelGroup]) -> Blu
 
 
 def _stage_of(plain: Blueprint, group: ChannelGroup) -> str:
-    """The stage of the first layer behind the stem that writes the group's channels."""
+    """Return the stage of the first layer behind the stem that writes the group's channels."""
     stages = [layer.stage for layer in plain.layers if computes(layer, group.writers)]
     behind = [stage for stage in stages if stage != STEM]
     return behind[0] if behind else stages[0]
@@ -58,16 +60,16 @@ def _first_writer(plain: Blueprint, group: ChannelGroup) -> str:
 
 
 def computes(layer: Layer, writers: Mapping[str, int]) -> bool:
-    """Whether a layer is one that makes a group's channels, and not one that passes them on."""
+    """Return whether a writer is a convolution or linear layer, and does not only pass channels."""
     return layer.name in writers and layer.op in (Op.CONV, Op.LINEAR)
 
 
 def share_channels(total: int, groups: Mapping[str, tuple[int, int]]) -> Channels:
-    """A layer's channels as shares of groups, the rest fixed.
+    """Express a layer's channels by groups; the rest is fixed.
 
     Args:
-        total: how many channels the layer has.
-        groups: group -> (its size, the layer's channels for each of its own).
+        total: the number of channels.
+        groups: group -> (size, the layer's channels per channel of the group).
     """
     taken = sum(size * share for size, share in groups.values())
     if taken > total:

@@ -1,4 +1,4 @@
-"""What width, trunk and pruning share: channel groups, made smaller."""
+"""Shrinking of channel groups, for the techniques `width`, `trunk` and `prune`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def stages_with_groups(blueprint: Blueprint) -> Sequence[str]:
-    """The stages that have channels to lose, from input to output."""
+    """Return the stages with channel groups, from input to output."""
     staged = {group.stage for group in blueprint.groups.values()}
     return tuple(stage for stage in blueprint.stages if stage in staged)
 
@@ -22,11 +22,11 @@ def stages_with_groups(blueprint: Blueprint) -> Sequence[str]:
 def shrunk(
     blueprint: Blueprint, keep: Mapping[str, float], multiple: int = WIDEST_MULTIPLE
 ) -> Blueprint:
-    """The blueprint with the groups of some stages cut down.
+    """Return the blueprint with smaller groups in some stages.
 
     Args:
-        blueprint: what is cut.
-        keep: stage -> the share of channels that stays, 0 to 1.
+        blueprint: the network.
+        keep: stage -> the share of remaining channels, 0 to 1.
         multiple: as in `kept_channels`.
     """
     return blueprint.resized(
@@ -46,11 +46,15 @@ def cut(
     importance: Importance | None,
     left: dict[str, torch.Tensor] | None = None,
 ) -> nn.Module:
-    """Make a network of blueprint `before` one of blueprint `after`, in place.
+    """Prune a network from blueprint `before` to blueprint `after`, in place.
 
     Args:
-        left: is told which channels of each group that was cut are left, by the numbers that it
-            has them under from earlier cuts, if given.
+        network: the network to prune.
+        images: [2, channels, height, width]; only the shape matters.
+        before, after: blueprints whose channel groups differ only in size.
+        importance: as in `remove_channels`.
+        left: if given, updated with the remaining channels of each pruned group:
+            group -> indices in the unpruned network, [remaining].
     """
     names = {
         before.roots[name]: name for name, size in after.sizes.items() if size != before.sizes[name]

@@ -1,4 +1,4 @@
-"""Adds channel groups to a blueprint: which channels belong together, and which may be cut."""
+"""Tracing of a network with its channel groups."""
 
 from dataclasses import replace
 
@@ -15,15 +15,15 @@ from .verify_head import verified_head
 
 
 def trace_with_groups(network: nn.Module, images: torch.Tensor, *, part: bool = False) -> Blueprint:
-    """The layers of a network and its channel groups: enough to predict what plans do to it.
+    """Trace a network's layers, structure and channel groups: all that plans are predicted from.
 
-    A network that Torch-Pruning cannot follow, or groups that cannot be cut without breaking it,
-    come back under `skipped` with the reason.
+    Groups that cannot be pruned without breaking the network are listed in `skipped`, with reasons;
+    so are all groups, as one entry, of a network that Torch-Pruning does not support.
 
     Args:
         network: with weights, or on the meta device.
         images: [batch, channels, height, width]; only the shape matters.
-        part: whether it is a mere part of a network, whose landmarks nobody asks for.
+        part: whether it is a part of a network, which needs no structure.
 
     Raises:
         ModelError: as `trace`.
@@ -33,8 +33,8 @@ def trace_with_groups(network: nn.Module, images: torch.Tensor, *, part: bool = 
     try:
         groups = find_groups(bare, blank)
     except Exception as error:
-        # Torch-Pruning has no error of its own: a network that it cannot follow ends in anything.
-        reason = f"Torch-Pruning cannot follow this network ({type(error).__name__}: {error})"
+        # Torch-Pruning raises any type of exception on networks that it does not support.
+        reason = f"Torch-Pruning does not support this network ({type(error).__name__}: {error})"
         whole = Skipped("channels", ALL_GROUPS, reason)
         return replace(plain, skipped=(*plain.skipped, whole))
     groups = [_with_reason(plain, group) for group in groups]
@@ -43,7 +43,7 @@ def trace_with_groups(network: nn.Module, images: torch.Tensor, *, part: bool = 
     broken, changed = unsound_groups(network, images, plain, free)
     refused = [
         *((group, group.reason) for group in groups if group.reason),
-        *((group, "cutting it breaks the network") for group in broken),
+        *((group, "the network fails when it is pruned") for group in broken),
         *((group, "the forward pass moves its channels") for group in changed),
     ]
     sound = [group for group in free if group not in broken and group not in changed]

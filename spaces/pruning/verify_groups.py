@@ -1,7 +1,7 @@
-"""Channel groups tried out: what Torch-Pruning believes of a network is not taken on trust.
+"""Verification of channel groups, by pruning a copy of the network.
 
-It follows calls such as slicing, padding and flipping only in part, and says nothing. A cut may
-then break the network, or leave one that runs and adds up channels that never belonged together.
+Torch-Pruning supports calls such as slicing, padding and flipping only in part, without an error.
+Pruning may then break the network, or leave one that runs but adds up the wrong channels.
 """
 
 import copy
@@ -17,7 +17,7 @@ from .dependencies import remove_channels, silence_channels
 from .groups import ChannelGroup, with_groups
 
 _TOLERANCE = 1e-3
-"""Of the largest score; float32 sums over fewer channels round differently."""
+"""Tolerance relative to the largest output: float32 sums over fewer channels round differently."""
 
 _Cut = tuple[Mapping[str, int], Blueprint]
 
@@ -25,18 +25,21 @@ _Cut = tuple[Mapping[str, int], Blueprint]
 def unsound_groups(
     network: nn.Module, images: torch.Tensor, plain: Blueprint, groups: Sequence[ChannelGroup]
 ) -> tuple[list[ChannelGroup], list[ChannelGroup]]:
-    """The groups whose cut breaks a network, and those whose cut changes what it computes.
+    """Find the groups whose pruning breaks a network, and those whose pruning changes its outputs.
 
-    All groups are cut to half on a copy without data; where that does not run, or does not come
-    out as predicted, the halves of the list are tried apart. The second check needs numbers: a cut
-    network must compute what the whole one does with the same channels silenced. It is skipped
-    for networks on the meta device.
+    First, all groups are pruned to half on a copy on the meta device. If that fails or does not
+    match the prediction, the two halves of the list are checked separately. Second, the pruned
+    network must compute the same as the whole one with the same channels set to zero. This check
+    needs weights, so it is skipped for networks on the meta device.
 
     Args:
         network: with weights, or on the meta device.
         images: [batch, channels, height, width]; only the shape matters.
         plain: the network's blueprint without groups.
-        groups: to try.
+        groups: the groups to verify.
+
+    Returns:
+        The groups that fail the first check, and those that fail the second.
     """
     bare, blank = on_meta(network), images.to("meta")
     broken = _guilty(groups, lambda some: _matches_prediction(bare, blank, plain, some))
@@ -52,7 +55,7 @@ def unsound_groups(
 def _guilty(
     groups: Sequence[ChannelGroup], innocent: Callable[[Sequence[ChannelGroup]], bool]
 ) -> list[ChannelGroup]:
-    """The groups that fail a test of several at once, by halving."""
+    """Find the groups that fail a check of several groups, by bisection."""
     if not groups or innocent(groups):
         return []
     if len(groups) == 1:
@@ -62,7 +65,7 @@ def _guilty(
 
 
 def _halved(plain: Blueprint, groups: Sequence[ChannelGroup]) -> _Cut | None:
-    """How many channels of each root stay when groups are halved, and the blueprint after it."""
+    """Return root -> remaining channels after halving all groups, and the predicted blueprint."""
     whole = with_groups(plain, groups)
     sizes = {name: kept_channels(group.size, 0.5) for name, group in whole.groups.items()}
     if set(sizes) - set(whole.roots):
@@ -80,7 +83,7 @@ def _matches_prediction(
     try:
         traced = trace(remove_channels(copy.deepcopy(network), images, keep, None), images)
     except Exception:
-        # Torch-Pruning and the network itself may raise anything here; that is the answer.
+        # Torch-Pruning or the network may raise any exception, which means that the check fails.
         return False
     return [_counts(layer, {}) for layer in traced.layers] == [
         _counts(layer, predicted.sizes) for layer in predicted.layers
@@ -101,7 +104,7 @@ def _computes_the_same(
 
 
 def _with_numbers(network: nn.Module) -> nn.Module:
-    """A copy with every weight at work: what starts at zero or one would hide a wrong cut."""
+    """Copy a network with random weights: zeros and ones, as in batch norm, would hide errors."""
     network = copy.deepcopy(network).cpu().float().eval()
     random = torch.Generator().manual_seed(0)
     with torch.no_grad():

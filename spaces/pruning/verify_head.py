@@ -1,7 +1,7 @@
-"""A network's tail tried out: whether what stands there may hand on another number of features.
+"""Verification that a network's classifier head can have another number of features.
 
-A forward pass may reshape to a number that is written in it, as `x.view(-1, 512)` does, and what
-runs as it is would then fail, or mix images, behind another head.
+A forward pass may reshape to a constant, as `x.view(-1, 512)` does. With another head, the network
+would then fail or mix the features of several images.
 """
 
 import copy
@@ -15,11 +15,12 @@ from ..graph.submodules import replace_module, take_out
 
 
 def verified_head(network: nn.Module, images: torch.Tensor, head: ClassifierHead) -> ClassifierHead:
-    """The tail, marked as fixed if no other head can stand there.
+    """Return the head, with `fixed` set if it cannot be replaced.
 
     Args:
         network: on the meta device.
         images: [batch, channels, height, width] on the meta device.
+        head: the detected head.
     """
     if not head.pools or head.functional:
         return head
@@ -30,13 +31,13 @@ def verified_head(network: nn.Module, images: torch.Tensor, head: ClassifierHead
     try:
         with torch.no_grad():
             scores = bare.eval()(images)
-    except Exception:  # whatever a forward pass raises on shapes that it did not expect
+    except Exception:  # the forward pass may raise anything on unexpected shapes
         return replace(head, fixed=True)
     return replace(head, fixed=tuple(scores.shape) != (len(images), pooled.width))
 
 
 class _Pooled(nn.Module):
-    """One pixel of one channel more than came in."""
+    """Returns one pixel with one channel more than the input."""
 
     width = 0
 

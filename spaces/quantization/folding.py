@@ -1,4 +1,4 @@
-"""Batch norm folded into the convolution in front of it, as every runtime does."""
+"""Folding of batch norm into the preceding convolution, as inference runtimes do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..graph.zero_masks import STORED_ZEROS
 
 
 def foldable(blueprint: Blueprint, convolutions: Container[str]) -> dict[str, str]:
-    """Convolution -> the batch norm that goes into it, for some convolutions."""
+    """Map convolutions, of those listed, to the batch norms that can be folded into them."""
     return {
         layer.normalises: layer.name
         for layer in blueprint.layers
@@ -20,7 +20,7 @@ def foldable(blueprint: Blueprint, convolutions: Container[str]) -> dict[str, st
 
 
 def folded(layers: Iterable[Layer], pairs: dict[str, str]) -> Iterator[Layer]:
-    """The layers that are left after folding: convolutions have a bias then."""
+    """Yield the layers after folding: without the batch norms, and with biases in convolutions."""
     gone = set(pairs.values())
     for layer in layers:
         if layer.name not in gone:
@@ -28,13 +28,16 @@ def folded(layers: Iterable[Layer], pairs: dict[str, str]) -> Iterator[Layer]:
 
 
 def fold(network: nn.Module, pairs: dict[str, str]) -> None:
-    """Fold batch norms into convolutions, in place; only in evaluation is it the same network."""
+    """Fold batch norms into convolutions, in place; equivalent in evaluation mode only."""
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
     for conv_name, norm_name in pairs.items():
         conv, norm = network.get_submodule(conv_name), network.get_submodule(norm_name)
         if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
-            raise TypeError(f"{norm_name} cannot be folded into {conv_name}")
+            raise TypeError(
+                f"{norm_name} cannot be folded into {conv_name}: expected BatchNorm2d and Conv2d, "
+                f"got {type(norm).__name__} and {type(conv).__name__}"
+            )
         training = conv.training
         fused = fuse_conv_bn_eval(conv.eval(), norm.eval())
         conv.train(training)

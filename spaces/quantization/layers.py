@@ -1,8 +1,8 @@
-"""Layers that round their weights and what they read, in floating point.
+"""Fake-quantized layers: weights and inputs are rounded in floating point.
 
-The numbers are those of narrow arithmetic, computed by torch's own fake-quantize operators, so
-that any device can score and train them. Brevitas 0.13 and torchao were tried in their place: see
-docs/quantization.md for the figures.
+The values are those of integer or float16 arithmetic, computed by torch's fake-quantize operators,
+so that any device can evaluate and train them. docs/quantization.md has a comparison with
+Brevitas 0.13 and torchao.
 """
 
 from typing import Any
@@ -24,15 +24,15 @@ from .rounding import (
 from .widths import FLOAT_BITS, INTEGER_BITS, BitWidth
 
 Range = tuple[float, float]
-"""The lowest and the highest value seen."""
+"""The minimum and maximum of observed values."""
 
 
 class IntegerActivations(nn.Module):
     """Rounds activations to the levels of an unsigned integer type. Shapes: any -> the same.
 
     Args:
-        bits: of the type.
-        low, high: the range seen in calibration; widened to hold zero exactly.
+        bits: the bits of the type.
+        low, high: the calibrated range, which is widened to contain zero.
     """
 
     scale: torch.Tensor
@@ -53,10 +53,11 @@ class IntegerActivations(nn.Module):
 
 
 class RoundedBefore(nn.Identity):
-    """Stands where a layer's input comes rounded already, by a module around it.
+    """The `inputs` of a layer whose input is already rounded by an enclosing module.
 
     Attributes:
-        by: what rounds. In a tuple: it belongs to the module around, and moves and loads with it.
+        by: the rounding module. It is in a tuple, so that it is no submodule here: it belongs to
+            the enclosing module and is moved and loaded with that.
     """
 
     def __init__(self, rounder: IntegerActivations) -> None:
@@ -72,12 +73,12 @@ class HalfActivations(nn.Module):
 
 
 class Rounded(nn.Module):
-    """What quantized layers share. `weight` stays as precise as it was; each pass rounds it.
+    """Base class of quantized layers. `weight` keeps full precision; each forward pass rounds it.
 
     Attributes:
-        weight_bits, activation_bits: of the weights, and of what it reads.
-        weight_scale: [out], the step between levels; empty where weights are no integers.
-        inputs, outputs: round what it reads and writes.
+        weight_bits, activation_bits: the bits of the weights and of the inputs.
+        weight_scale: [out], the step between levels; empty if weights are not integers.
+        inputs, outputs: modules that round the inputs and outputs.
     """
 
     weight: nn.Parameter
@@ -90,11 +91,11 @@ class Rounded(nn.Module):
 
     @property
     def has_pairs(self) -> bool:
-        """Whether integer arithmetic may add its products in pairs that need not fit 16 bits."""
+        """Whether runtimes may add pairs of products in 16 bits (see `rounding.LARGEST_PAIR`)."""
         return self.weight_bits == INTEGER_BITS and self.activation_bits <= INTEGER_BITS
 
     def rounded_weight(self) -> torch.Tensor:
-        """The weights at their levels."""
+        """Return the rounded weights."""
         if self.weight_bits <= INTEGER_BITS:
             weight: torch.Tensor = self.weight
             if self.has_pairs:
@@ -103,34 +104,35 @@ class Rounded(nn.Module):
         return rounded_half(self.weight) if self.weight_bits < FLOAT_BITS else self.weight
 
     def settle_pairs(self) -> None:
-        """Cut off for good what each pass cuts off: the weights are kept as they are rounded."""
+        """Clamp the stored weights as each forward pass does (`rounding.within_pairs`)."""
         if self.has_pairs:
             with torch.no_grad():
                 self.weight.copy_(within_pairs(self.weight, self.weight_scale))
 
     def widen_to_pairs(self) -> None:
-        """Widen the steps where the weights would be cut off.
+        """Widen scales where `rounding.within_pairs` would clamp weights.
 
-        So it is with steps from before version 0.5, which knew no pairs. Others stay as they are.
+        Scales stored by versions before 0.5, which did not limit pairs, need this. Others do not
+        change.
         """
         if self.has_pairs:
             self.weight_scale.copy_(paired_scales(self.weight, self.weight_scale))
 
     def rounded_bias(self) -> torch.Tensor | None:
-        """The bias: an integer of 32 bits where weights and what is read are integers."""
+        """Return the bias, rounded to int32 levels if weights and inputs are integers."""
         reads = _step(self.inputs)
         if self.bias is None or reads is None or self.weight_bits > INTEGER_BITS:
             return self.bias
         return rounded_sums(self.bias, reads * self.weight_scale)
 
     def settle_bias(self) -> None:
-        """Keep the bias at its levels for good, as files do."""
+        """Round the stored bias, as exported files do."""
         bias = self.rounded_bias()
         self.bias = None if bias is None else nn.Parameter(bias.detach())
 
 
 class QuantizedConv2d(Rounded, nn.Conv2d):  # type: ignore[misc]
-    """A convolution with rounded weights that rounds what it reads."""
+    """A convolution with rounded weights and inputs."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out = self._conv_forward(self.inputs(x), self.rounded_weight(), self.rounded_bias())
@@ -139,7 +141,7 @@ class QuantizedConv2d(Rounded, nn.Conv2d):  # type: ignore[misc]
 
 
 class QuantizedLinear(Rounded, nn.Linear):  # type: ignore[misc]
-    """A linear layer with rounded weights that rounds what it reads."""
+    """A linear layer with rounded weights and inputs."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out = nn.functional.linear(self.inputs(x), self.rounded_weight(), self.rounded_bias())
@@ -153,13 +155,13 @@ Quantized = QuantizedConv2d | QuantizedLinear
 def quantized(
     module: nn.Module, width: BitWidth, reads: Range | None, writes: Range | None = None
 ) -> Quantized:
-    """A layer's quantized stand-in, with copies of its weights.
+    """Build the quantized form of a layer, with copies of its weights.
 
     Args:
         module: a convolution or linear layer.
-        width: the bits it gets.
-        reads: the range of its inputs; None leaves them as they are, unless they become float16.
-        writes: the range of its outputs; None leaves them as they are.
+        width: the bit-widths.
+        reads: the range of the inputs; required for integer activations, else ignored.
+        writes: the range of the outputs; None leaves them unrounded.
     """
     if not isinstance(module, nn.Conv2d | nn.Linear):
         raise TypeError(f"expected a convolution or linear layer, got {type(module).__name__}")
@@ -176,9 +178,10 @@ def quantized(
 
 
 def round_inputs(module: nn.Module, rounder: IntegerActivations) -> None:
-    """Make a module round what it reads before anything inside reads it, in place.
+    """Make a module round its input before its submodules read it, in place.
 
-    It gets a class of its own, as under torch's parametrizations: names of what is inside stay.
+    The module's class is replaced by a subclass, as in torch's parametrizations, so that the names
+    of submodules stay.
     """
     plain_class = type(module)
 
@@ -190,7 +193,7 @@ def round_inputs(module: nn.Module, rounder: IntegerActivations) -> None:
 
 
 def plain(layer: Quantized) -> nn.Conv2d | nn.Linear:
-    """An ordinary layer with the same parameters, not copies of them."""
+    """Return a float layer that shares the parameters of a quantized one."""
     bias = layer.bias is not None
     other: nn.Conv2d | nn.Linear
     if isinstance(layer, QuantizedLinear):
@@ -203,13 +206,13 @@ def plain(layer: Quantized) -> nn.Conv2d | nn.Linear:
 
 
 def _step(inputs: nn.Module) -> torch.Tensor | None:
-    """Between the levels of what a layer reads; None if these are no integers."""
+    """Return the step between levels of a layer's inputs; None if they are not integers."""
     rounder = inputs.by[0] if isinstance(inputs, RoundedBefore) else inputs
     return rounder.scale if isinstance(rounder, IntegerActivations) else None
 
 
 def _scales(layer: Quantized) -> torch.Tensor:
-    """The steps of its weights, [out]; empty where they are no integers."""
+    """Compute the steps of a layer's weights, [out]; empty if they are not integers."""
     if layer.weight_bits > INTEGER_BITS:
         return torch.empty(0)
     scales = weight_scales(layer.weight, layer.weight_bits)
@@ -225,7 +228,7 @@ def _activations(bits: int, seen: Range | None) -> nn.Module:
     if bits > INTEGER_BITS:
         return HalfActivations()
     if seen is None:
-        raise ValueError("quantizing activations needs the range that they have")
+        raise ValueError("expected a calibrated range for integer activations, got None")
     return IntegerActivations(bits, *seen)
 
 

@@ -1,4 +1,4 @@
-"""What calibration images show of layers that are to be quantized."""
+"""Calibration: ranges of activations, bias correction, and where activations are rounded."""
 
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -18,11 +18,7 @@ _LAYERS = frozenset(f"aten::{op}" for op in ("convolution", "addmm", "mm"))
 
 @dataclass
 class ObservedRanges:
-    """What one layer read and wrote.
-
-    Attributes:
-        reads, writes: the ranges of its inputs and outputs.
-    """
+    """The ranges of a layer's inputs (`reads`) and outputs (`writes`)."""
 
     reads: Range = (math.inf, -math.inf)
     writes: Range = (math.inf, -math.inf)
@@ -31,21 +27,21 @@ class ObservedRanges:
 def observe(
     network: nn.Module, names: Sequence[str], batches: Sequence[torch.Tensor]
 ) -> dict[str, ObservedRanges]:
-    """Run a network and note the ranges of what some of its layers read and write.
+    """Run a network and record the ranges of the inputs and outputs of some layers.
 
     Args:
-        network: is put in evaluation mode meanwhile.
-        names: of the layers; all must run.
+        network: the network; runs in evaluation mode.
+        names: the layers to observe; all must run.
         batches: [batch, channels, height, width], normalised.
 
     Raises:
-        ValueError: there are layers to watch and no images.
-        TrainingDiverged: the network computes infinite numbers, or none.
+        ValueError: there are layers but no images.
+        TrainingDiverged: activations are infinite or NaN.
     """
     if not names:
         return {}
     if not batches:
-        raise ValueError("quantizing activations needs calibration images, got none")
+        raise ValueError("expected calibration images to quantize activations, got none")
     seen = {name: ObservedRanges() for name in names}
 
     def note(name: str, x: torch.Tensor, out: torch.Tensor) -> None:
@@ -55,21 +51,22 @@ def observe(
     _watch_layers(network, names, batches, note)
     for name, ranges in seen.items():
         if not all(math.isfinite(bound) for bound in (*ranges.reads, *ranges.writes)):
-            raise TrainingDiverged(f"what {name} reads or writes is no finite number")
+            raise TrainingDiverged(f"the input or output of {name} is not finite")
     return seen
 
 
 def correct_biases(
     network: nn.Module, rounded: Mapping[str, torch.Tensor], batches: Sequence[torch.Tensor]
 ) -> None:
-    """Shift biases by what rounding weights shifts a layer's outputs by on average, in place.
+    """Correct biases for the mean shift of the outputs by weight rounding, in place.
 
-    Nagel et al.: Data-Free Quantization (2019), https://arxiv.org/abs/1906.04721, section 4.2,
-    with images in place of batch norm's statistics. Layers without a bias are left as they are.
+    Nagel et al.: Data-Free Quantization (2019), https://arxiv.org/abs/1906.04721, section 4.2.
+    Deviation: means are computed on images instead of from batch norm's statistics. Layers without
+    a bias do not change.
 
     Args:
-        network: with its weights as they were.
-        rounded: layer -> its weights after rounding.
+        network: the network with unrounded weights.
+        rounded: layer -> its rounded weights.
         batches: [batch, channels, height, width], normalised.
     """
     layers = {
@@ -96,7 +93,7 @@ def _watch_layers(
     batches: Sequence[torch.Tensor],
     note: Callable[[str, torch.Tensor, torch.Tensor], None],
 ) -> None:
-    """Run a network as it answers, and tell of each layer what it reads and writes."""
+    """Run a network in evaluation mode and call `note(layer, input, output)` for each layer."""
 
     def hook(name: str) -> Callable[..., None]:
         def record(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -119,7 +116,7 @@ def _watch_layers(
 def _channel_means(
     module: nn.Conv2d | nn.Linear, x: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """The mean of each output channel, [out], if these were the weights and there was no bias."""
+    """Compute the mean of each output channel, [out], with other weights and without bias."""
     if isinstance(module, nn.Conv2d):
         images: torch.Tensor = module._conv_forward(x, weight, None)
         return images.mean((0, 2, 3))
@@ -127,22 +124,23 @@ def _channel_means(
 
 
 def written_apart(flow: Flow, names: Container[str]) -> set[str]:
-    """The layers whose output something else than an activation or the next layer reads.
+    """Return the layers whose output is read by anything but an activation or another layer.
 
-    A runtime joins a layer with the activation behind it and rounds what comes out of both. Where
-    a sum or a concatenation reads the layer, what it writes has to be rounded by itself, or the
-    layer runs in floating point.
+    Runtimes fuse a layer with the following activation and round the result. Where a sum or a
+    concatenation reads the layer, its output must be rounded separately, or the layer runs in
+    floating point.
     """
     return {call.name for call in flow.calls if call.name in names and _is_apart(flow, call.writes)}
 
 
 def read_together(flow: Flow, names: Container[str]) -> dict[str, list[str]]:
-    """Module -> the layers inside that read its input, where a sum or the like reads it as well.
+    """Map modules to the layers inside that read the module's input, if an operator reads it too.
 
-    So is a residual block's input. If the block rounds it once for all, the sum is one of integers.
+    An example is the input of a residual block with an identity shortcut. If the block rounds its
+    input once, the residual sum is a sum of integers.
     """
     results, taken = dict[str, list[str]](), set[int]()
-    for call in flow.calls:  # the innermost end first
+    for call in flow.calls:  # inner modules end first
         layers = [
             reader.name
             for reader in flow.calls
@@ -166,6 +164,6 @@ def _is_apart(flow: Flow, value: int) -> bool:
 
 def _widened(seen: Range, values: torch.Tensor) -> Range:
     low, high = (bound.item() for bound in values.detach().float().aminmax())
-    if math.isnan(low):  # which `min` would pass over, and which stays once it is there
+    if math.isnan(low):  # `min` would ignore NaN; once NaN, a range stays NaN
         return math.nan, math.nan
     return min(seen[0], low), max(seen[1], high)

@@ -1,4 +1,4 @@
-"""Rounding put back where a state dict says that there was some."""
+"""Restoring the rounding of activations according to a state dict."""
 
 from collections.abc import Container
 
@@ -9,14 +9,14 @@ from .widths import INTEGER_BITS
 
 
 def round_where_stored(network: nn.Module, names: Container[str]) -> None:
-    """Let a quantized network round activations where scales were stored, and nowhere else.
+    """Make a quantized network round activations exactly where a state dict has scales.
 
-    Quantizers may learn a scale for each layer where calibration has one for several. The scales
-    themselves are to be loaded afterwards.
+    Quantizers may learn one scale per layer where calibration has one for several layers. The
+    scales themselves must be loaded afterwards.
 
     Args:
-        network: quantized by the same plan; changed in place.
-        names: of the state dict.
+        network: a network quantized by the same plan; changed in place.
+        names: the keys of the state dict.
     """
     for name, module in list(network.named_modules()):
         if isinstance(module, QuantizedConv2d | QuantizedLinear):

@@ -1,7 +1,7 @@
-"""Numbers rounded to the levels of a narrower type, with gradients that pass straight through.
+"""Rounding to the levels of integer types and float16, with straight-through gradients.
 
 Weights are symmetric with one scale per output channel, activations asymmetric with one scale per
-tensor, and a bias has the step of the products that it is added to, as in Jacob et al.:
+tensor, and the step of a bias is the product of the steps of input and weight, as in Jacob et al.:
 Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference (2018),
 https://arxiv.org/abs/1712.05877. The gradient is that of Bengio et al.: Estimating or Propagating
 Gradients Through Stochastic Neurons (2013), https://arxiv.org/abs/1308.3432.
@@ -11,33 +11,33 @@ import torch
 
 SMALLEST_SCALE = 1e-8
 LARGEST_PAIR = 128
-"""The most that two 8-bit weights of one output channel and one sign add up to.
+"""The largest sum of the levels of two 8-bit weights of one output channel and one sign.
 
 NOTE: x86 processors without VNNI multiply unsigned activations by signed weights in pairs and add
 the two products in 16 bits, which saturate (vpmaddubsw). Activations reach 255, and 255 * 128 is
-the last multiple that fits: with larger pairs a file answers otherwise there than where it was
-made. Which weights form a pair is the runtime's choice, so that any two must fit. See
+the last multiple that fits: with larger pairs, outputs differ between processors. The runtime
+chooses which weights form a pair, so any two must fit. See
 https://uxlfoundation.github.io/oneDNN/dev_guide_int8_computations.html and onnxruntime#14642.
 """
 _LARGEST_SUM = 2**31 - 128
-"""The largest int32 that is a float32 too."""
+"""The largest int32 that float32 represents exactly."""
 _FEWEST_THAT_REACH = 4
 _CLIPS = tuple(1 - 0.05 * step for step in range(13))
-"""Shares of the largest weight that few-bit levels may end at."""
+"""Clipping thresholds tried with few bits, as shares of the largest weight."""
 
 
 def highest_level(bits: int) -> int:
-    """The largest level of a symmetric integer type: 127 of 8 bits, as many below zero as above."""
+    """Return the largest level of a symmetric integer type: 127 for 8 bits."""
     return int(2 ** (bits - 1)) - 1
 
 
 def weight_scales(weight: torch.Tensor, bits: int) -> torch.Tensor:
-    """The step between levels for each output channel, [out].
+    """Compute the step between levels for each output channel, [out].
 
-    The levels reach the largest weight. With 2 and 3 bits, where most weights would become zero,
-    they end where the squared error is least: Choukroun et al.: Low-bit Quantization of Neural
-    Networks for Efficient Inference (2019), https://arxiv.org/abs/1902.06822. With 4 bits that
-    costs accuracy: see docs/quantization.md.
+    The levels cover the largest weight. With 2 and 3 bits, where most weights would become zero,
+    weights are clipped at the threshold with the least squared error: Choukroun et al.: Low-bit
+    Quantization of Neural Networks for Efficient Inference (2019),
+    https://arxiv.org/abs/1902.06822. With 4 bits clipping costs accuracy: see docs/quantization.md.
 
     Args:
         weight: [out, ...].
@@ -57,8 +57,8 @@ def weight_scales(weight: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 def rounded_integers(weight: torch.Tensor, scales: torch.Tensor, bits: int) -> torch.Tensor:
-    """Weights, [out, ...], at the levels of a symmetric integer type."""
-    if weight.is_meta:  # torch's operator does not run there
+    """Round weights, [out, ...], to the levels of a symmetric integer type."""
+    if weight.is_meta:  # the fake-quantize operator has no meta kernel
         return weight.float()
     highest, zeros = highest_level(bits), torch.zeros_like(scales, dtype=torch.int32)
     return torch.fake_quantize_per_channel_affine(
@@ -67,10 +67,10 @@ def rounded_integers(weight: torch.Tensor, scales: torch.Tensor, bits: int) -> t
 
 
 def paired_scales(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-    """Steps of 8-bit weights, [out], widened where two levels would add up to too much.
+    """Widen the steps of 8-bit weights, [out], where two levels exceed `LARGEST_PAIR`.
 
-    A channel whose two largest levels of either sign add up to `LARGEST_PAIR` or less keeps its
-    step; so does one with a single weight.
+    The step of a channel does not change if its two largest levels of each sign add up to
+    `LARGEST_PAIR` or less, or if it has a single weight.
 
     Args:
         weight: [out, ...].
@@ -85,13 +85,14 @@ def paired_scales(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
 
 
 def within_pairs(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-    """8-bit weights, [out, ...], cut off where two levels would add up to too much.
+    """Clamp 8-bit weights, [out, ...], so that no two levels exceed `LARGEST_PAIR`.
 
-    Whatever moves weights or steps after calibration, the levels keep to `LARGEST_PAIR`: of each
-    sign a channel's largest weight gives way to the second, and both to half of it. Gradients pass
-    through what is not cut off.
+    This holds even after training has changed weights or steps. For each sign, a channel's largest
+    weight is clamped to what the second largest leaves, but not below half of `LARGEST_PAIR`.
+    Gradients are zero where weights are clamped.
 
     Args:
+        weight: [out, ...].
         scales: [out], positive.
     """
     largest = _two_largest(weight.detach().float())
@@ -104,7 +105,10 @@ def within_pairs(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
 
 
 def _two_largest(weight: torch.Tensor) -> torch.Tensor | None:
-    """Of each sign the two largest sizes, [2, out, 2], or zeros; None if there are no two."""
+    """Return the two largest magnitudes per sign and channel, [sign 2, out, 2].
+
+    Zeros stand for missing values; None if channels have fewer than two weights.
+    """
     rows = weight.flatten(1)
     if rows.shape[1] < 2:
         return None
@@ -112,22 +116,24 @@ def _two_largest(weight: torch.Tensor) -> torch.Tensor | None:
 
 
 def fitting_scales(scales: torch.Tensor, bias: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
-    """Weight scales, [out], widened where a bias, [out], would not fit beside the sums of products.
+    """Widen weight scales, [out], where a bias, [out], would overflow the int32 accumulator.
 
-    A channel whose weights are all but zero has steps so small that its bias takes more than int32.
+    A channel with weights close to zero has such small steps that its bias exceeds int32.
 
     Args:
-        reads: the step of what the layer reads.
+        scales: [out], the steps of the weights.
+        bias: [out].
+        reads: the step of the layer's inputs.
     """
     return torch.maximum(scales, bias.detach().abs() / (reads * (_LARGEST_SUM / 2)))
 
 
 def rounded_sums(bias: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-    """A bias, [out], at the levels of the int32 sums that it is added to, of a step for each."""
+    """Round a bias, [out], to int32 levels of the given steps, [out]."""
     levels = (bias.detach() / step).round().clamp(-_LARGEST_SUM, _LARGEST_SUM)
     return bias + (levels * step - bias).detach()
 
 
 def rounded_half(x: torch.Tensor) -> torch.Tensor:
-    """Numbers at the levels of float16."""
+    """Round to float16."""
     return x + (x.half().to(x.dtype) - x).detach()

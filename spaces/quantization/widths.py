@@ -1,4 +1,4 @@
-"""Bit-widths by name: which there are, and which of them a file can really hold."""
+"""Bit-widths by name, and which of them exported files support."""
 
 import re
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from ...errors import UnknownName
 
 FLOAT_BITS = 32
 INTEGER_BITS = 8
-"""Types of so many bits or fewer are integers."""
+"""Types with at most this many bits are integers."""
 
 EDGE_BITS = 8
-"""The least that the first and the last layer are given, unless a plan says otherwise."""
+"""The minimum bits of the first and the last layer, unless a bit-width has "+edges"."""
 
 _SHIPPED_WEIGHTS = (32, 16, 8, 4)
 _SHIPPED_ACTIVATIONS = (32, 16, 8)
@@ -21,12 +21,12 @@ _EDGES = "+edges"
 
 @dataclass(frozen=True)
 class BitWidth:
-    """Bits of the weights and of the activations that a layer reads: 8 and 8 is "w8a8".
+    """The bits of weights and of activations: 8 and 8 is "w8a8".
 
     32 and 16 are floating-point formats, the others integers.
 
     Attributes:
-        edges: whether it holds for the first and the last layer too, however few bits they are.
+        edges: whether the first and the last layer have this width too, below `EDGE_BITS`.
     """
 
     weights: int
@@ -39,16 +39,16 @@ class BitWidth:
 
     @property
     def ships(self) -> bool:
-        """Whether an exported file stores and runs it; the others are simulated."""
+        """Whether exported files support this width; other widths are only simulated."""
         return BitWidth(self.weights, self.activations) in shipped_widths()
 
     @property
     def spares_edges(self) -> bool:
-        """Whether the first and the last layer get more bits than this says."""
+        """Whether the first and the last layer have more bits than this width."""
         return not self.edges and min(self.weights, self.activations) < EDGE_BITS
 
     def at_edge(self) -> "BitWidth":
-        """What it means for the first and the last layer."""
+        """Return the bit-width of the first and the last layer."""
         if not self.spares_edges:
             return self
         return BitWidth(max(self.weights, EDGE_BITS), max(self.activations, EDGE_BITS))
@@ -56,7 +56,7 @@ class BitWidth:
 
 @lru_cache
 def shipped_widths() -> tuple[BitWidth, ...]:
-    """The widths that an exported file stores and runs, the most bits first."""
+    """Return the widths that exported files support, the most bits first."""
     return tuple(
         BitWidth(weights, activations)
         for weights in _SHIPPED_WEIGHTS
@@ -66,16 +66,16 @@ def shipped_widths() -> tuple[BitWidth, ...]:
 
 
 def simulated_weights() -> tuple[int, ...]:
-    """The bits of weights that no file stores."""
+    """Return the weight bits that are only simulated."""
     return _SIMULATED
 
 
 @lru_cache(maxsize=256)
 def find_width(name: str) -> BitWidth:
-    """A bit-width by name: "w8a8", "w4a16", or "w4a8+edges" for the first and last layer too.
+    """Parse a bit-width: "w8a8", "w4a16", or "w4a8+edges" to include the first and last layer.
 
     Raises:
-        UnknownName: it is none.
+        UnknownName: not a bit-width.
     """
     match = re.fullmatch(r"w(\d+)a(\d+)(\+edges)?", name)
     known = (*_SHIPPED_WEIGHTS, *_SIMULATED)

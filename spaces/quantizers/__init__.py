@@ -1,4 +1,5 @@
-"""Quantizers: how a network comes to its bit-widths. One file each."""
+"""Quantizers, one per file: calibration alone, or training at the bit-widths. A new quantizer is a
+new file that is registered here."""
 
 from ...registry import Registry
 from ..nni import QUANTIZERS as NNI_QUANTIZERS

@@ -8,11 +8,11 @@ from .quantizer import Quantizer
 
 
 class Calibration(Quantizer):
-    """Nothing is trained: weights are rounded, and activations have the range that images show."""
+    """Post-training quantization, which the technique `bits` has already done: no training."""
 
     info = TechniqueInfo(
         name="ptq",
-        title="after training, by calibration alone",
+        title="post-training quantization: calibration only",
         replaces="nothing",
         saves="nothing",
         paper="Jacob et al. 2018",
@@ -20,4 +20,4 @@ class Calibration(Quantizer):
     )
 
     def train(self, network: nn.Module, context: ApplyContext) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""

@@ -1,7 +1,7 @@
-"""Quantization-aware training: the weights learn what rounding does to them.
+"""Quantization-aware training with fixed scales.
 
-Jacob et al. (2018), https://arxiv.org/abs/1712.05877, section 3. Scales stay as calibration set
-them, and batch norm is folded before and not while it trains.
+Jacob et al. (2018), https://arxiv.org/abs/1712.05877, section 3. Deviations: scales stay as
+calibrated, and batch norm is folded before training instead of during it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .quantizer import Quantizer
 
 
 class FakeQuantized(Quantizer):
-    """Trains the weights behind the rounding; gradients pass straight through it."""
+    """Trains the float weights of the quantized layers, with straight-through gradients."""
 
     info = TechniqueInfo(
         name="qat",

@@ -1,4 +1,4 @@
-"""NNI's quantizers: scales that are learned while the weights are trained."""
+"""NNI's quantizers: quantization-aware training with learned scales."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ..quantization.layers import Quantized
 
 _TITLES = {
-    "nni-qat": ("NNI's QATQuantizer: moving ranges", "Jacob et al. 2018", "1712.05877"),
+    "nni-qat": ("NNI's QATQuantizer: moving-average ranges", "Jacob et al. 2018", "1712.05877"),
     "nni-lsq": (
-        "NNI's LsqQuantizer: learned steps",
+        "NNI's LsqQuantizer: learned step sizes",
         "LSQ, Esser et al. 2020",
         "1902.08153",
     ),
@@ -26,10 +26,10 @@ _TITLES = {
 
 
 class NniQuantizer(Quantizer):
-    """One of NNI's quantizers. It trains plain layers; what it learned goes into ours.
+    """A quantizer of NNI. It trains float layers; the quantized layers copy the learned scales.
 
     Args:
-        name: in `paredown.spaces.nni.QUANTIZERS`.
+        name: a key of `paredown.spaces.nni.QUANTIZERS`.
     """
 
     def __init__(self, name: str) -> None:
@@ -87,9 +87,9 @@ def _take_over(layer: Quantized, learned: LearnedScales) -> None:
 
 
 def _cut_off(layer: Quantized, highest: int) -> None:
-    """Hold the weights to the levels that they were trained at, of which the layer may have more.
+    """Clamp the weights to the levels of their training, if the layer has more levels.
 
-    They are the network's own, and NNI leaves them as they were before rounding.
+    NNI leaves weights as they were before rounding.
     """
     most = (layer.weight_scale * highest).view(-1, *[1] * (layer.weight.ndim - 1))
     with torch.no_grad():
@@ -97,9 +97,10 @@ def _cut_off(layer: Quantized, highest: int) -> None:
 
 
 def _bits(layer: Quantized) -> tuple[int, int]:
-    """Bits of weights and inputs that NNI is to learn scales for; float16 has none.
+    """Return the bits of weights and inputs for which NNI learns scales; float16 has none.
 
-    NNI cannot hold the pairs of a channel's weights to 16 bits, which 7-bit weights never leave.
+    NNI cannot restrict pairs of 8-bit weights to 16-bit sums (see `rounding.LARGEST_PAIR`), so it
+    trains 7-bit weights, which never exceed these.
     """
     weights, activations = layer.weight_bits, layer.activation_bits
     if layer.has_pairs:

@@ -1,5 +1,5 @@
-"""What plans choose among, in the order in which it acts. One technique a file.
-`TECHNIQUES` holds one object of each; a new technique is a new file that is registered here."""
+"""The compression techniques, one per file. `TECHNIQUES` holds an instance of each, in the order
+in which they are applied; a new technique is a new file that is registered here."""
 
 from ...registry import Registry
 from ..technique import Phase, Technique
@@ -36,5 +36,5 @@ TECHNIQUES.register(QuantizerTechnique())
 
 
 def techniques_in(phase: Phase) -> list[Technique]:
-    """The techniques that act in a phase, in order."""
+    """Return the techniques of a phase, in order of application."""
     return [technique for technique in TECHNIQUES if technique.phase is phase]

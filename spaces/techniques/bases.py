@@ -1,4 +1,4 @@
-"""What several techniques share: options that are names or shares, and notes for pruning."""
+"""Base classes that several techniques share, and the parsing of fractions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..technique import ApplyContext, Phase, Technique, TechniqueInfo, Value
 
 
 class NamedTechnique(Technique):
-    """A technique that offers "original" and some names.
+    """Base class for techniques whose options are names, "original" among them.
 
     Attributes:
-        neutral_title: what "original" means, in words.
-        titles: option -> what it is, in words.
-        info: what all options but "original" share; its name and title are theirs.
+        neutral_title: the title of "original".
+        titles: option -> title, without "original".
+        info: the record of all other options, whose names and titles replace its own.
     """
 
     neutral = "original"
@@ -44,14 +44,14 @@ class NamedTechnique(Technique):
 
 
 class PruningOption(Technique):
-    """A technique that notes its choice in the blueprint, where pruning reads it."""
+    """Base class for options of pruning: the choice is stored in `Blueprint.pruning`."""
 
     phase = Phase.PRUNE
     modifies = ("prune",)
 
     @abstractmethod
     def configured(self, pruning: PruningConfig, value: Value) -> PruningConfig:
-        """How channels are cut, with this option."""
+        """Return the pruning configuration with this option set."""
 
     def default_options(self) -> tuple[Value, ...]:
         return (self.neutral,)
@@ -75,7 +75,10 @@ class PruningOption(Technique):
 
 
 class PruningTechnique(Technique):
-    """A technique that makes channel groups as small as it predicts; the least by L1 norm go."""
+    """Base class for techniques that shrink channel groups, smallest L1 norm first.
+
+    Subclasses implement `predict_graph`; the cut follows from the predicted group sizes.
+    """
 
     def apply(
         self,
@@ -89,21 +92,22 @@ class PruningTechnique(Technique):
 
 
 def parse_fraction(value: object, subject: str, *, low_open: bool, high_open: bool) -> float:
-    """A number between 0 and 1.
+    """Parse a number between 0 and 1.
 
     Args:
-        value: what the user wrote.
-        subject: what it is, for the error: "a width".
-        low_open, high_open: whether 0 and 1 themselves are excluded.
+        value: the user's value.
+        subject: the noun for the error message: "a width".
+        low_open, high_open: whether 0 and 1 are excluded.
 
     Raises:
-        PlanError: it is no such number.
+        PlanError: not a number in these bounds.
     """
-    bounds = f"{'above 0' if low_open else 'from 0'} {'to below 1' if high_open else 'to 1'}"
+    low_bound = "above 0" if low_open else "of at least 0"
+    bounds = f"{low_bound} and {'below 1' if high_open else 'at most 1'}"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PlanError(f"{subject} is a number {bounds}, got {value!r}")
+        raise PlanError(f"expected {subject} {bounds}, got {value!r}")
     low = value > 0 if low_open else value >= 0
     high = value < 1 if high_open else value <= 1
     if not (low and high):
-        raise PlanError(f"{subject} is a number {bounds}, got {value!r}")
+        raise PlanError(f"expected {subject} {bounds}, got {value!r}")
     return float(value)

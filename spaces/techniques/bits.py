@@ -1,7 +1,7 @@
-"""Fewer bits per weight and per activation, after training.
+"""Quantization: fewer bits per weight and activation, after training.
 
-Batch norm is folded into the convolutions first, activations get the range that calibration
-images show, and biases make up for what rounding shifts: see spaces/quantization.
+Batch norm is folded into the convolutions, activation ranges are calibrated on images, and biases
+are corrected for the mean rounding error: see spaces/quantization.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Bits(Technique):
     """The bit-widths of a stage's convolutions and linear layers. Biases stay at 32 bits."""
 
     name = "bits"
-    title = "bits of a stage's weights and activations"
+    title = "bit-widths of a stage's weights and activations"
     phase = Phase.QUANTIZE
     neutral = "w32a32"
 
@@ -48,11 +48,13 @@ class Bits(Technique):
         few = ", ".join(f"w{bits}" for bits in simulated_weights())
         yield _described(
             f"{few} with a32 ... a8",
-            "simulated: scored as if there were such numbers, but no file stores them",
-            "their share of 32 bits",
+            "simulated bit-widths: evaluated in search, but not supported by exported files",
+            "in proportion to the bits",
         )
         yield _described(
-            "w4a8+edges", "the first and last layer too, which get 8 bits or more otherwise", "more"
+            "w4a8+edges",
+            "w4a8 also in the first and last layer, which otherwise have at least 8 bits",
+            "more than w4a8",
         )
 
     def parse(self, value: object) -> Value:
@@ -129,11 +131,11 @@ class Bits(Technique):
 
 
 def _round_once(module: nn.Module, layers: Sequence[Quantized]) -> None:
-    """Let a module round its input for the layers inside that read it, if all round it alike."""
+    """Quantize a module's input once for the layers inside that read it, if their bits agree."""
     from ..quantization.layers import IntegerActivations, RoundedBefore, round_inputs
 
     rounder, widths = layers[0].inputs, {layer.activation_bits for layer in layers}
-    # In a sequence, what rounds would be one more of its modules.
+    # nn.Sequential would run the added submodule as one of its layers.
     if isinstance(module, nn.Sequential) or len(widths) > 1:
         return
     if isinstance(rounder, IntegerActivations):
@@ -143,7 +145,7 @@ def _round_once(module: nn.Module, layers: Sequence[Quantized]) -> None:
 
 
 def _widths(blueprint: Blueprint, chosen: Mapping[str, Value]) -> dict[str, BitWidth]:
-    """Layer -> the bits that it gets, for those that get fewer than they have."""
+    """Map the layers of the chosen stages to their bit-widths."""
     edges = {layer.name for layer in _edges(blueprint)}
     return {
         layer.name: width.at_edge() if layer.name in edges else width
@@ -154,7 +156,7 @@ def _widths(blueprint: Blueprint, chosen: Mapping[str, Value]) -> dict[str, BitW
 
 
 def _edges(blueprint: Blueprint) -> tuple[Layer, ...]:
-    """The first and the last layer that compute."""
+    """Return the first and the last layer with MACs."""
     computing = [layer for layer in blueprint.layers if layer.computes]
     return (computing[0], computing[-1]) if computing else ()
 

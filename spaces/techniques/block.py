@@ -1,4 +1,4 @@
-"""The choice of a block family, per stage or per site."""
+"""Replacement of convolutions and residual blocks by a block family, per stage or per site."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ ORIGINAL = "original"
 
 
 class Blocks(Technique):
-    """Replaces the sites of a stage by blocks of one family; "original" leaves them.
+    """Replaces the sites of a stage by blocks of one family; "original" replaces nothing.
 
-    A place is a stage, or the name of one site, which then has its own choice.
+    A place is a stage or the name of a site, whose choice overrides that of its stage.
     """
 
     name = "block"
-    title = "what stands in for the convolutions or residual blocks of a stage"
+    title = "replacement for the convolutions or residual blocks of a stage"
     phase = Phase.STRUCTURE
     neutral = ORIGINAL
     has_sites = True
@@ -47,7 +47,7 @@ class Blocks(Technique):
         return (ORIGINAL, *(family.name for family in FAMILIES if family.by_default))
 
     def infos(self) -> Iterable[TechniqueInfo]:
-        yield TechniqueInfo(ORIGINAL, "the block as it is", "nothing", "nothing")
+        yield TechniqueInfo(ORIGINAL, "no replacement", "nothing", "nothing")
         yield from (family.info for family in FAMILIES)
         for addition in ADDITIONS:
             yield replace(addition, name=f"...+{addition.name}")
@@ -99,20 +99,20 @@ class Blocks(Technique):
                 yield Skipped(self.name, site.name, "; ".join(reasons))
         whole = [family.name for family in families if isinstance(family, ResidualFamily)]
         if whole and not blueprint.structure.blocks:
-            reason = f"it has no residual blocks for {', '.join(whole)}"
+            reason = f"no residual blocks for {', '.join(whole)}"
             yield Skipped(self.name, "the network", reason)
 
 
 @dataclass(frozen=True)
 class _Edit:
-    """One site and the family that takes it over."""
+    """A site and the family that replaces it."""
 
     site: Site
     family: BlockFamily
 
     @property
     def norm(self) -> str:
-        """The batch norm that goes with the site; empty if none does."""
+        """The batch norm that is removed with the site; empty if none is."""
         return self.site.norm if isinstance(self.site, ConvSite) and self.family.normalises else ""
 
     def insertion(self, blueprint: Blueprint) -> Insertion:
@@ -129,7 +129,7 @@ class _Edit:
         )
 
     def build(self, network: nn.Module, blueprint: Blueprint) -> nn.Module:
-        """The block, where the network is, started from what it replaces."""
+        """Build the block on the network's device, initialised from the module it replaces."""
         original = network.get_submodule(self.site.name)
         numbers = next(original.parameters())
         with torch.device(numbers.device), _own_numbers(self.site.name):
@@ -139,7 +139,7 @@ class _Edit:
 
 @contextmanager
 def _own_numbers(name: str) -> Iterator[None]:
-    """Random numbers that depend on the seed and the name alone, not on what was drawn before."""
+    """Seed torch from the current seed and a name, independent of earlier random numbers."""
     with torch.random.fork_rng():
         torch.manual_seed((torch.initial_seed() + zlib.crc32(name.encode())) % 2**63)
         yield
@@ -147,14 +147,14 @@ def _own_numbers(name: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _BlockEdit(_Edit):
-    """A residual block and the family that takes it over."""
+    """A residual block and the family that replaces it."""
 
     site: BlockSite
     family: ResidualFamily
 
 
 def _edits(blueprint: Blueprint, chosen: Mapping[str, Value]) -> list[_Edit]:
-    """What is replaced by what: whole blocks, then convolutions outside of them."""
+    """List all replacements: residual blocks, then convolutions outside of these."""
     sizes, blocks = blueprint.sizes, find_blocks(blueprint)
     whole = [
         _BlockEdit(site, family)
@@ -174,7 +174,7 @@ def _edits(blueprint: Blueprint, chosen: Mapping[str, Value]) -> list[_Edit]:
 def _family(
     site: Site, chosen: Mapping[str, Value], sizes: Mapping[str, int]
 ) -> BlockFamily | None:
-    """The family that takes a site over, if one is chosen that can."""
+    """Return the family chosen for a site; None if none is chosen or it cannot act there."""
     value = chosen.get(site.name, chosen.get(site.stage, ORIGINAL))
     if value == ORIGINAL:
         return None
@@ -185,7 +185,7 @@ def _family(
 def _rechained(
     blocks: Sequence[BlockSite], edits: Iterable[_BlockEdit], sizes: Mapping[str, int]
 ) -> list[_BlockEdit]:
-    """Strided blocks as "narrow" or "early" want them, where the block before is replaced too."""
+    """Apply "narrow" and "early" to strided blocks; "early" needs the block before replaced too."""
     changed = {edit.site.name: edit for edit in edits}
     for before, site in _strided(blocks):
         edit, prior = changed.get(site.name), changed.get(before.name)
@@ -201,7 +201,7 @@ def _rechained(
 
 
 def _swapped(before: _BlockEdit, strided: _BlockEdit) -> tuple[_BlockEdit, _BlockEdit]:
-    """The stride, and the step to more channels, moved one block forward."""
+    """Move the stride and the change of width to the block before."""
     early = replace(
         before.site,
         writes=strided.site.writes,
@@ -219,7 +219,7 @@ def _swapped(before: _BlockEdit, strided: _BlockEdit) -> tuple[_BlockEdit, _Bloc
 
 
 def _fitting(blueprint: Blueprint, value: Value) -> list[Site]:
-    """The sites where a family makes a difference that it does not make without its additions."""
+    """Return the sites where a family, with its additions, changes something."""
     if value == ORIGINAL:
         return []
     family, sizes = find_family(str(value)), blueprint.sizes
@@ -230,7 +230,7 @@ def _fitting(blueprint: Blueprint, value: Value) -> list[Site]:
 
 
 def _strided(blocks: Sequence[BlockSite]) -> Iterator[tuple[BlockSite, BlockSite]]:
-    """The blocks that make images smaller right behind another block, with that before them."""
+    """Yield pairs of a block and a strided block that directly follows it."""
     for before, site in pairwise(blocks):
         if site.stride != (1, 1) and before.writes == site.reads:
             yield before, site

@@ -1,4 +1,4 @@
-"""What head and neck share: surgery on what follows a network's last feature map."""
+"""Helpers of `head` and `neck` for the layers behind a network's last feature map."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from ..graph.submodules import replace_module
 
 
 def usable_head(blueprint: Blueprint) -> ClassifierHead:
-    """The tail, where surgery is possible.
+    """Return the classifier head; call only where `why_no_head` returns no reason.
 
     Raises:
-        ValueError: it is not; `why_no_head` says why.
+        ValueError: the network has no classifier head.
     """
     head = blueprint.structure.classifier_head
     if head is None:
-        raise ValueError("the network has no tail")
+        raise ValueError("the network has no classifier head")
     return head
 
 
 def why_no_head(blueprint: Blueprint) -> str:
-    """Why nothing can be done behind the last feature map; empty if something can."""
+    """Return why the classifier head cannot be changed; empty if it can."""
     head = blueprint.structure.classifier_head
     if head is None:
-        return "no linear layer stands alone behind its last feature map"
+        return "no linear layer follows the last feature map"
     if head.functional:
         calls = ", ".join(op.removeprefix("aten::") for op in head.functional)
-        return f"its head calls functions that no module stands for ({calls})"
+        return f"the head calls functions outside of modules ({calls})"
     if head.fixed:
-        return "its forward pass reshapes to a fixed number of features"
+        return "the forward pass reshapes to a fixed number of features"
     if any(blueprint.layer(name).is_frozen for name in head.linears):
         return FROZEN_BY_KEEP
     if not head.pools:
-        return "no pooling module stands in front of its linear layers"
+        return "no pooling module precedes the linear layers"
     return ""
 
 
 def feature_channels(blueprint: Blueprint, head: ClassifierHead) -> Channels:
-    """The channels of the last feature map, in the terms of the blueprint."""
+    """Return the channels of the last feature map."""
     reads = blueprint.layer(head.linears[0]).reads
     shares = tuple((group, share // head.pixels) for group, share in reads.shares)
     return Channels(reads.fixed // head.pixels, shares)
 
 
 def put_before(network: nn.Module, pool: str, parts: OrderedDict[str, nn.Module]) -> None:
-    """Put modules in front of a pooling module, which becomes "pool" beside them."""
+    """Insert modules before a pooling module, which becomes their sibling "pool"."""
     old = network.get_submodule(pool)
     replace_module(network, pool, nn.Sequential(OrderedDict([*parts.items(), ("pool", old)])))

@@ -1,4 +1,4 @@
-"""Which channels pruning removes: a criterion, chosen once for the network."""
+"""The pruning criterion, chosen once for the network."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,10 +12,10 @@ from .bases import PruningOption
 
 
 class CriterionTechnique(PruningOption):
-    """The criterion that says which channels matter least."""
+    """The criterion that selects the channels to remove."""
 
     name = "criterion"
-    title = "which channels pruning removes"
+    title = "criterion that selects the channels to prune"
     neutral = "l1"
     shapes = False
 

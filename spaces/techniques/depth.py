@@ -1,8 +1,8 @@
-"""Fewer blocks: a stage loses residual blocks that keep the shape of what goes through.
+"""Depth: removal of a stage's residual blocks whose input and output have the same shape.
 
-Tan and Le: EfficientNet (2019), https://arxiv.org/abs/1905.11946, for depth as a thing to scale;
-Veit et al.: Residual Networks Behave Like Ensembles (2016), https://arxiv.org/abs/1605.06431, for
-why single blocks can go. The last ones go first.
+Tan and Le: EfficientNet (2019), https://arxiv.org/abs/1905.11946, for depth scaling; Veit et al.:
+Residual Networks Behave Like Ensembles (2016), https://arxiv.org/abs/1605.06431, for why single
+blocks can be removed. Blocks are removed from the end of the stage.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .bases import parse_fraction
 
 
 class Depth(Technique):
-    """The share of a stage's repeated blocks that stays."""
+    """The fraction of a stage's repeated residual blocks that remains."""
 
     name = "depth"
-    title = "share of a stage's repeated residual blocks that stays"
+    title = "fraction of a stage's repeated residual blocks that remains"
     phase = Phase.STRUCTURE
     neutral = 1.0
 
@@ -36,7 +36,7 @@ class Depth(Technique):
             name="0 <= depth <= 1",
             title="fewer residual blocks",
             replaces="repeated blocks of a stage",
-            saves="0.5 about 1.6x of deep networks",
+            saves="about 1.6x of deep networks at 0.5",
             paper="EfficientNet, Tan and Le 2019",
             link="https://arxiv.org/abs/1905.11946",
         )
@@ -52,7 +52,7 @@ class Depth(Technique):
 
     def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[Skipped]:
         if not any(self.places(blueprint, value) for value in options):
-            reason = "no stage repeats residual blocks that keep the shape"
+            reason = "no stage repeats residual blocks of the same shape"
             yield Skipped(self.name, "the network", reason)
 
     def predict_graph(self, blueprint: Blueprint, chosen: Mapping[str, Value]) -> Blueprint:
@@ -76,7 +76,7 @@ class Depth(Technique):
 
 
 def _gone(blueprint: Blueprint, chosen: Mapping[str, Value]) -> set[str]:
-    """The blocks that a choice takes out."""
+    """Return the names of the blocks that a choice removes."""
     repeated = dict[str, list[str]]()
     for site in find_blocks(blueprint):
         same = site.stride == (1, 1) and site.reads == site.writes

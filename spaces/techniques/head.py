@@ -1,7 +1,7 @@
-"""The head: how class scores are made of the last feature map.
+"""Classifier heads: how class scores are computed from the last feature map.
 
 Lin et al.: Network in Network (2014), https://arxiv.org/abs/1312.4400: global average pooling in
-place of fully connected layers, and a 1x1 convolution to the classes in front of it.
+place of fully connected layers, after a 1x1 convolution to the classes.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from .classifier_tail import feature_channels, put_before, usable_head, why_no_h
 
 
 class Head(NamedTechnique):
-    """What stands behind the last feature map.
+    """Replaces the layers behind the last feature map.
 
-    "gap" pools it to one pixel and keeps one linear layer; "conv" makes the scores by a 1x1
-    convolution, with a bias where the network's last convolution has one, and pools those.
+    "gap" is global average pooling and one linear layer. "conv" is a 1x1 convolution to the
+    classes, with a bias if the network's last convolution has one, and pooling of its output.
     """
 
     name = "head"
-    title = "how class scores are made of the last feature map"
+    title = "classifier head behind the last feature map"
     phase = Phase.STRUCTURE
-    neutral_title = "the head as it is"
+    neutral_title = "no replacement"
     titles: ClassVar[Mapping[str, str]] = {
-        "gap": "average pooling, one linear layer",
-        "gap+nobias": "the same without bias",
+        "gap": "global average pooling, one linear layer",
+        "gap+nobias": "global average pooling, one linear layer without bias",
         "conv": "1x1 conv to the classes, ReLU, pooling",
         "conv+bn": "1x1 conv, batch norm, ReLU, pooling",
         "conv+relu6": "1x1 conv, ReLU6, pooling",
@@ -121,7 +121,7 @@ def _why_not(blueprint: Blueprint, value: str) -> str:
     if value.startswith("gap") and len(head.linears) == head.pixels == 1:
         bias = blueprint.layer(head.linears[0]).bias
         if bias != value.endswith("+nobias"):
-            return "its head is that already"
+            return "the head already has this form"
     return ""
 
 
@@ -149,7 +149,7 @@ def _classes(blueprint: Blueprint, head: ClassifierHead) -> int:
 
 
 def _biased(blueprint: Blueprint) -> bool:
-    """Whether the network's last convolution has a bias."""
+    """Return whether the network's last convolution has a bias."""
     convs = [layer for layer in blueprint.layers if layer.op is Op.CONV and layer.stage != HEAD]
     return convs[-1].bias if convs else True
 

@@ -1,8 +1,8 @@
-"""A neck: what widens the features of a thin trunk between the last block and the head.
+"""Necks: layers between the last block and the head that widen the features of a thin trunk.
 
 Sandler et al.: MobileNetV2 (2018), https://arxiv.org/abs/1801.04381, ends in a wide 1x1
 convolution; Howard et al.: Searching for MobileNetV3 (2019), https://arxiv.org/abs/1905.02244,
-section 5.1, does without the block before it.
+section 5.1, removes the block before it.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _FEATURES = "+features"
 
 
 class Neck(NamedTechnique):
-    """What stands between the last block and the pooling.
+    """Inserts layers between the last block and the pooling.
 
-    "conv" and "inverted" widen to the last stage's hidden width, and the first linear layer reads
-    that; with "+features" a 1x1 convolution leads back to as many features as it read before.
+    "conv" and "inverted" widen to the last stage's hidden width, which becomes the input width of
+    the first linear layer; "+features" adds a 1x1 convolution back to the original input width.
     """
 
     name = "neck"
-    title = "what widens the features before they are pooled"
+    title = "layers that widen the features before pooling"
     phase = Phase.STRUCTURE
-    neutral_title = "the features as they are"
+    neutral_title = "no neck"
     titles: ClassVar[Mapping[str, str]] = {
         "conv": "1x1 conv to the hidden width",
         "inverted": "inverted bottleneck to the hidden width",
-        "conv+features": "1x1 conv there and 1x1 back",
-        "inverted+features": "inverted bottleneck and 1x1 back",
+        "conv+features": "1x1 conv to the hidden width, 1x1 conv back",
+        "inverted+features": "inverted bottleneck to the hidden width, 1x1 conv back",
     }
     info = TechniqueInfo(
         name="",
@@ -110,13 +110,13 @@ def _why_not(blueprint: Blueprint) -> str:
     if reason := why_no_head(blueprint):
         return reason
     if not find_blocks(blueprint):
-        return "no residual block says how wide its last stage is inside"
+        return "no residual block from which to take the hidden width"
     head = usable_head(blueprint)
-    return "" if head.pixels == 1 else "its first linear layer reads more than pooled features"
+    return "" if head.pixels == 1 else "the first linear layer reads several pixels per channel"
 
 
 def _widths(blueprint: Blueprint, value: str) -> tuple[int, ...]:
-    """The widths that a neck goes through, the last being what the head reads."""
+    """Return the widths of a neck's layers; the last is the input width of the head."""
     hidden = find_blocks(blueprint)[-1].hidden.count(blueprint.sizes)
     if not value.endswith(_FEATURES):
         return (hidden,)

@@ -1,9 +1,9 @@
-"""Channel pruning: a trained network loses the channels that matter least, then is fine-tuned.
+"""Structured channel pruning of a trained network, followed by fine-tuning.
 
-Li et al.: Pruning Filters for Efficient ConvNets (2017), https://arxiv.org/abs/1608.08710, made
-whole-network by Torch-Pruning's dependency graph (Fang et al. 2023,
-https://arxiv.org/abs/2301.12900). The ratio is the share of a stage's channels that is removed;
-they are gone from the tensors, not zeroed.
+Li et al.: Pruning Filters for Efficient ConvNets (2017), https://arxiv.org/abs/1608.08710,
+extended to whole networks by Torch-Pruning's dependency graph (Fang et al. 2023,
+https://arxiv.org/abs/2301.12900). The ratio is the fraction of a stage's channels that is removed.
+Channels are removed from the tensors, not zeroed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .bases import parse_fraction
 
 
 class Pruning(Technique):
-    """The share of a stage's channels that is removed after training."""
+    """The fraction of a stage's channels that is removed after training."""
 
     name = "prune"
-    title = "share of a stage's channels that is removed, after training"
+    title = "fraction of a stage's channels removed after training"
     phase = Phase.PRUNE
     neutral = 0.0
 
@@ -34,7 +34,7 @@ class Pruning(Technique):
             name="0 <= prune < 1",
             title="structured channel pruning",
             replaces="channels of a stage",
-            saves="0.5 about 4x of params and FLOPs",
+            saves="about 4x of params and FLOPs at 0.5",
             paper="DepGraph, Fang et al. 2023",
             link="https://arxiv.org/abs/2301.12900",
         )
@@ -66,7 +66,7 @@ class Pruning(Technique):
 
 
 def _steps(blueprint: Blueprint, chosen: Mapping[str, Value]) -> Iterator[Blueprint]:
-    """What the network is after each cut that removes some; each removes about as many."""
+    """Yield the blueprint after each cut; each cut removes about the same number of channels."""
     steps = blueprint.pruning.steps
     before = blueprint
     for step in range(1, steps + 1):
@@ -77,6 +77,6 @@ def _steps(blueprint: Blueprint, chosen: Mapping[str, Value]) -> Iterator[Bluepr
 
 
 def _shrunk(blueprint: Blueprint, chosen: Mapping[str, Value], share: float) -> Blueprint:
-    """The blueprint after this share of the removal."""
+    """Return the blueprint after a share of the total removal."""
     keep = {stage: 1 - share * float(ratio) for stage, ratio in chosen.items()}
     return shrunk(blueprint, keep, blueprint.pruning.multiple)

@@ -1,4 +1,4 @@
-"""How a network comes to its bit-widths, chosen once for the network."""
+"""The quantizer, chosen once for the network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..technique import ApplyContext, Phase, Technique, TechniqueInfo, Value, no
 
 
 class QuantizerTechnique(Technique):
-    """By calibration alone, or by training at the bit-widths after it."""
+    """Post-training quantization, or quantization-aware training after it."""
 
     name = "quantizer"
-    title = "how a network comes to its bits"
+    title = "quantization method: calibration only, or training"
     phase = Phase.QUANTIZE
     neutral = "ptq"
     shapes = False

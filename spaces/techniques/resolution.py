@@ -1,7 +1,7 @@
-"""Smaller images: the network resizes what it is given.
+"""Input resolution: the network downscales its input images.
 
 Tan and Le: EfficientNet (2019), https://arxiv.org/abs/1905.11946, which scales resolution together
-with width and depth. The network resizes inside, so that what feeds it need not know.
+with width and depth. The resizing is part of the network, so its input shape does not change.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ INPUT = "input"
 
 
 class Resolution(Technique):
-    """The share of the image's side that the network works on."""
+    """The fraction of the image's side length at which the network runs."""
 
     name = "resolution"
-    title = "share of the image's side that the network works on"
+    title = "fraction of the image's side length at which the network runs"
     phase = Phase.STRUCTURE
     neutral = 1.0
     changes_input = True
@@ -35,7 +35,7 @@ class Resolution(Technique):
             name=", ".join(f"{share:g}" for share in (1.0, *SCALES)),
             title="smaller images",
             replaces="the input",
-            saves="0.5 about 4x of FLOPs, no params",
+            saves="about 4x of FLOPs at 0.5, no params",
             paper="EfficientNet, Tan and Le 2019",
             link="https://arxiv.org/abs/1905.11946",
         )
@@ -45,7 +45,7 @@ class Resolution(Technique):
             if value == share and not isinstance(value, bool):
                 return share
         allowed = ", ".join(f"{share:g}" for share in (1.0, *SCALES))
-        raise PlanError(f"a resolution is one of {allowed}; got {value!r}")
+        raise PlanError(f"expected a resolution of {allowed}; got {value!r}")
 
     def places(self, blueprint: Blueprint, value: Value) -> Sequence[str]:
         return (INPUT,) if value in blueprint.scaled else ()
@@ -75,16 +75,16 @@ class Resolution(Technique):
     def skipped(self, blueprint: Blueprint, options: Sequence[Value]) -> Iterator[Skipped]:
         for value in options:
             if value != self.neutral and value not in blueprint.scaled:
-                reason = f"the network does not run on images of {value:g} of the side"
+                reason = f"the network does not run on images of {value:g} of the side length"
                 yield Skipped(self.name, INPUT, reason)
 
 
 def _resizing(network: nn.Module, size: tuple[int, int]) -> nn.Module:
-    """The same network, in place, of a class of its own that resizes first.
+    """Make a network resize its input first, in place, by a subclass made for it.
 
-    torch's parametrizations give modules a class of their own likewise: names of layers stay.
+    torch's parametrizations also change a module's class: the names of layers stay.
     """
-    import torch.nn.functional as F  # itself, as torch.export reads what `forward` calls
+    import torch.nn.functional as F  # not lazily: torch.export reads what `forward` calls
 
     plain = type(network)
 

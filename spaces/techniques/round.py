@@ -1,4 +1,4 @@
-"""To which multiple pruning rounds the channels that stay, chosen once for the network."""
+"""The multiple to which pruning rounds channel counts, chosen once for the network."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,16 +11,17 @@ from .bases import PruningOption
 
 
 class Rounding(PruningOption):
-    """The multiple: 8 where a group is wide enough, or less."""
+    """The multiple of channels: up to 8, depending on the size of the group."""
 
     name = "round"
-    title = "to which multiple pruning rounds the channels that stay"
+    title = "multiple to which pruning rounds the remaining channels"
     neutral = float(max(MULTIPLES))
 
     def infos(self) -> Iterable[TechniqueInfo]:
         yield TechniqueInfo(
             name=", ".join(f"{multiple}" for multiple in MULTIPLES),
-            title="8 in groups of 64 channels or more, 4 from 16 on: odd widths give no speed",
+            title="at most 8 in groups of 64 or more channels, 4 in groups of 16 or more, else 1; "
+            "hardware gains no speed from odd widths",
             replaces="nothing",
             saves="nothing",
         )
@@ -28,7 +29,7 @@ class Rounding(PruningOption):
     def parse(self, value: object) -> Value:
         if isinstance(value, bool) or value not in list(MULTIPLES):  # a list has no hash
             allowed = ", ".join(f"{multiple}" for multiple in MULTIPLES)
-            raise PlanError(f"channels are rounded to a multiple of {allowed}; got {value!r}")
+            raise PlanError(f"expected a multiple of {allowed} channels, got {value!r}")
         return float(value)
 
     def configured(self, pruning: PruningConfig, value: Value) -> PruningConfig:

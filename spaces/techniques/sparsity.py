@@ -1,11 +1,10 @@
-"""Unstructured pruning: the smallest weights become zero, wherever they are.
+"""Unstructured pruning: the smallest weights are set to zero.
 
 Iterative magnitude pruning as in Han et al.: Learning both Weights and Connections (2015),
-https://arxiv.org/abs/1506.02626, in rounds of 20 % of what remains, as in the paper that this
-project starts from. The zeros make a model sparse, not fast: on a dense device it computes as much
-as before. So they count in params and bytes alone, by the MicroNet rule: what is not zero, and a
-mask of one bit per weight. Deviation: each layer loses the same share, so that costs are known
-beforehand.
+https://arxiv.org/abs/1506.02626, in rounds of 20 % of the remaining weights, as in the paper on
+which Paredown is based. Zeros do not make a model faster on dense hardware, so they reduce only
+params and bytes, by the MicroNet rule: non-zero weights, and a mask of one bit per weight.
+Deviation: every layer of a stage has the same sparsity, so that costs are known before training.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from .bases import parse_fraction
 
 _PER_ROUND = 0.2
 _ROUNDING = 1e-6
-"""More than products of shares are off by in floating point."""
+"""Tolerance for rounding errors in products of shares."""
 
 
 class Sparsity(Technique):
-    """The share of a stage's weights that becomes zero."""
+    """The fraction of a stage's weights that is set to zero."""
 
     name = "sparse"
-    title = "share of a stage's weights that becomes zero; no faster on a dense device"
+    title = "fraction of a stage's weights set to zero; no speed-up on dense hardware"
     phase = Phase.PRUNE
     neutral = 0.0
 
@@ -37,9 +36,9 @@ class Sparsity(Technique):
     def infos(self) -> Iterable[TechniqueInfo]:
         yield TechniqueInfo(
             name="0 <= sparse < 1",
-            title="iterative magnitude pruning, 20 % of what remains per round",
+            title="iterative magnitude pruning, 20 % of the remaining weights per round",
             replaces="weights of a stage",
-            saves="its share of params and bytes in sparse storage, less a bit each; no FLOPs",
+            saves="that fraction of params and bytes, less a mask of 1 bit per weight; no FLOPs",
             paper="Learning Weights and Connections, Han et al. 2015",
             link="https://arxiv.org/abs/1506.02626",
         )
@@ -79,7 +78,7 @@ class Sparsity(Technique):
 
 
 def _rounds(share: float) -> Iterator[float]:
-    """The share of zeros after each round, up to this one."""
+    """Yield the share of zeros after each round; the last is `share`."""
     remains = 1 - _PER_ROUND
     while remains > 1 - share + _ROUNDING:
         yield 1 - remains
@@ -92,15 +91,15 @@ def _thins(layer: Layer, chosen: Mapping[str, Value]) -> bool:
 
 
 def _zeros(layer: Layer, blueprint: Blueprint, share: float) -> int:
-    return int(layer.weights(blueprint.sizes) * share + _ROUNDING)  # 0.29 of 100 are 29
+    return int(layer.weights(blueprint.sizes) * share + _ROUNDING)  # 100 * 0.29 < 29 in floats
 
 
 def _thin_out(module: nn.Module, zeros: int) -> None:
-    """Set the smallest weights to zero; those that are zero already are among them."""
+    """Set the smallest weights to zero, including those that already are zero."""
     weight = module.get_parameter("weight")
     setattr(module, STORED_ZEROS, zeros)
     if zeros and not weight.is_meta:
         goes = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
         goes[weight.detach().abs().flatten().argsort(stable=True)[:zeros]] = True
         with torch.no_grad():
-            weight.masked_fill_(goes.view(weight.shape), 0.0)  # however they lie in memory
+            weight.masked_fill_(goes.view(weight.shape), 0.0)  # for any memory format

@@ -1,4 +1,4 @@
-"""In how many cuts pruning takes its channels away, chosen once for the network."""
+"""The number of pruning steps, chosen once for the network."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,17 +12,17 @@ _MOST = 16
 
 
 class Steps(PruningOption):
-    """One cut, or several with short training between."""
+    """One cut, or several with short training in between."""
 
     name = "steps"
-    title = "in how many cuts pruning goes, with short training between"
+    title = "number of pruning steps, with short training in between"
     neutral = 1.0
     shapes = False
 
     def infos(self) -> Iterable[TechniqueInfo]:
         yield TechniqueInfo(
             name=f"1 to {_MOST}",
-            title="a quarter of the fine-tuning between two cuts, all of it after the last",
+            title="a quarter of the fine-tuning epochs between steps, all of them after the last",
             replaces="nothing",
             saves="nothing",
             paper="Pruning Filters, Li et al. 2017",
@@ -31,7 +31,7 @@ class Steps(PruningOption):
 
     def parse(self, value: object) -> Value:
         if isinstance(value, bool) or value not in range(1, _MOST + 1):
-            raise PlanError(f"pruning goes in 1 to {_MOST} steps, got {value!r}")
+            raise PlanError(f"expected 1 to {_MOST} pruning steps, got {value!r}")
         return float(value)  # type: ignore[arg-type]
 
     def configured(self, pruning: PruningConfig, value: Value) -> PruningConfig:

@@ -1,9 +1,9 @@
-"""A thin trunk: few channels between blocks, many inside them.
+"""Thin trunks: few channels between residual blocks, many inside them.
 
-Sandler et al.: MobileNetV2 (2018), https://arxiv.org/abs/1801.04381: blocks six times as wide
-inside as outside. Here the blocks keep their hidden width and the trunk that runs between them
-gets a sixth of it; the stem gets a sixth of its own channels. What stays are the baseline's
-largest channels by L1 norm.
+Sandler et al.: MobileNetV2 (2018), https://arxiv.org/abs/1801.04381: blocks are six times as wide
+inside as outside. Here the hidden width of the blocks stays and the trunk between them is reduced
+to a sixth of it; the stem is reduced to a sixth of its own channels. The baseline's channels with
+the largest L1 norm remain.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,14 +19,15 @@ _MULTIPLES = {"thin": 2, "thin-8": 8}
 
 
 class Trunk(PruningTechnique, NamedTechnique):
-    """How many channels run between a stage's residual blocks."""
+    """The number of channels between a stage's residual blocks."""
 
     name = "trunk"
     title = "channels between the residual blocks of a stage"
     phase = Phase.STRUCTURE
-    neutral_title = "the trunk as it is"
+    neutral_title = "no change"
     titles: ClassVar[Mapping[str, str]] = {
-        name: f"a sixth of the hidden width, by {many}" for name, many in _MULTIPLES.items()
+        name: f"a sixth of the hidden width, in multiples of {many}"
+        for name, many in _MULTIPLES.items()
     }
     info = TechniqueInfo(
         name="",
@@ -52,13 +53,13 @@ class Trunk(PruningTechnique, NamedTechnique):
 
 
 def rounded(width: float, multiple: int) -> int:
-    """The nearest multiple that is at least 90 % of a width, as MobileNetV2 rounds."""
+    """Round to the nearest multiple that is at least 90 % of a width, as MobileNetV2 does."""
     near = max(multiple, int(width + multiple / 2) // multiple * multiple)
     return near + multiple if near < 0.9 * width else near
 
 
 def _sizes(blueprint: Blueprint, chosen: Mapping[str, Value]) -> dict[str, int]:
-    """Trunk group -> its new size, for those that get smaller."""
+    """Map the trunk's channel groups that shrink to their new sizes."""
     results = dict[str, int]()
     for group, (stage, hidden) in _trunks(blueprint).items():
         if stage in chosen:
@@ -69,7 +70,7 @@ def _sizes(blueprint: Blueprint, chosen: Mapping[str, Value]) -> dict[str, int]:
 
 
 def _trunks(blueprint: Blueprint) -> dict[str, tuple[str, int]]:
-    """Trunk group -> its stage, and the hidden width that it is thinned by."""
+    """Map the trunk's channel groups to their stages and the hidden widths that set their size."""
     sizes, results = blueprint.sizes, dict[str, tuple[str, int]]()
     for site in find_blocks(blueprint):
         if group := site.writes.group:

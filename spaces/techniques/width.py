@@ -1,8 +1,8 @@
-"""Narrower stages: fewer channels from the start, before any training.
+"""Width multiplier: fewer channels per stage, before training.
 
-Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861, section 3.3 (the width
-multiplier). Deviation: the multiplier is per stage, and the channels that stay are the baseline's
-largest by L1 norm with their weights, not new ones.
+Howard et al.: MobileNets (2017), https://arxiv.org/abs/1704.04861, section 3.3. Deviations: the
+multiplier is per stage, and the remaining channels are the baseline's with the largest L1 norm and
+keep their weights.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +14,10 @@ from .bases import PruningTechnique, parse_fraction
 
 
 class Width(PruningTechnique):
-    """The share of a stage's channels that is built at all."""
+    """The fraction of a stage's channels that remains before training."""
 
     name = "width"
-    title = "share of a stage's channels that is kept, before training"
+    title = "fraction of a stage's channels that remains, before training"
     phase = Phase.STRUCTURE
     neutral = 1.0
 
@@ -29,7 +29,7 @@ class Width(PruningTechnique):
             name="0 < width <= 1",
             title="width multiplier",
             replaces="layers of a stage",
-            saves="0.5 about 4x of params and FLOPs",
+            saves="about 4x of params and FLOPs at 0.5",
             paper="MobileNets, Howard et al. 2017",
             link="https://arxiv.org/abs/1704.04861",
         )

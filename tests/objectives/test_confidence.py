@@ -109,7 +109,7 @@ def test_pairs_are_counted_from_answers() -> None:
     paired = PairedDrop.between(baseline, plan)
     assert paired == PairedDrop(6, lost=2, gained=1, baseline_right=4)
     assert paired.drop == pytest.approx(baseline.accuracy - plan.accuracy)
-    with pytest.raises(ValueError, match="different images"):
+    with pytest.raises(ValueError, match="for the same images"):
         PairedDrop.between(baseline, Score(torch.tensor([True])))
 
 

@@ -229,7 +229,7 @@ def test_plans_of_all_techniques_cost_what_their_networks_cost() -> None:
 
 
 class Odd(nn.Module):
-    """A convolution that runs twice, a layer that never runs, and a bare parameter."""
+    """A convolution that runs twice, a layer that never runs, and a parameter outside of layers."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -185,8 +185,8 @@ def test_recipes_decide_what_is_done_again(make_evaluator: Make, own: Path) -> N
     [
         ({"block": {"stage9": "separable"}}, "stage9: no such place"),
         ({"block": {"head": "separable"}}, "head: no such place"),
-        ({"width": {"stage1": 0.3}}, "stage1: 0.3 is not among"),
-        ({"prune": {"stage1": 0.9}}, "stage1: 0.9 is not among"),
+        ({"width": {"stage1": 0.3}}, "stage1: 0.3 is not one of"),
+        ({"prune": {"stage1": 0.9}}, "stage1: 0.9 is not one of"),
     ],
 )
 def test_plans_outside_the_space_are_refused(

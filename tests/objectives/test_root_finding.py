@@ -40,7 +40,7 @@ def test_infinite_values_are_fine() -> None:
 
 
 def test_a_function_of_one_sign_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"one sign at both 0\.0 and 1\.0"):
+    with pytest.raises(ValueError, match=r"different signs at 0\.0 and 1\.0"):
         brentq(lambda x: x + 1, 0.0, 1.0)
 
 

@@ -90,7 +90,7 @@ def test_given_weights_come_before_the_seed(digits: Splits, weights: Path) -> No
 
 def test_weights_of_another_network_do_not_fit(digits: Splits, weights: Path) -> None:
     for model in ("resnet14", "resnet20"):
-        with pytest.raises(WeightsError, match=r"(?s)do not fit.*missing: layer1\.1"):
+        with pytest.raises(WeightsError, match=r"(?s)do not match.*missing: layer1\.1"):
             Task(model, digits, weights=weights).build()
     colour = load_data(dataclasses.replace(DIGITS, channels=3))
     with pytest.raises(WeightsError, match=r"conv1\.weight: expected shape \(16, 3, 3, 3\)"):

@@ -211,7 +211,7 @@ def test_weights_of_another_network_are_refused(there: Path) -> None:
 
     save_file({"fc.weight": torch.zeros(3, 3)}, there / "model.safetensors")
     _believed(there, "model.safetensors")
-    with pytest.raises(WeightsError, match="do not fit"):
+    with pytest.raises(WeightsError, match="do not match"):
         paredown.load(there)
 
 

@@ -185,7 +185,11 @@ def test_any_number_of_objectives_may_be_minimized(
 
 @pytest.mark.parametrize(
     ("figure", "said"),
-    [(-1.0, "gave -1 for the plan"), (math.nan, "gave nan"), (None, "failed with TypeError")],
+    [
+        (-1.0, "returned -1 for the plan"),
+        (math.nan, "returned nan"),
+        (None, "failed with TypeError"),
+    ],
 )
 def test_an_objective_that_is_no_figure_is_told(figure: Any, said: str) -> None:
     extend.OBJECTIVES.register(extend.Objective("odd", "odd", lambda *_: figure))

@@ -128,7 +128,7 @@ def test_a_function_in_a_file_is_searched_exported_and_loaded(run: Run, folder: 
     assert "--model" in refused.err
     scored = json.loads(run(*evaluate, "--model", "nets.py:make").out)
     assert scored["accuracy"] == pytest.approx(data["accuracy"]["test"]["accuracy"])
-    with pytest.raises(InputError, match=r"do not fit|no such place|not in"):
+    with pytest.raises(InputError, match=r"do not match|no such place|not in"):
         paredown.load("small", model=nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten()))
     with pytest.raises(InputError, match="expected a network or a function that returns one"):
         paredown.load("small", model="nets.py:make")  # type: ignore[arg-type]
@@ -196,7 +196,7 @@ def test_timms_models_go_by_their_name(run: Run) -> None:
         ("nets.py:nothing", ["nets.py:nothing returned nothing"]),
         ("nets.py:Two", ["must return one tensor of class scores, got tuple; wrap it"]),
         ("nets.py:Split", ["must return scores of shape [batch, classes], got (10,)"]),
-        ("nets.py:seven", ["tells 7 classes apart, and the images have 10", "build it for 10"]),
+        ("nets.py:seven", ["has 7 outputs but the data has 10 classes", "build it for 10"]),
         ("nets.py:on_meta", ["a network on meta; return it on the CPU"]),
         ("nets.py:lazy", ["lazy layers; run it once on an image"]),
     ],
@@ -218,10 +218,10 @@ def test_what_cannot_be_used_is_told_once_and_plainly(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--model", "resnet8", "--trained"], "resnet8 brings no weights of its own"),
+        (["--model", "resnet8", "--trained"], "resnet8 has no weights of its own"),
         (
             ["--model", "nets.py:make", "--trained", "--weights", "w.safetensors"],
-            "nets.py:make is said to be trained, and weights are given: w.safetensors",
+            "expected either trained or weights for nets.py:make, got both: w.safetensors",
         ),
     ],
 )

@@ -219,7 +219,7 @@ def test_what_is_not_trained_is_trained_first(model: Any, pared: Pared) -> None:
 
 
 def test_a_network_without_numbers_is_refused(pared: Pared) -> None:
-    with pytest.raises(ModelError, match="meta device: it has no numbers"):
+    with pytest.raises(ModelError, match="meta device; expected one with weights"):
         paredown.pare(Net().to("meta"), pared.images, progress=False)
 
 
@@ -460,7 +460,7 @@ def test_a_stored_study_goes_on_and_the_command_reads_it(
     del first, again
     ran = run("export", "mine", "--max-drop", "30")
     assert ran.code == 2
-    assert "given as an object in Python" in ran.err
+    assert "passed as a Python object" in ran.err
 
 
 def test_the_ten_lines_of_the_docs_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,10 +67,10 @@ def test_an_approach_is_counted(run: Run) -> None:
     ("arguments", "said"),
     [
         (["resnet101", "--approach", "16"], "resnet101 has approaches 1 to 15, got 16"),
-        (["resnet20", "--approach", "3"], "there is none for resnet20"),
+        (["resnet20", "--approach", "3"], "not for resnet20"),
         (["resnet101", "--approach", "3", "--plan", "p.json"], "expected --plan or --approach"),
         (["resnet8", "--plan", "p.json"], "block.layer1.0.conv3: no such place; did you mean"),
-        (["resnet8", "--plan", "ill.json"], "block.stem: inverted is not among original"),
+        (["resnet8", "--plan", "ill.json"], "block.stem: inverted is not one of original"),
     ],
 )
 def test_what_cannot_be_counted_ends_with_2(arguments: list[str], said: str, run: Run) -> None:
@@ -121,7 +121,7 @@ def test_a_start_plan_that_does_not_fit_is_refused_before_anything_is_written(
     write(folder / "mine.json", Plan.of({"width": {"stage2": 0.75}, "prune": {"stage7": 0.5}}))
     ran = run("search", "tiny.toml", "--start", "mine.json")
     assert ran.code == 2
-    assert "width.stage2: 0.75 is not among 1.0, 0.5" in ran.err
+    assert "width.stage2: 0.75 is not one of 1.0, 0.5" in ran.err
     assert "prune.stage7: no such place" in ran.err
     assert not (folder / "paredown.db").exists()
 
@@ -132,7 +132,7 @@ def test_faults_of_starts_are_told_with_all_others(folder: Path) -> None:
     path.write_text('start = ["approach:3", "nowhere.json"]\nper = "layer"\n' + text)
     with pytest.raises(StudyFileError) as caught:
         load_config(str(path), {})
-    assert "start: approaches are plans for resnet101-cifar" in str(caught.value)
+    assert "start: there are approaches for resnet101-cifar" in str(caught.value)
     assert "granularity: expected network, stage or site, got 'layer'" in str(caught.value)
 
 

@@ -176,10 +176,10 @@ def test_the_screen_says_which_images_are_which(
 @pytest.mark.parametrize(
     ("function", "search", "told"),
     [
-        ("few", None, "class '3' has 1. One half of them is for the search"),
-        ("few", None, 'search = "train" in [data] takes some of these instead'),
-        ("whole", "train", "has its own images for the search; leave it out"),
-        ("whole", "test", "has its own images for the search; leave it out"),
+        ("few", None, "class '3' has 1. One half of them is the search split"),
+        ("few", None, 'search = "train" in [data] uses training images instead'),
+        ("whole", "train", "has its own search part; remove this key"),
+        ("whole", "test", "has its own search part; remove this key"),
         ("make", "tests", "data.search: input should be 'train' or 'test', got 'tests'"),
     ],
 )

@@ -213,6 +213,6 @@ def test_other_numbers_and_models_are_refused() -> None:
     with pytest.raises(PlanError, match=r"vgg19 has approaches 1 to 13, got 14$"):
         find_approach("vgg19-cifar", 14)
     known = "resnet101-cifar, vgg19-cifar"
-    with pytest.raises(PlanError, match=f"plans for {known}; there is none for resnet18$"):
+    with pytest.raises(PlanError, match=f"approaches for {known}, not for resnet18$"):
         find_approach("resnet18", 1)
     assert approaches("resnet18") == ()

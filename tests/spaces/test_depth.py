@@ -134,7 +134,7 @@ def test_removed_blocks_are_no_sites_any_more(traced: Callable[..., Any]) -> Non
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, True, "half", None, float("nan")])
 def test_other_shares_are_refused(wrong: object) -> None:
-    with pytest.raises(PlanError, match="a depth is a number from 0 to 1, got"):
+    with pytest.raises(PlanError, match="expected a depth of at least 0 and at most 1, got"):
         DEPTH.parse(wrong)
 
 

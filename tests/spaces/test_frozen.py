@@ -158,7 +158,7 @@ def test_what_is_kept_is_said_to_be(traced: Known) -> None:
     }
     # What it writes, and what it reads: the stream that the residual sums of stage 3 tie.
     assert set(channels) == {"layer3.1.conv1", "layer3.0.conv2"}
-    assert set(channels.values()) == {f"{FROZEN_BY_KEEP}, or tied to what is"}
+    assert set(channels.values()) == {f"{FROZEN_BY_KEEP}, or tied to a frozen layer"}
     reported = TECHNIQUES.get("block").skipped(remaining, ["separable"])
     assert ("layer3.1.conv1", FROZEN_BY_KEEP) in {
         (skipped.name, skipped.reason) for skipped in reported

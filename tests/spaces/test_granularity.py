@@ -216,14 +216,14 @@ def test_a_plan_that_is_not_uniform_is_refused(per: str, stages: dict[str, objec
     message = str(caught.value)
     assert message.startswith("the plan does not fit this model: ")
     assert "prune" in message
-    assert message.endswith(": this space decides once for the whole network")
+    assert message.endswith(": this space has one choice for the whole network")
 
 
 def test_other_faults_are_told_as_ever() -> None:
     space = space_of("network")
     with pytest.raises(PlanError, match=r"prune\.stage9: no such place"):
         space.check(Plan.of({"prune": {"stage9": 0.5}}))
-    with pytest.raises(PlanError, match=r"head\.head: this space has no choice of head"):
+    with pytest.raises(PlanError, match=r"head\.head: this space does not search head"):
         space.check(Plan.of({"head": {"head": "gap"}}))
     with pytest.raises(PlanError, match="prune"):
         space.check(Plan.of({"prune": dict.fromkeys(STAGES, 0.75)}))

@@ -60,7 +60,7 @@ def test_networks_come_out_as_predicted(
 ) -> None:
     network, images, blueprint = traced(name, size)
     if not HEAD.places(blueprint, value):
-        assert reasons(blueprint, value) == [f"{value}: its head is that already"]
+        assert reasons(blueprint, value) == [f"{value}: the head already has this form"]
         return
     assert HEAD.places(blueprint, value) == ("head",)
     changed = assert_as_predicted(network, images, blueprint, head(value))
@@ -164,9 +164,9 @@ def test_there_are_as_many_scores_as_before(
 @pytest.mark.parametrize(
     ("name", "size", "reason"),
     [
-        ("resnet20", 32, "its head calls functions that no module stands for (mean)"),
-        ("squeezenet1_1", 64, "no linear layer stands alone behind its last feature map"),
-        ("convnext_tiny", 64, "no pooling module stands in front of its linear layers"),
+        ("resnet20", 32, "the head calls functions outside of modules (mean)"),
+        ("squeezenet1_1", 64, "no linear layer follows the last feature map"),
+        ("convnext_tiny", 64, "no pooling module precedes the linear layers"),
     ],
 )
 def test_other_tails_are_skipped(
@@ -182,7 +182,7 @@ def test_a_head_that_is_that_already_is_no_choice(traced: Callable[..., Any]) ->
     blueprint = traced("resnet18", 64).blueprint
     assert HEAD.places(blueprint, "gap") == ()
     assert HEAD.places(blueprint, "gap+nobias") == ("head",)
-    assert reasons(blueprint, "gap") == ["gap: its head is that already"]
+    assert reasons(blueprint, "gap") == ["gap: the head already has this form"]
     assert reasons(blueprint, "original") == []
     bare = predict_graph(blueprint, head("gap+nobias"))
     assert HEAD.places(bare, "conv") == ()  # a plan has one head; it is not changed again

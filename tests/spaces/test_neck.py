@@ -136,10 +136,10 @@ def test_a_neck_widens_what_a_thin_trunk_gives(
 @pytest.mark.parametrize(
     ("name", "size", "reason"),
     [
-        ("vgg11_bn", 64, "no residual block says how wide its last stage is inside"),
-        ("googlenet", 64, "no residual block says how wide its last stage is inside"),
-        ("resnet20", 32, "its head calls functions that no module stands for (mean)"),
-        ("squeezenet1_1", 64, "no linear layer stands alone behind its last feature map"),
+        ("vgg11_bn", 64, "no residual block from which to take the hidden width"),
+        ("googlenet", 64, "no residual block from which to take the hidden width"),
+        ("resnet20", 32, "the head calls functions outside of modules (mean)"),
+        ("squeezenet1_1", 64, "no linear layer follows the last feature map"),
     ],
 )
 def test_other_networks_are_skipped(

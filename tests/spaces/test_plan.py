@@ -115,9 +115,9 @@ def test_tells_all_faults_at_once_with_the_nearest_names() -> None:
     for text in (
         "unknown technique 'blok'; did you mean block?",
         "block.stage1: unknown block family 'seperable'; did you mean separable?",
-        "width.stage1: a width is a number above 0 to 1, got 0",
-        "width.stage2: a width is a number above 0 to 1, got 1.5",
-        "prune is an object from place to option, got str",
+        "width.stage1: expected a width above 0 and at most 1, got 0",
+        "width.stage2: expected a width above 0 and at most 1, got 1.5",
+        "prune: expected an object of place: option, got str",
         "bits.head: unknown bit-width 'w8a9'; did you mean w8a",
         "bits.stem: expected a bit-width such as 'w8a8', got 8",
     ):
@@ -127,13 +127,13 @@ def test_tells_all_faults_at_once_with_the_nearest_names() -> None:
 
 @pytest.mark.parametrize("value", [0, -0.1, 1.01, math.nan, math.inf, True, "half", None, [0.5]])
 def test_refuses_widths(value: object) -> None:
-    with pytest.raises(PlanError, match="a width is a number above 0 to 1, got"):
+    with pytest.raises(PlanError, match="expected a width above 0 and at most 1, got"):
         Plan.of({"width": {"stage1": value}})
 
 
 @pytest.mark.parametrize("value", [1, -0.1, 1.5, math.nan, -math.inf, False, "half", None, {}])
 def test_refuses_pruning_ratios(value: object) -> None:
-    with pytest.raises(PlanError, match="a pruning ratio is a number from 0 to below 1, got"):
+    with pytest.raises(PlanError, match="expected a pruning ratio of at least 0 and below 1, got"):
         Plan.of({"prune": {"stage1": value}})
 
 
@@ -145,7 +145,7 @@ def test_refuses_blocks(value: object) -> None:
 
 @pytest.mark.parametrize("version", [None, 0, 2, "1", [1]])
 def test_refuses_another_version(version: object) -> None:
-    with pytest.raises(PlanError, match='a plan says "version": 1, got') as caught:
+    with pytest.raises(PlanError, match='expected a plan with "version": 1, got') as caught:
         Plan.from_dict({"version": version, "nonsense": 1})
     assert repr(version) in str(caught.value)
 
@@ -157,7 +157,7 @@ def test_refuses_a_missing_version() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "plan", "{'version': 1}", '{"version": 1} x'])
 def test_refuses_what_is_no_json(text: str) -> None:
-    with pytest.raises(PlanError, match="a plan is JSON; "):
+    with pytest.raises(PlanError, match="the plan is not valid JSON: "):
         Plan.from_json(text)
 
 
@@ -165,7 +165,7 @@ def test_refuses_what_is_no_json(text: str) -> None:
     ("text", "got"), [("[1]", "list"), ("null", "NoneType"), ('"x"', "str"), ("1", "int")]
 )
 def test_refuses_json_that_is_no_object(text: str, got: str) -> None:
-    with pytest.raises(PlanError, match=f"a plan is a JSON object, got {got}"):
+    with pytest.raises(PlanError, match=f"expected a plan as a JSON object, got {got}"):
         Plan.from_json(text)
 
 

@@ -182,7 +182,7 @@ def test_the_manner_of_nothing_is_nothing(
     ("kind", "wrong", "told"),
     [
         *(("round", wrong, "multiple of 8, 4, 1") for wrong in (3, 0, 8.5, True, "8", [8], None)),
-        *(("steps", wrong, "1 to 16 steps") for wrong in (0, 17, 2.5, True, "2", [2], None)),
+        *(("steps", wrong, "16 pruning steps") for wrong in (0, 17, 2.5, True, "2", [2], None)),
         *(("criterion", wrong, "such as 'taylor'") for wrong in (1, None, ["l1"])),
     ],
 )
@@ -268,8 +268,8 @@ def test_a_network_that_cannot_be_followed_is_skipped(
     network, images, blueprint = traced("shufflenet_v2_x0_5", 64)
     assert not blueprint.groups
     reported = [item for item in blueprint.skipped if item.name == ALL_GROUPS]
-    assert [item.what for item in reported] == ["channels"]
-    assert reported[0].reason.startswith("Torch-Pruning cannot follow this network (")
+    assert [item.technique for item in reported] == ["channels"]
+    assert reported[0].reason.startswith("Torch-Pruning does not support this network (")
     space = Space.of(
         blueprint,
         {

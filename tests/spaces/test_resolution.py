@@ -42,7 +42,7 @@ def test_networks_come_out_as_predicted(
     network, images, blueprint = traced(name, size)
     if not RESOLUTION.places(blueprint, share):
         reasons = [skipped.reason for skipped in RESOLUTION.skipped(blueprint, [1.0, share])]
-        assert reasons == [f"the network does not run on images of {share:g} of the side"]
+        assert reasons == [f"the network does not run on images of {share:g} of the side length"]
         return
     assert_as_predicted(network, images, blueprint, smaller(share))
 
@@ -123,7 +123,7 @@ def test_a_linear_layer_that_wants_one_size_takes_no_other() -> None:
     assert [RESOLUTION.places(blueprint, share) for share in SCALES] == [()] * len(SCALES)
     skipped = list(RESOLUTION.skipped(blueprint, [1.0, *SCALES]))
     assert [skipped.name for skipped in skipped] == ["input"] * len(SCALES)
-    assert skipped[-1].reason == "the network does not run on images of 0.5 of the side"
+    assert skipped[-1].reason == "the network does not run on images of 0.5 of the side length"
 
 
 class FixedView(nn.Module):
@@ -156,6 +156,8 @@ def test_places_are_the_sizes_that_it_runs_on(traced: Callable[..., Any]) -> Non
 
 @pytest.mark.parametrize("wrong", [0.6, 2, 0, -0.5, "0.5", None, float("nan")])
 def test_other_shares_are_refused_with_those_there_are(wrong: object) -> None:
-    with pytest.raises(PlanError, match=r"a resolution is one of 1, 0.875, 0.75, 0.625, 0.5; got"):
+    with pytest.raises(
+        PlanError, match=r"expected a resolution of 1, 0.875, 0.75, 0.625, 0.5; got"
+    ):
         RESOLUTION.parse(wrong)
     assert RESOLUTION.parse(1) == 1.0

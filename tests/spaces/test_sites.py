@@ -70,15 +70,15 @@ def test_mobilenet_v2_is_depthwise_already(traced: Callable[..., Any]) -> None:
     blueprint = traced("mobilenet_v2", 32).blueprint
     assert [site.name for site in find_sites(blueprint)] == ["features.0.0"]
     refused = [a.reason for a in refused_convolutions(blueprint)]
-    assert refused.count("it is depthwise already") == 17
+    assert refused.count("it is already depthwise") == 17
     assert refused.count("its kernel is 1x1; blocks replace 3x3 and larger") == len(refused) - 17
 
 
 @pytest.mark.parametrize(
     ("conv", "reason"),
     [
-        (nn.Conv2d(8, 8, 3, groups=2), "its channels fall into 2 groups"),
-        (nn.Conv2d(8, 8, 3, groups=8), "it is depthwise already"),
+        (nn.Conv2d(8, 8, 3, groups=2), "it has 2 groups"),
+        (nn.Conv2d(8, 8, 3, groups=8), "it is already depthwise"),
         (nn.Conv2d(8, 8, (1, 7)), "its kernel is 1x7; blocks replace 3x3 and larger"),
         (nn.Conv2d(8, 8, 2), "its kernel is 2x2; blocks replace 3x3 and larger"),
     ],

@@ -207,13 +207,13 @@ def test_check_names_every_choice_that_has_no_place() -> None:
     }  # fmt: skip
     message = str(caught.value)
     assert "block.stage4: no such place; did you mean stage" in message
-    assert "width.stage1: 0.6 is not among 1.0, 0.75, 0.5, 0.25" in message
-    assert "prune.stage2: 0.9 is not among 0.0, 0.25, 0.5" in message
+    assert "width.stage1: 0.6 is not one of 1.0, 0.75, 0.5, 0.25" in message
+    assert "prune.stage2: 0.9 is not one of 0.0, 0.25, 0.5" in message
 
 
 def test_check_says_where_a_technique_has_no_place_at_all() -> None:
     space = restricted(prune=())
-    with pytest.raises(PlanError, match=r"prune\.stage1: this space has no choice of prune"):
+    with pytest.raises(PlanError, match=r"prune\.stage1: this space does not search prune"):
         space.check(Plan.of({"prune": {"stage1": 0.5}}))
 
 

@@ -347,5 +347,5 @@ def test_it_is_searched_where_a_study_asks_for_it() -> None:
 
 @pytest.mark.parametrize("wrong", [1.0, -0.1, "0.5", True, None])
 def test_what_is_no_share_is_refused(wrong: object) -> None:
-    with pytest.raises(PlanError, match="a sparsity is a number from 0 to below 1"):
+    with pytest.raises(PlanError, match="expected a sparsity of at least 0 and below 1"):
         TECHNIQUES.get("sparse").parse(wrong)

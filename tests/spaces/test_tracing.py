@@ -221,7 +221,7 @@ def test_refuses_images_that_the_network_cannot_see() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 10))
     trace_with_groups(network, example_images(3, 8))
     for channels, size in ((3, 9), (1, 8), (3, 2)):
-        with pytest.raises(ModelError, match=f"cannot run on {channels}x{size}x{size} images: "):
+        with pytest.raises(ModelError, match=f"fails on {channels}x{size}x{size} images: "):
             trace_with_groups(network, example_images(channels, size))
         with pytest.raises(ModelError):
             trace(network, torch.zeros(2, channels, size, size))

@@ -128,7 +128,7 @@ def raising() -> nn.Module:
         (lambda: (small(), 1), "returned a tuple; expected"),
         (lambda: Wide, "returned a type; expected"),
         (lambda: nn.Sequential(nn.Flatten()), "without parameters"),
-        (lambda: small().to("meta"), "a network on meta; return it on the CPU, with numbers"),
+        (lambda: small().to("meta"), "a network on meta; return it on the CPU, with weights"),
         (lazy, "lazy layers; run it once on an image before you return it"),
     ],
 )
@@ -149,7 +149,7 @@ def test_networks_that_give_anything_but_one_score_per_class_are_told() -> None:
     with pytest.raises(ModelError, match="one tensor of class scores, got tuple; wrap it"):
         trace(Two(10), images)
     check_classes(small(3), images, ["a", "b", "c"])
-    with pytest.raises(ModelError, match=r"tells 1000 classes apart.* have 2 \(cat, dog\)"):
+    with pytest.raises(ModelError, match=r"has 1000 outputs .* has 2 classes \(cat, dog\)"):
         check_classes(Wide(), images, ["cat", "dog"])
 
 

@@ -175,9 +175,9 @@ def test_resizing_keeps_flat_images_flat_and_a_gradient_rising() -> None:
 
 
 def test_wrong_tensors_are_refused() -> None:
-    with pytest.raises(ValueError, match="must be uint8"):
+    with pytest.raises(ValueError, match="expected images of uint8"):
         MemoryImages(torch.zeros(2, 1, 2, 2), torch.zeros(2))
-    with pytest.raises(ValueError, match="as many labels"):
+    with pytest.raises(ValueError, match="expected labels"):
         MemoryImages(numbered(2), torch.zeros(3))
     with pytest.raises(ValueError, match="at least 1"):
         sets(2)[0].batches(0)

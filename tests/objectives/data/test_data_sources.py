@@ -93,12 +93,12 @@ def test_augmentation_can_be_given_by_parts(
 
 
 def test_images_are_not_moved_out_of_sight() -> None:
-    with pytest.raises(DataError, match="crop must be less than the images' 8 pixels, got 8"):
+    with pytest.raises(DataError, match="crop must be less than the image size of 8 pixels, got 8"):
         load_data(DataRequest("digits", crop=8))
 
 
 def test_mean_and_std_must_fit_the_channels() -> None:
-    with pytest.raises(DataError, match="3 values, the images 1 channel"):
+    with pytest.raises(DataError, match="3 values, but the images have 1 channel"):
         load_data(DataRequest("digits", mean=(0.5,) * 3, std=(0.2,) * 3))
 
 
@@ -107,7 +107,7 @@ def test_mean_and_std_must_fit_the_channels() -> None:
     [
         ({"size": 0}, "at least 1 pixel, got 0"),
         ({"channels": 2}, "1 .grey. or 3 .colour., got 2"),
-        ({"mean": (0.5,)}, "both or neither"),
+        ({"mean": (0.5,)}, "or neither, got only one"),
         ({"crop": -1}, "crop must be 0 or more pixels, got -1"),
     ],
 )

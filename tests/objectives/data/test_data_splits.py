@@ -110,7 +110,7 @@ def test_many_short_classes_are_counted() -> None:
 
 
 def test_one_class_is_refused() -> None:
-    with pytest.raises(DataError, match="two classes or more, got 1"):
+    with pytest.raises(DataError, match="two or more classes, got 1"):
         split_three(with_counts([50]), 0)
 
 
@@ -132,7 +132,7 @@ def test_splits_know_their_shape() -> None:
 
 def test_parts_of_different_shape_are_refused() -> None:
     other = MemoryImages(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.zeros(1))
-    with pytest.raises(ValueError, match="differ in shape"):
+    with pytest.raises(ValueError, match="images of one shape"):
         dataclasses.replace(some_splits(), test=other)
 
 

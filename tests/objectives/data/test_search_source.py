@@ -283,7 +283,7 @@ def test_a_search_part_of_the_datas_own_is_used(asked: Any, tmp_path: Path) -> N
     splits = load_data(request)
     assert splits.search_from is SearchSource.OWN
     assert [len(item) for item in (splits.train, splits.search, splits.test)] == [120, 18, 36]
-    with pytest.raises(DataError, match=r"its own images for the search; leave it out"):
+    with pytest.raises(DataError, match=r"its own search part; remove this key"):
         load_data(replace(request, search=asked))
     assert remaining
 
@@ -301,7 +301,7 @@ def test_what_a_source_has_halved_itself_is_not_put_together_wrongly(
     splits = load_data(replace(request, weights_given=True))
     assert splits.search_from is SearchSource.TEST
     assert [len(item) for item in (splits.train, splits.search, splits.test)] == [120, 18, 18]
-    with pytest.raises(DataError, match="leave it out"):
+    with pytest.raises(DataError, match="remove this key"):
         load_data(replace(request, search="train"))
 
 
@@ -324,7 +324,7 @@ def test_without_a_test_part_all_is_drawn_from_one_set(
         assert plain.fingerprint == known.fingerprint
         same = load_data(replace(request, search="train", weights_given=True))
         assert same.fingerprint == plain.fingerprint
-        with pytest.raises(DataError, match="there is no test part to take images from"):
+        with pytest.raises(DataError, match="the data set has no test part"):
             load_data(replace(request, search="test"))
     assert remaining
 

@@ -210,8 +210,8 @@ def one_odd(image: Any = None, label: Any = None) -> list[tuple[Any, Any]]:
         ((Named(),), r"make returned a tuple of 1; expected"),
         ({"train": Named(), "holdout": Named()}, "a dictionary with train, holdout; expected"),
         ((Stream(), Named()), "train, a Stream, has no length; expected a data set with __len__"),
-        ((Named(), DataLoader(Named())), "test is a DataLoader; return the data set itself"),  # type: ignore[arg-type]
-        ((Named(), {1, 2}), "test, a set, gives no item by its number: it has no __getitem__"),
+        ((Named(), DataLoader(Named())), "test is a DataLoader; return its data set"),  # type: ignore[arg-type]
+        ((Named(), {1, 2}), "test, a set, has no __getitem__"),
         ((Named(), []), "test has no images"),
         (([1, 2], Named()), r"item 0 of train is a int; expected \(image, label\)"),
         (([(1, 2, 3)] * 9, Named()), r"item 0 of train is a tuple of 3; expected"),
@@ -222,7 +222,7 @@ def one_odd(image: Any = None, label: Any = None) -> list[tuple[Any, Any]]:
         ((one_odd(PIXELS[0].long()), Named()), "an image of int64; expected uint8 or floats"),
         (
             (one_odd(PIXELS[0] / 64 - 2), Named()),
-            "values from -2 to 1.9.*normalised already, leave",
+            "values from -2 to 1.9.*already normalised, remove",
         ),
         ((one_odd(torch.full((3, 8, 8), torch.nan)), Named()), "values from nan to nan"),
         ((Named(), one_odd(PIXELS[0, :, :6])), "in size: item 0 of test has 8x8 pixels, item 7"),
@@ -230,15 +230,18 @@ def one_odd(image: Any = None, label: Any = None) -> list[tuple[Any, Any]]:
         ((pairs(PIXELS[:, :, :4]),) * 2, r"images of 8x4 pixels .* are not square; set size = N"),
         ((one_odd(label="cat"), Named()), "item 7 of train has the label 'cat', a str; expected"),
         ((one_odd(label=1.0), Named()), "label '1.0', a float; expected an integer"),
-        ((one_odd(label=-1), Named()), "has the label -1; expected 0 for the first class"),
+        ((one_odd(label=-1), Named()), "has the label -1; expected 0 or more"),
         ((one_odd(label=torch.eye(3)[0]), Named()), "a Tensor; expected an integer"),
         ((one_odd(label=3), Named()), "the classes of train and test differ: only in train: 3"),
         ((Named(), pairs(PIXELS, LABELS % 2)), "differ: only in train: emu"),
         ((pairs(PIXELS, LABELS % 2), Named()), "differ: only in test: 2"),
-        ((pairs(PIXELS, LABELS + 1),) * 2, "train has no images of class 0: labels are 0 to 3"),
-        ((pairs(PIXELS, LABELS * 0),) * 2, "all labels are 0; a classifier needs two classes"),
-        ((Named(), one_odd(label=5)), r"a label 5, and train has names for 3 classes \(cat, dog"),
-        ((Changing(), Named()), "item 0 of train is another one each time it is read: leave rand"),
+        (
+            (pairs(PIXELS, LABELS + 1),) * 2,
+            "train has no images of class 0; expected images with each label from 0 to 3",
+        ),
+        ((pairs(PIXELS, LABELS * 0),) * 2, "expected two or more classes, but all labels are 0"),
+        ((Named(), one_odd(label=5)), r"a label 5, but train has names for 3 classes \(cat, dog"),
+        ((Changing(), Named()), "item 0 of train differs each time it is read: remove rand"),
     ],
 )
 def test_what_cannot_be_used_is_told(made: Any, told: str, load: Load) -> None:
