@@ -162,7 +162,7 @@ def main() -> None:
             )
             remaining = {"surroundings": environment("timm", "onnxruntime"), "networks": results}
             write_result("bring_your_own", remaining)
-    head = ["network", "params", "baseline %", "winner %", "smaller", "same class %", "seconds"]
+    head = ["network", "params", "baseline %", "winner %", "compression", "same class %", "seconds"]
     rows = [
         [
             name,

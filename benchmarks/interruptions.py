@@ -127,7 +127,7 @@ def main() -> int:
         of_it = [data for data in results if data["way"] == way]
         good = sum(holds(data, arguments.trials) for data in of_it)
         rows.append([way, str(len(of_it)), str(sum(data["hit"] for data in of_it)), str(good)])
-    print(table(["ended", "searches", "hit", "as it should be"], rows))
+    print(table(["killed", "searches", "killed in time", "complete"], rows))
     data = {
         "surroundings": environment("optuna", "cloudpickle"),
         "seed": arguments.seed,

@@ -131,7 +131,7 @@ def all_at_once(arguments: list[str], folder: Path) -> dict[str, Any]:
 
 def figures(results: dict[str, Any], budgets: tuple[Budget, ...]) -> str:
     """Format each sampler's result at the time limit."""
-    head = ["sampler", "trained", "stopped early", "for free", "log-hypervolume (mean)"]
+    head = ["sampler", "trained", "stopped early", "reused weights", "log-hypervolume (mean)"]
     head += [f"times cheaper, {budget.text}" for budget in budgets]
     rows = [
         [
