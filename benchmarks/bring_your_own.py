@@ -155,7 +155,7 @@ def main() -> None:
                 case, folder, str(Path(arguments.weights).resolve())
             )
             print(
-                f"{case.model}: {data['compression']:.1f} times smaller, the file gives the same "
+                f"{case.model}: {data['compression']:.1f}x compression, the file gives the same "
                 f"class to {data['agreement']:.1f} % of images, {data['search_seconds']:.0f} + "
                 f"{data['export_seconds']:.0f} seconds",
                 flush=True,

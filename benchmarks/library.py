@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument(
         "--weights", type=Path, help="weights of the baseline, instead of training it"
     )
-    parser.add_argument("--model", help="instead of the study's")
+    parser.add_argument("--model", help="model, instead of the study's")
     parser.add_argument("--plans", type=int, default=PLANS)
     parser.add_argument(
         "--changes",
@@ -235,8 +235,8 @@ def main() -> None:
         help="decisions of the baseline to change; 0 draws uniformly",
     )
     parser.add_argument("--images", type=int, help="training images, spread evenly over the set")
-    parser.add_argument("--epochs", type=int, help="instead of the study's")
-    parser.add_argument("--batch", type=int, help="instead of the study's")
+    parser.add_argument("--epochs", type=int, help="epochs, instead of the study's")
+    parser.add_argument("--batch", type=int, help="batch size, instead of the study's")
     parser.add_argument(
         "--rates", type=float, nargs="+", default=RATES, help="shares of the recipe's peak"
     )

@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="weights of the ResNet-20")
     parser.add_argument("--time", default="20m", help="time limit of each search")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=SAMPLERS, help="run one search, for the others' sake")
+    parser.add_argument("--only", choices=SAMPLERS, help="run this sampler alone (used internally)")
     parser.add_argument("--folder", type=Path, help="folder for the studies of --only")
     arguments = parser.parse_args()
     arguments.data = str(arguments.data.resolve())

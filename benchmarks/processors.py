@@ -199,7 +199,7 @@ def measure(draws: int, draws_without: int, rounds: int) -> None:
     head = ["processor", "without: convolutions", "died", "wrong", "with: convolutions"]
     head += ["died", "wrong"]
     print(table(head, list(check_rows(faults))), end="\n\n")
-    print(table(["images a CPU second", *WAYS], list(speed_rows(results))))
+    print(table(["images per CPU second", *WAYS], list(speed_rows(results))))
     result = {
         "draws": draws,
         "draws_without": draws_without,
