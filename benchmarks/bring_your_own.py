@@ -1,10 +1,10 @@
-"""Networks that are not Paredown's own, from a search to files that were verified.
+"""Take third-party networks from a search to verified files.
 
 A ResNet-20 with option A shortcuts in a file of its own, torchvision's densenet121 and
-mobilenet_v2, and one of timm, on a few of CIFAR-10's images as class folders at 32 px: a search of
-two trials with one epoch each, then its `paredown report` and `paredown export` of its winner. What
-counts is that each goes through; the accuracies are those of a few images and one epoch. DenseNet's
-blocks stay as they are, since fitting its hundred and twenty convolutions takes long.
+mobilenet_v2, and a network of timm, on a few of CIFAR-10's images as class folders at 32 px: a
+search of two trials with one epoch each, then `paredown report` and `paredown export` of its
+winner. The point is that each completes; the accuracies are those of a few images and one epoch.
+DenseNet's blocks are not replaced, since fitting its hundred and twenty convolutions takes long.
 
     python benchmarks/bring_your_own.py --data cifar10-jpeg.zip --weights resnet20.safetensors
 """
@@ -55,7 +55,7 @@ max_lr = 0.01
 
 @dataclass(frozen=True)
 class Case:
-    """A network: what follows --model, whether it has weights, and whether blocks are replaced."""
+    """A network: the value of --model, whether it has weights, and whether blocks are replaced."""
 
     model: str
     has_weights: bool = False
@@ -63,7 +63,7 @@ class Case:
 
     @property
     def study(self) -> str:
-        """Its study file."""
+        """The text of its study file."""
         return "own.toml" if self.blocks else "as-they-are.toml"
 
 
@@ -76,13 +76,13 @@ CASES = (
 
 
 def study(trials: int, blocks: bool) -> str:
-    """The study, but for its model."""
+    """The study without its model."""
     text = STUDY.format(trials=trials)
     return text if blocks else text.replace('["original", "separable"]', '["original"]')
 
 
 def unpack(archive: str, folder: Path, train: int, test: int) -> None:
-    """The first so many images of each class."""
+    """Extract the first images of each class."""
     most, taken = {"train": train, "test": test}, Counter[str]()
     with zipfile.ZipFile(archive) as images:
         for name in sorted(images.namelist()):
@@ -93,14 +93,14 @@ def unpack(archive: str, folder: Path, train: int, test: int) -> None:
 
 
 def commanded(folder: Path, *words: str) -> tuple[dict[str, Any], float]:
-    """The JSON of a `paredown` command run in a folder, and its seconds; an end if it fails."""
+    """Run a `paredown` command in a folder; its JSON and seconds. Exits if the command fails."""
     began = time.monotonic()
     text = done(*words, "--json", folder=folder)
     return json.loads(text), time.monotonic() - began
 
 
 def done(*words: str, folder: Path) -> str:
-    """What a `paredown` command run in a folder printed; an end if it fails."""
+    """Run a `paredown` command in a folder; its output. Exits if the command fails."""
     command = [str(Path(sys.executable).with_name("paredown")), *words]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if ran.returncode:
@@ -109,7 +109,7 @@ def done(*words: str, folder: Path) -> str:
 
 
 def through(case: Case, folder: Path, weights: str) -> dict[str, Any]:
-    """A network's way from its name to its files."""
+    """Search, report and export one network."""
     name = case.model.replace(":", "-").replace(".", "-")
     provided = ("--weights", weights) if case.has_weights else ()
     search = ("search", case.study, "--name", name, "--model", case.model, *provided)
@@ -131,12 +131,14 @@ def through(case: Case, folder: Path, weights: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Networks of others, from a search to files.")
+    parser = argparse.ArgumentParser(
+        description="Take third-party networks from a search to files."
+    )
     parser.add_argument("--data", required=True, help="cifar10-jpeg.zip")
-    parser.add_argument("--weights", required=True, help="of the ResNet-20 on these images")
+    parser.add_argument("--weights", required=True, help="weights of the ResNet-20 on these images")
     parser.add_argument("--trials", type=int, default=2)
-    parser.add_argument("--images", type=int, default=30, help="of each class, to learn from")
-    parser.add_argument("--models", nargs="*", help="some of them")
+    parser.add_argument("--images", type=int, default=30, help="images of each class to use")
+    parser.add_argument("--models", nargs="*", help="models to run")
     arguments = parser.parse_args()
     results = dict[str, dict[str, Any]]()
     with tempfile.TemporaryDirectory() as place:
@@ -153,14 +155,14 @@ def main() -> None:
                 case, folder, str(Path(arguments.weights).resolve())
             )
             print(
-                f"{case.model}: {data['compression']:.1f} times smaller, the file gives the same "
+                f"{case.model}: {data['compression']:.1f}x compression, the file gives the same "
                 f"class to {data['agreement']:.1f} % of images, {data['search_seconds']:.0f} + "
                 f"{data['export_seconds']:.0f} seconds",
                 flush=True,
             )
             remaining = {"surroundings": environment("timm", "onnxruntime"), "networks": results}
             write_result("bring_your_own", remaining)
-    head = ["network", "params", "baseline %", "winner %", "smaller", "same class %", "seconds"]
+    head = ["network", "params", "baseline %", "winner %", "compression", "same class %", "seconds"]
     rows = [
         [
             name,

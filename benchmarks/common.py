@@ -1,4 +1,4 @@
-"""What the benchmarks share: where they ran, and how their results are kept."""
+"""Shared by the benchmarks: the environment that they run in, and their result files."""
 
 import json
 import math
@@ -20,10 +20,10 @@ _PACKAGES = ("torchvision", "torch-pruning", "fvcore", "scikit-learn")
 
 
 def environment(*packages: str) -> dict[str, object]:
-    """What a figure may depend on beside its inputs: the hardware and the versions.
+    """Describe the hardware and versions that a figure may depend on.
 
     Args:
-        packages: that take part besides those of every benchmark.
+        packages: further packages whose versions to record.
     """
     return {
         "hardware": hardware(),
@@ -35,7 +35,7 @@ def environment(*packages: str) -> dict[str, object]:
 
 
 def write_result(name: str, result: Mapping[str, object]) -> Path:
-    """Write a result beside the others, as JSON."""
+    """Write a result as JSON into results/."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     text = json.dumps(_finite(result), indent=1, allow_nan=False)
@@ -44,7 +44,7 @@ def write_result(name: str, result: Mapping[str, object]) -> Path:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for what is no finite number: JSON has no word for it."""
+    """Replace numbers that are not finite, which JSON lacks, by null."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -53,13 +53,13 @@ def _finite(value: Any) -> Any:
 
 
 def read_result(name: str) -> dict[str, Any]:
-    """A result as it was kept before; empty if there is none."""
+    """Read an earlier result; empty if there is none."""
     path = RESULTS / f"{name}.json"
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows as a Markdown table, the first column to the left and the others to the right."""
+    """Format rows as a Markdown table, the first column left-aligned, the others right-aligned."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
@@ -72,7 +72,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _processor() -> str:
-    """The processor by name, as Linux tells it; empty elsewhere."""
+    """The processor's name: from /proc/cpuinfo on Linux, else from `platform`."""
     if not _CPUINFO.exists():
         return platform.processor()
     names = (line for line in _CPUINFO.read_text().splitlines() if line.startswith("model name"))

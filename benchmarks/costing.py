@@ -1,7 +1,7 @@
-"""How long costing takes: a thousand plans predicted, against the counting of built networks.
+"""Time the costing of plans, against counting built networks.
 
 For each model, a thousand plans are drawn from a space and costed by `count(predict(...))`: cold,
-which traces every new piece that a plan needs, and warm, when all pieces are known. Some of the
+which traces every new block that a plan needs, and warm, when all blocks are known. Some of the
 plans are also built, and the built networks counted by fvcore and by torch's FlopCounterMode.
 
 Run it as `python benchmarks/costing.py`; see README.md beside it.
@@ -45,18 +45,18 @@ SETTINGS = {
     "resnet101-cifar@32": ("resnet101-cifar", 32),
 }
 SPACES = ("full", "default")
-SEED = 2026  # none of those that a space looks ahead by
+SEED = 2026  # not a seed that `look_ahead` uses
 CLASSES = 10
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds per plan, over all plans.
+    """Milliseconds per plan over all plans.
 
     Attributes:
-        mean, median, p95: of the wall clock.
-        cpu_mean, cpu_median, cpu_p95: of this process alone, whoever else uses the core.
-        cpu_by_tenth: the mean of each tenth of the plans, in the order in which they came.
+        mean, median, p95: wall-clock time.
+        cpu_mean, cpu_median, cpu_p95: CPU time of this process.
+        cpu_by_tenth: mean CPU time of each tenth of the plans, in the order drawn.
     """
 
     mean: float
@@ -69,14 +69,14 @@ class Timing:
 
     @classmethod
     def of(cls, wall: Sequence[float], cpu: Sequence[float]) -> "Timing":
-        """Of seconds per plan."""
+        """Compute the summary from seconds per plan."""
         tenth = max(1, len(cpu) // 10)
         tenths = (fmean(cpu[i : i + tenth]) for i in range(0, len(cpu), tenth))
         return cls(*_figures(wall), *_figures(cpu), tuple(_ms(value) for value in tenths))
 
 
 def full_options() -> dict[str, tuple[Value, ...]]:
-    """All options of every kind: those that its listing names, or else its defaults."""
+    """All options of every technique: those in its listing, or else its defaults."""
     options: dict[str, tuple[Value, ...]] = {}
     for technique in TECHNIQUES:
         options[technique.name] = technique.default_options()
@@ -89,14 +89,14 @@ def full_options() -> dict[str, tuple[Value, ...]]:
 
 
 def _named(technique: Technique) -> Iterator[Value]:
-    """The options that a technique lists by name; some lines of a listing stand for several."""
+    """The options that a technique lists by name; a line of a listing may stand for several."""
     for info in technique.infos():
         with suppress(ParedownError):
             yield technique.parse(info.name)
 
 
 def forget() -> None:
-    """Empty every cache of Paredown's functions, as in a new process."""
+    """Clear all function caches of Paredown, as in a new process."""
     for name, module in list(sys.modules.items()):
         if name.startswith("paredown."):
             for value in vars(module).values():
@@ -106,7 +106,7 @@ def forget() -> None:
 
 
 def timed(tasks: Sequence[Callable[[], object]]) -> tuple[list[float], list[float]]:
-    """Seconds that each task takes: by the wall clock, and of this process."""
+    """Seconds of each task: wall clock and CPU time of this process."""
     wall, cpu = list[float](), list[float]()
     for task in tasks:
         wall_begun, cpu_begun = time.perf_counter(), time.process_time()
@@ -119,7 +119,7 @@ def timed(tasks: Sequence[Callable[[], object]]) -> tuple[list[float], list[floa
 def repeated(
     tasks: Sequence[Callable[[], object]], times: int, before: Callable[[], object]
 ) -> tuple[list[float], list[float]]:
-    """As `timed`, each task's median over repetitions of the whole list."""
+    """Like `timed`, with each task's median over repetitions of the whole list."""
     runs = []
     for _ in range(times):
         before()
@@ -131,7 +131,7 @@ def repeated(
 
 
 def built(network: nn.Module, blueprint: Blueprint, plan: Plan, size: int) -> nn.Module:
-    """The plan's network on the meta device; bit-widths aside, which change no count of MACs."""
+    """Build the plan's network on the meta device, without bit-widths, which change no MACs."""
     context = ApplyContext(example_images(3, size))
     for phase in (Phase.STRUCTURE, Phase.PRUNE):
         network = apply_phase(network, blueprint, plan, phase, context)
@@ -139,7 +139,7 @@ def built(network: nn.Module, blueprint: Blueprint, plan: Plan, size: int) -> nn
 
 
 def on_cpu(network: nn.Module) -> nn.Module:
-    """The same network with numbers, as fvcore needs it: all weights are zero."""
+    """Materialise the network for fvcore, with zero weights."""
     network = network.to_empty(device="cpu")
     with torch.no_grad():
         for tensor in network.state_dict().values():
@@ -148,7 +148,7 @@ def on_cpu(network: nn.Module) -> nn.Module:
 
 
 def fvcore_macs(network: nn.Module, images: torch.Tensor) -> int:
-    """MACs of convolutions and linear layers as fvcore counts them; `total()` comes first."""
+    """MACs of convolutions and linear layers by fvcore; `total()` is called first."""
     analysis = FlopCountAnalysis(network, images)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     analysis.total()
@@ -157,7 +157,7 @@ def fvcore_macs(network: nn.Module, images: torch.Tensor) -> int:
 
 
 def torch_macs(network: nn.Module, images: torch.Tensor) -> int:
-    """MACs as torch's FlopCounterMode counts them: half of its FLOPs."""
+    """MACs by torch's FlopCounterMode: half of its FLOPs."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(images)
     return int(counter.get_total_flops()) // 2
@@ -173,10 +173,10 @@ def cost_tasks(blueprint: Blueprint, plans: Sequence[Plan]) -> list[Callable[[],
 def counters(
     model: str, size: int, blueprint: Blueprint, plans: Sequence[Plan], times: int
 ) -> dict[str, tuple[list[float], list[float]]]:
-    """How long fvcore and FlopCounterMode take over the plans' built networks.
+    """Time fvcore and FlopCounterMode on the plans' built networks.
 
     Raises:
-        ValueError: one of them counts other MACs than Paredown.
+        ValueError: a counter disagrees with Paredown's MACs.
     """
     tasks: dict[str, list[Callable[[], object]]] = {"fvcore": [], "FlopCounterMode": []}
     for plan in plans:
@@ -191,7 +191,7 @@ def counters(
         tasks["fvcore"].append(_checked(fvcore_macs, on_cpu(other), images, macs))
     results = {}
     for name, some in tasks.items():
-        some[0]()  # what a first call sets up is not counted
+        some[0]()  # warm-up: set-up of the first call is not timed
         results[name] = repeated(some, times, gc.collect)
     return results
 
@@ -211,7 +211,7 @@ def _checked(
 
 @dataclass(frozen=True)
 class Asked:
-    """How much to measure: plans per space, plans to build, and repetitions."""
+    """The number of plans per space, of plans to build, and of repetitions."""
 
     plans: int
     built: int
@@ -220,7 +220,7 @@ class Asked:
 
 
 def measure(model: str, size: int, technique: str, settings: Asked) -> dict[str, object]:
-    """All timings of one model in one space."""
+    """Measure one model in one space."""
     with torch.device("meta"):
         network = build_model(model, CLASSES, 3)
     blueprint = trace_with_groups(network, example_images(3, size))
@@ -265,7 +265,7 @@ def measure(model: str, size: int, technique: str, settings: Asked) -> dict[str,
 
 
 def rows(results: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
-    """The table's rows, cold and warm apart."""
+    """The rows of the table, cold and warm."""
     for (name, item), when in product(results.items(), ("cold", "warm")):
         ours = item[f"{when}_ms"]
         columns = ("mean", "median", "p95", "cpu_mean", "cpu_median", "cpu_p95")
@@ -293,13 +293,17 @@ def _ms(seconds: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="How long costing a plan takes.")
+    parser = argparse.ArgumentParser(description="Time the costing of plans.")
     parser.add_argument("--settings", nargs="+", choices=[*SETTINGS], default=[*SETTINGS])
     parser.add_argument("--spaces", nargs="+", choices=SPACES, default=SPACES)
     parser.add_argument("--plans", type=int, default=1000)
-    parser.add_argument("--built", type=int, default=10, help="plans to build; 0 leaves it out")
+    parser.add_argument(
+        "--built", type=int, default=10, help="plans to build; 0 skips the comparison"
+    )
     parser.add_argument("--warm-times", type=int, default=5)
-    parser.add_argument("--cold-times", type=int, default=1, help="each traces for minutes")
+    parser.add_argument(
+        "--cold-times", type=int, default=1, help="cold repetitions; each traces for minutes"
+    )
     arguments = parser.parse_args()
     settings = Asked(arguments.plans, arguments.built, arguments.warm_times, arguments.cold_times)
     head = ["ms per plan", "plans", "mean", "median", "p95", "CPU mean", "CPU median", "CPU p95"]
@@ -309,7 +313,7 @@ def main() -> None:
         for kind, setting in product(arguments.spaces, arguments.settings):
             name = f"{setting}, {kind}"
             results[name] = measure(*SETTINGS[setting], kind, settings)
-            write_result("costing", results)  # what is done is not lost, and parts can be run again
+            write_result("costing", results)  # after each setting, so that parts can be rerun
             print(*rows({name: results[name]}), sep="\n", flush=True)
     print(table(head, list(rows(results))))
 

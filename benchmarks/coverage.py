@@ -1,10 +1,10 @@
-"""Do the intervals of drops keep their promise? Answers drawn with a known true drop.
+"""Measure the coverage of the intervals of drops, on simulated answers with a known true drop.
 
 For every size of a test split, accuracy of the baseline, share of images on which the plan answers
-otherwise, and true drop: 10,000 draws, and how often the 95 % interval has the true drop in it.
-Beside Paredown's (Tango 1998) stand Newcombe's of 1998, Bonett and Price's of 2012 and Wald's. The
-bar is 93 to 97 %, where five images or more are expected to differ: with fewer, the counts are so
-few that no interval can come near to 95 %; those cells are summed up apart.
+differently, and true drop: 10,000 draws, and how often the 95 % interval covers the true drop.
+Paredown's interval (Tango 1998) is compared with Newcombe's of 1998, Bonett and Price's of 2012 and
+Wald's. The target is 93 to 97 % where at least five images are expected to differ: with fewer, the
+counts are so small that no interval can come near 95 %; those cells are summarised separately.
 
     python benchmarks/coverage.py
 """
@@ -29,12 +29,12 @@ BAR = (0.93, 0.97)
 Z = float(norm.ppf(0.975))
 
 Counts = tuple[int, int, int, int]
-"""Images that both, the baseline alone, the plan alone and neither get right."""
+"""Numbers of images that both, only the baseline, only the plan and neither get right."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid; all but `images` are shares."""
+    """A cell of the grid; all but `images` are shares."""
 
     images: int
     accuracy: float
@@ -43,7 +43,7 @@ class Cell:
 
     @property
     def shares(self) -> tuple[float, float, float, float]:
-        """As in `Counts`."""
+        """Probabilities of the four outcomes, in the order of `Counts`."""
         lost, gained = (self.differing + self.drop) / 2, (self.differing - self.drop) / 2
         return self.accuracy - lost, lost, gained, 1 - self.accuracy - gained
 
@@ -53,19 +53,19 @@ class Cell:
 
     @property
     def has_enough(self) -> bool:
-        """Whether the bar is meant for it."""
+        """Whether the target applies to the cell."""
         return self.images * self.differing >= FEWEST
 
 
 def tango(counts: Counts) -> tuple[float, float]:
-    """Paredown's, as shares."""
+    """Paredown's interval (Tango 1998), as shares."""
     _, lost, gained, _ = counts
     low, high = PairedDrop(sum(counts), lost, gained).interval
     return low / 100, high / 100
 
 
 def wald(counts: Counts) -> tuple[float, float]:
-    """Textbook."""
+    """Wald's interval."""
     images, (_, lost, gained, _) = sum(counts), counts
     seen = (lost - gained) / images
     half = Z * math.sqrt((lost + gained) / images - seen**2) / math.sqrt(images)
@@ -73,13 +73,13 @@ def wald(counts: Counts) -> tuple[float, float]:
 
 
 def bonett_price(counts: Counts) -> tuple[float, float]:
-    """Wald's with one more image on either side: https://doi.org/10.3102/1076998611411915."""
+    """Wald's with one more discordant image on either side: https://doi.org/10.3102/1076998611411915."""
     both, lost, gained, neither = counts
     return wald((both, lost + 1, gained + 1, neither))
 
 
 def newcombe(counts: Counts) -> tuple[float, float]:
-    """Method 10 of Newcombe (1998): Wilson's intervals of both, squared and added."""
+    """Newcombe (1998), method 10: Wilson's intervals of both, squared and added."""
     both, lost, gained, neither = counts
     images = sum(counts)
     first, second = (both + lost) / images, (both + gained) / images
@@ -111,7 +111,7 @@ METHODS: dict[str, Callable[[Counts], tuple[float, float]]] = {
 
 
 def grid() -> Iterator[Cell]:
-    """All cells that there can be."""
+    """All possible cells of the grid."""
     for images in SIZES:
         for accuracy in ACCURACIES:
             for differing in DIFFERING:
@@ -122,7 +122,7 @@ def grid() -> Iterator[Cell]:
 
 
 def coverage(cell: Cell, draws: int, rng: numpy.random.Generator) -> dict[str, float]:
-    """Method -> how often its interval has the true drop in it."""
+    """Method -> share of draws whose interval covers the true drop."""
     drawn = rng.multinomial(cell.images, cell.shares, size=draws)
     values, times = numpy.unique(drawn, axis=0, return_counts=True)
     covered = dict.fromkeys(METHODS, 0.0)
@@ -134,7 +134,7 @@ def coverage(cell: Cell, draws: int, rng: numpy.random.Generator) -> dict[str, f
 
 
 def summary(results: dict[Cell, dict[str, float]]) -> dict[str, dict[str, object]]:
-    """Method -> the least and the greatest coverage, and how many cells miss the bar."""
+    """Method -> minimum and maximum coverage, and the number of cells outside the target."""
     data = dict[str, dict[str, object]]()
     for name in METHODS:
         for which, wanted in (("", True), (", fewer differ", False)):
@@ -149,7 +149,7 @@ def summary(results: dict[Cell, dict[str, float]]) -> dict[str, dict[str, object
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="How often intervals have the true drop in them.")
+    parser = argparse.ArgumentParser(description="Measure the coverage of the intervals of drops.")
     parser.add_argument("--draws", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -169,7 +169,7 @@ def main() -> None:
             "cells": [asdict(cell) | hits for cell, hits in results.items()],
         },
     )
-    print(f"kept in results/{path.name}")
+    print(f"written to results/{path.name}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How well pruning criteria choose: accuracy after the same removal and the same fine-tuning.
+"""Compare pruning criteria: accuracy after the same removal and the same fine-tuning.
 
-ResNet-20 on CIFAR-10 or a folder of images like it. For each criterion, share of channels and
-seed: the trained baseline is cut, batch norm's statistics are taken afresh, the network is scored,
-fine-tuned by one recipe, and scored again. All start from the same weights, lose the same number
-of channels of each stage, see the same images in the same order, and are scored on the same test
-images: the weights may have seen all the others. Nothing is looked up in a cache.
+ResNet-20 on CIFAR-10 or a folder of images like it. For each criterion, share of channels and seed,
+the trained baseline is pruned, its batch-norm statistics are recalibrated, and the network is
+scored, fine-tuned by one recipe, and scored again. All runs start from the same weights, lose the
+same number of channels of each stage, see the same images in the same order, and are scored on the
+same test images: the weights may have been trained on all the others. No cache is used.
 
     python benchmarks/criteria.py --data path/to/cifar10 --weights resnet20.safetensors
 """
@@ -45,10 +45,10 @@ _EXAMPLES = 4
 
 @dataclass(frozen=True)
 class Pruned:
-    """One network, in percent of the test images.
+    """The test accuracy of one network in percent.
 
     Attributes:
-        before, after: fine-tuning.
+        before, after: before and after fine-tuning.
     """
 
     before: float
@@ -59,7 +59,7 @@ Results = dict[str, dict[str, list[Pruned]]]
 
 
 class Bench:
-    """A trained network, the images it is fine-tuned on, and how."""
+    """A trained network, the images that it is fine-tuned on, and the recipe."""
 
     def __init__(self, task: Task, images: int) -> None:
         self.task, self.device = task, best_device()
@@ -72,23 +72,23 @@ class Bench:
 
     @property
     def accuracy(self) -> float:
-        """Of the untouched network."""
+        """The accuracy of the untouched network."""
         return self._score(self.network)
 
     def plan(self, criterion: str, ratio: float) -> Plan:
-        """The same share of every stage's channels, by one criterion."""
+        """The plan that prunes the same share of every stage's channels by one criterion."""
         stages = dict.fromkeys(stages_with_groups(self.blueprint), ratio)
         return Plan.of({"prune": stages, "criterion": {"network": criterion}})
 
     def removed(self, ratio: float) -> PrunedShare:
-        """What that is in params and MACs."""
+        """The removed shares of params and MACs."""
         removed = pruned_share(self.blueprint, self.plan("l1", ratio))
         if removed is None:
             raise ValueError(f"a ratio of {ratio} removes nothing")
         return removed
 
     def pruned(self, criterion: str, ratio: float, recipe: Recipe, seed: int) -> Pruned:
-        """Cut, score, fine-tune, score."""
+        """Prune, score, fine-tune and score."""
         splits, plan = self.task.splits, self.plan(criterion, ratio)
         context = ApplyContext(self.images, self.examples)
         network = copy.deepcopy(self.network)
@@ -111,7 +111,7 @@ class Bench:
 
 
 def subset(images: ImageSet, count: int) -> ImageSet:
-    """So many images, spread over the set."""
+    """A number of images, spread evenly over the set."""
     step = max(1, len(images) // count)
     return images.subset(torch.arange(0, len(images), step)[:count])
 
@@ -119,7 +119,7 @@ def subset(images: ImageSet, count: int) -> ImageSet:
 def run(
     bench: Bench, criteria: Sequence[str], ratios: Sequence[float], seeds: Sequence[int]
 ) -> Results:
-    """Criterion -> ratio -> one network per seed; seeds outermost, so that none comes late."""
+    """Criterion -> ratio -> a network per seed; the loop over seeds is outermost."""
     results: Results = {c: {f"{r:g}": [] for r in ratios} for c in criteria}
     for seed, ratio, criterion in product(seeds, ratios, criteria):
         result = bench.pruned(criterion, ratio, RECIPE, seed)
@@ -131,7 +131,7 @@ def run(
 
 
 def show(results: Results) -> str:
-    """Medians over seeds, after fine-tuning and in brackets before it; the range is in the file."""
+    """Format medians over seeds after fine-tuning, and in brackets before it."""
     ratios = list(next(iter(results.values())))
     rows = [
         [criterion, *(_cell(by_ratio[ratio]) for ratio in ratios)]
@@ -146,16 +146,18 @@ def _cell(results: Sequence[Pruned]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="How well pruning criteria choose.")
+    parser = argparse.ArgumentParser(description="Compare pruning criteria.")
     parser.add_argument("--data", required=True, help="folder with train/ and test/, or a set")
-    parser.add_argument("--weights", type=Path, required=True, help="of the ResNet-20")
+    parser.add_argument("--weights", type=Path, required=True, help="weights of the ResNet-20")
     installed = [c.name for c in CRITERIA if not c.info.extra or not missing_packages(c.info.extra)]
     parser.add_argument("--criteria", nargs="+", default=installed, choices=CRITERIA.names)
     parser.add_argument("--ratios", nargs="+", type=float, default=list(RATIOS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--images", type=int, default=IMAGES, help="to fine-tune on, and to score")
+    parser.add_argument(
+        "--images", type=int, default=IMAGES, help="images to fine-tune on, and to score"
+    )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--name", default="criteria", help="of the file in results/")
+    parser.add_argument("--name", default="criteria", help="name of the file in results/")
     arguments = parser.parse_args()
     begun = time.perf_counter()
     with threads(arguments.threads):
@@ -183,7 +185,7 @@ def main() -> None:
             },
         }
         print(show(results))
-        print(f"kept in results/{write_result(arguments.name, data).name}")
+        print(f"written to results/{write_result(arguments.name, data).name}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Every pruning criterion in every network: whether what comes out is sound.
+"""Check every pruning criterion in every network.
 
-Half of the channels of every stage go. Then the network must cost what was predicted, answer and
-learn with finite numbers, and answer the same as an ONNX file under onnxruntime. The numbers are
-how far the file's answers are off, as a share of the largest one. tests/spaces/test_criteria.py
-checks a part of this.
+Half of the channels of every stage are removed. Then the network must have the predicted cost,
+finite scores and gradients, and the same scores as an ONNX file under onnxruntime. The numbers are
+the largest differences of the file's scores, as a share of the largest score.
+tests/spaces/test_criteria.py checks a part of this.
 
     python benchmarks/criteria_conformance.py
 """
@@ -44,19 +44,19 @@ SIZES = {
 }
 CLASSES, RATIO = 10, 0.5
 _TOLERANCE = 1e-4
-"""Of the largest score."""
+"""Largest allowed difference, as a share of the largest score."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one network under one criterion.
+    """The result of one network under one criterion.
 
     Attributes:
-        cost: whether it costs what was predicted.
+        cost: whether its cost is the predicted one.
         forward, backward: whether its scores and its gradients are finite, for all parameters.
         onnx: the largest difference from the file's scores, as a share of the largest score.
         pruned_error: the share of the parameters that is left.
-        seconds: that cutting took.
+        seconds: duration of the pruning.
     """
 
     model: str
@@ -70,25 +70,25 @@ class Finding:
 
     @property
     def passes(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether all checks passed."""
         return self.cost and self.forward and self.backward and self.onnx <= _TOLERANCE
 
     @property
     def text(self) -> str:
-        """How far the file is off, or what is not as it should be."""
+        """The difference of the file's scores, or the failed checks."""
         faults = [name for name in ("cost", "forward", "backward") if not getattr(self, name)]
         return f"{' '.join(faults)} {self.onnx:.0e}{'' if self.passes else ' FAILS'}".strip()
 
 
 def shown(model: str, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images, and labels for them."""
+    """Random images and labels."""
     draw = torch.Generator().manual_seed(batch)
     images = torch.randn(batch, 3, SIZES[model], SIZES[model], generator=draw)
     return images, torch.arange(batch) % CLASSES
 
 
 def prepared(model: str) -> tuple[nn.Module, Blueprint]:
-    """A network with random weights whose batch norms know what they see, and its blueprint."""
+    """A network with random weights and calibrated batch norms, and its blueprint."""
     torch.manual_seed(0)
     network = build_model(model, CLASSES, 3)
     if model.startswith("vgg"):  # without its hundred million linear weights
@@ -99,7 +99,7 @@ def prepared(model: str) -> tuple[nn.Module, Blueprint]:
 
 
 def settle(network: nn.Module, model: str) -> None:
-    """Give batch norms the statistics of a few images; the network ends in evaluation mode."""
+    """Set batch-norm statistics from a few images; the network is left in evaluation mode."""
     network.train()
     with torch.no_grad():
         for batch in (8, 9, 10):
@@ -108,7 +108,7 @@ def settle(network: nn.Module, model: str) -> None:
 
 
 def find(model: str, criterion: str, network: nn.Module, blueprint: Blueprint) -> Finding:
-    """Cut a copy of a network, and look at what comes out."""
+    """Prune a copy of a network, and check the result."""
     images, labels = shown(model, 4)
     plan = Plan.of(
         {
@@ -139,7 +139,7 @@ def find(model: str, criterion: str, network: nn.Module, blueprint: Blueprint) -
 
 
 def file_error(network: nn.Module, images: torch.Tensor) -> float:
-    """How far a file's scores are off, as a share of the network's largest."""
+    """The largest difference of a file's scores, as a share of the network's largest."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cut.onnx"
         write_onnx(network, images[:2], path)
@@ -150,7 +150,7 @@ def file_error(network: nn.Module, images: torch.Tensor) -> float:
 
 
 def grid(findings: Sequence[Finding], models: Sequence[str], criteria: Sequence[str]) -> str:
-    """The findings as a table, a row for each network."""
+    """Format the findings as a table, a row per network."""
     texts: Mapping[tuple[str, str], str] = {(f.model, f.criterion): f.text for f in findings}
     return table(
         ["network", *criteria],
@@ -159,12 +159,12 @@ def grid(findings: Sequence[Finding], models: Sequence[str], criteria: Sequence[
 
 
 def main() -> None:
-    """Print the table, and keep the findings."""
+    """Print the table, and write the findings."""
     every = [criterion.name for criterion in CRITERIA if not criterion.info.extra]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--criteria", nargs="+", choices=CRITERIA.names, default=every)
-    parser.add_argument("--name", default="criteria-conformance", help="of the JSON file")
+    parser.add_argument("--name", default="criteria-conformance", help="name of the JSON file")
     options = parser.parse_args()
     findings = list[Finding]()
     for model in options.models:
@@ -174,7 +174,7 @@ def main() -> None:
             print(f"{model}, {criterion}: {findings[-1].text}", flush=True)
     print(grid(findings, options.models, options.criteria))
     passed = sum(finding.passes for finding in findings)
-    print(f"{passed} of {len(findings)} as they should be; tolerance {_TOLERANCE:g}")
+    print(f"{passed} of {len(findings)} passed; tolerance {_TOLERANCE:g}")
     rows = [asdict(finding) | {"passes": finding.passes} for finding in findings]
     data = {"ratio": RATIO, "sizes": SIZES, "tolerance": _TOLERANCE, "passed": passed}
     print(write_result(options.name, environment() | data | {"findings": rows}))

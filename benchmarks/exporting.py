@@ -1,9 +1,9 @@
-"""From a search to files that were verified, by the commands that a user types.
+"""Go from a search to verified files, by the commands that a user types.
 
 ResNet-20, on digits by the default study and on a folder of CIFAR-10's images by exporting.toml
-with given weights: `paredown search`, then `paredown export` of a budget's winner to every format
-that is installed. The bars: each file's accuracies within half a point of the network's, and the
-numbers that the ONNX file stores within 5 % of the bytes predicted.
+with given weights: `paredown search`, then `paredown export` of a budget's winner to every
+installed format. The targets: each file's accuracies within half a point of the network's, and the
+numbers that the ONNX file stores within 5 % of the predicted bytes.
 
     python benchmarks/exporting.py --data path/to/cifar10 --weights resnet20.safetensors
 """
@@ -31,8 +31,8 @@ class Case:
     """A study and the budget whose winner is exported.
 
     Attributes:
-        name: for the table.
-        search: what follows `paredown search`.
+        name: name in the table.
+        search: arguments of `paredown search`.
         max_drop: the budget, in percentage points.
     """
 
@@ -42,7 +42,7 @@ class Case:
 
 
 def cases(arguments: argparse.Namespace) -> Iterator[Case]:
-    """Digits, and what the command names."""
+    """Digits, and the data set of the command line."""
     yield Case("digits", ("digits", "--trials", str(arguments.trials)), "2")
     if arguments.data:
         provided = ("--data", arguments.data, "--weights", arguments.weights)
@@ -50,7 +50,7 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
 
 
 def commanded(folder: Path, *words: str) -> str:
-    """What a `paredown` command prints, run in a folder; an end of the script if it fails."""
+    """Run a `paredown` command in a folder; its output. Exits if the command fails."""
     command = [str(Path(sys.executable).with_name("paredown")), *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 3):  # 3: a smaller budget has no winner
@@ -59,7 +59,7 @@ def commanded(folder: Path, *words: str) -> str:
 
 
 def exported(case: Case, folder: Path) -> dict[str, Any]:
-    """Search, export and measure. Returns what was found, ready for JSON."""
+    """Search, export and measure; returns JSON-ready results."""
     began = time.perf_counter()
     commanded(folder, "search", *case.search, "--name", case.name)
     searched = time.perf_counter()
@@ -80,7 +80,7 @@ def exported(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def holds(results: dict[str, Any]) -> bool:
-    """Whether both bars are met."""
+    """Whether both targets are met."""
     return abs(results["excess"]) <= MOST_BYTES and all(
         abs(item["checked"]["accuracy"][split] - item["checked"]["network"][split]) <= MOST_POINTS
         for item in results["files"].values()
@@ -89,7 +89,7 @@ def holds(results: dict[str, Any]) -> bool:
 
 
 def lines(name: str, results: dict[str, Any]) -> Iterator[Sequence[str]]:
-    """A line per file."""
+    """The rows of the table, one per file."""
     for file, item in results["files"].items():
         seen = item["checked"]
         excess = f"{results['excess']:+.1%}" if file.endswith(".onnx") else ""
@@ -108,10 +108,10 @@ def lines(name: str, results: dict[str, Any]) -> Iterator[Sequence[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="From a search to files that were verified.")
+    parser = argparse.ArgumentParser(description="Go from a search to verified files.")
     parser.add_argument("--data", help="folder with train/ and test/, or a set")
-    parser.add_argument("--weights", help="of the ResNet-20 on that data")
-    parser.add_argument("--trials", type=int, default=12, help="of the search on digits")
+    parser.add_argument("--weights", help="weights of the ResNet-20 on that data")
+    parser.add_argument("--trials", type=int, default=12, help="trials of the search on digits")
     arguments = parser.parse_args()
     if bool(arguments.data) != bool(arguments.weights):
         parser.error("--data and --weights go together")
@@ -129,7 +129,7 @@ def main() -> None:
     print(table(head, [line for name, data in results.items() for line in lines(name, data)]))
     data = {"surroundings": environment("onnx", "onnxruntime"), "exported": results}
     data["holds"] = held
-    print(f"kept in results/{write_result('exporting', data).name}")
+    print(f"written to results/{write_result('exporting', data).name}")
 
 
 if __name__ == "__main__":

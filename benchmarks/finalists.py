@@ -1,11 +1,11 @@
-"""How much of a winner's drop is luck, with finalists and without: searches on the recorded table.
+"""Measure the selection bias of winners, with finalists and without, on the recorded table.
 
-Each search is one of `samplers.py`, by the default sampler; it believes one of the two trainings
-of the table. Without finalists, a budget's winner is the search's, and its network is scored on the
-test split. With them, finalists are trained again, which is the table's other training, and the
-winner is the cheapest that holds; that network is scored on the test split. What is told is by how
-many points the drop on the test split lies above the one that the winner was chosen by. The
-baseline is luckier on one split than on the other too: by how much stands beside it.
+Each search is one of `samplers.py` by the default sampler, and reads one of the table's two
+trainings. Without finalists, a budget's winner is the search's own. With them, finalists are
+retrained, which is the table's other training, and the winner is the cheapest plan that still meets
+the budget. The winner's network is scored on the test split. The gap is the drop on the test split
+minus the drop on the search split that selected the winner. The baseline's own difference between
+the two splits is reported too.
 
     python benchmarks/finalists.py
 """
@@ -34,14 +34,14 @@ MOST = 4
 
 @dataclass(frozen=True)
 class Chosen:
-    """A winner.
+    """A budget's winner.
 
     Attributes:
-        budget: in percentage points, as all drops.
-        chosen_by: the drop on the search split that made it win.
+        budget: in percentage points, like all drops.
+        chosen_by: the drop on the search split that selected it.
         tested: its network's drop on the test split.
-        times_cheaper: than the baseline, as `relative_cost` has it.
-        finalists: how many were trained again for this budget.
+        times_cheaper: the baseline's cost divided by its cost, by `relative_cost`.
+        finalists: number of plans retrained for this budget.
     """
 
     budget: float
@@ -52,12 +52,12 @@ class Chosen:
 
 
 class Study:
-    """One search on the table, and what comes of it.
+    """One search on the table, and its winners.
 
     Args:
-        recorded: the table.
-        seed: of the sampler; it also says which training is believed.
-        trainings: of the search.
+        recorded: the recorded table.
+        seed: the sampler's seed, which also decides which training the search reads.
+        trainings: number of trainings of the search.
     """
 
     def __init__(self, recorded: Table, seed: int, trainings: int) -> None:
@@ -71,7 +71,7 @@ class Study:
         self.records: Sequence[TrialRecord] = search.records
 
     def without(self) -> list[Chosen]:
-        """Winners as the search has them."""
+        """The search's own winners."""
         winners = [budget_result(self.records, self.baseline, budget).winner for budget in BUDGETS]
         return [
             self._chosen(budget, won, won.drop, self.searched)
@@ -80,7 +80,7 @@ class Study:
         ]
 
     def with_finalists(self, most: int) -> list[Chosen]:
-        """Winners that held when they were trained again."""
+        """Winners that meet their budget after retraining."""
         retrainings, trained, winners = list[Retraining](), list[int](), list[Chosen]()
         for budget in BUDGETS:
             before, cost = len(retrainings), self.baseline.cost
@@ -113,22 +113,22 @@ class Study:
 
 
 def summary(chosen: Sequence[Chosen], searches: int) -> dict[str, float]:
-    """Means and medians over winners of one budget."""
+    """Means and medians over the winners of one budget."""
     return {
         "winners": len(chosen) / searches,
-        "chosen by": round(mean(chosen.chosen_by for chosen in chosen), 2),
-        "on the test split": round(mean(chosen.tested for chosen in chosen), 2),
-        "apart": round(mean(chosen.tested - chosen.chosen_by for chosen in chosen), 2),
+        "search split": round(mean(chosen.chosen_by for chosen in chosen), 2),
+        "test split": round(mean(chosen.tested for chosen in chosen), 2),
+        "gap": round(mean(chosen.tested - chosen.chosen_by for chosen in chosen), 2),
         "times cheaper": round(median(chosen.times_cheaper for chosen in chosen), 1),
-        "trained again": round(mean(chosen.finalists for chosen in chosen), 1),
+        "retrained": round(mean(chosen.finalists for chosen in chosen), 1),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="How much of a winner's drop is luck.")
+    parser = argparse.ArgumentParser(description="Measure the selection bias of winners.")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trainings", type=int, default=TRAININGS)
-    parser.add_argument("--most", type=int, default=MOST, help="finalists that may fail")
+    parser.add_argument("--most", type=int, default=MOST, help="finalists that may fail per budget")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     begun, recorded = time.perf_counter(), Table()
@@ -148,7 +148,7 @@ def main() -> None:
     luck = float(recorded.about["baseline_test"]) - float(recorded.about["baseline"])
     rows = [[name, *(f"{value:g}" for value in data.values())] for name, data in data.items()]
     print(table(["budget", *next(iter(data.values()))], rows))
-    print(f"of what they lie apart, the baseline's own luck is {luck:.2f}")
+    print(f"the baseline's own difference between the splits is {luck:.2f}")
     path = write_result(
         "finalists",
         {
@@ -166,7 +166,7 @@ def main() -> None:
             },
         },
     )
-    print(f"kept in results/{path.name}")
+    print(f"written to results/{path.name}")
 
 
 if __name__ == "__main__":

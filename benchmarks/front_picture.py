@@ -1,4 +1,4 @@
-"""The front of a study as a picture: what each plan costs, what it loses, and who wins.
+"""Draw the Pareto fronts of a study: the cost and drop of each plan, and the winners.
 
 Run `python benchmarks/front_picture.py digits --storage sqlite:///paredown.db -o docs/front.png` on
 a finished study. Nothing is trained.
@@ -18,11 +18,11 @@ _COLOURS = "viridis_r"
 
 
 def draw(summary: StudySummary, path: Path) -> None:
-    """Draw what was found, effective params by effective FLOPs, both in percent of the baseline's.
+    """Draw effective params by effective FLOPs, both in percent of the baseline's.
 
     Args:
-        summary: by a finished study.
-        path: of the PNG to write.
+        summary: summary of a finished study.
+        path: PNG file to write.
     """
     from matplotlib.figure import Figure
 
@@ -65,7 +65,7 @@ def draw(summary: StudySummary, path: Path) -> None:
 
 
 def _front(axes: Any, summary: StudySummary, records: Sequence[TrialRecord], label: str) -> None:
-    """Stairs: whatever is above and to the right of them is beaten."""
+    """Draw the attainment line: plans above and to the right of it are dominated."""
     across, up = _shares(summary, records)
     if across:
         ends = [across[0], *across, 200], [200, *up, up[-1]]
@@ -73,7 +73,7 @@ def _front(axes: Any, summary: StudySummary, records: Sequence[TrialRecord], lab
 
 
 def _winners(axes: Any, summary: StudySummary) -> None:
-    """A ring around each winner, and the budgets that it wins."""
+    """Draw a ring around each winner, with its budgets."""
     budgets = dict[int, list[str]]()
     for result in summary.results:
         if result.winner is not None:
@@ -91,7 +91,7 @@ def _winners(axes: Any, summary: StudySummary) -> None:
 def _shares(
     summary: StudySummary, records: Sequence[TrialRecord]
 ) -> tuple[list[float], list[float]]:
-    """Effective params and FLOPs of records, each in percent of the baseline's."""
+    """Effective params and FLOPs of records in percent of the baseline's."""
     base = summary.baseline.cost.objectives
     costs = [record.cost.objectives for record in records if record.cost is not None]
     return (
@@ -105,10 +105,14 @@ def _drop(record: TrialRecord) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw the front of a study.")
-    parser.add_argument("name", help="of the study")
-    parser.add_argument("--storage", default="sqlite:///paredown.db", help="where it is kept")
-    parser.add_argument("-o", "--output", type=Path, default=Path("front.png"), help="a PNG")
+    parser = argparse.ArgumentParser(description="Draw the Pareto fronts of a study.")
+    parser.add_argument("name", help="name of the study")
+    parser.add_argument(
+        "--storage", default="sqlite:///paredown.db", help="database with the study"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("front.png"), help="PNG file to write"
+    )
     arguments = parser.parse_args()
     study = open_study(
         open_storage(arguments.storage, must_exist=True), arguments.storage, arguments.name

@@ -1,10 +1,10 @@
-"""Whether a search survives whatever ends it: 20 searches on digits, each ended once from outside.
+"""Kill 20 searches on digits, each once at a random moment, and check that they recover.
 
-By turns the evaluating process is ended by SIGSEGV, by SIGKILL, and the search itself by SIGKILL,
-at a moment drawn evenly from the seconds that the search takes undisturbed. Only where the search
-itself was killed, the same command is run again. Each study must end with all its trials, none of
-them trained twice and none left running. Linux alone. Run it as
-`python benchmarks/interruptions.py`; see README.md beside it.
+In turn the evaluating process is killed by SIGSEGV and by SIGKILL, and the search itself by
+SIGKILL, at a moment drawn uniformly from the undisturbed duration of the search. The command is run
+again only where the search itself was killed. Each study must end with all its trials, none of them
+trained twice and none left running. Linux only. Run it as `python benchmarks/interruptions.py`; see
+README.md beside it.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def run(folder: Path) -> "subprocess.Popen[bytes]":
 
 
 def child_of(process: int) -> int | None:
-    """The evaluating process of a search, if it has one."""
+    """The evaluating process of a search, if there is one."""
     with contextlib.suppress(OSError):
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
         return int(children[0]) if children else None
@@ -65,7 +65,7 @@ def child_of(process: int) -> int | None:
 
 
 def ended(way: str, moment: float, trials: int) -> Mapping[str, Any]:
-    """One search, ended at a moment: what became of it."""
+    """Run one search, kill it at a given moment, and report the study."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "study.toml").write_text(STUDY.format(trials=trials))
@@ -102,13 +102,13 @@ def ended(way: str, moment: float, trials: int) -> Mapping[str, Any]:
 
 
 def holds(data: Mapping[str, Any], trials: int) -> bool:
-    """Whether the study has ended as it should."""
+    """Whether the study is complete."""
     whole = data["trained"] == trials and not data["trained twice"] and not data["left running"]
     return bool(whole and data["code"] in (0, 3))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="End searches at random moments.")
+    parser = argparse.ArgumentParser(description="Kill searches at random moments.")
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--trials", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
@@ -119,7 +119,7 @@ def main() -> int:
     print(f"undisturbed: {seconds:.1f} s, {undisturbed['trained']} trained", flush=True)
     rng, results = random.Random(arguments.seed), list[Mapping[str, Any]]()
     for number in range(arguments.moments):
-        # The first second is imports, in which there is neither study nor child.
+        # Imports take the first second; there is neither a study nor a child process yet.
         results.append(ended(WAYS[number % 3], rng.uniform(1, seconds), arguments.trials))
         print(results[-1], flush=True)
     rows = []
@@ -127,7 +127,7 @@ def main() -> int:
         of_it = [data for data in results if data["way"] == way]
         good = sum(holds(data, arguments.trials) for data in of_it)
         rows.append([way, str(len(of_it)), str(sum(data["hit"] for data in of_it)), str(good)])
-    print(table(["ended", "searches", "hit", "as it should be"], rows))
+    print(table(["killed", "searches", "killed in time", "complete"], rows))
     data = {
         "surroundings": environment("optuna", "cloudpickle"),
         "seed": arguments.seed,
@@ -135,7 +135,7 @@ def main() -> int:
         "seconds undisturbed": round(seconds, 1),
         "searches": results,
     }
-    print(f"kept in results/{write_result('interruptions', data).name}")
+    print(f"written to results/{write_result('interruptions', data).name}")
     return 0 if all(holds(data, arguments.trials) for data in results) else 1
 
 

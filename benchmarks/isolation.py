@@ -1,9 +1,9 @@
-"""What it costs to evaluate plans in a process of their own: seconds, CPU seconds and memory.
+"""Measure the cost of evaluating plans in a separate process: seconds, CPU seconds and memory.
 
-The default search on digits, with a child process and without, by turns, each in an empty folder
-with an empty cache. Memory is the peak of the proportional set size (pages that two processes
-share count half to each) over all processes of the command. Linux alone. Run it as
-`python benchmarks/isolation.py`; see README.md beside it.
+The default search on digits, with a child process and without, in turn, each in an empty folder
+with an empty cache. Memory is the peak of the proportional set size (a page shared by two processes
+counts half for each) over all processes of the command. Linux only. Run it as `python
+benchmarks/isolation.py`; see README.md beside it.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _COMMAND = {
 
 @dataclass(frozen=True)
 class Run:
-    """One search: seconds by the clock, CPU seconds, and MiB at the peak."""
+    """One search: wall-clock seconds, CPU seconds, and peak memory in MiB."""
 
     seconds: float
     cpu_seconds: float
@@ -40,7 +40,7 @@ class Run:
 
 
 def search(how: str, trials: int) -> Run:
-    """Run the default search and watch it."""
+    """Run and monitor the default search."""
     with tempfile.TemporaryDirectory() as folder:
         before = os.times()
         began = time.perf_counter()
@@ -62,7 +62,7 @@ def search(how: str, trials: int) -> Run:
 
 
 def family(process: int) -> list[int]:
-    """A process and all that it has started."""
+    """A process and all its descendants."""
     results = [process]
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{process}/task").iterdir():
@@ -81,7 +81,9 @@ def memory(process: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What a process for evaluation costs.")
+    parser = argparse.ArgumentParser(
+        description="Measure the cost of evaluating in a separate process."
+    )
     parser.add_argument("--trials", type=int, default=32)
     parser.add_argument("--repetitions", type=int, default=3)
     arguments = parser.parse_args()
@@ -107,7 +109,7 @@ def main() -> None:
         "runs": {how: [asdict(run) for run in ran] for how, ran in runs.items()},
         "ratios": ratios,
     }
-    print(f"kept in results/{write_result('isolation', data).name}")
+    print(f"written to results/{write_result('isolation', data).name}")
 
 
 if __name__ == "__main__":

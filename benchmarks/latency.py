@@ -1,9 +1,9 @@
-"""How fast exported files run: each bit-width beside float32, under onnxruntime on this machine.
+"""Time exported files: each bit-width beside float32, under onnxruntime on this machine.
 
 One image at a time. All files are written from one network with random weights, quantized by
-calibration, and run in one process, taking turns: a round runs each file once, so that whatever
-else the machine does meets all of them alike. Printed are medians over rounds, after warm-up, and
-how many times faster than float32 that is (the median over rounds of the two times of a round).
+calibration, and run in one process, taking turns: a round runs each file once, so that other load
+affects all of them alike. The table has medians over rounds, after warm-up, and the speed-up over
+float32 (the median over rounds of the ratio within a round).
 
     python benchmarks/latency.py --models resnet18 --threads 1 2
 """
@@ -34,11 +34,11 @@ _WARM_UP = 5
 
 @dataclass(frozen=True)
 class Timed:
-    """One file.
+    """The timings of one file.
 
     Attributes:
-        bytes: of its weights.
-        milliseconds: of each round, for one image.
+        bytes: size of its weights.
+        milliseconds: time for one image in each round.
     """
 
     bytes: int
@@ -46,7 +46,7 @@ class Timed:
 
 
 def write_files(model: str, size: int, widths: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Width -> the file of a network that is quantized to it everywhere that it can be."""
+    """Width -> the file of a network quantized to it wherever possible."""
     torch.manual_seed(SEED)
     network = build_model(model, CLASSES, 3).eval()
     images = torch.randn(2, 3, size, size)
@@ -77,7 +77,7 @@ def timed(files: Mapping[str, Path], size: int, rounds: int, threads: int) -> di
 
 
 def rows(results: Mapping[str, Timed], label: str) -> list[list[str]]:
-    """A row per width."""
+    """The rows of the table, one per width."""
     first = next(iter(results.values()))
     return [
         [
@@ -91,13 +91,13 @@ def rows(results: Mapping[str, Timed], label: str) -> list[list[str]]:
 
 
 def ratio(slow: Timed, fast: Timed) -> float:
-    """How many times faster, by the median of rounds."""
+    """The median speed-up over rounds."""
     pairs = zip(slow.milliseconds, fast.milliseconds, strict=True)
     return median(a / b for a, b in pairs)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="How fast exported files run.")
+    parser = argparse.ArgumentParser(description="Time exported files.")
     parser.add_argument("--models", nargs="+", default=["resnet18"])
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--widths", nargs="+", default=list(WIDTHS))
@@ -129,7 +129,7 @@ def main() -> None:
         "latency": reported,
     }
     print(table(["file", "MB of weights", "ms", f"against {arguments.widths[0]}"], lines))
-    print(f"kept in results/{write_result('latency', data).name}")
+    print(f"written to results/{write_result('latency', data).name}")
 
 
 if __name__ == "__main__":

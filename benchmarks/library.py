@@ -1,17 +1,17 @@
-"""What the library of fitted parts is worth: plans trained from two starts.
+"""Measure what the library of fitted parts gains: plans trained from two starts.
 
-Plans are drawn from a study's space, with their structure alone: nothing is pruned or rounded.
-They are drawn evenly, or, with `--changes`, by changing so many decisions of the baseline. Each is
-trained by the study's recipe, with the same seed, teacher and order of images, from
+Plans are drawn from a study's space, structure only: nothing is pruned or quantized. They are drawn
+uniformly, or, with `--changes`, by changing so many decisions of the baseline. Each is trained by
+the study's recipe, with the same seed, teacher and order of images, from
 
-- library: as Paredown does it, its changed parts fitted alone and put together;
-- noise: new blocks as they are initialised, everything else from the baseline, cut where the plan
-  cuts it;
+- library: as Paredown does it, with changed parts fitted in isolation and assembled;
+- noise: new blocks with their random initialisation, everything else from the baseline, cut where
+  the plan cuts it;
 
-both for the recipe's epochs, and from the library for a fifth of them too. Each of the three is
-trained at several peaks of the learning rate, and has the one that is best for it by the median
-over plans. Trained on a folder's images, given weights may have seen all but those in test/: half
-of these are scored then. Nothing is looked up in a cache that was there before.
+both for the recipe's epochs, and from the library also for a fifth of them. Each of the three is
+trained at several peaks of the learning rate, and uses the one with the best median over plans.
+With a folder of images, given weights may have been trained on all but those in test/: then half of
+these are scored. The cache is empty at the start.
 
     python benchmarks/library.py
     python benchmarks/library.py --study cifar10 --data path/to/cifar10 --weights r20.safetensors
@@ -51,7 +51,7 @@ from torch import nn
 PLANS = 20
 SEED = 0
 SHARE = 0.2
-"""Of the recipe's epochs, for the short training from the library."""
+"""Share of the recipe's epochs in the short training from the library."""
 RATES = (2.5, 1.0, 0.25, 0.1)
 """Peaks of the learning rate, as shares of the recipe's."""
 TRAININGS = ("library, a fifth", "library, all", "noise, all")
@@ -59,13 +59,13 @@ TRAININGS = ("library, a fifth", "library, all", "noise, all")
 
 @dataclass(frozen=True)
 class Measurement:
-    """One plan's accuracies in percent, and how long what led to them took.
+    """One plan's accuracies in percent, and durations.
 
     Attributes:
-        untrained: as it comes out of the library.
+        untrained: accuracy when assembled from the library.
         trained: training -> rate -> accuracy.
-        seconds: training -> how long at one rate; "assemble" has the fitting of all parts that no
-            plan before had.
+        seconds: training -> duration at one rate; "assemble" includes fitting the parts that no
+            earlier plan had.
     """
 
     plan: str
@@ -75,7 +75,7 @@ class Measurement:
 
 
 class Bench:
-    """A study's baseline, the images that plans learn from, and those that they are scored on."""
+    """A study's baseline, its training images, and the images that plans are scored on."""
 
     def __init__(
         self, task: Task, space: Space, folder: Path, rates: Sequence[float] = RATES
@@ -86,16 +86,16 @@ class Bench:
 
     @property
     def images(self) -> ImageSet:
-        """Those that are scored."""
+        """The images that are scored."""
         return self.task.splits.search
 
     @property
     def short(self) -> Recipe:
-        """The recipe for a fifth of its epochs."""
+        """The recipe with a fifth of its epochs."""
         return replace(self.recipe, epochs=max(1, round(self.recipe.epochs * SHARE)))
 
     def plans(self, count: int, changes: int) -> list[Plan]:
-        """So many structures; those that leave the network as it is are drawn again."""
+        """Draw structures; those that leave the network unchanged are drawn again."""
         drawn, rng = list[Plan](), random.Random(SEED)
         while len(drawn) < count:
             mutated = self.space.mutate(Plan(), rng, changes) if changes else None
@@ -105,7 +105,7 @@ class Bench:
         return drawn
 
     def measure(self, plan: Plan) -> Measurement:
-        """A plan from both starts."""
+        """Train a plan from both starts."""
         begun = time.perf_counter()
         assembled = self.evaluator.assembled(plan)
         seconds = {"assemble": round(time.perf_counter() - begun, 2)}
@@ -119,11 +119,11 @@ class Bench:
         return Measurement(plan.describe(), self.score(assembled), trained, seconds)
 
     def score(self, network: nn.Module) -> float:
-        """Percent of the images."""
+        """The accuracy on the images in percent."""
         return round(score(network, self.images, self.task.splits.normalisation).accuracy, 2)
 
     def _started(self, plan: Plan, network: nn.Module) -> nn.Module:
-        """A network changed by a plan, its new blocks as they are initialised."""
+        """Apply a plan to a network; new blocks keep their random initialisation."""
         splits = self.task.splits
         context = ApplyContext(example_images(splits.channels, splits.size, self.device))
         changed = copy.deepcopy(network)
@@ -145,7 +145,7 @@ class Bench:
 
 
 def refill(old: nn.Module, new: nn.Module) -> None:
-    """Give what is new in a network the weights that it is initialised with, in place."""
+    """Initialise the new modules of a network at random, in place."""
     for name, module in new.named_children():
         was = getattr(old, name, None)
         if type(module) is type(was):
@@ -157,7 +157,7 @@ def refill(old: nn.Module, new: nn.Module) -> None:
 
 
 def with_images(splits: Splits, count: int | None, has_weights: bool) -> Splits:
-    """Fewer images to learn from, and for given weights half of the test images to be scored on."""
+    """Use fewer training images, and with given weights score half of the test images."""
     if count is not None and count < len(splits.train):
         splits = replace(splits, train=subset(splits.train, count))
     if has_weights:
@@ -166,7 +166,7 @@ def with_images(splits: Splits, count: int | None, has_weights: bool) -> Splits:
 
 
 def best_rates(measurements: Sequence[Measurement]) -> dict[str, float]:
-    """Training -> the rate that is best for it, by the median over plans."""
+    """Training -> the rate with the best median over plans."""
 
     def middle(name: str, rate: float) -> float:
         return median(item.trained[name][rate] for item in measurements)
@@ -176,7 +176,7 @@ def best_rates(measurements: Sequence[Measurement]) -> dict[str, float]:
 
 
 def columns(measurements: Sequence[Measurement]) -> dict[str, list[float]]:
-    """Accuracies of all plans, each training at its best rate, and the difference that matters."""
+    """Accuracies of all plans, each training at its best rate, and their difference."""
     rates = best_rates(measurements)
     data = {"library, untrained": [item.untrained for item in measurements]}
     data |= {
@@ -209,7 +209,7 @@ def summary(measurements: Sequence[Measurement]) -> dict[str, object]:
 
 
 def show(measurements: Sequence[Measurement]) -> str:
-    """One row per plan, and the medians."""
+    """Format a row per plan, and the medians."""
     data = columns(measurements)
     rows = [
         [item.plan, *(f"{values[number]:.2f}" for values in data.values())]
@@ -220,19 +220,28 @@ def show(measurements: Sequence[Measurement]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What the library of fitted parts is worth.")
+    parser = argparse.ArgumentParser(description="Measure what the library of fitted parts gains.")
     parser.add_argument("--study", default="digits", help="a ready study, or a file")
     parser.add_argument("--data", help="folder with train/ and test/, instead of the study's set")
-    parser.add_argument("--weights", type=Path, help="of the baseline, instead of training it")
-    parser.add_argument("--model", help="instead of the study's")
+    parser.add_argument(
+        "--weights", type=Path, help="weights of the baseline, instead of training it"
+    )
+    parser.add_argument("--model", help="model, instead of the study's")
     parser.add_argument("--plans", type=int, default=PLANS)
-    parser.add_argument("--changes", type=int, default=0, help="of the baseline; 0 draws evenly")
-    parser.add_argument("--images", type=int, help="to learn from, spread over the training set")
-    parser.add_argument("--epochs", type=int, help="instead of the study's")
-    parser.add_argument("--batch", type=int, help="instead of the study's")
-    parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="of the recipe's")
+    parser.add_argument(
+        "--changes",
+        type=int,
+        default=0,
+        help="decisions of the baseline to change; 0 draws uniformly",
+    )
+    parser.add_argument("--images", type=int, help="training images, spread evenly over the set")
+    parser.add_argument("--epochs", type=int, help="epochs, instead of the study's")
+    parser.add_argument("--batch", type=int, help="batch size, instead of the study's")
+    parser.add_argument(
+        "--rates", type=float, nargs="+", default=RATES, help="shares of the recipe's peak"
+    )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--name", help="of the file in results/")
+    parser.add_argument("--name", help="name of the file in results/")
     arguments = parser.parse_args()
     begun = time.perf_counter()
     provided = {"data": arguments.data, "weights": arguments.weights, "model": arguments.model}
@@ -271,7 +280,7 @@ def main() -> None:
         }
         print(show(measurements), reported, sep="\n\n")
         name = arguments.name or ("library-cifar" if arguments.data else "library")
-        print(f"\nkept in results/{write_result(name, data).name}")
+        print(f"\nwritten to results/{write_result(name, data).name}")
 
 
 if __name__ == "__main__":

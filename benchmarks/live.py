@@ -1,10 +1,10 @@
-"""The same minutes for every sampler, training for real: ResNet-20 on images of CIFAR-10.
+"""Compare samplers in the same time, with real training: ResNet-20 on images of CIFAR-10.
 
-The weights are given, and the images are some that they have not seen: a folder of class folders,
-of which the study takes its three splits. All searches run at the same time, each in a process of
-its own with one thread and a cache of its own, so that they share the machine evenly; they begin
-with the same plans and are told the same figures for free. Run it as `python benchmarks/live.py
---data FOLDER --weights FILE`; see README.md beside it.
+The weights are given, and were not trained on the images: a folder of class folders, of which the
+study draws its three splits. All searches run at the same time, each in a separate process with one
+thread and its own cache, so that they share the machine evenly; they have the same first plans and
+the same results at no cost. Run it as `python benchmarks/live.py --data FOLDER --weights FILE`; see
+README.md beside it.
 """
 
 import argparse
@@ -36,7 +36,7 @@ STUDY = Path(__file__).parent / "live.toml"
 
 
 def front_volume(records: Sequence[TrialRecord], baseline: Cost, budget: Budget) -> float:
-    """Log-hypervolume of the feasible front."""
+    """The log-hypervolume of the feasible plans per budget."""
     within = (
         record for record in records if record.drop is not None and budget.allows(record.drop)
     )
@@ -44,7 +44,7 @@ def front_volume(records: Sequence[TrialRecord], baseline: Cost, budget: Budget)
 
 
 class _Timer(Callback):
-    """Notes when each network had been trained, and what the front was by then."""
+    """Records when each network was trained, and the front at that time."""
 
     def __init__(self, config: StudyConfig) -> None:
         self.config, self.began = config, time.perf_counter()
@@ -75,7 +75,7 @@ class _Timer(Callback):
 
 
 def one_search(config: StudyConfig, folder: Path) -> dict[str, Any]:
-    """Search until the time is over."""
+    """Search until the time limit."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     timer = _Timer(config)
     cache = Cache(folder / f"cache-{config.name}")
@@ -116,7 +116,7 @@ def _config(sampler: str, arguments: argparse.Namespace) -> StudyConfig:
 
 
 def all_at_once(arguments: list[str], folder: Path) -> dict[str, Any]:
-    """Every sampler in a process of its own, side by side."""
+    """Run every sampler in a separate process, side by side."""
     running = {
         sampler: subprocess.Popen(
             [sys.executable, __file__, *arguments, "--only", sampler, "--folder", str(folder)]
@@ -130,8 +130,8 @@ def all_at_once(arguments: list[str], folder: Path) -> dict[str, Any]:
 
 
 def figures(results: dict[str, Any], budgets: tuple[Budget, ...]) -> str:
-    """What each sampler had when the time was over."""
-    head = ["sampler", "trained", "stopped early", "for free", "log-hypervolume (mean)"]
+    """Format each sampler's result at the time limit."""
+    head = ["sampler", "trained", "stopped early", "reused weights", "log-hypervolume (mean)"]
     head += [f"times cheaper, {budget.text}" for budget in budgets]
     rows = [
         [
@@ -150,11 +150,11 @@ def figures(results: dict[str, Any], budgets: tuple[Budget, ...]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare samplers by the clock.")
     parser.add_argument("--data", type=Path, required=True, help="class folders of images")
-    parser.add_argument("--weights", type=Path, required=True, help="of the ResNet-20")
-    parser.add_argument("--time", default="20m", help="for each search")
+    parser.add_argument("--weights", type=Path, required=True, help="weights of the ResNet-20")
+    parser.add_argument("--time", default="20m", help="time limit of each search")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=SAMPLERS, help="run one search, for the others' sake")
-    parser.add_argument("--folder", type=Path, help="for the studies of --only")
+    parser.add_argument("--only", choices=SAMPLERS, help="run this sampler alone (used internally)")
+    parser.add_argument("--folder", type=Path, help="folder for the studies of --only")
     arguments = parser.parse_args()
     arguments.data = str(arguments.data.resolve())
     arguments.weights = str(arguments.weights.resolve())
@@ -174,7 +174,7 @@ def main() -> None:
         "study": STUDY.read_text(),
         "samplers": results,
     }
-    print(f"kept in results/{write_result('live', data).name}")
+    print(f"written to results/{write_result('live', data).name}")
 
 
 if __name__ == "__main__":

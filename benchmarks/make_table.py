@@ -1,9 +1,9 @@
-"""Every plan of one space, trained to its end with two seeds: the table that samplers are run on.
+"""Train every plan of one space with two seeds: the table that samplers are compared on.
 
-The field's way of comparing searches without training again (NAS-Bench-201, Dong and Yang 2020,
-https://arxiv.org/abs/2001.00326; HPOBench, Eggensperger et al. 2021,
+Tabular benchmarks of this kind compare searches without training again (NAS-Bench-201, Dong and
+Yang 2020, https://arxiv.org/abs/2001.00326; HPOBench, Eggensperger et al. 2021,
 https://arxiv.org/abs/2109.06716). Run `python benchmarks/make_table.py --seed 0`, and again with
-`--seed 1`, at the same time if there are cores for both; each goes on where it stopped. Then
+`--seed 1`, at the same time if there are cores for both; each resumes where it stopped. Then
 `python benchmarks/make_table.py --pack` writes `table.npz`; see README.md beside this file.
 """
 
@@ -26,14 +26,14 @@ from paredown.spaces.plan import Plan
 
 
 class _EveryEpoch(EarlyStopper):
-    """Looks at a plan after every epoch, and stops none."""
+    """Scores a plan after every epoch, and never stops it."""
 
     def should_check(self, stage: str, epoch: int, epochs: int) -> bool:
         return True
 
 
 def record(evaluator: Evaluator, plan: Plan) -> dict[str, object]:
-    """A network at all its bit-widths: drops and test accuracies, what led there, and how long."""
+    """Train a network; drops and test accuracies at all bit-widths, checkpoints and seconds."""
     rows, checkpoints, seconds = list[list[object]](), list[list[object]](), dict[str, float]()
     splits = evaluator.task.splits
     for entry in [plan, *evaluator.space.at_other_bits(plan)]:
@@ -49,7 +49,7 @@ def record(evaluator: Evaluator, plan: Plan) -> dict[str, object]:
 
 
 def measure(evaluator: Evaluator, folder: Path) -> None:
-    """Train and note every network that is not noted yet."""
+    """Train and record every network that is not recorded yet."""
     noted = folder / f"seed{evaluator.seed}.jsonl"
     lines = noted.read_text().splitlines() if noted.exists() else []
     known = {json.loads(line)["plan"] for line in lines}
@@ -64,7 +64,7 @@ def measure(evaluator: Evaluator, folder: Path) -> None:
 
 
 def about(evaluator: Evaluator) -> dict[str, object]:
-    """Where the figures come from."""
+    """Describe the environment and the study of the table."""
     splits, recipes = evaluator.task.splits, evaluator.task.recipes
     tested = score(evaluator.baseline, splits.test, splits.normalisation)
     return {
@@ -82,8 +82,10 @@ def about(evaluator: Evaluator) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train every plan of a small space, twice.")
-    parser.add_argument("--seed", type=int, choices=SEEDS, help="which of the two to train with")
-    parser.add_argument("--folder", type=Path, default=Path("table-parts"), help="for the parts")
+    parser.add_argument("--seed", type=int, choices=SEEDS, help="training seed")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("table-parts"), help="folder of the parts"
+    )
     parser.add_argument("--pack", action="store_true", help="write the table from the parts")
     arguments = parser.parse_args()
     if not arguments.pack and arguments.seed is None:

@@ -1,11 +1,11 @@
-"""Training on other processors: whether convolutions are right there, and what that costs.
+"""Check and time training on other processors.
 
-This machine plays lesser processors by variables for oneDNN and torch, each in processes of its
-own. On each, convolutions drawn by chance are computed forward and backward as training computes
-them (float32, and bfloat16 where it is in hardware), and compared with torch's own float64; then
-the first ones without Paredown's precautions, where a process that dies is begun again behind the
-convolution that it died of. And ResNet-20 learns, one thread, in each way that it could, in turns:
-medians over rounds of CPU time for a step, and of ratios within a round.
+Older processors are emulated by environment variables for oneDNN and torch, each in separate
+processes. On each, random convolutions are computed forward and backward as in training (float32,
+and bfloat16 where it is in hardware) and compared with torch's float64; then the first ones without
+Paredown's workarounds, where a process that dies is restarted after the convolution that killed it.
+ResNet-20 is trained on one thread in each variant, in turns: medians over rounds of CPU time per
+step, and of ratios within a round.
 
     python benchmarks/processors.py --draws 2000 --rounds 12
 """
@@ -41,7 +41,7 @@ from paredown.spaces.models import build_model
 
 BATCH, SIZE, SEED = 128, 32, 2026
 _PATIENCE = 600
-"""Seconds that a child may take: one that corrupted its memory may hang."""
+"""Time limit of a child in seconds: after memory corruption it may hang."""
 
 WAYS: Mapping[str, tuple[torch.memory_format, bool, bool]] = {
     "contiguous": (torch.contiguous_format, False, False),
@@ -50,11 +50,11 @@ WAYS: Mapping[str, tuple[torch.memory_format, bool, bool]] = {
     "bfloat16": (torch.channels_last, False, True),
     "bfloat16, safe": (torch.channels_last, True, True),
 }
-"""How a network may learn: its memory format, inside `safe_convolutions` or not, in bfloat16."""
+"""A training variant: memory format, inside `safe_convolutions` or not, bfloat16 or not."""
 
 
 def child_check(draws: int, first: int, safe: bool) -> None:
-    """Check convolutions from the first on; a line of JSON before each, and one per fault."""
+    """Check convolutions from an index on; prints a JSON line before each, and one per fault."""
     cases = in_training((*KNOWN, *islice(drawn(SEED), draws)))
     for number, case in islice(enumerate(cases), first, None):
         print(json.dumps({"at": number, "case": str(case)}), flush=True)
@@ -63,7 +63,7 @@ def child_check(draws: int, first: int, safe: bool) -> None:
 
 
 def child_speed(rounds: int) -> None:
-    """Time steps of training, all ways in turns; a line of JSON."""
+    """Time training steps, all variants in turns; prints a JSON line."""
     torch.manual_seed(SEED)
     first = build_model("resnet20", 10, 3).train()
     images, labels = torch.randn(BATCH, 3, SIZE, SIZE), torch.randint(0, 10, (BATCH,))
@@ -82,13 +82,13 @@ def child_speed(rounds: int) -> None:
                 optimizers[way].zero_grad()
                 torch.autograd.backward(loss)
             optimizers[way].step()
-            if number:  # the first warms up
+            if number:  # the first round is warm-up
                 times[way].append(time.process_time() - begun)
     print(json.dumps({"hardware": hardware(), "seconds": times}))
 
 
 def child(setting: str, *options: str, checked: bool = False) -> tuple[int, list[dict[str, Any]]]:
-    """Run this script as another processor; its exit status, negative for a signal, and lines."""
+    """Run this script as another processor; its exit status (negative: a signal) and lines."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **PLAYED[setting]}
     environment |= HEAP_CHECKS if checked else {}
     command = [sys.executable, __file__, "--child", *options]
@@ -107,7 +107,7 @@ def child(setting: str, *options: str, checked: bool = False) -> tuple[int, list
 
 
 def checked(setting: str, draws: int, safe: bool) -> dict[str, Any]:
-    """All convolutions on one processor; those that a process died of, and those that are wrong."""
+    """Check all convolutions on one processor; those that killed a process, and wrong ones."""
     first, died, wrong = 0, list[str](), list[str]()
     total = 0
     while True:
@@ -125,7 +125,7 @@ def checked(setting: str, draws: int, safe: bool) -> dict[str, Any]:
 
 
 def speeds(setting: str, rounds: int) -> dict[str, Any]:
-    """Images a second of each way on one processor, and how that compares with contiguous."""
+    """Images per second of each variant on one processor, and the speed-up over contiguous."""
     status, lines = child(setting, "speed", "--rounds", str(rounds))
     if status:
         raise RuntimeError(f"training as {setting} died: status {status}")
@@ -169,7 +169,7 @@ def speed_rows(results: Mapping[str, dict[str, Any]]) -> Iterator[list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Training on other processors.")
+    parser = argparse.ArgumentParser(description="Check and time training on other processors.")
     parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument("--draws-without", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=12)
@@ -187,7 +187,7 @@ def main() -> None:
 
 
 def measure(draws: int, draws_without: int, rounds: int) -> None:
-    """Check and time all processors, print two tables and keep the result."""
+    """Check and time all processors, print two tables and write the result."""
     faults = {
         setting: {
             "safe": checked(setting, draws, safe=True),
@@ -199,7 +199,7 @@ def measure(draws: int, draws_without: int, rounds: int) -> None:
     head = ["processor", "without: convolutions", "died", "wrong", "with: convolutions"]
     head += ["died", "wrong"]
     print(table(head, list(check_rows(faults))), end="\n\n")
-    print(table(["images a CPU second", *WAYS], list(speed_rows(results))))
+    print(table(["images per CPU second", *WAYS], list(speed_rows(results))))
     result = {
         "draws": draws,
         "draws_without": draws_without,
@@ -211,7 +211,7 @@ def measure(draws: int, draws_without: int, rounds: int) -> None:
         "checks": faults,
         "speed": results,
     }
-    print(f"kept in results/{write_result('processors', result).name}")
+    print(f"written to results/{write_result('processors', result).name}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Searches by every sampler on the recorded table, where training takes no time.
+"""Compare samplers on the recorded table, where training takes no time.
 
-Each search begins with the same plans, has plans that a feasible one beats for free, and, once a
-network is trained, its other bit-widths too; networks that begin alike share their beginning. Run
-it as `python benchmarks/samplers.py`; see README.md beside it.
+All searches begin with the same plans. Dominated plans cost nothing, nor do the other bit-widths of
+a trained network; networks with the same beginning share its training. Run it as
+`python benchmarks/samplers.py`; see README.md beside it.
 """
 
 import argparse
@@ -43,19 +43,19 @@ BUDGETS = tuple(Budget(points) for points in (0.5, 1.0, 2.0))
 TRAININGS = 200
 SHARES = (0.9, 0.95, 0.99)
 SLOW = {"gp": (50, 5)}
-"""Samplers that take seconds per plan: how many trainings and seeds they get."""
+"""Slow samplers, with seconds per proposal: sampler -> (trainings, seeds)."""
 _MOST_FREE_IN_A_ROW = 200
 
 
 @dataclass
 class Curve:
-    """How one search went; one entry per training.
+    """The progress of one search, with one entry per training.
 
     Attributes:
         volumes: (trainings, budgets) log-hypervolume of the feasible front.
         winners: (trainings, budgets) logarithm of the winner's relative cost; 0 for the baseline.
-        seconds: that training and rounding had taken by then, by the table.
-        sampling: seconds that the sampler really took for each plan.
+        seconds: cumulative seconds of training and quantization, by the table.
+        sampling: measured seconds of each proposal.
     """
 
     volumes: list[list[float]] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Curve:
 
     @property
     def volume(self) -> NDArray[numpy.float64]:
-        """The mean over budgets."""
+        """Log-hypervolume averaged over budgets: (trainings,)."""
         return numpy.asarray(numpy.array(self.volumes).mean(axis=1))
 
 
@@ -74,10 +74,10 @@ class Simulation:
 
     Args:
         table: every plan, trained.
-        trained_with: which of the table's two seeds to believe.
-        sampler: by name.
-        seed: of the sampler.
-        stops: whether stopped early plans are stopped early.
+        trained_with: which of the table's two training seeds to read.
+        sampler: name of the sampler.
+        seed: the sampler's seed.
+        stops: whether plans are stopped early.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Simulation:
         self.curve, self.spent = Curve(), 0.0
 
     def run(self, trainings: int) -> Curve:
-        """Search until so many networks are trained, or nothing new comes any more."""
+        """Search until so many networks are trained, or no new plan is proposed."""
         for plan in designs(self.table):
             self.study.enqueue_trial(self.space.params(plan))
         free = 0
@@ -141,7 +141,7 @@ class Simulation:
         self.curve.winners.append(self.front.winners())
 
     def _attributes(self, plan: Plan) -> trial_record.Attributes:
-        """What seeing a plan through gives."""
+        """The attributes of a plan's trial."""
         if earlier := settled_before(self.records, plan):
             return trial_record.repeated(earlier)
         if beater := dominated_by(self.records, self.table.cost(plan), BUDGETS[0]):
@@ -150,7 +150,7 @@ class Simulation:
         return outcome if isinstance(outcome, dict) else trial_record.evaluated(outcome)
 
     def _train(self, plan: Plan) -> Outcome | trial_record.Attributes:
-        """Look a plan up, and take note of the time that it would have taken."""
+        """Look a plan up, and add the time that its training would take."""
         known = self.table.trained(plan, self.trained_with)
         network, structure = plan.through(Phase.PRUNE), plan.through(Phase.STRUCTURE)
         new = {"assemble": structure, "train": structure, "prune": network, "fine-tune": network}
@@ -200,7 +200,7 @@ class Simulation:
         return sorted(others, key=lambda other: self.table.cost(other).objectives)
 
     def _free_trial(self, plan: Plan) -> None:
-        """What a trained network gives at other bits, unless a feasible plan costs less."""
+        """Add a trained network at other bit-widths as a trial, unless it is dominated."""
         known = {record.plan for record in self.records}
         if plan in known or dominated_by(self.records, self.table.cost(plan), BUDGETS[0]):
             return
@@ -225,24 +225,24 @@ class Simulation:
 
 
 class Front:
-    """What is feasible so far, budget by budget."""
+    """The costs of feasible plans so far, per budget."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.members: list[list[Cost]] = [[] for _ in BUDGETS]
 
     def add(self, plan: Plan, drop: float) -> None:
-        """Note a plan whose drop is known."""
+        """Add a plan with a known drop."""
         for members, budget in zip(self.members, BUDGETS, strict=True):
             if budget.allows(drop):
                 members.append(self.table.cost(plan))
 
     def volumes(self) -> list[float]:
-        """Per budget the log-hypervolume."""
+        """The log-hypervolume per budget."""
         return [volume(members, self._baseline) for members in self.members]
 
     def winners(self) -> list[float]:
-        """Per budget the logarithm of the winner's relative cost."""
+        """The logarithm of the winner's relative cost per budget."""
         return [
             min((math.log(relative_cost(self._baseline, cost)) for cost in members), default=0.0)
             for members in self.members
@@ -255,13 +255,13 @@ class Front:
 
 @cache
 def designs(table: Table) -> tuple[Plan, ...]:
-    """The plans that every search begins with."""
+    """The first plans of every search."""
     return tuple(first_designs(table.space, table.cost, table.fitting_error))
 
 
 @cache
 def best_known(table: Table, trained_with: int) -> Front:
-    """The front of the whole table."""
+    """The feasible plans of the whole table."""
     front = Front(table)
     for plan in table.plans:
         front.add(plan, table.trained(plan, trained_with).drop)
@@ -269,7 +269,7 @@ def best_known(table: Table, trained_with: int) -> Front:
 
 
 def reach(values: Sequence[float], target: float) -> float:
-    """After how many trainings a curve reaches a value; infinity if it never does."""
+    """The number of trainings after which a curve reaches a value; infinity if it never does."""
     hits = (number for number, value in enumerate(values, 1) if value >= target - 1e-12)
     return next(hits, math.inf)
 
@@ -277,7 +277,7 @@ def reach(values: Sequence[float], target: float) -> float:
 def compare(
     table: Table, rows: Sequence[tuple[str, str, bool]], seeds: int, trainings: int
 ) -> dict[str, list[Curve]]:
-    """Every sampler with every seed; the table's two seeds take turns."""
+    """Run every sampler with every seed; the table's two training seeds alternate."""
     curves = dict[str, list[Curve]]()
     for name, sampler, stops in rows:
         most, some = SLOW.get(sampler, (trainings, seeds))
@@ -291,7 +291,7 @@ def compare(
 
 
 def summary(table: Table, curves: dict[str, list[Curve]]) -> dict[str, dict[str, Any]]:
-    """Medians over seeds, per sampler."""
+    """Medians over seeds per sampler."""
     whole = [float(numpy.mean(best_known(table, seed).volumes())) for seed in SEEDS]
     cheapest = [best_known(table, seed).winners() for seed in SEEDS]
     data = dict[str, dict[str, Any]]()
@@ -330,7 +330,7 @@ def _seconds_at(run: Curve, training: float) -> float:
 def catching_up(
     curves: dict[str, list[Curve]], ours: str, rival: str, trainings: int
 ) -> list[float]:
-    """Trainings that our search takes, seed by seed, for what a rival has after so many."""
+    """Trainings per seed after which `ours` reaches a rival's result after `trainings`."""
     values = list[float]()
     for mine, theirs in zip(curves[ours], curves[rival], strict=False):
         values.append(reach(list(mine.volume), float(theirs.volume[:trainings][-1])))
@@ -338,7 +338,7 @@ def catching_up(
 
 
 def draw(curves: dict[str, list[Curve]], path: Path) -> None:
-    """Medians and quartiles of the log-hypervolume, over trainings and over seconds."""
+    """Draw medians and quartiles of the log-hypervolume, over trainings and over seconds."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -378,7 +378,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trainings", type=int, default=TRAININGS)
     parser.add_argument("--rows", nargs="+", default=[name for name, _, _ in ROWS])
-    parser.add_argument("--name", default="samplers", help="of the files in results/")
+    parser.add_argument("--name", default="samplers", help="name of the files in results/")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     recorded = Table()
@@ -394,7 +394,7 @@ def main() -> None:
     }
     for rival, values in caught.items():
         print(
-            f"trainings of budget for what {rival} has after {arguments.trainings}: "
+            f"trainings of budget to reach {rival} after {arguments.trainings}: "
             f"median {median(values):g}, from {min(values):g} to {max(values):g}"
         )
     path = write_result(
@@ -412,11 +412,11 @@ def main() -> None:
         },
     )
     draw(curves, path.with_suffix(".png"))
-    print(f"kept in results/{path.name}, drawn in {path.stem}.png")
+    print(f"written to results/{path.name} and {path.stem}.png")
 
 
 def figures(data: dict[str, dict[str, Any]]) -> str:
-    """The summary as a table."""
+    """Format the summary as a table."""
     head = [
         "sampler",
         *(f"% of best after {n}" for n in (10, 25, 50, 100, 200)),

@@ -1,8 +1,8 @@
-"""How long BudgetSampler takes to propose a plan, where costing one takes milliseconds.
+"""Time proposals of BudgetSampler, where costing a plan takes milliseconds.
 
-On all that can be done to ResNet-101 at 32 pixels: trials with made-up drops are told to a study
-in memory, and plans are asked for at the end. Run it as `python benchmarks/sampling.py`; see
-README.md beside it.
+The full space of ResNet-101 at 32 pixels: trials with synthetic drops are added to a study in
+memory, and plans are asked for at the end. Run it as `python benchmarks/sampling.py`; see README.md
+beside it.
 """
 
 import argparse
@@ -33,7 +33,7 @@ BUDGETS = tuple(Budget(points) for points in (0.5, 1.0, 2.0))
 
 
 def asked_of(space: Space) -> SamplingProblem:
-    """The question of a search in that space."""
+    """The sampling problem of that space."""
     training_cost = TrainingCost(Recipes())
     return sampling_problem(
         space, lambda plan: count(predict_graph(space.blueprint, plan)), BUDGETS, training_cost
@@ -43,7 +43,7 @@ def asked_of(space: Space) -> SamplingProblem:
 def seeded_study(
     space: Space, problem: SamplingProblem, sampler: BudgetSampler, trials: int
 ) -> optuna.Study:
-    """A study with so many trials: plans from the baseline on, each changed in some places more."""
+    """A study with trials: plans that differ from the baseline in more and more places."""
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
     rng = random.Random(0)
     for number in range(trials):
@@ -96,7 +96,7 @@ def main() -> None:
             },
         }
         print(data["space"], data["seconds"])
-        print(f"kept in results/{write_result('sampling', data).name}")
+        print(f"written to results/{write_result('sampling', data).name}")
 
 
 if __name__ == "__main__":

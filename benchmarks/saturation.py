@@ -1,18 +1,18 @@
-"""Do 8-bit files answer alike on every processor, and what does that cost?
+"""Compare 8-bit files on processors with and without VNNI, and measure the price of equality.
 
 x86 processors without VNNI add pairs of products in 16 bits that saturate, so that an int8 file may
-answer otherwise there than where it was made. Compared are four ways to round weights to 8 bits:
+give other results there than where it was made. Four ways to round weights to 8 bits are compared:
 
-- "8 bits", as Paredown did until 0.4: levels up to 127, whatever saturates;
-- "pairs", as it does since: a channel's step is widened until any two of its weights fit;
+- "8 bits", as in Paredown up to 0.4: levels up to 127, whatever saturates;
+- "pairs", as since then: a channel's step is widened until any two of its weights fit;
 - "7 bits", as `reduce_range` of onnxruntime and `overflow_fix` of NNCF: levels up to 63;
 - "unsigned", the file of "8 bits" with its weights moved to uint8 and a zero point of 128.
 
 Networks: ResNet-20 on digits as the default study trains it, the same with depthwise blocks, and
 with --data and --weights a ResNet-20 on CIFAR-10 or a folder like it. All are at w8a8 by
 calibration. Accuracy is the file's on the test split, paired with that of "8 bits". Where
-`qemu-x86_64` is on the PATH (Debian: qemu-user), the files answer some of these images once more
-on a Haswell, which has AVX2 and no VNNI. Speed is that of a ResNet-18 at 224 px as well.
+`qemu-x86_64` is on the PATH (Debian: qemu-user), the files also answer some of these images on an
+emulated Haswell, which has AVX2 and no VNNI. A ResNet-18 at 224 px is timed as well.
 
     python benchmarks/saturation.py --data path/to/cifar10 --weights resnet20.safetensors
 """
@@ -71,12 +71,12 @@ for path in sys.argv[3:]:
     (answers[path],) = session.run(None, {session.get_inputs()[0].name: images})
 numpy.savez(sys.argv[2], **answers)
 """
-"""What answers, with onnxruntime and numpy alone: images, where answers go, files."""
+"""Script that runs files with onnxruntime and numpy alone; arguments: images, output, files."""
 
 
 @contextmanager
 def weights_rounded(how: str) -> Iterator[None]:
-    """Networks that are quantized inside round their weights in one of the ways."""
+    """Quantize networks inside the context with one of the rounding variants."""
     plain, all_levels = rounding.highest_level, 2 * rounding.highest_level(8)
     with ExitStack() as changed:
         if how != NOW:
@@ -90,7 +90,7 @@ def weights_rounded(how: str) -> Iterator[None]:
 
 
 def with_unsigned_weights(path: Path, written: Path) -> None:
-    """Move the int8 weights of a file to uint8, with a zero point of 128 in each channel."""
+    """Convert the int8 weights of a file to uint8, with a zero point of 128 in each channel."""
     import onnx
 
     model = onnx.load(path)
@@ -109,7 +109,7 @@ def with_unsigned_weights(path: Path, written: Path) -> None:
 
 
 def elsewhere(files: Mapping[str, Path], images: numpy.ndarray[Any, Any]) -> dict[str, Any] | None:
-    """What files answer on a processor without VNNI; None without the emulator."""
+    """The scores of files on a processor without VNNI; None without the emulator."""
     emulator = shutil.which(EMULATOR)
     if emulator is None:
         return None
@@ -118,7 +118,7 @@ def elsewhere(files: Mapping[str, Path], images: numpy.ndarray[Any, Any]) -> dic
         numpy.save(shown, images)
         python = str(Path(sys.executable).resolve())
         words = [emulator, "-cpu", PROCESSOR, python, "-c", _ANSWER, str(shown), str(output_path)]
-        text = os.pathsep.join(name for name in sys.path if name)  # of a virtual environment
+        text = os.pathsep.join(name for name in sys.path if name)  # virtual environment
         subprocess.run(
             [*words, *map(str, files.values())],
             check=True,
@@ -130,7 +130,7 @@ def elsewhere(files: Mapping[str, Path], images: numpy.ndarray[Any, Any]) -> dic
 
 
 def apart(here: Any, there: Any) -> dict[str, float]:
-    """How two processors' scores, [images, classes], differ."""
+    """Compare two processors' scores, [images, classes]."""
     return {
         "same_class": 100 * float((here.argmax(1) == there.argmax(1)).mean()),
         "difference": float(abs(here - there).max() / abs(here).max()),
@@ -139,10 +139,10 @@ def apart(here: Any, there: Any) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Case:
-    """A network that is quantized: the plan of its structure, on a task.
+    """A network to quantize: the plan of its structure, on a task.
 
     Attributes:
-        most: test images.
+        most: maximum number of test images.
     """
 
     name: str
@@ -152,7 +152,7 @@ class Case:
 
     @cached_property
     def images(self) -> ImageSet:
-        """Of the test split, decoded once and for all."""
+        """The images of the test split, decoded once."""
         some = _some(self.evaluator.task.splits.test, self.most)
         return MemoryImages(torch.cat([pixels for pixels, _ in some.batches(256)]), some.labels)
 
@@ -161,24 +161,24 @@ class Case:
         return self.evaluator.task.splits.normalisation
 
     def shown(self, count: int) -> torch.Tensor:
-        """Some of them, from all parts of the split, normalised."""
+        """Some normalised test images, spread evenly over the split."""
         (pixels, _), *_ = _some(self.images, count).batches(count)
         return self.normalisation(pixels).contiguous()
 
     def quantized(self) -> torch.nn.Module:
-        """The network at w8a8, everywhere."""
+        """The network at w8a8 everywhere."""
         (plan,) = self.evaluator.space.at_other_bits(self.plan)
         return self.evaluator.network(plan).cpu().eval()
 
 
 def _some(images: ImageSet, most: int) -> ImageSet:
-    """So many images at most, evenly from all parts of a set."""
+    """At most so many images, spread evenly over a set."""
     count = min(most, len(images))
     return images.subset([number * len(images) // count for number in range(count)])
 
 
 def cases(data: str | None, weights: Path | None, most: int) -> Iterator[Case]:
-    """Digits with the blocks as they are and with depthwise ones, and what the command names."""
+    """Digits with original and with depthwise blocks, and the data set of the command line."""
     config = load_config("digits", {})
     digits = Task.load("resnet20", config.data.request(), config.recipes, 0, None)
     options = {"bits": ("w32a32", WIDTH), "block": ("original", BLOCK)}
@@ -200,14 +200,14 @@ def _evaluator(task: Task, options: Mapping[str, tuple[str, ...]]) -> Evaluator:
 
 
 def compared(case: Case, folder: Path, count: int) -> dict[str, Any]:
-    """All ways of one network: accuracies, channels that can saturate, answers elsewhere, speed."""
+    """Measure all variants of one network: accuracy, saturating channels, emulation, speed."""
     folder.mkdir()
     size = case.evaluator.task.splits.size
     images = example_images(case.evaluator.task.splits.channels, size, "cpu")
     files = dict[str, Path]()
     for how in (BEFORE, NOW, SEVEN):
         files[how] = folder / f"{how.replace(' ', '-')}.onnx"
-        with weights_rounded(how):  # networks round whenever they are made and written
+        with weights_rounded(how):  # networks are rounded both when built and when written
             network = case.quantized()
             write_onnx(network, images, files[how])
     files[UNSIGNED] = folder / f"{UNSIGNED}.onnx"
@@ -238,19 +238,19 @@ def compared(case: Case, folder: Path, count: int) -> dict[str, Any]:
 
 
 def _channels(network: torch.nn.Module) -> int:
-    """The output channels of layers that compute with integers."""
+    """The number of output channels of layers that compute with integers."""
     integers = (module for module in network.modules() if isinstance(module, layers.Rounded))
     return sum(len(layer.weight) for layer in integers if layer.has_pairs)
 
 
 def _timed(models: Mapping[str, OnnxModel], image: torch.Tensor) -> dict[str, list[float]]:
-    """Way -> median milliseconds for one image, of each repeat, in turns."""
+    """Variant -> median milliseconds for one image, of each repeat, in turns."""
     repeats = [latencies(list(models.values()), image) for _ in range(_REPEATS)]
     return dict(zip(models, map(list, zip(*repeats, strict=True)), strict=True))
 
 
 def speeds(folder: Path) -> dict[str, list[float]]:
-    """The same of a ResNet-18 with random weights, one image of 224 px, and in float32."""
+    """Time a ResNet-18 with random weights, one image of 224 px, also in float32."""
     folder.mkdir()
     files = write_files("resnet18", 224, ("w32a32",), folder)
     for how in (BEFORE, NOW):
@@ -264,7 +264,7 @@ def speeds(folder: Path) -> dict[str, list[float]]:
 
 
 def lines(name: str, results: Mapping[str, Any]) -> Iterator[list[str]]:
-    """A line per way."""
+    """The rows of the table, one per variant."""
     for how, item in results["ways"].items():
         drop, there = item["drop"], item["without_vnni"]
         yield [
@@ -279,10 +279,12 @@ def lines(name: str, results: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Do 8-bit files answer alike on every processor?")
+    parser = argparse.ArgumentParser(
+        description="Compare 8-bit files on processors with and without VNNI."
+    )
     parser.add_argument("--data", help="folder with train/ and test/, or a set")
-    parser.add_argument("--weights", type=Path, help="of the ResNet-20 on that data")
-    parser.add_argument("--images", type=int, default=10_000, help="of the test split, at most")
+    parser.add_argument("--weights", type=Path, help="weights of the ResNet-20 on that data")
+    parser.add_argument("--images", type=int, default=10_000, help="maximum number of test images")
     parser.add_argument("--emulated", type=int, default=256, help="images answered by emulation")
     arguments = parser.parse_args()
     results = dict[str, dict[str, Any]]()
@@ -303,7 +305,7 @@ def main() -> None:
     print(table(head, [line for name, data in results.items() for line in lines(name, data)]))
     shown = [[how, f"{min(ms):.1f}"] for how, ms in speed.items()]
     print(table(["resnet18, 224 px", "ms"], shown))
-    print(f"kept in results/{write_result('saturation', data).name}")
+    print(f"written to results/{write_result('saturation', data).name}")
 
 
 if __name__ == "__main__":

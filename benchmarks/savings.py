@@ -1,8 +1,9 @@
-"""What block families save, on the layers that they replace. Counted, so the same everywhere.
+"""Count what block families save on the layers that they replace.
 
-Every family, with each of its additions, takes every place of a network that it fits; printed are
-the params and MACs of the layers that changed, before over after. `paredown techniques` and
-docs/techniques.md take their figures from here.
+Every family, with each of its additions, takes every place of a network that it fits; printed is
+the ratio of params and of MACs of the changed layers, before over after. The figures of `paredown
+techniques` and docs/techniques.md come from here. These are counts, so they are the same on every
+machine.
 
     python benchmarks/savings.py
 """
@@ -26,7 +27,7 @@ Row = tuple[str, int, int]
 
 
 def rows(blueprint: Blueprint) -> set[Row]:
-    """Name, params and MACs of each layer."""
+    """The name, params and MACs of each layer."""
     sizes = blueprint.sizes
 
     def row(layer: Layer) -> Row:
@@ -37,7 +38,7 @@ def rows(blueprint: Blueprint) -> set[Row]:
 
 
 def saving(blueprint: Blueprint, family: str) -> str:
-    """Params and MACs of the layers that change, before over after."""
+    """The ratios of params and MACs of the changed layers, before over after."""
     places = TECHNIQUES.get("block").places(blueprint, family)
     if not places:
         return "-"

@@ -1,9 +1,9 @@
-"""Is what the search scores what the file does? Each bit-width, exported and scored again.
+"""Check that exported files match the scored networks, at each bit-width.
 
 ResNet-20, on digits as the default study trains it, and on CIFAR-10 or a folder like it with given
-weights. For each bit-width that the default space offers, everywhere at once: the accuracy that a
-search records, that of the ONNX file under onnxruntime on the same images of the search split, the
-bytes predicted, and those of the tensors in the file. The bars: half a point, and 5 %.
+weights. For each bit-width of the default space, everywhere at once: the accuracy that a search
+records, that of the ONNX file under onnxruntime on the same images of the search split, the
+predicted bytes, and the bytes of the tensors in the file. The targets: half a point, and 5 %.
 
     python benchmarks/shipping.py --data path/to/cifar10 --weights resnet20.safetensors
 """
@@ -37,9 +37,9 @@ class Shipped:
     """One bit-width of one network.
 
     Attributes:
-        bits: stage -> its width.
+        bits: stage -> bit-width.
         recorded, in_file: accuracy in percent on the search split.
-        predicted_bytes, file_bytes: of the weights.
+        predicted_bytes, file_bytes: size of the weights.
     """
 
     bits: dict[str, str]
@@ -50,18 +50,18 @@ class Shipped:
 
     @property
     def holds(self) -> bool:
-        """Whether both bars are met."""
+        """Whether both targets are met."""
         points = abs(self.recorded - self.in_file)
         return points <= MOST_POINTS and abs(self.excess) <= MOST_BYTES
 
     @property
     def excess(self) -> float:
-        """Bytes in the file beyond those predicted, as a share."""
+        """The excess of the file's bytes over the predicted ones, as a share."""
         return self.file_bytes / self.predicted_bytes - 1
 
 
 def plans(space: Space) -> Iterator[tuple[str, Plan]]:
-    """Every width of the default space, wherever it fits; wider ones elsewhere."""
+    """The plans of each width of the default space wherever it fits, wider ones elsewhere."""
     offered = [str(option) for option in TECHNIQUES.get("bits").default_options()]
     yield offered[0], Plan()
     yield from zip(offered[1:], space.at_other_bits(Plan()), strict=True)
@@ -85,7 +85,7 @@ def shipped(evaluator: Evaluator, plan: Plan, folder: Path) -> Shipped:
 
 
 def tasks(data: str | None, weights: Path | None) -> Iterator[tuple[str, Task]]:
-    """Digits, and what the command names."""
+    """Digits, and the data set of the command line."""
     config = load_config("digits", {})
     yield "digits", Task.load("resnet20", config.data.request(), config.recipes, 0, None)
     if data is not None:
@@ -93,9 +93,11 @@ def tasks(data: str | None, weights: Path | None) -> Iterator[tuple[str, Task]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Is what the search scores what the file does?")
+    parser = argparse.ArgumentParser(
+        description="Check that exported files match the scored networks."
+    )
     parser.add_argument("--data", help="folder with train/ and test/, or a set")
-    parser.add_argument("--weights", type=Path, help="of the ResNet-20 on that data")
+    parser.add_argument("--weights", type=Path, help="weights of the ResNet-20 on that data")
     arguments = parser.parse_args()
     results, lines = dict[str, dict[str, object]](), list[list[str]]()
     with tempfile.TemporaryDirectory() as folder, threads(1):
@@ -120,7 +122,7 @@ def main() -> None:
     data = {"surroundings": environment("onnx", "onnxruntime", "onnxscript"), "shipped": results}
     head = ["network", "recorded", "in the file", "bytes predicted", "bytes in the file", "holds"]
     print(table(head, lines))
-    print(f"kept in results/{write_result('shipping', data).name}")
+    print(f"written to results/{write_result('shipping', data).name}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How long commands take that compute next to nothing: what they import, above all.
+"""Time commands that compute next to nothing, mostly their imports.
 
-Each command runs as a process of its own, several times, and its CPU seconds are told by the
-system: user and system time of the process and of those that it waited for. `best`, `report` and
-`dashboard` are asked of a small study of digits that is made beforehand in a folder of its own.
-`dashboard` is ended once it has said its address. Commands that train or write networks (`search`,
-`ablate`, `export`, `evaluate`) are not here.
+Each command runs several times in a separate process. Measured are CPU seconds: user and system
+time of the process and of the children that it waited for. `best`, `report` and `dashboard` read a
+small study of digits that is made beforehand in a separate folder. `dashboard` is ended once it has
+printed its address. Commands that train or write networks (`search`, `ablate`, `export`,
+`evaluate`) are not measured.
 
 Run it as `python benchmarks/startup.py`; see README.md beside it.
 """
@@ -60,10 +60,10 @@ _INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Timing:
-    """What a command takes.
+    """The timings of a command.
 
     Attributes:
-        cpu_median, cpu_least: CPU seconds over all runs.
+        cpu_median, cpu_least: median and minimum of CPU seconds over all runs.
     """
 
     cpu_median: float
@@ -74,14 +74,14 @@ def timed(command: str, folder: Path, times: int) -> Timing:
     """Run a command several times in a folder.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the command failed.
     """
     seconds = [_run(command, folder) for _ in range(times)]
     return Timing(round(median(seconds), 2), round(min(seconds), 2))
 
 
 def _run(command: str, folder: Path) -> float:
-    """CPU seconds of a run."""
+    """The CPU seconds of a run."""
     with tempfile.TemporaryFile(mode="w+") as output:
         process = subprocess.Popen(
             [*_RUN, *command.split()],
@@ -105,14 +105,14 @@ def _run(command: str, folder: Path) -> float:
 
 
 def make_study(folder: Path) -> None:
-    """A small study of digits in a folder."""
+    """Make a small study of digits in a folder."""
     (folder / f"{_STUDY}.toml").write_text(_STUDY_FILE, encoding="utf-8")
     search = [*_RUN, "search", f"{_STUDY}.toml", "--name", _STUDY]
     subprocess.run(search, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure all commands and keep what was found."""
+    """Time all commands and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--times", type=int, default=5, help="runs of each command")
     times = parser.parse_args(arguments).times
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_study(folder)
         timings = dict[str, Timing]()
         for command in COMMANDS:
-            _run(command, folder)  # so that bytecode is written, and files are in memory
+            _run(command, folder)  # warm-up: writes bytecode and fills the file cache
             timings[command] = timed(command, folder, times)
             print(f"{command}: {timings[command].cpu_median:.2f} s", file=sys.stderr)
     commands = {name: asdict(timing) for name, timing in timings.items()}

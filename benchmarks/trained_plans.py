@@ -1,6 +1,6 @@
-"""The table of benchmarks/make_table.py: every plan of a space with its costs and drops, twice.
+"""Read and pack the table of benchmarks/make_table.py: every plan of a space, trained twice.
 
-Drops and accuracies are percentage points and percent; the axis of seeds comes first.
+Drops are in percentage points and accuracies in percent; the axis of seeds comes first.
 """
 
 import json
@@ -40,14 +40,14 @@ _COSTS = ("params", "params_effective", "macs", "flops_effective", "bops", "byte
 
 @dataclass(frozen=True)
 class Trained:
-    """What training a plan gave, with one seed.
+    """The results of training a plan with one seed.
 
     Attributes:
-        drop: on the search split.
+        drop: drop on the search split.
         tested: accuracy on the test split.
-        checkpoints: what was seen on the way, the structure's training included.
-        seconds: stage -> duration, as if nothing had been in the cache.
-        rounding: seconds that the plan's bit-widths took, scoring included.
+        checkpoints: drops during training, that of the structure included.
+        seconds: stage -> duration with an empty cache.
+        rounding: seconds to quantize and score the plan.
     """
 
     drop: float
@@ -61,7 +61,7 @@ class Table:
     """Every plan of one space.
 
     Args:
-        path: of the packed table.
+        path: file of the packed table.
     """
 
     def __init__(self, path: Path = TABLE) -> None:
@@ -76,7 +76,7 @@ class Table:
 
     @property
     def plans(self) -> list[Plan]:
-        """All of them."""
+        """All plans of the table."""
         return list(self._rows)
 
     @cached_property
@@ -85,25 +85,25 @@ class Table:
 
     @property
     def space(self) -> Space:
-        """The space whose plans these are."""
+        """The search space of the plans."""
         return self._prepared[1]
 
     @property
     def step(self) -> float:
-        """What one image of the search split changes a drop by."""
+        """The change of a drop by one image of the search split."""
         return 100 / len(self._prepared[0].splits.search)
 
     def cost(self, plan: Plan) -> Cost:
-        """What a plan costs."""
+        """The cost of a plan."""
         row = self._arrays["costs"][self._rows[plan]]
         return Cost(**dict(zip(_COSTS, row.tolist(), strict=True)))
 
     def fitting_error(self, plan: Plan) -> float:
-        """What the parts of a plan with a single choice miss: see `Evaluator.fitting_error`."""
+        """The fitting error of a plan with a single option: see `Evaluator.fitting_error`."""
         return float(self._fitting_errors[plan])
 
     def trained(self, plan: Plan, seed: int) -> Trained:
-        """What training a plan gave."""
+        """The results of training a plan."""
         row, network = self._rows[plan], self._networks[plan.through(Phase.PRUNE)]
         drops = self._arrays["rungs"][seed, network]
         return Trained(
@@ -126,12 +126,12 @@ class Table:
 
 
 def pack(folder: Path, path: Path, evaluator: Evaluator) -> str:
-    """Pack the parts that `make_table.py` left in a folder. Returns what was packed, in words.
+    """Pack the parts that `make_table.py` wrote to a folder; returns a summary as text.
 
     Args:
-        folder: with seed0.jsonl, seed1.jsonl and about.json.
-        path: to write.
-        evaluator: of the space whose plans these are.
+        folder: folder with seed0.jsonl, seed1.jsonl and about.json.
+        path: file to write.
+        evaluator: evaluator of the plans' search space.
     """
     space = evaluator.space
     parts = [_read(folder / f"seed{seed}.jsonl") for seed in SEEDS]
@@ -172,7 +172,7 @@ def pack(folder: Path, path: Path, evaluator: Evaluator) -> str:
 
 
 def every_network(space: Space) -> list[Plan]:
-    """Every network of a space that is trained, those of one structure one after the other."""
+    """Every network of a space that is trained, grouped by structure."""
     names = [dimension.name for dimension in space.dimensions]
     combinations = product(*(dimension.options for dimension in space.dimensions))
     plans = {space.plan(dict(zip(names, pair, strict=True))) for pair in combinations}
@@ -181,7 +181,7 @@ def every_network(space: Space) -> list[Plan]:
 
 
 Line = dict[str, Any]
-"""What was noted of one network: its plan, a row per bit-width, checkpoints and seconds."""
+"""The record of one network: its plan, a row per bit-width, checkpoints and seconds."""
 
 
 def _read(path: Path) -> dict[str, Line]:
@@ -194,12 +194,12 @@ def _structure(line: Line) -> str:
 
 
 def _structures(part: Mapping[str, Line]) -> dict[str, Line]:
-    """Structure -> what was noted where it was trained: with the first network that has it."""
+    """Structure -> the record in which it was trained: the first network that has it."""
     return {_structure(line): line for line in part.values() if "train" in line["seconds"]}
 
 
 def _checkpoints(line: Line, structures: Mapping[str, Line]) -> list[float]:
-    """The drop at each checkpoint; not a number where a plan has no such checkpoint."""
+    """The drop at each checkpoint; nan where a plan has no such checkpoint."""
     trained = structures.get(_structure(line), {"rungs": []})
     seen = {(stage, epoch): drop for stage, epoch, drop in [*trained["rungs"], *line["rungs"]]}
     own = {(stage, epoch) for stage, epoch, _ in line["rungs"]}
@@ -212,7 +212,7 @@ def _checkpoints(line: Line, structures: Mapping[str, Line]) -> list[float]:
 
 
 def _seconds(line: Line, structures: Mapping[str, Line]) -> list[float]:
-    """The seconds of each stage, as if nothing had been in the cache."""
+    """The seconds of each stage with an empty cache."""
     trained = structures.get(_structure(line), {"seconds": {}})["seconds"]
     first = {stage: trained.get(stage, 0.0) for stage in ("assemble", "train")}
     return [(first | line["seconds"]).get(stage, 0.0) for stage in STAGES]

@@ -1,10 +1,10 @@
-"""Are the search images as hard for given weights as the test images?
+"""Check whether search images are as hard as test images for given weights.
 
 ResNet-20 with given weights on CIFAR-10, or a folder like it. Its accuracy on the search split and
-on the test split, where the search images are some of the training images, as they were up to
-0.4.0, and where they are half of the test images, as they are by default since: for split seed 0 as
-a search loads them, and for more seeds from the answers to the same images. The bar is one point,
-for the default with split seed 0.
+on the test split is compared, where the search images are training images, as up to 0.4.0, and
+where they are half of the test images, the default since 0.5.0: for split seed 0 as a search loads
+them, and for more seeds from the answers to the same images. The target is one point, for the
+default with split seed 0.
 
     python benchmarks/unseen.py --data path/to/cifar10 --weights resnet20.safetensors
 """
@@ -29,14 +29,14 @@ MOST_POINTS = 1.0
 
 @dataclass(frozen=True)
 class Seen:
-    """The baseline on one pair of splits."""
+    """The baseline's results on one pair of splits."""
 
     search_from: str
     split_seed: int
     difference: UnpairedDifference
 
     def to_dict(self) -> dict[str, object]:
-        """JSON-ready; accuracies in percent, the rest in percentage points."""
+        """JSON-ready values; accuracies in percent, the rest in percentage points."""
         search, test = self.difference.first, self.difference.second
         low, high = self.difference.interval
         return {
@@ -53,26 +53,30 @@ class Seen:
 
 
 def answers(task: Task, images: ImageSet) -> MemoryImages:
-    """What the baseline gets right: one pixel in place of each image, 1 for right and 0 for wrong.
+    """Whether the baseline is right: one pixel per image, 1 for right and 0 for wrong.
 
-    So they can be split as the images are.
+    As images, they can be split in the same way.
     """
     result = score(task.build(), images, task.splits.normalisation)
     return MemoryImages(result.correct.to(torch.uint8)[:, None, None, None], images.labels)
 
 
 def seen(search: MemoryImages, test: MemoryImages, source: str, seed: int) -> Seen:
-    """What answers to both splits say."""
+    """Compute the results from the answers to both splits."""
     counts = [(int(images.images.sum()), len(images)) for images in (search, test)]
     first, second = (CorrectCounts((count,)) for count in counts)
     return Seen(source, seed, UnpairedDifference(first, second))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Are search images as hard as test images?")
+    parser = argparse.ArgumentParser(
+        description="Check whether search images are as hard as test images."
+    )
     parser.add_argument("--data", required=True, help="folder with train/ and test/, or a set")
-    parser.add_argument("--weights", required=True, type=Path, help="of the ResNet-20 on that data")
-    parser.add_argument("--seeds", type=int, default=20, help="how many split seeds to look at")
+    parser.add_argument(
+        "--weights", required=True, type=Path, help="weights of the ResNet-20 on that data"
+    )
+    parser.add_argument("--seeds", type=int, default=20, help="number of split seeds")
     arguments = parser.parse_args()
     began, request, measurements = time.monotonic(), DataRequest(arguments.data), list[Seen]()
     with threads(1):
@@ -114,7 +118,7 @@ def main() -> None:
     print(table(head, rows))
     print(f"written to {write_result('unseen', data)}")
     if not holds:
-        raise SystemExit(f"the bar is {MOST_POINTS:g} point: it does not hold")
+        raise SystemExit(f"the target of {MOST_POINTS:g} point is missed")
 
 
 if __name__ == "__main__":

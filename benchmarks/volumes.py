@@ -1,4 +1,4 @@
-"""How good a front is: the hypervolume in logarithms, so that halving anything counts the same."""
+"""Measure the quality of a Pareto front: its hypervolume in logarithms of relative costs."""
 
 import math
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ from paredown.search.samplers.hypervolume import hypervolume
 
 
 def relative(cost: Cost, baseline: Cost) -> list[float]:
-    """Logarithms of the objectives' shares of the baseline's."""
+    """Logarithms of the objectives relative to the baseline's."""
     pairs = zip(cost.objectives, baseline.objectives, strict=True)
     return [math.log(ours / theirs) for ours, theirs in pairs]
 
 
 def volume(costs: Iterable[Cost], baseline: Cost) -> float:
-    """The hypervolume that plans of these costs have together, measured from the baseline."""
+    """The hypervolume of plans of these costs, with the baseline as reference point."""
     members = [relative(cost, baseline) for cost in costs]
     return hypervolume(numpy.array(members, dtype=numpy.float64).reshape(-1, 2))

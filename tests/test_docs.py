@@ -192,9 +192,9 @@ def test_every_technique_is_told_with_its_paper() -> None:
     for row in techniques().rows:
         name = row["name"].removeprefix("...")
         if not re.search(r"[\s,<]", name):
-            assert name in names, f"{row['kind']} {name}"
-        assert row["kind"] in names
-        assert row["link"] in text, f"{row['kind']} {name}: {row['link']}"
+            assert name in names, f"{row['technique']} {name}"
+        assert row["technique"] in names
+        assert row["link"] in text, f"{row['technique']} {name}: {row['link']}"
 
 
 @pytest.mark.filterwarnings("ignore")  # fvcore traces with torch.jit, which says it is deprecated

@@ -68,13 +68,13 @@ def pare(
         import paredown
 
         result = paredown.pare("resnet20", "digits", max_drop=[0.5, 1, 2], trials=60)
-        print(result)  # a table: what each budget buys
-        winner = result.best(1)  # the cheapest plan that gives up one point at most
+        print(result)  # a table of the winners
+        winner = result.best(1)  # the cheapest plan with a drop of at most one point
         print(winner.plan.describe(), winner.cost.bytes, winner.test_drop, winner.certainty)
         result.front()  # a pandas DataFrame
         network = result.network(1)  # the winner's torch.nn.Module
-        result.export("digits-1pp", max_drop=1)  # files that run elsewhere
-        result.report("digits.html")  # all of it on one page
+        result.export("digits-1pp", max_drop=1)  # model files
+        result.report("digits.html")  # the study as one HTML page
 
     Nothing of the caller's is changed: a network is copied, and random numbers and torch's settings
     are as before. Trained networks are kept in the cache, as the command's are, so that the same

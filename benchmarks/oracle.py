@@ -1,14 +1,14 @@
-"""How much of what samplers miss on the recorded table is luck.
+"""Estimate how much of what samplers miss on the recorded table is noise.
 
-A searcher that is told, before it trains anything, the mean and the scatter of every plan's drop
-has nothing left to learn: no model of the drop can do better, but for luck. It trains the network
-that promises most, sum over budgets of gain in hypervolume times the probability of being within,
-by the rules of samplers.py and from the same first plans. Means are those of the table's two
-trainings, smoothed (every option and every pair of options has an effect of its own, by ridge
-regression); scatter is that of the two trainings about each other. New drops are drawn from them.
+An oracle that knows the mean and the scatter of every plan's drop in advance has nothing left to
+learn: no model of the drop can do better, except by luck. It trains the network with the largest
+acquisition (hypervolume improvement times probability of feasibility, summed over budgets) by the
+rules of samplers.py and from the same first plans. Means are those of the table's two trainings,
+smoothed by ridge regression with an effect for every option and every pair of options; the scatter
+is that of the two trainings around each other. New drops are drawn from them.
 
-Beside it, on the table's own drops: who is told each plan's drop in the *other* training. Run it as
-`python benchmarks/told.py`; see README.md beside it.
+A second oracle knows each plan's drop in the table's *other* training. Run it as
+`python benchmarks/oracle.py`; see README.md beside it.
 """
 
 import argparse
@@ -33,11 +33,11 @@ Array = NDArray[numpy.float64]
 
 AFTER = (10, 25, 50)
 TARGET = 0.95
-"""About what TPE and NSGA-II have after 200 trainings."""
+"""Approximately the share that TPE and NSGA-II reach after 200 trainings."""
 _UNIT = max(budget.max_drop for budget in BUDGETS)
 _RIDGE = 3.0
 _EDGES = (-numpy.inf, 1.0, 2.0, 4.0, 8.0, numpy.inf)
-"""Mean drops between which the scatter is taken to be the same."""
+"""Bins of the mean drop, with one scatter each."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Known:
 
     Attributes:
         costs: (plans, objectives) logarithms of relative costs.
-        network: which network a plan rounds.
-        drops: (seeds, plans) percentage points.
-        first: the networks that every search begins with, in order.
-        mean, scatter: of a plan's drop.
-        shared: how much of the scatter the plans of one network have in common, 0 to 1.
+        network: (plans,) index of the network that a plan quantizes.
+        drops: (seeds, plans) in percentage points.
+        first: indices of the networks that every search begins with, in order.
+        mean, scatter: (plans,) mean and standard deviation of the drop.
+        shared: correlation of the scatter between plans of one network, 0 to 1.
     """
 
     costs: Array
@@ -64,7 +64,7 @@ class Known:
 
     @classmethod
     def of(cls, table: Table) -> "Known":
-        """What the table knows."""
+        """Read the arrays from a table."""
         plans, baseline = table.plans, table.cost(Plan())
         names = dict.fromkeys(plan.through(Phase.PRUNE) for plan in plans)
         numbers = {plan: number for number, plan in enumerate(names)}
@@ -85,7 +85,7 @@ class Known:
         )
 
     def draw(self, rng: numpy.random.Generator) -> Array:
-        """The drops of another training of every plan, in whole images."""
+        """Draw drops of another training of every plan, in whole images."""
         common = rng.normal(size=self.network.max() + 1)[self.network]
         own = rng.normal(size=len(self.network))
         noise = numpy.sqrt(self.shared) * common + numpy.sqrt(1 - self.shared) * own
@@ -94,14 +94,14 @@ class Known:
         )
 
     def chances(self) -> Array:
-        """(plans, budgets) how likely each plan keeps within each budget."""
+        """The probability that a plan meets a budget: (plans, budgets)."""
         limits = numpy.array([_ends(budget.max_drop, self.step) for budget in BUDGETS])
         room = limits[None, :] - self.mean[:, None]
         return numpy.asarray(ndtr(room / self.scatter[:, None]))
 
 
 def smoothed(table: Table, drops: Array) -> Array:
-    """Drops as far as options and pairs of options tell them."""
+    """Smooth drops by ridge regression on options and pairs of options."""
     chosen = [table.space.params(plan) for plan in table.plans]
     ones = [
         numpy.array([params[dimension.name] == option for params in chosen], dtype=numpy.float64)
@@ -118,7 +118,7 @@ def smoothed(table: Table, drops: Array) -> Array:
 
 
 def _scatter(drops: Array, mean: Array, network: NDArray[numpy.int64]) -> tuple[Array, float]:
-    """Each plan's standard deviation, and how much of it the plans of a network share."""
+    """Each plan's standard deviation, and its correlation between plans of a network."""
     apart = (drops[0] - drops[1]) / numpy.sqrt(2)
     level = numpy.digitize(mean, _EDGES[1:-1])
     deviations = numpy.array([apart[level == number].std() for number in range(len(_EDGES) - 1)])
@@ -134,13 +134,13 @@ def _ends(budget: float, step: float) -> float:
 
 
 def simulate(known: Known, drops: Array, chances: Array, trainings: int) -> list[float]:
-    """Share of the best hypervolume after each training, of who trains by these chances.
+    """The share of the best hypervolume after each training of a search by these chances.
 
     Args:
         known: the table.
-        drops: that trainings turn out to have.
-        chances: (plans, budgets) what the searcher takes them for.
-        trainings: how many.
+        drops: (plans,) results of the trainings.
+        chances: (plans, budgets) probabilities of feasibility that the search assumes.
+        trainings: number of trainings.
     """
     done, shares = numpy.zeros(len(drops), dtype=bool), list[float]()
     best = _volume(known, drops, ~done)
@@ -178,10 +178,10 @@ def _summary(runs: Sequence[Sequence[float]]) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What of a search on the table is luck.")
-    parser.add_argument("--draws", type=int, default=100, help="Tables that are drawn.")
+    parser = argparse.ArgumentParser(description="Estimate the noise in searches on the table.")
+    parser.add_argument("--draws", type=int, default=100, help="Number of tables to draw.")
     parser.add_argument("--trainings", type=int, default=200)
-    parser.add_argument("--name", default="told", help="Of the result.")
+    parser.add_argument("--name", default="oracle", help="Name of the result file.")
     arguments = parser.parse_args()
     known = Known.of(Table())
     chances = known.chances()
@@ -193,23 +193,23 @@ def main() -> None:
 
     rng: Callable[[int], numpy.random.Generator] = numpy.random.default_rng
     data = {
-        "told mean and scatter, drawn tables": _summary(
+        "knows mean and scatter, drawn tables": _summary(
             [
                 simulate(known, known.draw(rng(n)), chances, arguments.trainings)
                 for n in range(arguments.draws)
             ]
         ),
-        "told mean and scatter, the table": _summary(
+        "knows mean and scatter, the table": _summary(
             [simulate(known, drops, chances, arguments.trainings) for drops in known.drops]
         ),
-        "told the other training's drops, the table": _summary(
+        "knows the other training's drops, the table": _summary(
             [
                 simulate(known, known.drops[s], certain(known.drops[1 - s]), arguments.trainings)
                 for s in SEEDS
             ]
         ),
     }
-    head = ["who", "runs", *(f"% after {many}" for many in AFTER), "trainings to 95 %"]
+    head = ["oracle", "runs", *(f"% after {many}" for many in AFTER), "trainings to 95 %"]
     rows = [
         [
             who,
@@ -230,7 +230,7 @@ def main() -> None:
             "searchers": data,
         },
     )
-    print(f"kept in results/{path.name}")
+    print(f"written to results/{path.name}")
 
 
 if __name__ == "__main__":
