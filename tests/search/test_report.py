@@ -206,12 +206,12 @@ def test_a_model_that_is_gone_costs_one_picture(study: optuna.Study, tmp_path: P
         study.set_user_attr("config", asked)
     assert "picture-layers" not in page.ids
     assert "picture-front" in page.ids
-    assert "This picture needs the model and its data:" in page.text
+    assert "This figure needs the model and its data:" in page.text
 
 
 def test_a_study_without_trials_has_a_report(bare: optuna.Study, tmp_path: Path) -> None:
     page = Page(make_report(bare, tmp_path / "r.html").read_text())
-    assert "nothing fits" in page.text
+    assert "not feasible" in page.text
     assert "picture-front" in page.ids
 
 
@@ -226,7 +226,7 @@ def test_only_reports_are_written_over(bare: optuna.Study, ran: Run, tmp_path: P
     assert thesis.read_text() == "years of work"
     with pytest.raises(InputError, match="is a folder"):
         make_report(bare, tmp_path)
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="no such folder"):
         make_report(bare, tmp_path / "nowhere" / "r.html")
     make_report(bare, thesis, force=True)
     assert "Paredown report" in thesis.read_text()[:500]

@@ -66,14 +66,14 @@ def figures(blueprint: Blueprint) -> list[tuple[str, int, int]]:
 def test_the_missing_extra_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        InputError, match=r"^nni-l1 needs nni.*pip install 'paredown\[nni\]' brings it$"
+        InputError, match=r"^nni-l1 needs nni, .*run pip install 'paredown\[nni\]'$"
     ):
         require_extra("nni", "nni-l1")
 
 
 def test_nni_is_not_imported_before_it_is_chosen() -> None:
     code = (
-        "import sys; from paredown.spaces.nni import pruning, quantizing; "
+        "import sys; from paredown.spaces.nni import pruners, quantizing; "
         "sys.exit('nni' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
