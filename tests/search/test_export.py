@@ -219,7 +219,7 @@ def test_weights_of_another_network_are_refused(there: Path) -> None:
     ("said", "expected"),
     [
         ("{", "cannot be read"),
-        ("[]", "no manifest"),
+        ("[]", "not a manifest"),
         ('{"manifest": 1}', "lacks model, classes"),
     ],
 )

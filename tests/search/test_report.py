@@ -142,8 +142,8 @@ def test_the_command_says_where_the_report_is(ran: Run, searched: Path) -> None:
     assert path.name in done.out
     assert path.as_uri() in done.out
     page = Page(path.read_text())
-    assert {f"picture-{name}" for name in PICTURES} == set(page.inside) - {"answer", "code"}
-    assert page.ids >= {"asked", "winners", "attribution", "reading"}
+    assert {f"picture-{name}" for name in PICTURES} == set(page.inside) - {"summary", "code"}
+    assert page.ids >= {"configuration", "winners", "attribution", "reading"}
     for text in page.inside:
         if text != "code":
             json.loads(page.inside[text])
@@ -152,7 +152,7 @@ def test_the_command_says_where_the_report_is(ran: Run, searched: Path) -> None:
 
 def test_its_numbers_are_those_of_best(page: Page, ran: Run) -> None:
     expected = best(ran)
-    assert json.loads(page.inside["answer"]) == expected
+    assert json.loads(page.inside["summary"]) == expected
     assert set(page.cells) == {item["max_drop"] for item in expected["budgets"]}
     for item in expected["budgets"]:
         cells = page.cells[item["max_drop"]]
