@@ -92,7 +92,7 @@ def count_model(
         PlanError: the plan cannot be read, or does not fit the model.
     """
     if plan_file is not None and approach is not None:
-        raise InputError("--plan and --approach are mutually exclusive; give one of them")
+        raise InputError("expected --plan or --approach, got both")
     plan = read_plan(plan_file) if plan_file else None
     if approach is not None:
         known_approach = find_approach(model, approach)
