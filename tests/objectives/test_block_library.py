@@ -24,6 +24,7 @@ from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.space import Space
 from paredown.spaces.technique import ApplyContext, Phase
+from paredown.tests.matrix import represented
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -117,6 +118,7 @@ def test_parts_are_fitted_once(make: Make, fits: list[block_fitting.FitSchedule]
     assert block_fitting.FIT_ISOLATED not in fits
 
 
+@pytest.mark.matrix
 def test_it_does_not_matter_who_asked_first(make: Make) -> None:
     plans = [BLOCK, BLOCKS, Plan.of({"block": {"stage2": "inverted"}, "width": {"stage3": 0.5}})]
     evaluator, two = make(), make()
@@ -130,7 +132,9 @@ def test_it_does_not_matter_who_asked_first(make: Make) -> None:
     assert all(same(remaining[name], others[name]) for name in remaining)
 
 
-@pytest.mark.parametrize("plan", [BLOCKS, CUT, SMALL], ids=lambda plan: plan.describe())
+@pytest.mark.parametrize(
+    "plan", represented([BLOCKS, CUT, SMALL], BLOCKS.__eq__), ids=lambda plan: plan.describe()
+)
 def test_assembled_networks_do_far_better_than_unfitted_ones(make: Make, plan: Plan) -> None:
     evaluator = make()
     splits, baseline = evaluator.task.splits, state(evaluator.baseline)
@@ -164,6 +168,7 @@ def test_a_linear_layer_learns_to_decide_by_the_channels_that_are_left(make: Mak
     assert right(make()) > without + 2
 
 
+@pytest.mark.matrix
 def test_parts_of_networks_on_smaller_images_are_others(
     make: Make, fits: list[block_fitting.FitSchedule]
 ) -> None:
@@ -185,7 +190,7 @@ def other_names(path: Path) -> None:
     save_file({f"other.{name}": tensor for name, tensor in load_file(path).items()}, path)
 
 
-@pytest.mark.parametrize("damage", [cut_short, other_names])
+@pytest.mark.parametrize("damage", represented([cut_short, other_names], cut_short.__eq__))
 def test_damaged_parts_are_fitted_again(
     make: Make, fits: list[block_fitting.FitSchedule], damage: Callable[[Path], None]
 ) -> None:
@@ -203,6 +208,7 @@ def test_damaged_parts_are_fitted_again(
     assert block_fitting.FIT_ISOLATED not in fits
 
 
+@pytest.mark.matrix
 def test_an_entry_of_other_shapes_counts_as_none(
     make: Make, fits: list[block_fitting.FitSchedule]
 ) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from paredown.objectives.training import cache as cache_module
 from paredown.objectives.training.cache import Cache, cache_key
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -152,7 +152,7 @@ def test_a_writer_that_fails_midway_leaves_nothing(
         name.write_bytes(name.read_bytes()[:50])
         raise error
 
-    monkeypatch.setattr(cache_module, "save_file", half)
+    monkeypatch.setattr(safetensors.torch, "save_file", half)
     for key in ("one", "old"):
         if ends:
             with pytest.raises(Died):

@@ -114,6 +114,7 @@ def test_winners_are_scored_on_the_test_split(evaluator: Evaluator, digits: Spli
     assert outcome.cost == evaluator.predicted_cost(WHOLE_PLAN)
 
 
+@pytest.mark.matrix
 def test_the_second_time_costs_no_training(make_evaluator: Make, own: Path) -> None:
     evaluator = make_evaluator(own)
     first = evaluator.evaluate(PRUNED_PLAN)
@@ -158,6 +159,7 @@ def test_bits_alone_cost_no_training(make_evaluator: Make, own: Path) -> None:
         assert stages(evaluator) == ["quantize", "score"]
 
 
+@pytest.mark.matrix
 def test_recipes_decide_what_is_done_again(make_evaluator: Make, own: Path) -> None:
     evaluator = make_evaluator(own)
     evaluator.evaluate(PRUNED_PLAN)

@@ -12,6 +12,7 @@ from paredown.objectives.evaluation.outcome import Outcome
 from paredown.objectives.training.recipe import Recipe
 from paredown.spaces.plan import Plan
 from paredown.spaces.technique import Phase
+from paredown.tests.matrix import represented
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -55,6 +56,7 @@ def worth(outcome: Outcome) -> tuple[object, ...]:
     return outcome.plan, outcome.cost, outcome.accuracy, outcome.drop
 
 
+@pytest.mark.matrix
 def test_the_same_seed_gives_the_same_outcomes_in_separate_caches(
     make_evaluator: Make, tmp_path: Path
 ) -> None:
@@ -86,7 +88,9 @@ def test_what_is_restored_answers_to_the_bit_like_what_was_made(
     assert worth(restorer.evaluate(plan)) == worth(trainer.evaluate(plan))
 
 
-@pytest.mark.parametrize("prefix", [Plan(), PRUNED_PLAN.through(Phase.STRUCTURE)])
+@pytest.mark.parametrize(
+    "prefix", represented([Plan(), PRUNED_PLAN.through(Phase.STRUCTURE)], lambda plan: plan.choices)
+)
 def test_work_goes_on_from_a_restored_prefix_as_from_a_trained_one(
     make_evaluator: Make, tmp_path: Path, prefix: Plan
 ) -> None:

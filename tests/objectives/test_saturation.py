@@ -104,6 +104,7 @@ def largest_pair(levels: Array) -> int:
 # By arithmetic over what a file stores
 
 
+@pytest.mark.matrix
 @settings(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

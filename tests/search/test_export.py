@@ -277,6 +277,7 @@ def test_a_full_disk_leaves_nothing(there: Path, run: Run, monkeypatch: pytest.M
     assert not left
 
 
+@pytest.mark.matrix
 def test_a_killed_export_leaves_nothing_under_the_name(there: Path, run: Run) -> None:
     command = [sys.executable, "-c", "from paredown.search.cli import main; main()"]
     killed = subprocess.Popen(
@@ -317,6 +318,7 @@ def test_a_file_that_answers_otherwise_is_not_kept(
     assert not (there.parent / "new").exists()
 
 
+@pytest.mark.matrix
 def test_a_file_that_would_answer_otherwise_elsewhere_is_not_kept(
     there: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

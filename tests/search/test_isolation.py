@@ -25,6 +25,7 @@ from paredown.search.runner.run_study import Finished, search
 from paredown.search.study.config import load_config
 from paredown.search.study.trial_record import TrialRecord, TrialStatus, read_records
 from paredown.spaces.plan import Plan
+from paredown.tests.matrix import represented
 from safetensors.torch import save_file
 
 from .test_processes import COMMAND, URL, Start, records, start, wait_for
@@ -87,7 +88,7 @@ CAUSES = {
 }
 
 
-@pytest.mark.parametrize("model", CAUSES)
+@pytest.mark.parametrize("model", represented(CAUSES, "segfault".__eq__))
 def test_a_model_that_ends_its_process_fails_its_trials_and_not_the_search(
     model: str, models: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_model_that_ends_its_process_fails_its_trials_and_not_the_search(
         assert "an image was odd" in crashed["details"].splitlines()[-1]
 
 
+@pytest.mark.matrix
 def test_a_plan_that_failed_is_tried_again_only_when_that_is_asked(models: Path) -> None:
     first = {
         record.plan for record in of(go(models, "exits")) if record.status is TrialStatus.FAILED
@@ -153,6 +155,7 @@ def test_a_time_limit_that_is_too_short_for_a_baseline_says_so(folder: Path) -> 
         search(config, URL, Cache(folder / "cache"), Callback())
 
 
+@pytest.mark.matrix
 def test_prints_of_a_model_stay_out_of_the_json(models: Path) -> None:
     (models / "talks.toml").write_text(STUDY.format(model="talks", more=""))
     ran = subprocess.run(
@@ -224,7 +227,9 @@ def waits_until_gone(process_id: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", represented([signal.SIGSEGV, signal.SIGKILL], signal.SIGKILL.__eq__)
+)
 def test_the_search_goes_on_when_its_child_is_killed(
     how: signal.Signals, folder: Path, start: Start
 ) -> None:
@@ -240,6 +245,7 @@ def test_the_search_goes_on_when_its_child_is_killed(
     assert not [record for record in every if record.status is TrialStatus.RUNNING]
 
 
+@pytest.mark.matrix
 def test_a_child_that_is_killed_while_the_baseline_trains_is_started_again(
     folder: Path, start: Start
 ) -> None:
@@ -260,6 +266,7 @@ def test_a_child_does_not_outlive_its_search(folder: Path, start: Start) -> None
     assert waits_until_gone(child)
 
 
+@pytest.mark.matrix
 def test_a_plan_that_two_runs_died_of_is_not_proposed_a_third_time(
     models: Path, start: Start
 ) -> None:
@@ -340,6 +347,7 @@ def run_script(folder: Path, images: str = "", progress: bool = False) -> str:
     return ran.stdout
 
 
+@pytest.mark.matrix
 def test_a_script_without_a_main_guard_gives_classes_of_its_own(folder: Path) -> None:
     assert "a crash would end the search" not in run_script(folder, progress=True)
 
@@ -350,6 +358,7 @@ def test_what_cannot_be_sent_is_evaluated_here_and_the_user_is_told(folder: Path
     assert "cannot be sent to another process" in text
 
 
+@pytest.mark.matrix
 def test_what_another_process_cannot_load_is_evaluated_here(folder: Path) -> None:
     package = folder / "elsewhere"
     package.mkdir()

@@ -13,6 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 from paredown.search.study.trial_record import TrialRecord, TrialStatus, read_records
+from paredown.tests.matrix import represented
 
 URL = "sqlite:///paredown.db"
 # A shell starts background jobs with interrupts ignored, and tests may be one.
@@ -93,7 +94,7 @@ def test_a_killed_search_loses_at_most_the_running_trial(folder: Path, start: St
     assert len(plans) == len(set(plans)), "nothing was trained twice"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", represented([signal.SIGINT, signal.SIGTERM], signal.SIGINT.__eq__))
 def test_an_interrupt_ends_tidily(how: signal.Signals, folder: Path, start: Start) -> None:
     process = start("search", "tiny.toml", "--trials", "30")
     wait_for(process, "2/30")
@@ -164,6 +165,7 @@ def _get(address: str) -> str:
             time.sleep(0.1)
 
 
+@pytest.mark.matrix
 def test_an_interrupt_while_the_baseline_trains_ends_tidily(folder: Path, start: Start) -> None:
     study = Path("tiny.toml").read_text().replace("epochs = 4", "epochs = 2000")
     Path("tiny.toml").write_text(study)

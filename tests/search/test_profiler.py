@@ -123,6 +123,7 @@ def test_an_evaluation_that_fails_is_counted_as_unfinished(
     assert profile.seconds == {"unfinished": 5}
 
 
+@pytest.mark.matrix
 def test_the_parts_of_a_search_sum_to_the_whole(folder: Path) -> None:
     began = time.perf_counter()
     seconds = go(folder, trials=3).seconds
@@ -190,6 +191,7 @@ def test_a_trial_for_free_is_kept_like_any_other(folder: Path) -> None:
     assert tuple(ours.values) == cost.objectives
 
 
+@pytest.mark.matrix
 def test_what_an_interrupt_left_undone_for_free_is_done_next_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

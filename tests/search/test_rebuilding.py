@@ -21,6 +21,7 @@ from paredown.spaces.quantization import rounding
 from paredown.spaces.space import Space
 from paredown.spaces.technique import ApplyContext, Phase, Technique, Value
 from paredown.spaces.techniques import TECHNIQUES
+from paredown.tests.matrix import represented
 from torch import nn
 
 WITH = {
@@ -114,7 +115,7 @@ def test_of_every_option(plan: Plan, tmp_path: Path) -> None:
     check("resnet8", 1, 8, plan, tmp_path)
 
 
-@pytest.mark.parametrize("model", SIZES)
+@pytest.mark.parametrize("model", represented(SIZES, "squeezenet1_1".__eq__))
 def test_of_every_architecture(model: str, tmp_path: Path) -> None:
     """All techniques at once, as a search may draw them."""
     blueprint = trace_with_groups(build_model(model, 10, 3), example_images(3, SIZES[model]))

@@ -25,6 +25,7 @@ from paredown.search.study.trial_record import TrialRecord, TrialStatus, count_t
 from paredown.spaces.plan import Plan
 from paredown.spaces.space import Space, Suggests
 from paredown.spaces.technique import Phase
+from paredown.tests.matrix import represented
 
 URL = "sqlite:///paredown.db"
 
@@ -56,7 +57,7 @@ def shown(records: Sequence[TrialRecord]) -> list[tuple[object, ...]]:
     return [(r.number, r.status, r.plan, r.cost, r.accuracy) for r in records]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS.names)
+@pytest.mark.parametrize("sampler", represented(SAMPLERS.names, "nsga2".__eq__))
 def test_every_sampler_completes_a_study(sampler: str, folder: Path) -> None:
     study = go(folder, sampler=sampler, trials=6).study
     records = read_records(study.trials)
@@ -84,6 +85,7 @@ def test_the_same_seed_gives_the_same_plans_and_winners(folder: Path) -> None:
     assert runs[0] == runs[1]
 
 
+@pytest.mark.matrix
 def test_another_seed_gives_other_results(folder: Path) -> None:
     first = go(folder, name="a", seed=1, trials=2).study
     second = go(folder, name="b", seed=2, trials=2).study
@@ -153,6 +155,7 @@ def test_a_trained_network_is_scored_at_its_other_bits_for_free(folder: Path) ->
     assert not again.ended
 
 
+@pytest.mark.matrix
 def test_plans_that_train_at_their_bits_are_trials_of_their_own(folder: Path) -> None:
     narrow = {
         "width": [1.0],
@@ -173,6 +176,7 @@ def test_plans_that_train_at_their_bits_are_trials_of_their_own(folder: Path) ->
     )
 
 
+@pytest.mark.matrix
 def test_what_pruning_removed_is_told(folder: Path) -> None:
     narrow = {"width": [1.0], "block": [], "prune": [0.0, 0.5], "bits": ["w32a32"]}
     study = go(folder, trials=7, space=narrow, max_drop=[90]).study
@@ -226,6 +230,7 @@ def test_a_diverging_plan_fails_and_the_search_goes_on(
     }
 
 
+@pytest.mark.matrix
 def test_an_interrupted_trial_is_proposed_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,6 +393,7 @@ def test_weights_that_break_in_the_last_step_fail_the_trial_and_not_the_search(
     assert all("finite" in record.reason for record in failed)
 
 
+@pytest.mark.matrix
 def test_a_plan_too_large_for_the_memory_fails_and_the_search_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

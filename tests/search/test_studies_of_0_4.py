@@ -133,6 +133,7 @@ def test_an_ablation_that_was_kept_is_shown_at_once(
     assert_says(json.loads(ran.out), renamed(SAID[name]["ablate"]))
 
 
+@pytest.mark.matrix
 def test_an_ablation_of_another_winner_is_kept_beside_it(finished: Path, run: Run) -> None:
     keep_baseline("finished")
     ran = run("ablate", "finished", "--max-drop", "20", "--epochs", "1", "--json")
@@ -142,6 +143,7 @@ def test_an_ablation_of_another_winner_is_kept_beside_it(finished: Path, run: Ru
     assert_says(json.loads(remaining.out), renamed(SAID["finished"]["ablate"]))
 
 
+@pytest.mark.matrix
 def test_the_winner_is_exported_again_over_the_folder(finished: Path, run: Run) -> None:
     keep_baseline("finished")
     where = ("--output", "finished-2pp", "--format", "onnx,safetensors", "--json")
@@ -157,6 +159,7 @@ def test_the_winner_is_exported_again_over_the_folder(finished: Path, run: Run) 
     assert paredown.load("finished-2pp")(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
 
 
+@pytest.mark.matrix
 def test_a_winner_of_an_own_model_is_exported(folder: Path, run: Run) -> None:
     unpack(folder, "own")
     keep_baseline("own")
@@ -181,6 +184,7 @@ def test_an_exported_folder_is_loaded(finished: Path) -> None:
 EXPORTED = ("finished.onnx", "finished.pt2", "finished.safetensors", "own.safetensors")
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("file", EXPORTED)
 def test_exported_files_are_evaluated(folder: Path, run: Run, file: str) -> None:
     name, _, technique = file.partition(".")
@@ -282,6 +286,7 @@ def test_a_search_goes_on_whose_process_was_killed(folder: Path, run: Run) -> No
     assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
 
 
+@pytest.mark.matrix
 def test_a_search_goes_on_that_was_interrupted(folder: Path, run: Run) -> None:
     unpack(folder, "interrupted")
     (waiting,) = (t for t in read_study("interrupted").trials if t.state == TrialState.WAITING)
@@ -296,6 +301,7 @@ def test_a_search_goes_on_that_was_interrupted(folder: Path, run: Run) -> None:
     assert not [t for t in trials if t.state in (TrialState.RUNNING, TrialState.WAITING)]
 
 
+@pytest.mark.matrix
 def test_a_search_goes_on_with_an_own_model_and_objective(folder: Path, run: Run) -> None:
     unpack(folder, "own")
     keep_baseline("own")
@@ -308,6 +314,7 @@ def test_a_search_goes_on_with_an_own_model_and_objective(folder: Path, run: Run
     assert all(len(trial.values) == 2 for trial in read_study("own").trials if trial.values)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_file_can_be_tried_out(folder: Path, run: Run, name: str) -> None:
     unpack(folder, name)

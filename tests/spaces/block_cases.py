@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from paredown.spaces.graph.structure import Shortcut
 from paredown.spaces.graph.tracing import trace
 from paredown.spaces.pruning.dependencies import remove_channels, silence_channels
 from paredown.spaces.pruning.trace_groups import trace_with_groups
+from paredown.tests.matrix import represented
 from torch import nn
 
 SEVERAL = (
@@ -132,6 +133,19 @@ def _spread() -> Iterator[tuple[str, str]]:
 
 
 SPREAD = list(_spread())
+
+
+def _representatives(cases: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Of each name two places; other names begin elsewhere, so that all places occur."""
+    for number, name in enumerate(NAMES):
+        fitting = [pair for pair in cases if pair[0] == name]
+        if fitting:
+            yield fitting[7 * number % len(fitting)]
+            yield fitting[(7 * number + len(fitting) // 2) % len(fitting)]
+
+
+AT_EVERY_FIT = represented(FITTING, set(_representatives(FITTING)).__contains__)
+AT_A_SPREAD = represented(SPREAD, set(_representatives(SPREAD)).__contains__)
 
 
 def size_of(spec: Spec) -> tuple[int, int]:

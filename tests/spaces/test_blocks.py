@@ -22,6 +22,8 @@ from paredown.spaces.graph.structure import Shortcut
 from paredown.spaces.plan import Plan
 from paredown.spaces.technique import Phase
 from paredown.tests.spaces.block_cases import (
+    AT_A_SPREAD,
+    AT_EVERY_FIT,
     CONVS,
     FITTING,
     NAMES,
@@ -38,8 +40,8 @@ from paredown.tests.spaces.block_cases import (
 )
 from torch import nn
 
-AT_EVERY_FIT = pytest.mark.parametrize(("name", "at"), FITTING)
-AT_A_SPREAD = pytest.mark.parametrize(("name", "at"), SPREAD)
+ON_EVERY_FIT = pytest.mark.parametrize(("name", "at"), AT_EVERY_FIT)
+ON_A_SPREAD = pytest.mark.parametrize(("name", "at"), AT_A_SPREAD)
 OF_EVERY_NAME = pytest.mark.parametrize("name", NAMES)
 INHERITING = [
     family.name
@@ -90,7 +92,7 @@ def test_the_host_has_the_site(at: str) -> None:
     assert SPECS[at] in [site.spec(blueprint.sizes) for site in sites if site.name == "site"]
 
 
-@AT_EVERY_FIT
+@ON_EVERY_FIT
 def test_keeps_the_shape_and_learns(name: str, at: str) -> None:
     x, created = images(SPECS[at]), build(name, SPECS[at]).train()
     out = created(x)
@@ -108,7 +110,7 @@ def test_keeps_the_shape_and_learns(name: str, at: str) -> None:
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in created.parameters())
 
 
-@AT_EVERY_FIT
+@ON_EVERY_FIT
 def test_is_the_same_without_data_and_after_a_round_trip(name: str, at: str) -> None:
     x, created = images(SPECS[at]), build(name, SPECS[at])
     with torch.device("meta"):
@@ -128,7 +130,7 @@ def test_is_the_same_without_data_and_after_a_round_trip(name: str, at: str) -> 
         assert torch.equal(again.eval()(x), created.eval()(x))
 
 
-@AT_A_SPREAD
+@ON_A_SPREAD
 def test_costs_as_predicted(
     name: str, at: str, assert_as_predicted: Callable[..., nn.Module]
 ) -> None:
@@ -140,7 +142,7 @@ def test_costs_as_predicted(
     assert params(changed.get_submodule("site")) == params(build(name, SPECS[at]))
 
 
-@AT_A_SPREAD
+@ON_A_SPREAD
 def test_loses_channels_rightly(name: str, at: str, carry_out: Callable[..., nn.Module]) -> None:
     """What is cut computes what the whole does with the same channels silent."""
     network, x, blueprint = host(at)

@@ -1,13 +1,12 @@
 """The gate: every block family in whole networks of every sort, predicted, built, cut, exported.
 
-Where a family fits nowhere in a network, the reason is told. Networks that are alike in how their
-blocks are joined stand for each other; `PAREDOWN_EVERY_NETWORK=1` runs all, three minutes more.
+Where a family fits nowhere in a network, the reason is given. README's test line runs a few of
+the networks, `pytest -m ""` all of them.
 """
 
 import copy
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +24,7 @@ from paredown.spaces.plan import Plan
 from paredown.spaces.pruning.trace_groups import trace_with_groups
 from paredown.spaces.technique import ApplyContext, Phase
 from paredown.spaces.techniques import TECHNIQUES
+from paredown.tests.matrix import represented
 from paredown.tests.spaces.block_cases import assert_cut_rightly, costs, randomise
 from torch import nn
 
@@ -45,24 +45,11 @@ SIZES = {
     "convnext_tiny": 32,
     "regnet_y_400mf": 32,
 }
-STAND_FOR = {
-    "resnet101": "resnet50",
-    "vgg19_bn": "vgg16",
-    "efficientnet_b0": "mobilenet_v2",
-    "regnet_y_400mf": "resnet50",
-}
-EXPORT_LIKE = STAND_FOR | {
-    "resnet50": "resnet18",
-    "vgg16": "squeezenet1_1",
-    "densenet121": "googlenet",
-}
-"""A network -> another whose parts are joined in the same ways."""
 
 
-def every(*but: str) -> pytest.MarkDecorator:
-    """All networks, or all but some that others stand for."""
-    left = () if os.environ.get("PAREDOWN_EVERY_NETWORK") else but
-    return pytest.mark.parametrize("name", [name for name in SIZES if name not in left])
+def every(cases: Iterable[str], *representatives: str) -> pytest.MarkDecorator:
+    """Networks, of which all but the representatives run on request."""
+    return pytest.mark.parametrize("name", represented(cases, representatives.__contains__))
 
 
 IN_NUMBERS = ["functional", "resnet18", "vgg19_bn", "squeezenet1_1"]
@@ -176,7 +163,7 @@ def assert_is_cut_as_predicted(name: str, plan: Plan, network: nn.Module) -> Non
     assert cut.train()(images).shape == (2, 10)
 
 
-@every(*STAND_FOR)
+@every(SIZES, "functional", "mobilenet_v2")
 def test_every_family_comes_out_as_predicted(name: str, subtests: pytest.Subtests) -> None:
     bare, blueprint = known(name)
     for family in [*FAMILY_NAMES, *(IN_A_ROW if name in WITH_A_ROW else ())]:
@@ -205,7 +192,7 @@ def in_numbers(name: str) -> list[str]:
     return [*FAMILY_NAMES, *(IN_A_ROW if name in WITH_A_ROW else ())]
 
 
-@pytest.mark.parametrize("name", IN_NUMBERS)
+@every(IN_NUMBERS, "functional")
 def test_every_family_loses_the_channels_it_should(name: str, subtests: pytest.Subtests) -> None:
     """A cut network computes what the uncut one does with the same channels silent."""
     _, blueprint = known(name)
@@ -262,7 +249,7 @@ class AtOnce(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
-@every(*EXPORT_LIKE)
+@every(SIZES, "functional", "resnet18")
 def test_every_family_learns_is_saved_and_exported(name: str) -> None:
     _, blueprint = known(name)
     network, exported = network_of(name), list[tuple[Mapping[str, str], nn.Module]]()
