@@ -176,7 +176,7 @@ def test_epochs_out_of_range_are_refused(study: optuna.Study, epochs: float, sai
 
 
 def test_a_budget_without_a_winner_fits_nothing(study: optuna.Study) -> None:
-    with pytest.raises(NothingFits, match="no plan"):
+    with pytest.raises(NothingFits, match="no compressed network"):
         ablate(study, URL, Budget(0), Cache(), AblationCallback())
 
 
@@ -207,7 +207,7 @@ def test_the_command_refuses_what_it_cannot_use(study: optuna.Study, run: Run) -
         (["tinny"], 2, "did you mean tiny?"),
         (["tiny", "--epochs", "few"], 2, "a fraction of the epochs such as 0.5"),
         (["tiny", "--max-drop", "-3"], 2, "from 0 to 100"),
-        (["tiny", "--max-drop", "0"], 3, "no plan"),
+        (["tiny", "--max-drop", "0"], 3, "no compressed network"),
     ):
         data = run("ablate", *typed)
         assert (data.code, got_text in data.err) == (code, True), data.err
