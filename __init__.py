@@ -46,7 +46,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Public names load on first use: torch takes seconds, and `paredown --help` needs none."""
+    """Import public names on first use: torch takes seconds, and `paredown --help` needs none."""
     from importlib import import_module
 
     if name not in _HOMES:

@@ -1,9 +1,9 @@
-"""torchvision, made to import beside a CPU-only torch. Import it from here, never directly.
+"""torchvision, importable beside a CPU-only torch. Import it from here, never directly.
 
-The torchvision wheel links CUDA; beside a CPU-only torch its library does not load, and then
-`import torchvision` fails with "operator torchvision::nms does not exist", because it registers
-fake kernels for two operators that only the library defines. Declaring the two is enough for
-models, datasets and transforms, which never call them. Where torchvision imports cleanly this
+The torchvision wheel links CUDA; beside a CPU-only torch its library does not load, and
+`import torchvision` fails with "operator torchvision::nms does not exist": it registers fake
+kernels for two operators that only the library defines. Declaring the two operators is enough for
+models, datasets and transforms, which never call them. Where torchvision imports cleanly, this
 module changes nothing.
 """
 
@@ -24,7 +24,7 @@ with paused_gc():
             raise
         for _name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[_name]
-        # Must stay alive: the declarations end with the object.
+        # NOTE: must stay alive; torch drops the declarations with this object.
         _LIBRARY = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for _operator in _OPERATORS:
             _LIBRARY.define(_operator + _SIGNATURE)  # type: ignore[no-untyped-call]

@@ -1,20 +1,20 @@
-"""Every error that Paredown raises on purpose.
+"""The tree of errors that Paredown raises on purpose.
 
-ParedownError                 exit code 1: something went wrong
- ├─ InputError                exit code 2: what the user gave cannot be used
- │   ├─ UnknownName             a name nobody registered; says the nearest ones
- │   ├─ PlanError               a plan that does not fit its model
- │   ├─ StudyFileError          a study file with faults; says all of them
- │   ├─ DataError               a data set or image folder
+ParedownError                 exit code 1: root of the tree
+ ├─ InputError                exit code 2: invalid input
+ │   ├─ UnknownName             an unregistered name; the message suggests the nearest
+ │   ├─ PlanError               an unreadable plan, or a plan that does not fit its model
+ │   ├─ StudyFileError          an invalid study file; the message lists all faults
+ │   ├─ DataError               an invalid data set or image folder
  │   ├─ ModelError              a network that cannot be built or traced
- │   ├─ UserCodeError           the user's own function failed; says where
+ │   ├─ UserCodeError           user code raised; the message has the line
  │   ├─ WeightsError            weights that do not fit their network
- │   └─ StorageError            a study's storage, or a study of something else
- ├─ NothingFits               exit code 3: no plan keeps within the budget
- ├─ FileDiffers               exit code 4: an exported file is not as good as its network
- ├─ TrainingDiverged          the loss is no longer a finite number
- ├─ OutOfTime                 the time limit was reached before there was anything to show
- └─ PredictionMismatch        a network does not cost what its plan predicted: a bug
+ │   └─ StorageError            an unusable storage, or a study with another configuration
+ ├─ NothingFits               exit code 3: no compressed network meets the budget
+ ├─ FileDiffers               exit code 4: an exported file does not match its network
+ ├─ TrainingDiverged          the training loss is NaN or infinite
+ ├─ OutOfTime                 the time limit was reached before the first result
+ └─ PredictionMismatch        predicted and measured cost differ: a bug in Paredown
 """
 
 import copyreg
@@ -24,17 +24,17 @@ from typing import Any
 
 
 class ParedownError(Exception):
-    """The root of Paredown's errors. `exit_code` is what the command ends with."""
+    """Root of Paredown's errors; `exit_code` is the exit code of the command."""
 
     exit_code = 1
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """As it is, without its constructor: these take other arguments than the message."""
+        """Pickle without calling the constructor, whose arguments are not the message."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class InputError(ParedownError):
-    """What the user gave cannot be used; the message says what was expected and what came."""
+    """Invalid input; the message states what was expected and what was found."""
 
     exit_code = 2
 
@@ -43,11 +43,11 @@ class UnknownName(InputError):
     """A name that is not registered.
 
     Args:
-        noun: the sort of thing, as in "sampler".
-        name: what was given.
-        known: the names there are.
-        see: a command that lists them, if there is one.
-        where: where it was looked for, as in " in paredown.db".
+        noun: the kind of record, as in "sampler".
+        name: the unknown name.
+        known: the registered names.
+        see: a command that lists the names, if there is one.
+        where: the place that was searched, as in " in paredown.db".
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class UnknownName(InputError):
 
 
 class PlanError(InputError):
-    """A plan that cannot be read, or does not fit the model it is meant for."""
+    """A plan that cannot be read, or does not fit its model."""
 
 
 class StudyFileError(InputError):
-    """A study file with faults, all of them told at once.
+    """A study file with faults, all listed in one message.
 
     Args:
         source: the file's name.
-        faults: one sentence each, beginning with the key at fault.
+        faults: one sentence per fault, beginning with the key at fault.
     """
 
     def __init__(self, source: str, faults: Sequence[str]) -> None:
@@ -81,16 +81,16 @@ class DataError(InputError):
 
 
 class ModelError(InputError):
-    """A network that cannot be built, or cannot be run on the images."""
+    """A network that cannot be built, traced, or run on the images."""
 
 
 class UserCodeError(InputError):
-    """A function or file of the user's that failed while it ran.
+    """A user's function or file that raised an error.
 
     Args:
-        subject: the function or file, as it was named.
-        error: that it ended in.
-        where: the file, the line and its text; empty if that is not known.
+        subject: the function or file, as the user named it.
+        error: the error raised.
+        where: file, line number and source line; empty if unknown.
     """
 
     def __init__(self, subject: str, error: BaseException, where: str) -> None:
@@ -106,17 +106,17 @@ class WeightsError(InputError):
 
 
 class StorageError(InputError):
-    """A storage that cannot be opened, or that holds a study of something else."""
+    """A storage that cannot be opened, or a study with a different configuration."""
 
 
 class NothingFits(ParedownError):
-    """No evaluated plan keeps within a budget."""
+    """No evaluated plan is feasible for a budget."""
 
     exit_code = 3
 
 
 class FileDiffers(ParedownError):
-    """An exported file does not answer like the network that it was written from."""
+    """An exported file's outputs do not match those of its network."""
 
     exit_code = 4
 
@@ -126,15 +126,15 @@ class TrainingDiverged(ParedownError):
 
 
 class OutOfTime(ParedownError):
-    """A time limit was reached before there was anything to show."""
+    """The time limit was reached before the first result."""
 
 
 class PredictionMismatch(ParedownError):
-    """A network does not cost what its plan predicted: a defect in Paredown, never the user's."""
+    """Predicted and measured cost of a network differ: a bug in Paredown, not in the input."""
 
 
 def nearest_names(name: str, known: Sequence[str]) -> str:
-    """The half sentence that helps after an unknown name: the nearest ones, else all of them."""
+    """Suggest registered names for an unknown one: the nearest, or else all of them."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     near = [by_lower[match] for match in difflib.get_close_matches(name.lower(), by_lower, n=3)]
     if near:
@@ -145,7 +145,7 @@ def nearest_names(name: str, known: Sequence[str]) -> str:
 
 
 def first_names(names: Sequence[str], most: int) -> str:
-    """The first names of a row, and how many more there are: "a, b and 3 more"."""
+    """Join the first names and count the rest: "a, b and 3 more"."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

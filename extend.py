@@ -1,4 +1,4 @@
-"""What extensions are written with, in one place: see docs/extending.md."""
+"""The names for writing extensions, in one place: see docs/extending.md."""
 
 from .objectives.cost.cost import Cost
 from .objectives.cost.objective import OBJECTIVES, Objective

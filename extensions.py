@@ -1,8 +1,8 @@
-"""Extensions that other packages bring: what they register is there as if it were Paredown's own.
+"""Extensions from installed packages, found by entry points.
 
-A package names its module in the entry point group "paredown.extensions". Installing it is the
-user's choice, and lets that module run whenever Paredown is asked for a technique or data set by
-name; nothing else does.
+A package lists its module in the entry point group "paredown.extensions". The module is imported
+when a technique, data set or other record is looked up by name; its records are then available
+like Paredown's own.
 """
 
 from functools import cache
@@ -15,10 +15,10 @@ GROUP = "paredown.extensions"
 
 @cache
 def load_extensions() -> tuple[str, ...]:
-    """Run every installed extension, the first time that it is called. Returns their names.
+    """Import every installed extension on the first call; return their names.
 
     Raises:
-        UserCodeError: one of them failed; the message names it and its package.
+        UserCodeError: an extension raised; the message names it and its package.
     """
     installed = sorted(entry_points(group=GROUP), key=lambda entry_point: entry_point.name)
     for entry_point in installed:

@@ -1,4 +1,4 @@
-"""Optional parts, which are imported only when they are needed."""
+"""Optional dependencies, imported only where they are needed."""
 
 import importlib.util
 
@@ -10,7 +10,7 @@ PACKAGES = {
     "executorch": ("executorch",),
     "timm": ("timm",),
 }
-"""Extra -> the packages that it brings, as they are imported."""
+"""Extra -> the import names of its packages."""
 
 
 def missing_packages(extra: str) -> list[str]:
@@ -19,18 +19,19 @@ def missing_packages(extra: str) -> list[str]:
 
 
 def require_extra(extra: str, subject: str) -> None:
-    """See that an extra is installed.
+    """Validate that an extra is installed.
 
     Args:
         extra: a name in `PACKAGES`.
-        subject: needs it, for the message.
+        subject: the feature that needs the extra, for the message.
 
     Raises:
-        InputError: it is not; the message says how to install it.
+        InputError: a package is missing; the message has the command to install it.
     """
     missing = missing_packages(extra)
     if missing:
+        is_missing = "which is" if len(missing) == 1 else "which are"
         raise InputError(
-            f"{subject} needs {' and '.join(missing)}, which is not installed: "
-            f"pip install 'paredown[{extra}]' brings it"
+            f"{subject} needs {' and '.join(missing)}, {is_missing} not installed; run "
+            f"pip install 'paredown[{extra}]'"
         )

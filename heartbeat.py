@@ -1,7 +1,7 @@
-"""A heartbeat of long work: whoever waits for it learns that it goes on, and may end it.
+"""A heartbeat of long computations, by which a caller sees progress and can abort.
 
-Work calls `beat` at every step: a batch of images, a step of an optimizer. What listens is set
-from outside, so that loops at the bottom need not know who waits for them.
+Loops call `beat` at every step: a batch of images, a step of an optimizer. The listener is set by
+the caller in a context variable, so no loop has to pass it down.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ _LISTENER: ContextVar[Callable[[], None] | None] = ContextVar("heartbeat listene
 
 
 def beat() -> None:
-    """Report one step of work. Raises whatever the listener raises, to end the work."""
+    """Report one step of work. The listener may raise to abort the work."""
     listener = _LISTENER.get()
     if listener is not None:
         listener()
@@ -20,7 +20,7 @@ def beat() -> None:
 
 @contextmanager
 def listening(listener: Callable[[], None]) -> Iterator[None]:
-    """Call a listener at every step of the work inside."""
+    """Call a listener at every `beat` inside."""
     token = _LISTENER.set(listener)
     try:
         yield

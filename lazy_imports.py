@@ -1,11 +1,10 @@
-"""PyTorch under its usual names, imported when one of them is first used.
+"""PyTorch under its usual names, imported at first use.
 
-Importing torch takes a CPU second, and torchvision another. Whoever lists techniques, reads a plan
-or asks a study for its winners needs neither. So modules that say what techniques are called, offer
-and predict take `torch`, `nn` and `F` from here, and put off the evaluation of their annotations
-(`from __future__ import annotations`). Classes of `nn.Module` need torch where they are defined:
-they have modules of their own, which import torch itself and are imported by the functions that
-build them.
+Importing torch takes a CPU second, torchvision another. Listing techniques, reading a plan and
+reading a study's winners need neither. Modules on those paths take `torch`, `nn` and `F` from here
+and postpone the evaluation of annotations (`from __future__ import annotations`). Subclasses of
+`nn.Module` need torch at definition: they live in modules of their own, which import torch directly
+and are imported by the functions that build them.
 
 Optuna does the same (`_LazyImport` in its `_imports.py`); Python 3.15 will have it as a statement
 (PEP 810, https://peps.python.org/pep-0810/).
@@ -22,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 @contextmanager
 def paused_gc() -> Iterator[None]:
-    """Imports inside are faster by a sixth: they make many objects and no garbage, for which
-    Python's collector would look again and again."""
+    """Pause Python's garbage collector, which makes imports inside faster by a sixth: they create
+    many objects and no garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -34,10 +33,10 @@ def paused_gc() -> Iterator[None]:
 
 
 class _LazyModule(ModuleType):
-    """Stands for the module of its name: what is looked up in it is looked up there."""
+    """A proxy that imports the module of its name at the first attribute access."""
 
     def __getattr__(self, name: str) -> Any:
-        # Looked up anew each time, so that what tests patch in torch is patched here too.
+        # Not cached: what a test patches in torch must be patched here too.
         if self.__name__ in sys.modules:
             return getattr(import_module(self.__name__), name)
         with paused_gc():

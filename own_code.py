@@ -1,4 +1,4 @@
-"""The user's own code behind techniques, by a digest: what depends on it is not mixed up."""
+"""Digests of user code, for cache keys and study identities."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -10,10 +10,10 @@ _HERE = __name__.partition(".")[0]
 
 
 def own_code_digest(target: type | Callable[..., object]) -> str:
-    """12 hexadecimal digits over what a class or function is written in.
+    """Digest of the code of a class or function, 12 hexadecimal digits.
 
-    Empty if it is one of Paredown's. Else over its file and what lies beside it; of one that was
-    typed, as in a notebook, over its code.
+    Empty for Paredown's own code. Otherwise a digest of the source file and the files it imports
+    from beside it; without a file, as in a notebook, of the bytecode.
     """
     if target.__module__.partition(".")[0] == _HERE:
         return ""
@@ -39,7 +39,7 @@ def _functions(target: type | Callable[..., object]) -> Iterator[tuple[str, obje
 
 
 def _parts(code: CodeType) -> Iterator[bytes]:
-    """What a function's code says, without where it lies."""
+    """A function's bytecode, names and constants, without file name and line numbers."""
     yield code.co_code
     yield repr(code.co_names).encode()
     for constant in code.co_consts:

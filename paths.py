@@ -1,11 +1,11 @@
-"""Where Paredown keeps what it downloads and computes."""
+"""The folder of downloads and cached results."""
 
 import os
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The folder for all that can be fetched or computed again; it need not exist yet.
+    """The cache folder, which may not exist yet.
 
     `PAREDOWN_CACHE` if set, else `paredown` in `XDG_CACHE_HOME`, else `~/.cache/paredown`.
     """
@@ -13,5 +13,5 @@ def cache_folder() -> Path:
     if own:
         return Path(own).expanduser()
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG specification: a relative path there is invalid and to be ignored.
+    # By the XDG specification, a relative path is invalid and must be ignored.
     return (shared if shared.is_absolute() else Path.home() / ".cache") / "paredown"

@@ -1,9 +1,9 @@
-"""The user's own code, by name: `package.module:function` or `path/to/file.py:function`.
+"""References to user code: `package.module:function` or `path/to/file.py:function`.
 
-Code that is run for what it registers is named without a function.
+A file or module that is imported for what it registers is named without a function.
 
-Nothing else that a user gives makes code run: the reference is typed, on a command line or in a
-study file, and says by its colon that it is one.
+User code runs only where a reference is written on the command line or in a study file; the colon
+marks a name as a reference.
 """
 
 import hashlib
@@ -28,18 +28,18 @@ Function = Callable[..., Any]
 Loaded = TypeVar("Loaded")
 
 RUNNING: ContextVar[str] = ContextVar("running", default="")
-"""The user's file that is being run, absolute; empty if none is."""
+"""Absolute path of the user's file being imported; empty outside of imports."""
 
 _FORM = "package.module:function or path/to/file.py:function"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A function of the user's.
+    """A reference to a user's function.
 
     Attributes:
-        place: a module's dotted name, or the path of a file that ends in .py.
-        function: its name there.
+        place: a module's dotted name, or the path of a .py file.
+        function: the function's name in that module or file.
     """
 
     place: str
@@ -47,10 +47,10 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
-        """Reads "place:function".
+        """Parse "place:function".
 
         Raises:
-            InputError: it is none.
+            InputError: the text is not a reference.
         """
         place, _, function = text.rpartition(":")
         in_file = place.endswith(".py")
@@ -61,25 +61,25 @@ class Reference:
 
     @property
     def file(self) -> Path | None:
-        """The file, if it is in one that was named."""
+        """The .py file; None for a module."""
         return Path(self.place).expanduser() if self.place.endswith(".py") else None
 
     @property
     def name(self) -> str:
-        """The same wherever the file lies: "nets.py:make"."""
+        """The reference without the file's folder: "nets.py:make"."""
         return f"{self.file.name if self.file else self.place}:{self.function}"
 
     @property
     def absolute(self) -> str:
-        """The reference as it can be used from another folder."""
+        """The reference with an absolute path, valid from any folder."""
         return f"{self.file.absolute() if self.file else self.place}:{self.function}"
 
     def load(self) -> Function:
-        """The function. Its file or module is run, unless it was before.
+        """Import the file or module, once per process, and return the function.
 
         Raises:
-            InputError: there is no such file, module or function; with the nearest names.
-            UserCodeError: running it failed.
+            InputError: no such file, module or function; the message suggests the nearest names.
+            UserCodeError: the import failed.
         """
         module = _module_of_file(self.file) if self.file else _module(self.place)
         value = getattr(module, self.function, None)
@@ -93,10 +93,10 @@ class Reference:
 
 
 def with_torchvision(load: Callable[[], Loaded]) -> Loaded:
-    """What `load` gives, which runs code of the user's; once more if torchvision kept it from that.
+    """Call `load`, which imports user code; retry if torchvision could not be imported.
 
-    torchvision may need help before it can be imported: see `_torchvision`. That takes a second,
-    and code of the user's may well do without it.
+    torchvision may need the repair in `_torchvision`. Importing it takes a second, which user code
+    without torchvision is spared.
     """
     try:
         return load()
@@ -108,19 +108,19 @@ def with_torchvision(load: Callable[[], Loaded]) -> Loaded:
 
 
 def is_reference(text: str) -> bool:
-    """Whether a name is meant as a reference to code."""
+    """Whether a name is a reference to code."""
     return ":" in text or text.endswith(".py")
 
 
 def load_code(place: str) -> ModuleType:
-    """Run a file or module, unless it was before, for what it registers.
+    """Import a file or module, once per process, for what it registers.
 
     Args:
-        place: the path of a file that ends in .py, or a module's dotted name.
+        place: the path of a .py file, or a module's dotted name.
 
     Raises:
-        InputError: there is none.
-        UserCodeError: running it failed.
+        InputError: no such file or module.
+        UserCodeError: the import failed.
     """
     if place.endswith(".py"):
         return _module_of_file(Path(place).expanduser())
@@ -130,9 +130,9 @@ def load_code(place: str) -> ModuleType:
 
 
 def source_digest(function: Function) -> str:
-    """12 hexadecimal digits over the file that a function is from; empty if it is from none.
+    """Digest of a function's source file, 12 hexadecimal digits; empty without a file.
 
-    What the file imports from beside it counts too, as far as its names lead there.
+    Files in the same folder or below that the file imports names from are included.
     """
     module = sys.modules.get(getattr(inspect.unwrap(function), "__module__", None) or "")
     own = _file_of(function)
@@ -147,7 +147,7 @@ def source_digest(function: Function) -> str:
 
 
 def _files_beside(module: ModuleType, folder: Path) -> set[str]:
-    """The files in a folder, or below it, that a module's names come from."""
+    """The files in a folder, or below it, that define a module's names."""
     waiting, files = [module], set[str]()
     while waiting:
         names = {_module_name(item) for item in list(vars(waiting.pop()).values())}
@@ -162,16 +162,16 @@ def _files_beside(module: ModuleType, folder: Path) -> set[str]:
 
 
 def _module_name(value: object) -> str:
-    """The module that a value is, or comes from; empty if it does not say."""
+    """The module that a value is or was defined in; empty if unknown."""
     try:
         name = value.__name__ if isinstance(value, ModuleType) else value.__module__
-    except Exception:  # whatever a stand-in for a missing module raises
+    except Exception:  # placeholders for missing modules may raise anything here
         return ""
     return name if isinstance(name, str) else ""
 
 
 def parameters_of(function: Function) -> Mapping[str, inspect.Parameter]:
-    """What a function takes, by name; empty for one that does not say."""
+    """A function's parameters by name; empty if it has no signature."""
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -179,17 +179,17 @@ def parameters_of(function: Function) -> Mapping[str, inspect.Parameter]:
 
 
 def call(function: Function, name: str, offered: Mapping[str, object], called_with: str) -> Any:
-    """Call a user's function with those of the offered values that it has parameters for.
+    """Call a user's function with the offered values that it has parameters for.
 
     Args:
-        function: to call.
-        name: of it, for messages.
+        function: the function to call.
+        name: its name in messages.
         offered: parameter -> value.
-        called_with: the same in words; empty if nothing is offered.
+        called_with: the offered parameters in words; empty if nothing is offered.
 
     Raises:
-        InputError: it needs something that is not offered.
-        UserCodeError: it failed.
+        InputError: a required parameter is not offered.
+        UserCodeError: the function raised.
     """
     taken = parameters_of(function)
     unknown = [
@@ -198,12 +198,11 @@ def call(function: Function, name: str, offered: Mapping[str, object], called_wi
         if _is_needed(parameter) and not _by_name(parameter, offered)
     ]
     if unknown:
-        how = (
-            f"with {called_with} if it takes them; give the others" if offered else "as it is; give"
-        )
+        noun = "argument" if len(unknown) == 1 else "arguments"
+        supplied = f"supplies only {called_with}" if offered else "supplies no arguments"
         raise InputError(
-            f"{name} needs {' and '.join(unknown)}, which nobody gives: a function is called {how} "
-            "defaults"
+            f"{name} has the required {noun} {' and '.join(unknown)}, but Paredown {supplied}; "
+            f"give {'it a default' if len(unknown) == 1 else 'them defaults'}"
         )
     provided = {
         parameter.name: offered[parameter.name]
@@ -216,14 +215,14 @@ def call(function: Function, name: str, offered: Mapping[str, object], called_wi
 
 @contextmanager
 def user_code(subject: str, file: str | None = None) -> Iterator[None]:
-    """Runs code of the user's inside.
+    """Run user code inside; its errors are raised as `UserCodeError`.
 
     Args:
-        subject: is done, for the message.
-        file: that it is from, if that is known.
+        subject: the code's name in the message.
+        file: the code's file, if known.
 
     Raises:
-        UserCodeError: it failed.
+        UserCodeError: the code raised.
     """
     try:
         yield
@@ -254,9 +253,9 @@ def _module_of_file(path: Path) -> ModuleType:
     try:
         content = path.read_bytes()
     except OSError as error:
-        reason = "there is no such file" if not path.exists() else error.strerror
+        reason = "no such file" if not path.exists() else error.strerror
         raise InputError(f"{path} cannot be read: {reason}") from None
-    # A file that was changed meanwhile, as in a notebook, is another module.
+    # The name includes the content: a file edited between two imports is a new module.
     name = f"{path.stem}_{hashlib.sha256(str(path.absolute()).encode() + content).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -284,8 +283,8 @@ def _module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise InputError(
-                f"no module {error.name!r}, neither installed nor in {Path.cwd()}; for a file "
-                f"write path/to/file.py:function"
+                f"no module {error.name!r} is installed or in {Path.cwd()}; for a file write "
+                f"path/to/file.py:function"
             ) from None
         raise _failed(name, error, None) from error
     except (Exception, SystemExit) as error:
@@ -293,7 +292,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _find_also_in(folder: Path) -> None:
-    """Let the user's code import what lies beside it; what is installed comes first."""
+    """Let user code import modules beside it; installed packages take precedence."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
@@ -303,7 +302,7 @@ def _functions(module: ModuleType) -> list[str]:
 
 
 def _failed(subject: str, error: BaseException, file: str | None) -> UserCodeError:
-    """The error with the last line of the user's own code that led to it."""
+    """The error, with the last line of user code in its traceback."""
     if isinstance(error, SyntaxError) and error.filename:
         text = (error.text or "").strip()
         return UserCodeError(subject, error, f"{error.filename}, line {error.lineno}: {text}")
@@ -319,6 +318,6 @@ def _failed(subject: str, error: BaseException, file: str | None) -> UserCodeErr
 
 
 def _is_installed(file: str) -> bool:
-    """Whether a file is Python's own, or one of a package that was installed."""
+    """Whether a file belongs to Python or to an installed package."""
     places = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
     return file.startswith("<") or any(Path(file).is_relative_to(place) for place in places)

@@ -1,4 +1,4 @@
-"""Named, described records: what a study file may name, and what the listing commands print."""
+"""Registries of named records, such as samplers, models and block families."""
 
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
@@ -8,7 +8,7 @@ from .references import RUNNING
 
 
 class Named(Protocol):
-    """Anything with a name to be registered under."""
+    """An object with a name, under which it is registered."""
 
     @property
     def name(self) -> str: ...
@@ -18,12 +18,12 @@ Record = TypeVar("Record", bound=Named)
 
 
 class Registry(Generic[Record]):
-    """Records by name, in the order in which they were registered.
+    """Records by name, in order of registration.
 
     Args:
-        noun: what one record is, for errors: "block family".
+        noun: the kind of record, for errors: "block family".
         see: the command that lists the records, if there is one.
-        on_replaced: is called when a record takes another's place.
+        on_replaced: called when a record replaces another.
     """
 
     def __init__(
@@ -34,17 +34,17 @@ class Registry(Generic[Record]):
         self._files: dict[str, str] = {}
 
     def register(self, record: Record, *, replace: bool = False) -> Record:
-        """Add a record. Returns the record, so that it can decorate.
+        """Add a record and return it, so that the method can decorate.
 
-        Its name must be new, unless it comes from the same file of the user's as the one there is:
-        a file that was changed is run again, as in a notebook.
+        The name must be new, unless the registered record comes from the same user file: an edited
+        file is imported again, as in a notebook.
 
         Args:
-            record: to add.
-            replace: let it take the place of one of the same name, as in a notebook's cell.
+            record: the record to add.
+            replace: replace a record of the same name, as in a notebook's cell.
 
         Raises:
-            ValueError: there is one of that name.
+            ValueError: the name is taken.
         """
         name, file = record.name, RUNNING.get()
         if name in self._records:
@@ -56,10 +56,10 @@ class Registry(Generic[Record]):
         return record
 
     def get(self, name: str) -> Record:
-        """The record of that name.
+        """The record of a name.
 
         Raises:
-            UnknownName: nobody registered it; the message says the nearest names.
+            UnknownName: the name is not registered; the message suggests the nearest.
         """
         try:
             return self._records[name]
@@ -67,7 +67,7 @@ class Registry(Generic[Record]):
             raise UnknownName(self.noun, name, self._records, self.see) from None
 
     def not_from_files(self) -> list[Record]:
-        """The records that were not registered by a file of the user's that was named."""
+        """The records that were not registered by a user's file."""
         return [record for name, record in self._records.items() if not self._files.get(name)]
 
     def __contains__(self, name: object) -> bool:

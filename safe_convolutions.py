@@ -1,22 +1,22 @@
-"""Convolutions whose gradients are right on every processor.
+"""Workarounds for convolutions that oneDNN computes wrongly on CPUs.
 
-Some convolutions go wrong in oneDNN, which computes them for torch on processors (seen with torch
-2.13, which holds oneDNN 3.12). Networks train inside `safe_convolutions`, where these are computed
-another way, whoever calls them: a layer, a quantized layer, or a user's own `F.conv2d`.
+torch computes convolutions on CPUs with oneDNN, which fails in three cases (seen with torch 2.13,
+which contains oneDNN 3.12). Networks train inside `safe_convolutions`, which replaces these cases
+wherever they are called from: a layer, a quantized layer, or a user's own `F.conv2d`.
 
 1. **1x1 kernels with a stride in channels_last, with fewer input channels than a block** (8 with
-   AVX2, 16 with AVX-512, in float32): the weight's gradient is written past its workspace, which
-   ends in heap corruption, a hang or wrong gradients:
-   https://github.com/uxlfoundation/oneDNN/issues/6035. To make everything contiguous does not avoid
-   it, for a 1x1 weight that was in channels_last once makes torch take that format for all. Here
-   they become a slice, and a convolution of stride 1: the same products, the same sums.
+   AVX2, 16 with AVX-512, in float32): the gradient of the weight is written past its workspace,
+   which ends in heap corruption, a hang or wrong gradients:
+   https://github.com/uxlfoundation/oneDNN/issues/6035. Making everything contiguous does not help:
+   a 1x1 weight that was once in channels_last makes torch choose that format for all tensors.
+   Replaced by a slice and a convolution of stride 1: the same products, the same sums.
 2. **Strided convolutions of narrow images in bfloat16** (any AVX-512): where the image is narrower
-   than the stride, the weight's gradient has numbers that nobody wrote; where the output is one
-   pixel wide and higher than that, so has the output itself, with AMX. Here they are computed in
-   float32; they are small.
-3. **Dilation with padding** (AVX-512, also in float32): the process may die where a pixel of the
-   output sees nothing but padding. Here the padding is made beforehand, and a dilation counts for
-   nothing where the kernel is one pixel wide, as it does.
+   than the stride, the gradient of the weight has uninitialized numbers; where the output is one
+   pixel wide and more than one high, so has the output itself, with AMX. Computed in float32
+   instead; these images are small.
+3. **Dilation with padding** (AVX-512, also in float32): the process may die where an output pixel
+   sees nothing but padding. The input is padded beforehand instead, and the dilation of a kernel
+   one pixel wide, which has no effect, is set to 1.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 _BLOCK = 16
-"""Channels in oneDNN's widest block, in float32."""
+"""Channels in the widest block of oneDNN, in float32."""
 
 _NARROW = (torch.bfloat16, torch.float16)
 
@@ -38,18 +38,18 @@ _ATEN = (torch.ops.aten.conv1d, torch.ops.aten.conv2d, torch.ops.aten.conv3d)
 _CONVOLUTIONS = frozenset[object](
     {torch.conv1d, torch.conv2d, torch.conv3d, *_ATEN, *(item.default for item in _ATEN)}
 )
-"""Under all their names; as the last, networks call them that `torch.export` made."""
+"""Convolutions under all their names; networks from `torch.export` call the last of these."""
 
 
 @contextmanager
 def safe_convolutions(network: nn.Module) -> Iterator[None]:
-    """Let a network learn inside, forward and backward, whatever the processor.
+    """Replace the convolutions that fail, forward and backward, in the code inside.
 
-    Results differ from torch's own, where these are right, by the last digits at most. Scoring in
-    float32 without gradients stays as it is, and so does everything on another device.
+    Where torch's own results are right, these differ in the last digits at most. Scoring in float32
+    without gradients is unchanged, and so is every other device.
 
     Args:
-        network: where its first parameter is, it computes; without parameters, on the processor.
+        network: its first parameter's device decides; without parameters, the CPU is assumed.
     """
     device = next((parameter.device.type for parameter in network.parameters()), "cpu")
     if device != "cpu":
@@ -60,7 +60,7 @@ def safe_convolutions(network: nn.Module) -> Iterator[None]:
 
 
 class _SafeConvolutions(TorchFunctionMode):
-    """Sees every call of a torch function inside; all but convolutions go on as they are."""
+    """Intercepts every call of a torch function; all but convolutions pass through unchanged."""
 
     def __torch_function__(
         self,
@@ -91,7 +91,7 @@ def _safe(
     if max(dilation) > 1 and padding != "valid":
         reaches = [gap * (size - 1) for size, gap in zip(kernel, dilation, strict=True)]
         input, padding = _padded(input, reaches, padding), [0] * len(kernel)
-    # With strides, padding by a word is "valid": there is no "same".
+    # A padding that is still a string is "valid": torch has no "same" with strides.
     pads = _each(0 if isinstance(padding, str) else padding, len(kernel))
     dtype = _computed_in(input)
     if dtype in _NARROW and _is_narrow(input, kernel, steps, pads, dilation):
@@ -117,8 +117,8 @@ def _safe(
 def _padded(
     input: torch.Tensor, reaches: Sequence[int], padding: int | Sequence[int] | str
 ) -> torch.Tensor:
-    """An input with its padding around it; a kernel reaches from its first pixel to its last."""
-    if isinstance(padding, str):  # "same": what is odd goes behind, as torch has it
+    """The padded input. A reach is the distance from a kernel's first pixel to its last."""
+    if isinstance(padding, str):  # "same": an odd pixel goes to the end, as in torch
         pad_pairs = [(reach // 2, reach - reach // 2) for reach in reaches]
     else:
         pad_pairs = [(pad, pad) for pad in _each(padding, len(reaches))]
@@ -132,7 +132,7 @@ def _is_narrow(
     pads: Sequence[int],
     dilations: Sequence[int],
 ) -> bool:
-    """Whether a convolution is of the second kind; the width is the last dimension."""
+    """Whether a convolution is case 2 of this module; the width is the last dimension."""
     sizes = input.shape[-len(steps) :]
     outputs = [
         (size + 2 * pad - dilation * (pixels - 1) - 1) // step + 1
@@ -144,14 +144,14 @@ def _is_narrow(
 
 
 def _computed_in(input: torch.Tensor) -> torch.dtype:
-    """The type that torch would convolve in, under autocast or without."""
+    """The dtype that torch would convolve in, with autocast considered."""
     if input.dtype == torch.float32 and torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu")
     return input.dtype
 
 
 def _each(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
-    """One number for each dimension; torch takes one number for all."""
+    """One number per dimension, from torch's number or sequence."""
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * dims if len(values) == 1 else values
 

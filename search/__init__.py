@@ -1,2 +1,2 @@
-"""How plans are chosen, compared and shown: all between a study file and an exported file.
+"""The search: from a study file to winners, reports and exported files.
 Folders import downwards only, in the order of ARCHITECTURE.md."""

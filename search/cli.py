@@ -1,4 +1,4 @@
-"""The command. What it can do is in commands/, one file each."""
+"""The command line interface `paredown`; each command is a file in commands/."""
 
 import signal
 import sys
@@ -23,7 +23,7 @@ from .commands.search import search
 
 app = typer.Typer(
     name="paredown",
-    help="Pare a CNN image classifier down to what an accuracy budget allows.",
+    help="Compress CNN image classifiers within an accuracy budget.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,7 +48,7 @@ for command in (
 
 
 def main() -> None:
-    """Entry point: errors that Paredown raises on purpose end in one message and a code."""
+    """Run the command; a `ParedownError` ends it with one message and its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
@@ -56,13 +56,13 @@ def main() -> None:
         stderr().print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        stderr().print("interrupted")
+        stderr().print("Interrupted.")
         sys.exit(INTERRUPTED)
 
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         typer.echo(__version__)

@@ -1,4 +1,4 @@
-"""Counts and drops as text, for tables, pages, notes and messages alike."""
+"""Counts and drops as text, for tables, pages, notes and messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _UNITS = ("", "k", "M", "G", "T")
 
 
 def short(value: float) -> str:
-    """A count in three digits: 269434 -> 269 k."""
+    """A count in three significant digits: 269434 -> 269 k."""
     unit = 0
     while abs(value) >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
@@ -15,5 +15,5 @@ def short(value: float) -> str:
 
 
 def points(drop: float | None) -> str:
-    """A drop with its sign: +0.28 is lost, -0.28 gained."""
+    """A signed drop in percentage points; negative drops are gains in accuracy."""
     return "-" if drop is None else f"{round(drop, 2) + 0.0:+.2f}"  # -0.0 + 0.0 is 0.0

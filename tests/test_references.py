@@ -93,9 +93,9 @@ def test_what_is_no_reference_is_told(text: str) -> None:
     [
         ("nets.py:mak", "nets.py has no 'mak'; did you mean make?"),
         ("nets.py:number", "nets.py:number is of type int; expected a function"),
-        ("nowhere.py:make", "nowhere.py cannot be read: there is no such file"),
+        ("nowhere.py:make", "nowhere.py cannot be read: no such file"),
         ("pack.py:make", "pack.py cannot be read: "),
-        ("nowhere:make", "no module 'nowhere', neither installed nor in "),
+        ("nowhere:make", "no module 'nowhere' is installed or in "),
         ("pack.outer:make", "no module 'pack.outer'"),
     ],
 )
@@ -142,7 +142,9 @@ def test_functions_are_given_what_they_take() -> None:
     assert call(lambda *, classes: classes, "f", offered, "") == 10
     assert call(lambda *args, **more: (args, more), "f", offered, "") == ((), {})
     for needy in (lambda depth: depth, lambda classes, /: classes):
-        with pytest.raises(InputError, match="called with classes and channels if it takes them"):
+        with pytest.raises(
+            InputError, match="supplies only classes and channels; give it a default"
+        ):
             call(needy, "f", offered, "classes and channels")
 
 

@@ -1,2 +1,2 @@
-"""Winners taken apart: the winner without each of its techniques, trained briefly.
-It says which technique saves what, and what it costs in accuracy."""
+"""Leave-one-out ablation of winners: the winner without each of its techniques, trained briefly.
+It shows what each technique saves, and what it costs in accuracy."""

@@ -1,4 +1,4 @@
-"""What an ablation shows: how far it is, and the table that comes of it."""
+"""Terminal output of an ablation: its progress, and its table."""
 
 from rich.console import Console
 from rich.status import Status
@@ -13,15 +13,15 @@ from .saved_ablation import Ablation
 
 
 class AblationScreen(AblationCallback):
-    """A line for each network that was trained, and on a terminal what is going on.
+    """Prints a line per trained network, and the current stage on a terminal.
 
     Args:
-        console: where to.
+        console: the output.
     """
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.status = Status("making the study's networks again", console=console)
+        self.status = Status("rebuilding the study's networks", console=console)
         self.status.start()
         self.technique, self.stage_name, self.epochs = "", "", 0
 
@@ -38,20 +38,20 @@ class AblationScreen(AblationCallback):
         self.status.update(f"{self.technique}: {self.stage_name}{epochs}, loss {loss:.3f}")
 
     def ended(self, technique: str | None, drop: float | None) -> None:
-        text = "its training failed" if drop is None else f"drop {points(drop)}"
+        text = "training failed" if drop is None else f"drop {points(drop)}"
         self.console.print(f"{self.technique}: {text}", highlight=False)
 
     def finished(self) -> None:
-        """Nothing more comes."""
+        """Stop the display."""
         self.status.stop()
 
 
 def ablation_table(ablation: Ablation, summary: StudySummary) -> Table:
-    """What each technique saves and costs, and what all of them do together.
+    """The saving and cost of each technique, and of all together.
 
     Args:
-        ablation: of the winner of the answer's only budget.
-        summary: of the study.
+        ablation: ablation of the winner of the summary's only budget.
+        summary: summary of the study.
     """
     table = plain_table(
         "technique",
@@ -60,7 +60,7 @@ def ablation_table(ablation: Ablation, summary: StudySummary) -> Table:
         ">effective\nFLOPs",
         ">drop\nwithout it",
         ">costs",
-        title=f"What the winner of {summary.study} for {summary.results[0].budget.text} is made of",
+        title=f"Ablation of the winner of {summary.study} for {summary.results[0].budget.text}",
     )
     table.columns[0].no_wrap = True
     for row in ablation.rows:
@@ -77,35 +77,37 @@ def ablation_table(ablation: Ablation, summary: StudySummary) -> Table:
         params, flops = ratios(base, winner.cost)
         table.add_section()
         whole = (f"{params:.2f}x", f"{flops:.2f}x", points(0.0), points(ablation.drop))
-        table.add_row("all of them", "the baseline is left", *whole, style="dim")
+        table.add_row("all of them", "the baseline remains", *whole, style="dim")
     return table
 
 
 def how_to_read(ablation: Ablation) -> str:
-    """The sentences below the table."""
+    """An interpretation of the table, in sentences."""
     parts = ["Each row is the winner without one technique."]
     if ablation.rows:
         row = max(ablation.rows, key=lambda item: item.params_effective_ratio)
         parts.append(
             f"Without {row.technique} it would have {row.params_effective_ratio:.2f} times the "
-            f"effective params, and a drop of {points(row.drop_without)} points in place of "
+            f"effective params, and a drop of {points(row.drop_without)} pp instead of "
             f"{points(ablation.drop)}."
         )
     if ablation.epochs:
         epochs = f"{ablation.epochs} epoch{'s' if ablation.epochs > 1 else ''}"
         parts.append(
-            f"All were trained again alike, the winner for {epochs}, with one seed: small costs of "
-            "either sign may be chance."
+            f"All networks were retrained by the same recipe, the winner for {epochs}, with one "
+            "seed: small costs of either sign may be chance."
         )
-    parts.append("Savings multiply only roughly and costs do not add up: techniques interact.")
+    parts.append(
+        "Techniques interact: savings multiply only approximately, and costs do not add up."
+    )
     if ablation.left_out:
         names = ", ".join(ablation.left_out)
         parts.append(
-            f"Nothing is said of {names}: the study offers nothing in its place, or training "
-            "without it failed."
+            f"Not measured: {names}. The study has no option to replace it, or training without it "
+            "failed."
         )
     return " ".join(parts)
 
 
 def _named(technique: str | None) -> str:
-    return "the winner, trained again" if technique is None else f"without {technique}"
+    return "the winner, retrained" if technique is None else f"without {technique}"

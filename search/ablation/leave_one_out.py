@@ -1,9 +1,9 @@
-"""What each technique of a winner saves and costs: the winner without it, trained briefly.
+"""Leave-one-out ablation: the winner without each of its techniques, trained briefly.
 
 The ablation of A. Sobolewski and K. Szyc, "Architecture Optimization Techniques for Convolutional
 Neural Networks" (2023, https://doi.org/10.1007/978-3-031-37720-4_25), on the user's own network.
-Savings are counted. For what techniques cost, the winner is trained again as briefly as what is
-left of it, so that likes are compared. All of it is scored on the search split.
+Savings are counted. For accuracy costs, the winner itself is retrained as briefly as its variants,
+so that the drops are comparable. All networks are scored on the search split.
 """
 
 from collections.abc import Callable
@@ -38,17 +38,21 @@ from .saved_ablation import (
 )
 
 HALF = 0.5
-"""The share of a study's epochs that is enough, unless the user says otherwise."""
+"""The default training length, as a fraction of the study's epochs."""
 
 
 class AblationCallback(Progress):
-    """Is told how an ablation goes on; does nothing, override what you want to see."""
+    """Base class of callbacks of an ablation. All methods do nothing; override what you need.
+
+    For the whole plan first, and then for each technique: `begins`, `stage` and `epoch` during the
+    training, `ended`.
+    """
 
     def begins(self, technique: str | None, number: int, of: int) -> None:
-        """The plan without a technique is about to be trained, or the whole plan: None."""
+        """Called before the plan without a technique is trained; None is the whole plan."""
 
     def ended(self, technique: str | None, drop: float | None) -> None:
-        """It has been scored; None if its training failed."""
+        """Called after the plan is scored; the drop is None if its training failed."""
 
 
 def ablate(
@@ -59,20 +63,20 @@ def ablate(
     watch: AblationCallback,
     epochs: float = HALF,
 ) -> Ablation:
-    """Take a budget's winner apart, and keep what was found with the study.
+    """Ablate a budget's winner, and store the result in the study.
 
     Args:
-        study: that was searched.
-        url: its storage, for messages.
-        budget: whose winner is meant.
-        cache: where trained networks are kept.
-        watch: is told how it goes on.
-        epochs: how briefly to train: a float is a share of the study's epochs, an int a count.
+        study: the study.
+        url: URL of its storage, for messages.
+        budget: the budget whose winner to ablate.
+        cache: cache of trained networks.
+        watch: notified of the progress.
+        epochs: training length: a float is a fraction of the study's epochs, an int a count.
 
     Raises:
         NothingFits: the budget has no winner.
-        InputError: the epochs are out of range, or data and weights are not those of the study.
-        TrainingDiverged, EvaluationFailed: the winner cannot be trained again.
+        InputError: the epochs are out of range, or data and weights differ from the study's.
+        TrainingDiverged, EvaluationFailed: the winner cannot be retrained.
     """
     study_summary = summarize(study, (budget,), url)
     result = study_summary.results[0]
@@ -108,17 +112,15 @@ def _taken_apart(
     watch: AblationCallback,
 ) -> Ablation:
     rests = {technique: without(plan, technique) for technique in techniques_of(plan)}
-    # A study may insist on a technique; then there is no such plan.
+    # Where the search space has no neutral option of a technique, there is no such plan.
     rests = {technique: rest for technique, rest in rests.items() if task.space.holds(rest)}
     watch.begins(None, 1, 1 + len(rests))
     try:
         drop = measured(plan)
     except TrainingDiverged as error:
-        raise TrainingDiverged(f"training the winner again failed: {error}") from None
+        raise TrainingDiverged(f"retraining the winner failed: {error}") from None
     except EvaluationFailed as error:
-        raise EvaluationFailed(
-            f"training the winner again failed: {error}", error.details
-        ) from None
+        raise EvaluationFailed(f"retraining the winner failed: {error}", error.details) from None
     watch.ended(None, drop)
     cost, rows = task.predicted_cost(plan), list[AblationRow]()
     for number, (technique, rest) in enumerate(rests.items(), 2):
@@ -147,7 +149,7 @@ def _drop(measured: Callable[[Plan], float], plan: Plan) -> float | None:
 
 
 def ratios(other: Cost, cost: Cost) -> tuple[float, float]:
-    """How many times the effective params and FLOPs of one cost another is."""
+    """Ratios of effective params and effective FLOPs, `other` to `cost`."""
     return (
         other.params_effective / cost.params_effective,
         other.flops_effective / cost.flops_effective,
@@ -155,7 +157,7 @@ def ratios(other: Cost, cost: Cost) -> tuple[float, float]:
 
 
 def _words(plan: Plan, technique: str) -> str:
-    """What a plan chooses of a technique, and in which manner."""
+    """A plan's choices of a technique, and of the options that modify it, in words."""
     choices = [
         c
         for c in plan.choices
@@ -168,7 +170,7 @@ def _words(plan: Plan, technique: str) -> str:
 
 
 def _epochs_of(plan: Plan, recipes: Recipes) -> int:
-    """For how many epochs a plan's network is trained."""
+    """Number of epochs of a plan's training, over all phases."""
     structure, pruned = plan.through(Phase.STRUCTURE), plan.through(Phase.PRUNE)
     epochs = recipes.train.epochs if structure.choices else 0
     epochs += recipes.fine_tune.epochs if pruned != structure else 0
@@ -176,20 +178,20 @@ def _epochs_of(plan: Plan, recipes: Recipes) -> int:
 
 
 def _share(epochs: float, whole: int) -> float:
-    """The share of a study's epochs that is meant.
+    """The training length as a fraction of the study's epochs.
 
     Raises:
-        InputError: it is out of range.
+        InputError: the length is out of range.
     """
     if isinstance(epochs, int):
         if whole and not 1 <= epochs <= whole:
             raise InputError(
-                f"epochs: expected 1 to {whole}, for which the study trains this winner, or a "
-                f"share such as 0.5, got {epochs}"
+                f"epochs: expected 1 to {whole} (the study's epochs for this winner), or a "
+                f"fraction such as 0.5, got {epochs}"
             )
         return epochs / whole if whole else 1.0
     if not 0 < epochs <= 1:
-        raise InputError(f"epochs: a share is above 0 and at most 1.0, got {epochs:g}")
+        raise InputError(f"epochs: expected a fraction above 0 and at most 1.0, got {epochs:g}")
     return epochs
 
 

@@ -1,4 +1,4 @@
-"""What is kept of winners that were taken apart: what each technique saves and costs."""
+"""Ablations as stored in a study: what each technique of a winner saves and costs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,15 +15,15 @@ from ..study.legacy_names import ABLATION_ROW, current
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One technique of a plan.
+    """The ablation of one technique.
 
     Attributes:
         technique: the technique.
-        description: what the plan chooses of it, and where.
-        params_effective_ratio: how many times the effective params the plan would have without it.
-        flops_effective_ratio: the same of effective FLOPs.
-        drop_without: of the plan without it, trained briefly, in percentage points.
-        costs_pp: of the plan's drop, in percentage points; negative where it helps.
+        description: the plan's choices of the technique, in words.
+        params_effective_ratio: effective params without the technique, relative to the plan's.
+        flops_effective_ratio: effective FLOPs without the technique, relative to the plan's.
+        drop_without: drop of the plan without the technique, trained briefly, in percentage points.
+        costs_pp: the plan's drop minus `drop_without`; negative where the technique helps.
     """
 
     technique: str
@@ -36,13 +36,13 @@ class AblationRow:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A winner taken apart.
+    """The ablation of a winner.
 
     Attributes:
-        plan: the winner.
-        drop: of the winner, trained as briefly as the rest, in percentage points.
-        epochs: that the winner was trained for.
-        rows: one for each of its techniques that it could be trained without.
+        plan: the winner's plan.
+        drop: drop of the winner, trained as briefly as its variants, in percentage points.
+        epochs: epochs of the winner's training.
+        rows: one row per technique without which the plan could be trained.
     """
 
     plan: Plan
@@ -52,12 +52,12 @@ class Ablation:
 
     @property
     def left_out(self) -> list[str]:
-        """The techniques that nothing is known of."""
+        """The plan's techniques without a row."""
         reported = {row.technique for row in self.rows}
         return [technique for technique in techniques_of(self.plan) if technique not in reported]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `from_dict` reads it back."""
+        """The ablation as JSON values, for `from_dict`."""
         return {
             "plan": self.plan.to_json(),
             "drop": self.drop,
@@ -67,13 +67,13 @@ class Ablation:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Ablation":
-        """Reads what `to_dict` wrote."""
+        """Read the JSON of `to_dict`."""
         rows = tuple(AblationRow(**current(row, ABLATION_ROW)) for row in data["rows"])
         return cls(Plan.from_json(data["plan"]), float(data["drop"]), int(data["epochs"]), rows)
 
 
 def techniques_of(plan: Plan) -> list[str]:
-    """The techniques in a plan that do something; the manner of one belongs to it."""
+    """The techniques of a plan, without those that only modify another technique."""
     chosen = {choice.technique for choice in plan.choices}
     return [
         technique.name
@@ -83,18 +83,18 @@ def techniques_of(plan: Plan) -> list[str]:
 
 
 def read_ablations(study: optuna.Study) -> dict[Budget, Ablation]:
-    """The winners of a study that were taken apart, by their budgets, the smallest first."""
+    """Read the ablations of a study by budget, smallest budget first."""
     stored = study.user_attrs.get(ABLATIONS, {})
     results = {Budget(float(key)): Ablation.from_dict(data) for key, data in stored.items()}
     return dict(sorted(results.items(), key=lambda pair: pair[0].max_drop))
 
 
 def write_ablation(study: optuna.Study, budget: Budget, ablation: Ablation) -> None:
-    """Keep with a study what a budget's winner is made of."""
+    """Store the ablation of a budget's winner in a study."""
     stored = study.user_attrs.get(ABLATIONS, {})
     study.set_user_attr(ABLATIONS, stored | {named(budget): ablation.to_dict()})
 
 
 def named(budget: Budget) -> str:
-    """What an ablation is kept under."""
+    """The key under which a budget's ablation is stored."""
     return f"{budget.max_drop:g}"

@@ -1,2 +1,2 @@
-"""From Python: `paredown.pare`, and the result that it returns.
+"""The Python API: `paredown.pare`, and its result.
 The commands offer the same from a shell."""

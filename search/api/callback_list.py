@@ -1,4 +1,4 @@
-"""Several callbacks as one; what fails in a user's own ends the search with one clear error."""
+"""A list of callbacks as one callback; an error in a user's callback ends the search."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,13 +16,13 @@ from ..study.trial_record import TrialRecord
 
 
 class CallbackList(Callback):
-    """Tells each of several callbacks, in their order.
+    """Calls several callbacks in order.
 
     Args:
-        callbacks: to be told.
+        callbacks: the callbacks.
 
     Raises:
-        InputError: one of them is no `Callback`.
+        InputError: an object is not a `Callback`.
     """
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
@@ -66,6 +66,6 @@ class CallbackList(Callback):
 
     def _notify(self, call: Callable[[Callback], Any]) -> None:
         for callback in self.callbacks:
-            # A search takes a RuntimeError for a plan that failed: this is none.
+            # Wrapped, as the search would take some errors for a failed plan.
             with user_code(f"the callback {type(callback).__name__}"):
                 call(callback)

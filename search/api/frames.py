@@ -1,4 +1,4 @@
-"""A study's trials and fronts as pandas DataFrames."""
+"""A study's trials and Pareto fronts as pandas DataFrames."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -38,10 +38,10 @@ TRIALS = (
 
 
 def front_frame(summary: StudySummary) -> pandas.DataFrame:
-    """The front of each budget of an answer, the smallest plan first; see `FRONT`.
+    """The Pareto front of each budget of a summary, smallest plan first; columns as in `FRONT`.
 
-    A row is a plan within a budget that no other within it beats: `max_drop` says which. Accuracies
-    are percent and drops percentage points on the search split, as the search saw them.
+    Accuracies are in percent and drops in percentage points, on the search split. A plan has a row
+    for each budget (`max_drop`) on whose front it is.
     """
     rows = [
         {
@@ -56,7 +56,7 @@ def front_frame(summary: StudySummary) -> pandas.DataFrame:
 
 
 def trials_frame(summary: StudySummary) -> pandas.DataFrame:
-    """All trials in their order, whatever became of them; see `TRIALS` and `record.TrialStatus`."""
+    """All trials in order, of any `TrialStatus`; columns as in `TRIALS`."""
     rows = [
         {
             "status": str(record.status),

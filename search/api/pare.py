@@ -1,4 +1,4 @@
-"""`paredown.pare`: a search from Python, with objects where the command takes names."""
+"""`paredown.pare`: a search from Python, which takes objects as well as names."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ _RECIPES = ("baseline", "train", "fine_tune", "quantize")
 
 
 class Options(TypedDict, total=False):
-    """The keys of a study file that `pare` takes as they are."""
+    """The keys of a study file that `pare` accepts unchanged."""
 
     imports: Sequence[str]
     objectives: Sequence[str]
@@ -63,7 +63,7 @@ def pare(
     progress: bool = True,
     **options: Unpack[Options],
 ) -> Result:
-    """Pare a network down to what each budget of accuracy allows, as `paredown search` does.
+    """Compress a network within accuracy budgets, as `paredown search` does.
 
         import paredown
 
@@ -76,47 +76,47 @@ def pare(
         result.export("digits-1pp", max_drop=1)  # model files
         result.report("digits.html")  # the study as one HTML page
 
-    Nothing of the caller's is changed: a network is copied, and random numbers and torch's settings
-    are as before. Trained networks are kept in the cache, as the command's are, so that the same
-    call goes quickly the second time.
+    The caller's objects and settings are not changed: the network is copied, and random states and
+    torch's settings are restored. Trained networks are cached, in the cache of the command, so that
+    a second call with the same arguments is fast.
 
-    Ctrl-C, or the notebook's stop button, ends the search, and what there is by then is returned,
-    with `interrupted` set; before the baseline is scored there is nothing, and KeyboardInterrupt
-    goes on.
+    Ctrl-C, or a notebook's stop button, ends the search; the result so far is returned, with
+    `interrupted` set. Before the baseline is scored, KeyboardInterrupt is raised instead.
 
     Args:
-        model: a network, which counts as trained unless `trained=False` says otherwise; a function
-            that returns one; or a name, as in `paredown search --model`. A network of [batch,
-            channels, height, width] -> [batch, classes]; it may be on any device.
-        train: a torch Dataset of (image, label); or the name of a data set, or a folder of images,
-            which bring their own test part.
-        test: a Dataset of other images, looked at once for each winner; a part of `train` if it is
-            not given.
-        search: a Dataset that plans are scored on. If it is not given it is one half of `test` for
-            a network that counts as trained, which knows the images of `train`, and else a part of
+        model: a network, assumed to be trained unless `trained=False`; a function that returns a
+            network; or a name, as in `paredown search --model`. It maps [batch, channels, height,
+            width] to [batch, classes], and may be on any device.
+        train: a torch Dataset of (image, label); or the name of a data set or a folder of images,
+            which have their own test split.
+        test: a Dataset of other images, on which each winner is scored once; by default a part of
             `train`.
+        search: a Dataset on which plans are scored; by default half of `test` for a trained
+            network, which has seen the images of `train`, and else a part of `train`.
         max_drop: the budgets, in percentage points.
-        trials: how many plans to train.
-        images: how they are shown, as the [data] table of a study file says it: size, channels,
-            mean, std, crop, flip, split_seed, search.
-        recipes: "baseline", "train", "fine_tune" or "quantize" -> how it is trained, as in the
-            tables of a study file: {"train": {"epochs": 10}}.
-        storage: as in sqlite:///paredown.db, where the command finds the study by its name and
-            the same call goes on with it. By default it is kept in memory, as long as the result.
-        callbacks: objects of classes of yours that inherit from `paredown.Callback`; one that
-            raises ends the search.
-        progress: show how far it is: a live picture on a terminal, lines in notebooks and files.
-        **options: other keys of a study file: name, seed, timeout, finalists, sampler, threads,
-            weights, trained, balanced, per, keep, start, space, objectives and imports.
+        trials: number of plans to train.
+        images: keys of the [data] table of a study file: size, channels, mean, std, crop, flip,
+            split_seed, search.
+        recipes: "baseline", "train", "fine_tune" or "quantize" -> training recipe, as in a study
+            file: {"train": {"epochs": 10}}.
+        storage: SQLAlchemy URL, as in sqlite:///paredown.db, in which the commands find the study
+            by its name, and the same call resumes it. By default the study is in memory, and lives
+            as long as the result.
+        callbacks: instances of subclasses of `paredown.Callback`; an exception in one ends the
+            search.
+        progress: show the progress: live on a terminal, as lines in notebooks and files.
+        **options: other keys of a study file: name, seed, timeout, stall, finalists, sampler,
+            threads, weights, trained, balanced, granularity, keep, start, space, objectives and
+            imports.
 
     Returns:
-        What was found. It is there even if nothing fits a budget: `best` says so.
+        The result, even if no plan is feasible; then its `best` raises `NothingFits`.
 
     Raises:
-        StudyFileError: arguments with faults, all of them told; each begins with the argument.
+        StudyFileError: invalid arguments; the message lists all faults by argument.
         InputError: model, data or storage cannot be used together.
-        UserCodeError: a callback or function of yours failed.
-        TrainingDiverged: the baseline's training failed.
+        UserCodeError: a callback or a user's function raised.
+        TrainingDiverged: the baseline's training diverged.
     """
     config, keep_alive = _config(
         model,
@@ -145,10 +145,10 @@ def _config(
     images: Mapping[str, Any],
     recipes: Mapping[str, Recipe | Mapping[str, Any]],
 ) -> tuple[StudyConfig, list[object]]:
-    """The study that is asked for, and what must be kept for as long as it is asked anything.
+    """The configuration of a call, and the objects to keep alive as long as its result.
 
     Raises:
-        StudyFileError: there are faults; all are told.
+        StudyFileError: invalid arguments; the message lists all faults.
     """
     faults, keep_alive, entry = list[str](), list[object](), {"name": "pare", **options}
     known = {name: item for name, item in recipes.items() if name in _RECIPES}
@@ -198,7 +198,7 @@ def _named_data(data: Sequence[Any], keep_alive: list[object]) -> str:
 
 
 def _as_argument(fault: str) -> str:
-    """A fault of a study as one of an argument: "data.size: ..." -> "images.size: ..."."""
+    """Translate a fault of a study file to one of an argument: "data.size" -> "images.size"."""
     key, colon, text = fault.partition(":")
     first, dot, rest = key.partition(".")
     if key == "data.source":
@@ -212,7 +212,7 @@ def _as_argument(fault: str) -> str:
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Optuna's own lines are left out inside."""
+    """Suppress Optuna's log messages inside."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -222,6 +222,6 @@ def _quiet_optuna() -> Iterator[None]:
 
 
 def _console() -> Console:
-    """Where progress goes. A notebook gets plain lines: a live picture would need widgets."""
+    """The console for progress. Notebooks get plain lines, as a live display needs widgets."""
     console = Console()
     return Console(force_jupyter=False, force_terminal=False) if console.is_jupyter else console

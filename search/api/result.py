@@ -1,4 +1,4 @@
-"""What `paredown.pare` has found."""
+"""The result of `paredown.pare`."""
 
 import io
 from collections.abc import Sequence
@@ -32,26 +32,26 @@ from ..terminal.tables import print_summary
 from .frames import front_frame, trials_frame
 
 _WIDTH = 120
-"""Of a table in characters, where there is no terminal to ask."""
+"""Width of tables outside of a terminal, in characters."""
 
 
 @dataclass(frozen=True)
 class Winner:
-    """What a budget buys. Accuracies are percent, drops percentage points.
+    """The winner of a budget. Accuracies are in percent, drops in percentage points.
 
     Attributes:
         max_drop: the budget.
-        trial: the number of the trial that proposed the plan.
-        plan: what is done to the network.
-        cost: of the plan.
-        compression: how many times fewer effective params than the baseline.
-        accuracy, drop: on the search split, as the search saw them.
-        retrained_drop: the drop after training again with another seed; None without finalists.
-        test_accuracy, test_drop: on the test split; None if it was not looked at, as for a budget
-            that was not asked for.
-        interval: the 95 % interval of the test drop.
-        drop_upper_bound: what the test drop is at most, with 95 % confidence.
-        certainty: what is known of the test drop and the budget: "within", "likely" or "over".
+        trial: number of the trial that proposed the plan.
+        plan: the plan.
+        cost: cost of the plan.
+        compression: ratio of the baseline's effective params to the plan's.
+        accuracy, drop: on the search split, in the search.
+        retrained_drop: drop after retraining with a new seed; None without finalists.
+        test_accuracy, test_drop: on the test split; None if not scored there, as for budgets that
+            are not the study's.
+        interval: 95 % confidence interval of the test drop.
+        drop_upper_bound: upper bound of the test drop, with 95 % confidence.
+        certainty: whether the test drop meets the budget: "within", "likely" or "over".
     """
 
     max_drop: float
@@ -70,20 +70,20 @@ class Winner:
 
 
 class Result:
-    """What a search has found so far. In a notebook it shows as a table.
+    """The result of a search, displayed as a table in notebooks.
 
     Attributes:
-        study: the Optuna study; `optuna.visualization` and the dashboard read it.
-        interrupted: whether the user ended the search before it had all its trials.
-        out_of_time: whether its time limit did, or left no time to prove all winners.
-        config: what was asked.
+        study: the Optuna study, for `optuna.visualization` and the dashboard.
+        interrupted: whether the user interrupted the search.
+        out_of_time: whether the time limit ended the search or its final evaluation.
+        config: the study's configuration.
 
     Args:
-        finished: the search.
-        config: what was asked.
-        url: where the study is kept.
-        cache: where its networks are.
-        keep_alive: objects that the study refers to by name, which live as long as this.
+        finished: the finished search.
+        config: the study's configuration.
+        url: URL of the study's storage.
+        cache: cache of trained networks.
+        keep_alive: objects to which the study refers by name, kept alive with the result.
     """
 
     def __init__(
@@ -103,14 +103,14 @@ class Result:
         self._url, self._cache, self._alive = url, cache, keep_alive
 
     def best(self, max_drop: float | None = None) -> Winner:
-        """The winner of a budget, be it one that was asked for or any other.
+        """The winner of a budget, of the study's or any other.
 
         Args:
-            max_drop: in percentage points; the smallest budget that was asked for if not given.
+            max_drop: in percentage points; by default the study's smallest budget.
 
         Raises:
-            NothingFits: no plan keeps within it; the message says what to relax.
-            InputError: it is no budget.
+            NothingFits: no plan is feasible; the message says what to relax.
+            InputError: not a valid budget.
         """
         summary = self._summarize(self._budget(max_drop))
         return _winner(summary, summary.results[0])
@@ -118,15 +118,15 @@ class Result:
     def network(self, max_drop: float | None = None) -> nn.Module:
         """The network of a budget's winner, on the CPU and in evaluation mode.
 
-        It reads float32 images, [batch, channels, height, width], normalised as `normalisation`
-        says, and gives scores, [batch, classes]. It comes from the cache; what is not there any
-        more is trained again. Each call gives a network of its own.
+        It maps float32 images, [batch, channels, height, width], normalised by `normalisation`, to
+        scores, [batch, classes]. It is loaded from the cache, or retrained if it is not there. Each
+        call returns a new network.
 
         Args:
             max_drop: as in `best`.
 
         Raises:
-            NothingFits, InputError: as `best`.
+            NothingFits, InputError: as in `best`.
         """
         result = self._summarize(self._budget(max_drop)).results[0]
         winner = self.best(max_drop)
@@ -142,21 +142,21 @@ class Result:
         return self._task_summary.normalisation
 
     def front(self, max_drop: float | None = None) -> pandas.DataFrame:
-        """The plans within a budget that no other beats in both objectives, a row each.
+        """The Pareto front of a budget, one row per plan.
 
         The columns are max_drop (the budget), trial, plan (in words), params, params_effective,
-        macs, flops, flops_effective, bops, bytes, times_smaller, accuracy, drop and is_winner.
+        macs, flops, flops_effective, bops, bytes, compression, accuracy, drop and is_winner.
 
         Args:
-            max_drop: the budget; all that were asked for, one below the other, if not given.
+            max_drop: the budget; by default all budgets of the study, one after the other.
 
         Raises:
-            InputError: it is no budget.
+            InputError: not a valid budget.
         """
         return front_frame(self._summarize(*([] if max_drop is None else [self._budget(max_drop)])))
 
     def trials(self) -> pandas.DataFrame:
-        """All trials, a row each: how each ended, its plan in words, costs, accuracy and drop."""
+        """All trials, one row each: status, plan in words, costs, accuracy and drop."""
         return trials_frame(self._summarize())
 
     def export(
@@ -168,28 +168,27 @@ class Result:
         licence: str | None = None,
         force: bool = False,
     ) -> Path:
-        """Write a budget's winner as files that run elsewhere, and check each, as the command does.
+        """Export a budget's winner as model files, each checked, as `paredown export` does.
 
         Args:
-            folder: to make.
+            folder: output folder, created.
             max_drop: as in `best`.
-            formats: of "onnx", "pt2", "executorch" and "safetensors"; all that are installed if
-                not given.
-            licence: for the model card, as in "MIT".
-            force: write over another exported model.
+            formats: of "onnx", "pt2", "executorch" and "safetensors"; by default all installed.
+            licence: licence on the model card, such as "MIT".
+            force: overwrite another exported model.
 
         Returns:
             The folder, with the files, `plan.json`, `manifest.json` and `MODEL_CARD.md`.
 
         Raises:
-            NothingFits: no plan keeps within the budget.
+            NothingFits: no plan is feasible.
             InputError: the folder is taken, or a format is unknown or not installed.
-            FileDiffers: a file does not answer like the network; no folder is left.
+            FileDiffers: a file's outputs do not match the network's; no folder is left.
         """
         from ..export.exporting import export
         from ..export.formats import installed_formats, parse_formats
 
-        self.best(max_drop)  # if there is none, it says so in terms of this call
+        self.best(max_drop)  # raises NothingFits with advice in terms of this API
         done = export(
             self.study,
             self._url,
@@ -204,17 +203,17 @@ class Result:
         return done.folder
 
     def report(self, path: str | Path = "report.html", *, force: bool = False) -> Path:
-        """Write the report of `paredown report`: one page with all of it, which needs no network.
+        """Write the study as one self-contained HTML page, as `paredown report` does.
 
         Args:
-            path: of the file.
-            force: write over a file that is no report.
+            path: output file.
+            force: overwrite a file that is not a report.
 
         Returns:
-            Where it is.
+            The path of the file.
 
         Raises:
-            InputError: there is something else at that place.
+            InputError: the path is taken by another file.
         """
         from ..report.making import make_report
 
@@ -228,7 +227,7 @@ class Result:
         return written.getvalue().rstrip()
 
     def _repr_html_(self) -> str:
-        """The same for notebooks."""
+        """The table of `__repr__`, for notebooks."""
         console = Console(file=io.StringIO(), width=_WIDTH, record=True, force_jupyter=False)
         print_summary(console, self._summarize())
         style = "line-height:normal;font-family:monospace"
@@ -238,12 +237,12 @@ class Result:
 
     @cached_property
     def _task(self) -> tuple[Task, Space]:
-        """Loaded here when a network is first wanted: the search had it in another process."""
+        """The task, loaded at first use: the search loaded it in another process."""
         return self._spec.load()
 
     @property
     def _shown_url(self) -> str | None:
-        """For commands that find the study: none does where it is kept in memory."""
+        """The URL for commands; None for the default storage and in-memory studies."""
         return None if self._url in (MEMORY, default_storage()) else self._url
 
     def _summarize(self, *budgets: Budget) -> StudySummary:

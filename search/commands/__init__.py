@@ -1,2 +1,2 @@
-"""The commands, one a file, and what they share.
-Heavy imports wait inside them, so that --help answers at once."""
+"""The commands, one per file, and their common options.
+Heavy imports are inside the functions, so that --help is fast."""

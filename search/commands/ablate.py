@@ -1,4 +1,4 @@
-"""`paredown ablate`: what each technique of a winner saves and costs."""
+"""`paredown ablate`: the saving and the accuracy cost of each technique of a winner."""
 
 from typing import Annotated
 
@@ -22,12 +22,14 @@ def ablate(
     max_drop: OneBudget = None,
     epochs: Annotated[
         str,
-        typer.Option(metavar="N", help="A share of the study's epochs, as in 0.5, or a count."),
+        typer.Option(
+            metavar="N", help="Training length: a fraction of the study's epochs, or a count."
+        ),
     ] = "0.5",
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Train a budget's winner again without each of its techniques: what each saves and costs."""
+    """Retrain a winner without each of its techniques; show what each saves and costs."""
     from ...objectives.training.cache import Cache
     from ..ablation.ablation_table import AblationScreen, ablation_table, how_to_read
     from ..ablation.leave_one_out import ablate as run

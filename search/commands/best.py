@@ -1,4 +1,4 @@
-"""`paredown best`: what any budget buys, from the trials there are."""
+"""`paredown best`: the winner of each budget."""
 
 from ...lazy_imports import paused_gc
 from .common import Json, MaxDrop, Storage, StudyName, opened, require_winners, say
@@ -10,7 +10,7 @@ def best(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Say what each budget buys, for the budgets of the study or any others."""
+    """Show the winner of each budget, for the study's budgets or any others."""
     from ...objectives.accuracy.budget import parse_budgets
 
     with paused_gc():

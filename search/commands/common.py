@@ -1,4 +1,4 @@
-"""What the commands share: options, consoles, and how an answer is said."""
+"""Options, consoles and output functions that the commands share."""
 
 import json
 import time
@@ -18,20 +18,26 @@ if TYPE_CHECKING:
     from ..results.summary import StudySummary
 
 STARTED = time.monotonic()
-"""When the command began: a time limit counts from here, imports included."""
+"""When the command started: time limits count from here, imports included."""
 
 INTERRUPTED = 130
-"""The exit code when the user ended it."""
+"""The exit code after an interruption by the user."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 MaxDrop = Annotated[
     list[float] | None,
-    typer.Option("--max-drop", metavar="PP", help="Points of accuracy to give up; repeatable."),
+    typer.Option(
+        "--max-drop",
+        metavar="PP",
+        help="Accuracy budget: largest allowed drop, in percentage points; repeatable.",
+    ),
 ]
 Storage = Annotated[
     str | None,
     typer.Option(
-        metavar="URL", help="Where studies are kept.", show_default="sqlite:///paredown.db"
+        metavar="URL",
+        help="Storage of studies, as an SQLAlchemy URL.",
+        show_default="sqlite:///paredown.db",
     ),
 ]
 OneBudget = Annotated[
@@ -44,11 +50,11 @@ StudyName = Annotated[str, typer.Argument(help="Study name.")]
 
 
 def opened(name: str, storage: str | None) -> tuple["optuna.Study", str]:
-    """A study that is there, and the URL of its storage.
+    """Open an existing study; return it and the URL of its storage.
 
     Raises:
         StorageError: the storage cannot be opened.
-        UnknownName: it has no such study.
+        UnknownName: the storage has no such study.
     """
     with paused_gc():  # opening a storage imports most of SQLAlchemy
         from ..study.storage import default_storage, open_storage, open_study
@@ -59,10 +65,10 @@ def opened(name: str, storage: str | None) -> tuple["optuna.Study", str]:
 
 
 def one_budget(study: "optuna.Study", max_drop: float | None) -> "Budget":
-    """The budget that is meant: the study's first, if none is said.
+    """The budget of `--max-drop`, by default the study's first.
 
     Raises:
-        InputError: it is no budget.
+        InputError: the value is not a valid budget.
     """
     from ...objectives.accuracy.budget import parse_budgets
     from ..study.attributes import BUDGETS
@@ -72,7 +78,7 @@ def one_budget(study: "optuna.Study", max_drop: float | None) -> "Budget":
 
 
 def say(summary: "StudySummary", as_json: bool) -> None:
-    """Print an answer."""
+    """Print a summary, as tables or JSON."""
     if as_json:
         print_json(summary.to_dict())
         return
@@ -82,10 +88,10 @@ def say(summary: "StudySummary", as_json: bool) -> None:
 
 
 def require_winners(summary: "StudySummary") -> None:
-    """See that every budget has a winner.
+    """Validate that every budget has a winner.
 
     Raises:
-        NothingFits: some have none; it says what to relax.
+        NothingFits: a budget has none; the message says what to relax.
     """
     if summary.misses:
         from ..results.advice import advice
@@ -99,10 +105,10 @@ def print_json(data: Mapping[str, Any]) -> None:
 
 
 def stdout() -> Console:
-    """Where answers go."""
+    """The console for results."""
     return Console()
 
 
 def stderr() -> Console:
-    """Where everything else goes."""
+    """The console for progress, warnings and errors."""
     return Console(stderr=True)

@@ -1,4 +1,4 @@
-"""`paredown count`: what a model costs, and what a plan would make of it."""
+"""`paredown count`: the cost of a model, with and without a plan."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,20 +11,20 @@ from .common import Json, print_json, stdout
 
 def count(
     model: Annotated[
-        str, typer.Argument(help="See `paredown models`; timm:NAME; or file.py:function.")
+        str, typer.Argument(help="A name of `paredown models`, timm:NAME or file.py:function.")
     ],
-    plan: Annotated[Path | None, typer.Option(help="A plan as JSON.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="JSON file of a plan.")] = None,
     approach: Annotated[
         int | None,
-        typer.Option(metavar="N", help="A plan of the paper: resnet101 1-15, vgg19 1-13."),
+        typer.Option(metavar="N", help="Approach of the paper: resnet101 1-15, vgg19 1-13."),
     ] = None,
-    classes: Annotated[int, typer.Option(min=2, max=10**6, help="How many classes.")] = 10,
+    classes: Annotated[int, typer.Option(min=2, max=10**6, help="Number of classes.")] = 10,
     size: Annotated[
-        int, typer.Option(min=1, max=4096, metavar="PX", help="Side of the images.")
+        int, typer.Option(min=1, max=4096, metavar="PX", help="Image size, in pixels per side.")
     ] = 32,
     as_json: Json = False,
 ) -> None:
-    """Count what a model costs, and what a plan would make of it. Nothing is trained."""
+    """Count a model's params, MACs and bytes, with and without a plan; no training."""
     from ...extensions import load_extensions
 
     with paused_gc():

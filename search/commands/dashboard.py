@@ -1,4 +1,4 @@
-"""`paredown dashboard`: browse studies."""
+"""`paredown dashboard`: browse studies in optuna-dashboard."""
 
 import sys
 from typing import Annotated
@@ -11,10 +11,12 @@ from .common import Storage, stdout
 
 def dashboard(
     name: Annotated[str | None, typer.Argument(help="Study to open.")] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free port.")
+    ] = 8080,
     storage: Storage = None,
 ) -> None:
-    """Browse studies with optuna-dashboard, on this machine alone."""
+    """Browse studies in optuna-dashboard, served to this machine only."""
     with paused_gc():
         import optuna
 
@@ -27,7 +29,7 @@ def dashboard(
     page = f"/studies/{open_study(opened, url, name)._study_id}" if name else ""
     server = make_dashboard(opened, url, port)
     address = f"http://{HOST}:{server.server_port}/dashboard{page}"
-    stdout().print(f"[bold]{address}[/]  (Ctrl-C ends it)", soft_wrap=True)
+    stdout().print(f"[bold]{address}[/]  (Ctrl-C to stop)", soft_wrap=True)
     sys.stdout.flush()
     try:
         server.serve_forever()

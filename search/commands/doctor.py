@@ -1,4 +1,4 @@
-"""`paredown doctor`: what this machine is, and whether it does what Paredown needs."""
+"""`paredown doctor`: versions and hardware, and self-checks of this machine."""
 
 import typer
 from rich.markup import escape
@@ -8,7 +8,7 @@ from .common import Json, Storage, print_json, stderr, stdout
 
 
 def doctor(storage: Storage = None, as_json: Json = False) -> None:
-    """Show what this machine is, and check what some machines get wrong; takes half a minute."""
+    """Show versions and hardware, and run self-checks (half a minute)."""
     from ..doctor.environment import environment
     from ..doctor.examine import examine
     from ..study.storage import default_storage
@@ -73,6 +73,6 @@ def doctor(storage: Storage = None, as_json: Json = False) -> None:
             }
         )
     elif not failed:
-        console.print("Nothing is wrong that is known of.")
+        console.print("No problems found.")
     if failed:
         raise typer.Exit(1)

@@ -10,12 +10,16 @@ from .common import Json, print_json, stderr, stdout
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="A file of an exported folder, or the folder.")],
-    data: Annotated[str, typer.Option(help="A data set by name, a folder, or file.py:function.")],
-    split: Annotated[str, typer.Option(help="test, search or train.")] = "test",
+    file: Annotated[Path, typer.Argument(help="An exported file, or an exported folder.")],
+    data: Annotated[
+        str, typer.Option(help="Name of a data set, a folder of images, or file.py:function.")
+    ],
+    split: Annotated[str, typer.Option(help="Split to score: test, search or train.")] = "test",
     model: Annotated[
         str | None,
-        typer.Option(help="What built a safetensors file's network, if it is yours: file.py:make."),
+        typer.Option(
+            help="Function that builds your own network of a safetensors file: file.py:function."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -36,8 +40,8 @@ def evaluate(
         )
         if evaluation.can_saturate:
             stderr().print(
-                "x86 processors without VNNI may answer otherwise to this file, which an earlier "
-                "version wrote: export it again",
+                "An earlier version wrote this file: its outputs may differ on x86 processors "
+                "without VNNI. Export it again.",
                 highlight=False,
                 soft_wrap=True,
             )

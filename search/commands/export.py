@@ -1,4 +1,4 @@
-"""`paredown export`: a winner as files that run."""
+"""`paredown export`: a winner as model files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,26 +20,34 @@ def export(
         typer.Option(
             "--format",
             metavar="LIST",
-            help="Comma-separated: onnx,pt2,executorch,safetensors.",
+            help="Formats, comma-separated: onnx,pt2,executorch,safetensors.",
             show_default="all installed",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Output folder (created).", show_default="NAME-PP"),
+        typer.Option(metavar="DIR", help="Output folder (created).", show_default="NAME-PPpp"),
     ] = None,
-    force: Annotated[bool, typer.Option(help="Write over another exported model.")] = False,
-    licence: Annotated[str | None, typer.Option(help="For the model card, as in MIT.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite another exported model.")
+    ] = False,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence on the model card, such as MIT.")
+    ] = None,
     latency_command: Annotated[
         str | None,
         typer.Option(
-            metavar="COMMAND", help="Prints milliseconds: 'ssh phone bench {file}'; no shell."
+            metavar="COMMAND",
+            help="Command that prints a file's latency in milliseconds, run without a shell: "
+            "'ssh phone bench {file}'.",
         ),
     ] = None,
     storage: Storage = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest alone.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the manifest and nothing else.")
+    ] = False,
 ) -> None:
-    """Write a budget's winner as files that run, and check that each answers like the network."""
+    """Export a budget's winner as model files, each checked in its runtime."""
     from ...objectives.training.cache import Cache
     from ..export.exporting import export as run
     from ..export.formats import installed_formats, parse_formats
@@ -78,18 +86,18 @@ def _show(done: "Exported") -> None:
     data, test = done.manifest, done.manifest["accuracy"]["test"]
     console.print(export_table(done.checked))
     console.print(
-        f"test split: {test['accuracy']:.2f} %, a drop of {test['drop']:+.2f} pp, with 95 % "
-        f"confidence at most {test['upper_bound']:+.2f}: [bold]{data['certainty']}[/] for "
+        f"Test split: {test['accuracy']:.2f} %, drop {test['drop']:+.2f} pp, at most "
+        f"{test['upper_bound']:+.2f} with 95 % confidence: [bold]{data['certainty']}[/] for "
         f"{data['max_drop']:g} pp",
         highlight=False,
         soft_wrap=True,
     )
-    console.print(f"exported to [bold]{escape(str(done.folder))}[/]", soft_wrap=True)
+    console.print(f"Exported to [bold]{escape(str(done.folder))}[/]", soft_wrap=True)
     console.print("Next:", style="bold")
     first = done.folder / next(iter(done.checked))
     for command, subject in (
-        (f"less {done.folder / 'MODEL_CARD.md'}", "what it is and how to run it"),
-        (f"paredown evaluate {first} --data FOLDER", "score it on images of your own"),
+        (f"less {done.folder / 'MODEL_CARD.md'}", "the model card: results and how to run it"),
+        (f"paredown evaluate {first} --data FOLDER", "score the file on your own images"),
     ):
         console.print(
             f"  [cyan]{escape(command):<56}[/] {subject}", highlight=False, soft_wrap=True

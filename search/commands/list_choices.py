@@ -1,4 +1,4 @@
-"""`paredown techniques`, `models` and `studies`: what there is to choose from."""
+"""`paredown techniques`, `paredown models` and `paredown studies`: the listing commands."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from .common import Json, print_json, stdout
 
 
 def techniques(as_json: Json = False) -> None:
-    """List what can be done to a network."""
+    """List the compression techniques and their options."""
     from ...extensions import load_extensions
     from ..terminal.listings import techniques as listing
 
@@ -15,7 +15,7 @@ def techniques(as_json: Json = False) -> None:
 
 
 def models(as_json: Json = False) -> None:
-    """List the models that can be pared down by name."""
+    """List the built-in models."""
     from ...extensions import load_extensions
     from ..terminal.listings import models as listing
 
@@ -24,7 +24,7 @@ def models(as_json: Json = False) -> None:
 
 
 def studies(as_json: Json = False) -> None:
-    """List the studies that come with Paredown."""
+    """List the built-in studies."""
     from ..terminal.listings import studies as listing
 
     _list(listing(), as_json)

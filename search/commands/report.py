@@ -1,4 +1,4 @@
-"""`paredown report`: a study on one page."""
+"""`paredown report`: a study as one HTML page."""
 
 import re
 from pathlib import Path
@@ -20,10 +20,12 @@ def report(
         ),
     ] = None,
     max_drop: MaxDrop = None,
-    force: Annotated[bool, typer.Option(help="Write over a file that is no report.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite a file that is not a report.")
+    ] = False,
     storage: Storage = None,
 ) -> None:
-    """Write a study as one HTML page with pictures, which needs no network."""
+    """Write a study as one self-contained HTML page with figures."""
     from ...objectives.accuracy.budget import parse_budgets
 
     with paused_gc():
@@ -41,7 +43,7 @@ def report(
     )
     console.print("Next:", style="bold")
     console.print(
-        f"  [cyan]{escape(written.resolve().as_uri())}[/]  open it in a browser",
+        f"  [cyan]{escape(written.resolve().as_uri())}[/]  open in a browser",
         highlight=False,
         soft_wrap=True,
     )

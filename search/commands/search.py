@@ -1,4 +1,4 @@
-"""`paredown search`: run a study, or show its space."""
+"""`paredown search`: run a study, or show its search space."""
 
 import shlex
 import sys
@@ -28,37 +28,44 @@ if TYPE_CHECKING:
 
 def search(
     study: Annotated[
-        str | None, typer.Argument(help="A ready study or a TOML file.", show_default="digits")
+        str | None,
+        typer.Argument(help="Name of a built-in study, or a TOML file.", show_default="digits"),
     ] = None,
     max_drop: MaxDrop = None,
-    trials: Annotated[int | None, typer.Option(help="How many plans to train.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of plans to train.")] = None,
     timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End the search after 90s, 30m, 2h.")
+        str | None,
+        typer.Option(metavar="TIME", help="Time limit of the search: 90s, 30m, 2h, 1h30m."),
     ] = None,
     stall: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Give up a plan that makes no step for so long.",
+            help="Fail a plan that makes no progress for this long.",
             show_default="10m",
         ),
     ] = None,
     start: Annotated[
         list[str] | None,
-        typer.Option(metavar="PLAN", help="Try first: approach:13 or a plan's .json; repeatable."),
+        typer.Option(
+            metavar="PLAN",
+            help="Plan to evaluate first: approach:13 or a .json file; repeatable.",
+        ),
     ] = None,
     granularity: Annotated[
         str | None,
         typer.Option(
             metavar="stage|site|network",
-            help="Granularity of choices; prune=network for one technique.",
+            help="Granularity of the search space; prune=network sets it for one technique.",
         ),
     ] = None,
     keep: Annotated[
         list[str] | None,
-        typer.Option(metavar="GLOB", help="Leave layers as they are: fc, 'layer4*'; repeatable."),
+        typer.Option(metavar="GLOB", help="Layers to leave unchanged: fc, 'layer4*'; repeatable."),
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="budget, tpe, nsga2, gp or random.")] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="Sampler: budget, tpe, nsga2, gp or random.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Random seed for sampling, weight init and data order.")
     ] = None,
@@ -67,28 +74,35 @@ def search(
     ] = None,
     storage: Storage = None,
     model: Annotated[
-        str | None, typer.Option(help="See `paredown models`; timm:NAME; or file.py:function.")
+        str | None,
+        typer.Option(help="A name of `paredown models`, timm:NAME or file.py:function."),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="digits, cifar10 and other sets; a folder; or file.py:function."),
+        typer.Option(
+            help="Name of a data set (digits, cifar10, ...), a folder of images, or "
+            "file.py:function."
+        ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="The baseline's weights: safetensors or a state dict.")
+        Path | None,
+        typer.Option(help="Weights of the baseline: a safetensors or state_dict file."),
     ] = None,
     trained: Annotated[
-        bool, typer.Option("--trained", help="Your function returns the network with its weights.")
+        bool, typer.Option("--trained", help="The model function returns a trained network.")
     ] = False,
     balanced: Annotated[
-        bool, typer.Option("--balanced", help="Accuracy is the mean over classes, not images.")
+        bool, typer.Option("--balanced", help="Score the mean accuracy over classes, not images.")
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try plans again that failed in earlier runs.")
+        bool, typer.Option("--retry-failed", help="Retry plans that failed in earlier runs.")
     ] = False,
     as_json: Json = False,
-    dry_run: Annotated[bool, typer.Option(help="Show the space and train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the search space; train and write nothing.")
+    ] = False,
 ) -> None:
-    """Search for plans that keep within the budgets; go on if the study is there already."""
+    """Search for the cheapest plans within each budget; resume the study if it exists."""
     from ..study.config import load_config
 
     config = load_config(
@@ -141,7 +155,7 @@ def _run(config: "StudyConfig", storage: str | None, as_json: bool, *, retry_fai
     if finished.out_of_time:
         stderr().print("The time limit was reached. Run the same command to resume.")
     if finished.interrupted:
-        stderr().print("interrupted; the same command goes on from here")
+        stderr().print("Interrupted. Run the same command to resume.")
         if not has_baseline(finished.study):
             raise typer.Exit(INTERRUPTED)
     summary = summarize(finished.study, config.max_drop, storage, finished.seconds)
@@ -184,19 +198,19 @@ def _next_steps(summary: "StudySummary", trials: int) -> None:
     console, trained = stdout(), 2 * count_trained(summary.records)
     console.print("Next:", style="bold")
     for command, description in (
-        (f"paredown best {summary.address} --max-drop 1.5", "another budget, at once"),
-        (f"paredown report {summary.address}", "all of it on one page, with pictures"),
-        (f"paredown export {summary.address}", "the first budget's winner, as files that run"),
+        (f"paredown best {summary.address} --max-drop 1.5", "show another budget's winner"),
+        (f"paredown report {summary.address}", "write the study as one HTML page"),
+        (f"paredown export {summary.address}", "export the first budget's winner"),
         (f"paredown dashboard {summary.address}", "browse all trials"),
-        (_again(trained if trained > trials else None), "go on searching"),
+        (_resume_command(trained if trained > trials else None), "continue the search"),
     ):
         console.print(
             f"  [cyan]{escape(command):<44}[/] {description}", highlight=False, soft_wrap=True
         )
 
 
-def _again(trials: int | None) -> str:
-    """The command as it was typed, with another number of trials if there is one."""
+def _resume_command(trials: int | None) -> str:
+    """The command as it was typed, with another number of trials if given."""
     typed = sys.argv[1:]
     if trials is None:
         return shlex.join(["paredown", *typed])

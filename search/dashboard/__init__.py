@@ -1,2 +1,2 @@
-"""optuna-dashboard on a study, with what Paredown knows of it: notes, figures and exported files.
-They are made when the dashboard asks for them, and nobody has to write them."""
+"""optuna-dashboard with notes, figures and exported files of Paredown's studies.
+These are created when the dashboard requests them, and not stored in the study."""

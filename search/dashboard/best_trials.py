@@ -1,7 +1,7 @@
-"""Which trials the dashboard calls the best.
+"""The best trials in the dashboard: the Pareto front of the largest budget.
 
-Its own idea of them leaves the constraint aside, so that the smallest of all ruined networks would
-be the best trial. Here they are those on the front within the largest budget.
+NOTE: optuna-dashboard's own selection ignores the constraint, so that the smallest network would be
+the best trial whatever its accuracy.
 """
 
 import json
@@ -18,14 +18,15 @@ def with_best(
     environ: dict[str, Any],
     start_response: Any,
 ) -> Iterable[bytes]:
-    """The dashboard's answer about a study, with other best trials.
+    """The dashboard's response about a study, with the best trials replaced.
 
-    What is not understood, such as the answer of another version, is passed on as it came.
+    Requests that are not understood, as of another version, are passed through unchanged.
 
     Args:
-        shown: the dashboard.
-        best: the numbers of the best trials, or None; called when the dashboard has answered.
-        environ, start_response: of the request, which is a GET of a study.
+        shown: the dashboard's application.
+        best: returns the numbers of the best trials, or None; called after the dashboard's
+            response.
+        environ, start_response: the request, a GET of a study.
     """
     after = parse_qs(environ.get("QUERY_STRING", "")).get("after", ["0"])[0]
     if not after.isdecimal():
@@ -34,7 +35,7 @@ def with_best(
     def with_others(body: bytes) -> bytes:
         return _with_others(body, best(), int(after))
 
-    # Best trials may have come before those that the page does not know yet.
+    # The page requests new trials only, but best trials may be older: request all of them.
     return changed(shown, environ | {"QUERY_STRING": "after=0"}, start_response, with_others)
 
 

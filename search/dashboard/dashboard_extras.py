@@ -1,4 +1,4 @@
-"""What the dashboard shows of a study beyond what the study keeps: all of it follows from that."""
+"""Notes, figures and files that the dashboard shows of a study, derived from the study."""
 
 import json
 import sys
@@ -25,23 +25,22 @@ from ..study.trial_record import read_records
 from . import notes
 
 _OF_TRIALS = "dashboard:artifacts:"
-"""Where the dashboard looks for the files of trials that have ended."""
+"""Prefix of the system attributes in which the dashboard looks for files of trials."""
 _JSON = (PLAN, PRUNED_SHARE, CHECKPOINTS, SECONDS, WORKER)
 _HEIGHT = 450
-"""Pixels that the dashboard gives a picture."""
+"""Height of a figure in the dashboard, in pixels."""
 
 Attributes = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class DashboardExtras:
-    """What is shown of a study.
+    """What the dashboard shows of a study.
 
     Attributes:
-        system: its system attributes, which hold notes, pictures and files.
-        user: its user attributes, readable ones first.
-        best: the numbers of the trials on the front within its largest budget; None if it is not
-            known what is best.
+        system: system attributes, with notes, figures and files.
+        user: user attributes, readable ones first.
+        best: numbers of the trials on the front of the largest budget; None if unknown.
     """
 
     system: Attributes
@@ -52,12 +51,12 @@ class DashboardExtras:
 def dashboard_extras(
     study: optuna.Study, stored: Mapping[str, Any], store: Artifacts
 ) -> DashboardExtras:
-    """Make what is shown of a study.
+    """Create what the dashboard shows of a study.
 
     Args:
-        study: to be shown.
+        study: the study.
         stored: its system attributes.
-        store: where exported files are.
+        store: the store of exported files.
     """
     if not has_baseline(study):
         return DashboardExtras(dict(stored), study.user_attrs)
@@ -82,10 +81,9 @@ def dashboard_extras(
 
 
 def readable(trial: FrozenTrial) -> Attributes:
-    """A trial's user attributes, with readable ones before the raw ones.
+    """A trial's user attributes, readable ones first.
 
-    Those that are JSON are left out: the page gets as wide as they are, and the trial's note says
-    the same.
+    JSON values are left out: they would widen the page, and the trial's note has the same content.
     """
     raw = {
         name: value
@@ -94,13 +92,13 @@ def readable(trial: FrozenTrial) -> Attributes:
     }
     try:
         records = read_records([trial])
-    except (KeyError, TypeError, ValueError):  # of a study that is not ours
+    except (KeyError, TypeError, ValueError):  # a study that was not made by Paredown
         return raw
     return {name: text for record in records for name, text in notes.in_words(record)} | raw
 
 
 def _short(stored: Mapping[str, Any]) -> Attributes:
-    """What a study keeps, without what is JSON inside."""
+    """A study's user attributes without JSON values."""
     return {
         name: value
         for name, value in stored.items()
@@ -109,9 +107,9 @@ def _short(stored: Mapping[str, Any]) -> Attributes:
 
 
 class _Noted(optuna.Trial):
-    """A trial of a board as the dashboard's notes want it.
+    """A trial to save notes to.
 
-    Optuna's own constructor would have the sampler propose something for it.
+    NOTE: the constructor of `optuna.Trial` would call the sampler, so it is not called.
     """
 
     def __init__(self, board: optuna.Study, trial_id: int) -> None:
@@ -119,8 +117,8 @@ class _Noted(optuna.Trial):
 
 
 def _board(study: optuna.Study, stored: Mapping[str, Any]) -> optuna.Study:
-    """A study in memory, with the attributes of another, for the dashboard's own functions to
-    write on."""
+    """An in-memory copy of a study's system attributes, to which optuna-dashboard's functions
+    write."""
     board = optuna.create_study(
         study_name=study.study_name, storage=InMemoryStorage(), directions=study.directions
     )
@@ -139,7 +137,7 @@ def _note_study(board: optuna.Study, summary: StudySummary) -> None:
 def _note_trials(
     board: optuna.Study, summary: StudySummary, trials: Mapping[int, FrozenTrial]
 ) -> None:
-    """Write the notes of trials; what the user wrote stays."""
+    """Write the notes of trials that have no note by the user."""
     for record in summary.records:
         trial = _Noted(board, trials[record.number]._trial_id)
         if not optuna_dashboard.get_note(trial):
@@ -147,14 +145,14 @@ def _note_trials(
 
 
 def _figures(summary: StudySummary) -> Iterator[tuple[str, go.Figure]]:
-    """The pictures of a study by name; what cannot be drawn is left out."""
+    """The figures of a study by name; figures that fail are left out."""
     for name, draw, title in (
-        ("front", front_figure, "What is within the budgets"),
-        ("progress", progress_figure, "How far the search has come"),
+        ("front", front_figure, "Pareto fronts of the budgets"),
+        ("progress", progress_figure, "Progress of the search"),
     ):
         try:
             figure = draw(summary)
-        except Exception:  # a page without a picture is better than none
+        except Exception:  # the page must work even if a figure fails
             traceback.print_exc(file=sys.stderr)
             continue
         figure.update_layout(

@@ -1,7 +1,7 @@
-"""A storage as the dashboard shows it: with notes, pictures and files that nobody had to write.
+"""A storage that adds notes, figures and files when the dashboard reads a study.
 
-They are made when a page asks for them. So a search spends no time on them, they are never out of
-date, and what the user writes in the dashboard stays.
+They are created on request: the search spends no time on them, they are never outdated, and what
+the user writes in the dashboard is preserved.
 """
 
 import copy
@@ -22,12 +22,13 @@ from ..export.artifacts import Artifacts
 from .dashboard_extras import Attributes, DashboardExtras, dashboard_extras, readable
 
 _EVERY_SECONDS = 5.0
-"""What changes all the time is made again no more often."""
+"""Shortest interval between two updates of a study that changes, in seconds."""
 
 
 @dataclass(frozen=True)
 class _CachedExtras:
-    """What was made for a study, from what, and until when nobody asks whether that is the same."""
+    """The extras of a study, the attributes and state they were created from, and until when they
+    are used without a check."""
 
     extras: DashboardExtras
     attributes: Attributes
@@ -36,12 +37,12 @@ class _CachedExtras:
 
 
 class DashboardStorage(RDBStorage):
-    """A storage that says more of the studies in it.
+    """A storage whose studies have the extras of `dashboard_extras`.
 
     Args:
-        url: of the storage.
-        plain: the same storage as it is.
-        store: where exported files are.
+        url: URL of the storage.
+        plain: the same storage without extras.
+        store: the store of exported files.
     """
 
     def __init__(self, url: str, plain: BaseStorage, store: Artifacts) -> None:
@@ -51,11 +52,11 @@ class DashboardStorage(RDBStorage):
         self._lock, self._thread = threading.RLock(), threading.local()
 
     def looking_at(self, study_id: int | None) -> None:
-        """Say which study a request, which is this thread, is about: others are left plain."""
+        """Set the study of the current request (thread); other studies get no extras."""
         self._thread.study_id = study_id
 
     def best(self, study_id: int) -> frozenset[int] | None:
-        """The numbers of a study's best trials, if that is known."""
+        """The numbers of a study's best trials; None if unknown."""
         with self._lock:
             cached = self._cached.get(study_id)
             return cached.extras.best if cached else None
@@ -85,7 +86,7 @@ class DashboardStorage(RDBStorage):
             return known
         shown = copy.copy(trial)
         shown.user_attrs = readable(trial)
-        if trial.state.is_finished():  # and so stays as it is
+        if trial.state.is_finished():  # will not change any more
             self._ended[trial._trial_id] = shown
         return shown
 
@@ -111,7 +112,7 @@ class DashboardStorage(RDBStorage):
         return time.monotonic() > cached.until and self._state(study_id) != cached.state
 
     def _state(self, study_id: int) -> object:
-        """Changes when there is something new to be said."""
+        """A value that changes when the extras have to be updated."""
         trials = self._plain.get_all_trials(study_id, deepcopy=False)
         running = [trial for trial in trials if not trial.state.is_finished()]
         parts = [(trial.number, len(trial.user_attrs)) for trial in running]
@@ -124,7 +125,7 @@ class DashboardStorage(RDBStorage):
             name = self._plain.get_study_name_from_id(study_id)
             study = optuna.load_study(study_name=name, storage=self._plain)
             extras = dashboard_extras(study, stored, self._store)
-        except Exception:  # a page that says less is better than none
+        except Exception:  # the page must work even if the extras fail
             traceback.print_exc(file=sys.stderr)
             extras = DashboardExtras(stored)
         return _CachedExtras(extras, stored, state, time.monotonic() + _EVERY_SECONDS)

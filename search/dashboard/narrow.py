@@ -1,8 +1,7 @@
-"""The dashboard's page on a narrow window: one column, and what is wide scrolls in its own box.
+"""CSS rules for the dashboard on narrow screens: one column, with wide elements scrolling.
 
-optuna-dashboard 0.21 lays its pictures out in columns whatever the width, so that a page is twice
-as wide as a telephone. These rules name its classes; where another version has others, they do
-nothing.
+optuna-dashboard 0.21 has a fixed number of columns, so that its page is twice as wide as a phone.
+The rules use its class names; in versions with other names they have no effect.
 """
 
 from collections.abc import Iterable
@@ -25,11 +24,11 @@ _BEFORE = b"</head>"
 
 
 def with_rules(shown: Application, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """The dashboard's answer; a page has the rules in its head.
+    """The dashboard's response, with the rules in the head of a page.
 
     Args:
-        shown: the dashboard.
-        environ, start_response: of the request.
+        shown: the dashboard's application.
+        environ, start_response: the request.
     """
 
     def with_head(body: bytes) -> bytes:

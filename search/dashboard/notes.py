@@ -1,4 +1,4 @@
-"""Notes that the dashboard shows beside a study and its trials."""
+"""The dashboard's notes on a study and its trials."""
 
 import hashlib
 import json
@@ -21,36 +21,35 @@ from ..study.storage import Baseline
 from ..study.trial_record import TrialRecord, TrialStatus
 
 _WIDTH = 80
-"""Characters of a line of code; the dashboard's pages get as wide as the longest."""
+"""Characters per line of code, as the longest line determines the width of the page."""
 
 _HOW_TO_READ = "\n## How to read it\n"
 _BUYS = "\n## What the budgets buy\n"
 
 _STUDY_NOTE = (
     """\
-# How far can {model} be pared down on {data}?
+# Compression of {model} on {data}
 
 | | |
 |---|---|
 | Model | {model}: {baseline} |
 | Images | {images}; {classes} classes |
-| Baseline | {accuracy:.2f} % {metric} on the images that score plans |
-| Budgets | {budgets} of drop |
-| Space | {size:,} plans |
+| Baseline | {accuracy:.2f} % {metric} on the search split |
+| Budgets | drop of {budgets} |
+| Search space | {size:,} plans |
 | Seed | {seed} |
 """
     + _HOW_TO_READ
     + """
 - **Objectives**, minimized: {objectives}. Effective: a b-bit parameter counts b/32, an operation \
 max(weight bits, activation bits)/32.
-- **Drop** is the baseline's {metric} minus the plan's, in percentage points; a trial has it as \
-`drop_pp`.
-- **Constraint**: the drop beyond the largest budget. A trial above 0 is infeasible.
-- A trial that was not trained says why in its note: a feasible plan costs less, or it had been \
-seen before.
-- **Best trials** are the front within the largest budget: no other trial there costs less in \
-every objective. `paredown best {name}` answers any budget, `paredown ablate {name}` takes a \
-winner apart.
+- **Drop**: the baseline's {metric} minus the plan's, in percentage points; attribute `drop_pp` of \
+a trial.
+- **Constraint**: the drop minus the largest budget. A trial above 0 is infeasible.
+- The note of a trial that was not trained has the reason: it is dominated, or it repeats an \
+earlier trial.
+- **Best trials** are the Pareto front of the largest budget. `paredown best {name}` shows the \
+winner of any budget, `paredown ablate {name}` what each of its techniques saves and costs.
 """
 )
 
@@ -69,8 +68,8 @@ _ENDED = {
 def describe_study(
     study: optuna.Study, config: StudyConfig, task: TaskSummary, baseline: Baseline
 ) -> None:
-    """Write what a study is about; what the user wrote there stays."""
-    import optuna_dashboard  # here: it takes 90 MB, which a search needs for its plans
+    """Write the note of a study, unless the user has edited it."""
+    import optuna_dashboard  # deferred: it takes 90 MB of memory, needed only at the end
 
     titles = [OBJECTIVES.get(name).title for name in config.objectives]
     note = _STUDY_NOTE.format(
@@ -94,14 +93,14 @@ def describe_study(
 
 
 def with_winners(note: str, summary: StudySummary) -> str:
-    """A study's note with what its budgets buy by now, unless the user made it another one."""
+    """A study's note with the current winners, unless the user has replaced the note."""
     if _BUYS in note or _HOW_TO_READ not in note:
         return note
     return note.replace(_HOW_TO_READ, f"{_BUYS}{_winners(summary)}\n{_HOW_TO_READ}", 1)
 
 
 def trial_note(record: TrialRecord, summary: StudySummary) -> str:
-    """What a trial proposed in words, what it costs, and how it did."""
+    """The note of a trial: plan, cost and result."""
     return "\n\n".join(
         [
             *_did(record, summary),
@@ -114,38 +113,38 @@ def trial_note(record: TrialRecord, summary: StudySummary) -> str:
 
 
 def study_in_words(summary: StudySummary) -> dict[str, str]:
-    """What a study has found, by name, in readable units."""
+    """Baseline and winners of a study in words, as attributes."""
     base = summary.baseline
-    data = {"the baseline": f"{base.accuracy:.2f} %, {costs(base.cost)}"}
+    data = {"baseline": f"{base.accuracy:.2f} %, {costs(base.cost)}"}
     for result in summary.results:
         data[f"within {result.budget.text}"] = _winner_in_words(summary, result)
     return data
 
 
 def in_words(record: TrialRecord) -> Iterator[tuple[str, str]]:
-    """What a trial proposed and how it did: (name, said in readable units)."""
+    """Cost, drop and duration of a trial in words: (name, text)."""
     if record.cost is not None:
-        yield "its costs", costs(record.cost)
+        yield "cost", costs(record.cost)
     if record.drop is not None:
-        yield "its drop", f"{points(record.drop)} pp"
+        yield "drop", f"{points(record.drop)} pp"
     if record.seconds:
-        yield "it took", f"{sum(record.seconds.values()):.1f} s"
+        yield "duration", f"{sum(record.seconds.values()):.1f} s"
 
 
 def costs(cost: Cost) -> str:
-    """The raw figures of a cost in words."""
+    """Params, MACs and bytes of a cost in words."""
     return f"{short(cost.params)} params, {short(cost.macs)} MACs, {short(cost.bytes)}B"
 
 
 def took_in_words(record: TrialRecord) -> str:
-    """How long the stages of a trial took; empty if it had none."""
+    """Durations of a trial's stages in words; empty if it had none."""
     return ", ".join(
         f"{took:.1f} s to {stage}" for stage, took in record.seconds.items() if took >= 0.05
     )
 
 
 def _proposed(record: TrialRecord) -> Iterator[str]:
-    """The plan, a line for each technique."""
+    """The plan, one line per technique."""
     if record.plan is not None:
         yield "\n".join(f"- {text}" for text in record.plan.describe().split("; "))
     if record.pruned_share is not None:
@@ -154,10 +153,10 @@ def _proposed(record: TrialRecord) -> Iterator[str]:
 
 
 def _did(record: TrialRecord, summary: StudySummary) -> Iterator[str]:
-    """Which budgets a trial has won, and its drop, as often as it was measured."""
+    """The budgets that a trial has won, and its drops."""
     won = [result for result in summary.results if _is(result.winner, record)]
     if won:
-        yield f"### Wins {', '.join(result.budget.text for result in won)}"
+        yield f"### Winner for {', '.join(result.budget.text for result in won)}"
     if record.accuracy is not None:
         base = summary.baseline.accuracy
         text = f"**Drop {points(record.drop)} pp**: {record.accuracy:.2f} %, baseline {base:.2f} %"
@@ -169,7 +168,7 @@ def _did(record: TrialRecord, summary: StudySummary) -> Iterator[str]:
 def _measured_again(result: BudgetResult, summary: StudySummary) -> Iterator[str]:
     test_score = summary.winner_test_score(result)
     if result.retraining:
-        yield f"{points(result.retraining.drop)} when it was trained again"
+        yield f"{points(result.retraining.drop)} retrained"
     if test_score:
         yield f"{points(test_score.drop)} on the test split"
 
@@ -180,7 +179,7 @@ def _as_json(record: TrialRecord) -> Iterator[str]:
 
 
 def _wrapped(plan: Plan) -> str:
-    """A plan as JSON, in lines that are not wider than the dashboard's notes."""
+    """A plan as JSON, wrapped to `_WIDTH`."""
     techniques = (
         f'  "{technique}": {json.dumps(data)}' for technique, data in plan.to_dict().items()
     )
@@ -207,7 +206,7 @@ def _figures(record: TrialRecord, base: Cost) -> Iterator[str]:
         return
     cost = record.cost
     yield _table(
-        ("", "this plan", "baseline", "times fewer"),
+        ("", "plan", "baseline", "ratio"),
         [
             _figure("params", cost.params, base.params),
             _figure("MACs", cost.macs, base.macs),
@@ -220,7 +219,7 @@ def _figures(record: TrialRecord, base: Cost) -> Iterator[str]:
 
 
 def _chosen(cost: Cost, base: Cost) -> Iterator[tuple[str, ...]]:
-    """What a study minimizes, if that is something of its own."""
+    """A study's own objectives."""
     for (name, ours), (_, theirs) in zip(cost.chosen, base.chosen, strict=True):
         if name not in cost.figures():
             yield _figure(name, ours, theirs)
@@ -246,16 +245,16 @@ def _winners(summary: StudySummary) -> str:
     free = summary.count(TrialStatus.REUSED_WEIGHTS)
     table = _table(headings, [_winner(summary, result) for result in summary.results])
     return (
-        f"\n{table}\n\n{trained} plans trained, {free} more scored at other bit-widths of the same "
-        "networks. **drop** is what the search saw, **retrained** what the plan had when it was "
-        "trained again with another seed, **compression** is by effective params."
+        f"\n{table}\n\n{trained} plans trained, {free} more scored with the same weights at other "
+        "bit-widths. **drop**: in the search; **retrained**: after retraining with a new seed; "
+        "**compression**: ratio of effective params."
     )
 
 
 def _winner(summary: StudySummary, result: BudgetResult) -> tuple[str, ...]:
     winner = result.winner
     if winner is None or winner.cost is None:
-        return result.budget.text, *["-"] * 7, "nothing fits"
+        return result.budget.text, *["-"] * 7, "not feasible"
     test_score = summary.winner_test_score(result)
     return (
         result.budget.text,
@@ -273,15 +272,15 @@ def _winner(summary: StudySummary, result: BudgetResult) -> tuple[str, ...]:
 def _winner_in_words(summary: StudySummary, result: BudgetResult) -> str:
     winner = result.winner
     if winner is None or winner.cost is None:
-        return "nothing fits"
-    smaller = compression(summary.baseline.cost, winner.cost)
-    return f"trial {winner.number}: {costs(winner.cost)}, {smaller:.1f}x smaller"
+        return "not feasible"
+    ratio = compression(summary.baseline.cost, winner.cost)
+    return f"trial {winner.number}: {costs(winner.cost)}, {ratio:.1f}x compression"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, all but its first column to the right.
+    """A table in Markdown, right-aligned but for the first column.
 
-    The dashboard leaves no room between columns, and Markdown forgets blanks that may break.
+    Cells start with non-breaking spaces, as the dashboard renders columns without padding.
     """
     lines = [headings, ["---", *["--:"] * (len(headings) - 1)], *rows]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""optuna-dashboard on a study's storage, for this machine alone."""
+"""The server of optuna-dashboard, bound to 127.0.0.1."""
 
 import re
 import socketserver
@@ -23,26 +23,26 @@ _STUDY = re.compile(r"/api/studies/(\d+)")
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """A page asks for many things at once, so each request gets a thread."""
+    """A server with a thread per request, as a page sends many requests at once."""
 
     daemon_threads = True
 
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Requests are no news."""
+        """Do not log requests."""
 
 
 def make_dashboard(storage: BaseStorage, url: str, port: int) -> WSGIServer:
-    """A server of the dashboard, bound to 127.0.0.1; call its `serve_forever`.
+    """Create the dashboard's server, bound to 127.0.0.1; call its `serve_forever`.
 
     Args:
-        storage: whose studies to show.
-        url: where it is.
-        port: 0 takes any that is free.
+        storage: the storage whose studies to show.
+        url: URL of the storage.
+        port: the port; 0 chooses a free one.
 
     Raises:
-        InputError: the port cannot be had.
+        InputError: the port is not available.
     """
     try:
         return make_server(

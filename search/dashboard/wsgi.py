@@ -1,10 +1,10 @@
-"""What a WSGI application answers, taken whole so that it can be changed (PEP 3333)."""
+"""WSGI middleware (PEP 3333) that changes the body of a response."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
-"""As WSGI has it: (environ, start_response) -> parts of the body."""
+"""A WSGI application: (environ, start_response) -> parts of the body."""
 
 
 def changed(
@@ -13,12 +13,12 @@ def changed(
     start_response: Any,
     change: Callable[[bytes], bytes],
 ) -> Iterable[bytes]:
-    """An application's answer with another body.
+    """An application's response with a changed body.
 
     Args:
         shown: the application.
-        environ, start_response: of the request.
-        change: the body -> another; not called where the status is none of success.
+        environ, start_response: the request.
+        change: body -> changed body; only called for status 200.
     """
     began = dict[str, Any]()
 

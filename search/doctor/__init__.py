@@ -1,2 +1,2 @@
-"""`paredown doctor`: what this machine is, and whether known faults of others are here.
-`examine` runs `self_checks` in processes of their own; `environment` says what an issue needs."""
+"""`paredown doctor`: versions and hardware of this machine, and self-checks for known problems.
+`examine` runs `self_checks` in separate processes; `environment` collects facts for issues."""

@@ -1,4 +1,4 @@
-"""What an issue report should hold: versions, processor, devices, storage, cache and extras."""
+"""Facts for an issue report: versions, processor, devices, storage, cache and extras."""
 
 import os
 import platform
@@ -43,7 +43,7 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of the screen: what it is about, and what is the case."""
+    """One line of the output: topic, name and value."""
 
     topic: str
     name: str
@@ -51,10 +51,10 @@ class Fact:
 
 
 def environment(url: str) -> list[Fact]:
-    """All facts, in the order in which they are shown.
+    """All facts, in the order of the output.
 
     Args:
-        url: of the storage that studies would be kept in.
+        url: URL of the storage.
     """
     return [*_versions(), *_machine(), *_places(url), *_extras(), *_settings()]
 
@@ -92,7 +92,7 @@ def _machine() -> Iterator[Fact]:
 
 def _places(url: str) -> Iterator[Fact]:
     path = sqlite_path(url)
-    there = "" if path is None or path.exists() else " (not there yet)"
+    there = "" if path is None or path.exists() else " (does not exist yet)"
     yield Fact("places", "storage", shown_url(url) + there)
     cache = Cache()
     taken = sum(map(_size, cache.folder.glob("*.safetensors")))
@@ -100,7 +100,7 @@ def _places(url: str) -> Iterator[Fact]:
         "places", "cache", f"{cache.folder}, {taken / _GIB:.2f} of {DEFAULT_LIMIT / _GIB:.0f} GiB"
     )
     free = shutil.disk_usage(_existing(cache.folder)).free
-    yield Fact("places", "free disk", f"{free / _GIB:.1f} GiB beside the cache")
+    yield Fact("places", "free disk", f"{free / _GIB:.1f} GiB at the cache")
 
 
 def _extras() -> Iterator[Fact]:
@@ -126,7 +126,7 @@ def _instructions() -> set[str]:
 
 
 def _cpuinfo(key: str) -> str:
-    """A value of Linux's own description of the first processor; empty elsewhere."""
+    """A value of the first processor in /proc/cpuinfo; empty on other systems than Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -151,10 +151,10 @@ def _memory() -> str:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # a search may be making room
+    except OSError:  # a running search may have evicted it
         return 0
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or its nearest existing parent."""
     return next(path for path in (folder, *folder.absolute().parents) if path.is_dir())

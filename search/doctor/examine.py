@@ -1,4 +1,4 @@
-"""Runs self-checks, each in a process of its own, so that a crash is a finding and not an end."""
+"""Runs each self-check in a separate process, so that a crash is a finding."""
 
 import json
 import subprocess
@@ -10,18 +10,18 @@ from ..isolation.child_process import cause_of, python_command
 from .self_checks import CHECKS, SKIPPED, Check
 
 _PATIENCE = 300
-"""Seconds that a check may take on a slow machine."""
+"""Timeout of a check, in seconds."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a check.
+    """The result of a check.
 
     Attributes:
-        check: that was run.
-        faults: sentences about what is wrong.
-        seconds: that it took.
-        skipped: why it was not run; empty if it was.
+        check: the check.
+        faults: the problems found, one sentence each.
+        seconds: duration.
+        skipped: why the check was not run; empty if it was.
     """
 
     check: Check
@@ -31,10 +31,10 @@ class Finding:
 
 
 def examine(url: str) -> Iterator[Finding]:
-    """Run all checks, one after the other.
+    """Run all checks in order.
 
     Args:
-        url: of the storage that studies would be kept in.
+        url: URL of the storage.
     """
     for check in CHECKS:
         began = time.perf_counter()
@@ -56,10 +56,10 @@ def _faults(check: Check, url: str) -> list[str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return [f"it had not ended after {_PATIENCE} s"]
+        return [f"the check did not end within {_PATIENCE} s"]
     parts = ran.stderr.decode(errors="replace").strip().splitlines()
     if ran.returncode:
         last = f": {parts[-1]}" if parts else ""
-        return [f"its process was ended by {cause_of(ran.returncode)}{last}"]
+        return [f"its process {cause_of(ran.returncode)}{last}"]
     faults: list[str] = json.loads(ran.stdout)
     return faults

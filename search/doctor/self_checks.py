@@ -1,7 +1,7 @@
-"""What is known to go wrong on some machines, tried on this one. Each check runs for some seconds.
+"""Self-checks for problems known from some machines. Each takes some seconds.
 
-A check returns sentences about what is wrong, none if nothing is. What it finds may end its
-process: `examine` runs each in one of its own.
+A check returns the problems found, one sentence each. A problem may crash the process: `examine`
+runs each check in a separate one.
 """
 
 import json
@@ -20,7 +20,8 @@ from ...spaces.technique import Value
 _DRAWS = 20
 _SEED = 0
 _LARGEST_ERROR = 1e-3
-"""Of a file's scores, as a share of the largest score: rounding makes a tenth of it."""
+"""Largest error of a file's scores, relative to the largest score; rounding causes a tenth of
+it."""
 
 _EIGHT_BITS: dict[str, tuple[Value, ...]] = {
     "block": (),
@@ -30,7 +31,7 @@ _EIGHT_BITS: dict[str, tuple[Value, ...]] = {
 }
 
 SKIPPED = "skipped: "
-"""How the only sentence begins of a check that cannot be run here."""
+"""Prefix of the only sentence of a check that cannot be run on this machine."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,11 @@ class Check:
     """One self-check.
 
     Attributes:
-        name: as shown.
-        title: what is tried, in words.
-        run: gives what is wrong; may be given the URL of the storage.
-        advice: what to do if it fails.
+        name: name in the output.
+        title: description of the check.
+        run: URL of the storage -> problems found, one sentence each; called once, in its own
+            process.
+        advice: what to do if the check fails.
     """
 
     name: str
@@ -57,7 +59,7 @@ def _convolutions(url: str) -> list[str]:
 
 
 def _training(url: str) -> list[str]:
-    """Train the smallest ResNet on digits, then score it, and once more at 8 bits."""
+    """Train the smallest ResNet on digits, and score it in float and at 8 bits."""
     from ...objectives.data import DataRequest
     from ...objectives.evaluation.evaluator import Evaluator
     from ...objectives.evaluation.task_spec import TaskSpec
@@ -73,8 +75,11 @@ def _training(url: str) -> list[str]:
         rounded = evaluator.evaluate(space.without_training()).accuracy
     guessing = 100 / task.classes
     return [
-        f"{name} has {accuracy:.1f} %, little more than guessing"
-        for name, accuracy in (("a trained network", baseline), ("the same at 8 bits", rounded))
+        f"{name} has {accuracy:.1f} % accuracy, little more than chance"
+        for name, accuracy in (
+            ("a trained network", baseline),
+            ("the trained network at 8 bits", rounded),
+        )
         if accuracy < 3 * guessing
     ]
 
@@ -108,18 +113,18 @@ def _int8_file(url: str) -> list[str]:
         write_onnx(rounded, pair, path)
         expected, outputs = rounded(images), OnnxModel(path)(images)
         saturates = can_saturate(path)
-    # Of the mean: a sum on the edge between two levels may fall to either side.
+    # The mean, not the maximum: a sum at the edge between two levels may be rounded either way.
     error = float((outputs - expected).abs().mean() / expected.abs().max())
     faults = (
-        [f"an 8-bit file's scores are off by {100 * error:.2g} %"] if error > _LARGEST_ERROR else []
+        [f"scores of an 8-bit file are off by {100 * error:.2g} %"]
+        if error > _LARGEST_ERROR
+        else []
     )
-    return faults + (
-        ["an 8-bit file holds pairs of weights that can saturate"] if saturates else []
-    )
+    return faults + (["an 8-bit file has pairs of weights that can saturate"] if saturates else [])
 
 
 def _storage(url: str) -> list[str]:
-    """Write a trial to a storage beside the user's, and read the user's if there is one."""
+    """Write a trial to a new storage in the user's folder, and read the user's if it exists."""
     import optuna
 
     from ...errors import StorageError
@@ -134,9 +139,9 @@ def _storage(url: str) -> list[str]:
             study = optuna.create_study(storage=open_storage(f"sqlite:///{folder}/check.db"))
             study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
             if len(study.trials) != 1:
-                faults.append(f"a trial that was written beside {shown_url(url)} is not there")
+                faults.append(f"a trial written to the folder of {shown_url(url)} cannot be read")
     except (OSError, StorageError) as error:
-        faults.append(f"no study can be written beside {shown_url(url)}: {error}")
+        faults.append(f"no study can be written to the folder of {shown_url(url)}: {error}")
     if path is None or path.exists():
         try:
             optuna.get_all_study_names(open_storage(url, must_exist=True))
@@ -148,36 +153,36 @@ def _storage(url: str) -> list[str]:
 CHECKS = (
     Check(
         "convolutions",
-        "gradients of convolutions that some processors get wrong",
+        "gradients of convolutions that are wrong on some processors",
         _convolutions,
-        "please report it with this page; until then train on a GPU or another processor",
+        "please report this output; until then train on a GPU or another processor",
     ),
     Check(
         "training",
-        "a small network, trained and scored at 8 bits",
+        "train a small network, and score it at 8 bits",
         _training,
-        "please report it with this page",
+        "please report this output",
     ),
     Check(
         "int8 file",
-        "an 8-bit ONNX file beside its network",
+        "compare an 8-bit ONNX file with its network",
         _int8_file,
-        "files made here may answer otherwise than was scored: please report it with this page",
+        "files exported here may differ from the scored networks: please report this output",
     ),
     Check(
         "storage",
-        "a study, written and read",
+        "write and read a study",
         _storage,
-        "choose a folder that can be written to, or another --storage",
+        "use a writable folder, or another --storage",
     ),
 )
 
 
 def main(name: str, url: str) -> None:
-    """Run a check and print what it found as JSON, for `examine`."""
+    """Run a check and print its problems as JSON, for `examine`."""
     answer = os.dup(1)
-    os.dup2(2, 1)  # what libraries print is no part of the answer
-    torch.set_num_threads(1)  # on a busy machine several wait for each other
+    os.dup2(2, 1)  # output of libraries must not mix with the JSON
+    torch.set_num_threads(1)  # on a busy machine, several threads would wait for each other
     (check,) = (check for check in CHECKS if check.name == name)
     faults = check.run(url)
     with os.fdopen(answer, "w") as out:

@@ -1,2 +1,2 @@
-"""Winners as folders that run elsewhere: files in several formats, checked, and what they are.
-`exporting` is the way in; `rebuilding` is `paredown.load`, the way back."""
+"""Export of winners as folders: model files in several formats, each checked, and their manifest.
+`exporting` is the entry point; `rebuilding` implements `paredown.load`."""

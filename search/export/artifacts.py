@@ -1,7 +1,7 @@
-"""Where a study's exported files are, so that the dashboard can offer them.
+"""Exported files of a study in Optuna's artifact store, for download in the dashboard.
 
-They are kept in Optuna's artifact store, a folder beside the study's storage, under names that
-come from what is in them: exporting the same again adds nothing.
+The store is a folder beside the study's storage. Files are named by a digest of their content:
+exporting the same winner twice adds nothing.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ _ANY_TYPE = "application/octet-stream"
 
 
 class Artifacts(FileSystemArtifactStore):
-    """Optuna's store of files, in a folder that is made when it is first written to.
+    """Optuna's artifact store, in a folder that is created at the first write.
 
     Args:
-        url: of the storage that it lies beside; in the working folder, if that is no file.
+        url: URL of the storage; the store is beside its file, or in the working folder.
     """
 
     def __init__(self, url: str) -> None:
@@ -43,11 +43,11 @@ class Artifacts(FileSystemArtifactStore):
         super().write(artifact_id, content_body)
 
     def holds(self, artifact_id: str) -> bool:
-        """Whether there is such a file."""
+        """Whether the store has an artifact."""
         return (self.folder / artifact_id).is_file()
 
     def add(self, file: Path, artifact_id: str) -> None:
-        """Keep a file; on the same disk it takes no more room."""
+        """Add a file to the store, as a hard link where possible."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / artifact_id
         if path.exists():
@@ -59,15 +59,15 @@ class Artifacts(FileSystemArtifactStore):
 
 
 def keep_exported(study: optuna.Study, url: str, trial: int, folder: Path) -> None:
-    """Keep the files of an export with the trial that they come from, in place of earlier ones.
+    """Store the files of an export as artifacts of a trial, in place of earlier ones.
 
-    Where they cannot be kept, they are not; the export is as good without.
+    Errors of the file system are ignored: the exported folder is complete without them.
 
     Args:
-        study: that keeps where they are.
-        url: its storage.
-        trial: the number of the winner's.
-        folder: that was exported.
+        study: the study.
+        url: URL of its storage.
+        trial: number of the winner's trial.
+        folder: the exported folder.
     """
     if url == MEMORY:
         return
@@ -85,7 +85,7 @@ def keep_exported(study: optuna.Study, url: str, trial: int, folder: Path) -> No
 
 
 def read_exported(study: optuna.Study, store: Artifacts) -> Iterator[tuple[int, ArtifactMeta]]:
-    """The files that were exported and are still there: (number of the trial, file)."""
+    """The exported files that are still in the store: (number of the trial, file)."""
     for trial, data in study.user_attrs.get(EXPORTS, {}).items():
         for name, artifact_id in data["files"].items():
             if store.holds(artifact_id):
@@ -94,11 +94,11 @@ def read_exported(study: optuna.Study, store: Artifacts) -> Iterator[tuple[int, 
 
 
 def _named(study: optuna.Study, trial: int, folder: Path) -> dict[str, str]:
-    """File -> the name of what is in it, for each file of a folder."""
+    """File name -> artifact id, for each file of a folder."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return {path.name: _name(study.study_name, trial, path) for path in files}
 
 
 def _name(study: str, trial: int, path: Path) -> str:
-    """The dashboard asks for artifacts by hexadecimal digits and hyphens."""
+    """The artifact id of a file; the dashboard accepts only hexadecimal digits and hyphens."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{study} {trial} {path.name} {digest(path)}"))

@@ -1,4 +1,4 @@
-"""The model card of an exported folder: what it is and how to run it, for people.
+"""The model card of an exported folder.
 
 After Mitchell et al. 2019, "Model Cards for Model Reporting", https://arxiv.org/abs/1810.03993.
 """
@@ -31,36 +31,36 @@ def classify(pixels):
 """
 
 _TORCH = {
-    "model.pt2": '`torch.export.load("model.pt2").module()` runs with torch alone.',
+    "model.pt2": '`torch.export.load("model.pt2").module()` needs only torch.',
     "model.pte": (
         '`executorch.runtime.Runtime.get().load_program("model.pte").load_method("forward")` '
-        "runs one image at a time, with XNNPACK on the CPU, here as on a phone."
+        "runs one image at a time, with XNNPACK on the CPU, on a computer or a phone."
     ),
     "model.safetensors": (
-        "`paredown.load(FOLDER)` turns weights and plan back into the network, to train on."
+        "`paredown.load(FOLDER)` rebuilds the network from weights and plan, for further training."
     ),
 }
 
 
-_MEANING = {Metric.BALANCED: ", the mean of the classes' recalls"}
+_MEANING = {Metric.BALANCED: ", the mean recall over classes"}
 
 
 def card(data: Mapping[str, Any], plan_in_words: str) -> str:
-    """The card of a manifest."""
+    """The model card of a manifest, in Markdown."""
     parts = [
-        f"# {data['model']} on {data['data']['name']}, pared down",
+        f"# {data['model']} on {data['data']['name']}, compressed",
         _intro(data, plan_in_words),
-        "## What it does",
+        "## Task",
         _task(data),
-        "## How good it is",
+        "## Accuracy",
         _accuracy(data),
-        "## What it costs",
+        "## Cost",
         _costs(data),
         "## Files",
         _files(data),
-        "## How to run it",
+        "## Usage",
         _running(data),
-        "## Where it comes from",
+        "## Provenance",
         _origin(data),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -68,8 +68,8 @@ def card(data: Mapping[str, Any], plan_in_words: str) -> str:
 
 def _intro(data: Mapping[str, Any], plan_in_words: str) -> str:
     return (
-        f"Made by Paredown for a budget of {data['max_drop']:g} percentage points of accuracy. "
-        f"Its plan, {data['plan_key']}: {plan_in_words}."
+        f"Compressed by Paredown for a budget of {data['max_drop']:g} percentage points of "
+        f"accuracy. Plan {data['plan_key']}: {plan_in_words}."
     )
 
 
@@ -78,11 +78,11 @@ def _task(data: Mapping[str, Any]) -> str:
     shown = ", ".join(classes[:20]) + (f" and {len(classes) - 20} more" if classes[20:] else "")
     norm = data["normalisation"]
     return (
-        f"It classifies images of {data['channels']} x {data['size']} x {data['size']} pixels "
-        f"(channels, height, width) into {len(classes)} classes: {shown}.\n\n"
-        "It is given float32 images: pixels are divided by 255, then the mean is subtracted and "
-        f"the result divided by the standard deviation, per channel: mean {norm['mean']}, "
-        f"std {norm['std']}. Its answer is a score for each class, of which the highest counts."
+        f"The network classifies images of {data['channels']} x {data['size']} x {data['size']} "
+        f"pixels (channels, height, width) into {len(classes)} classes: {shown}.\n\n"
+        "Input: float32 images. Pixels are divided by 255, then normalised per channel with mean "
+        f"{norm['mean']} and std {norm['std']}. Output: a score per class; the highest score is "
+        "the prediction."
     )
 
 
@@ -102,13 +102,11 @@ def _accuracy(data: Mapping[str, Any]) -> str:
             f"| {item['low']:+.2f} to {item['high']:+.2f} pp |"
         )
     certainty, needed = data["certainty"], data["test_images_needed"]
-    more = f" Some {needed:,} test images would be needed to know." if certainty == "likely" else ""
+    more = f" About {needed:,} test images would settle it." if certainty == "likely" else ""
     looks = (
         f"The drop on the test split is **{certainty}** for the budget: with 95 % confidence it "
-        f"is at "
-        f"most {test['upper_bound']:+.2f} pp.{more} The search chose by the search split; of the "
-        f"test "
-        f"split the whole study has used {data['test_looks']} look(s)."
+        f"is at most {test['upper_bound']:+.2f} pp.{more} Plans were selected on the search split; "
+        f"the study has scored {data['test_looks']} network(s) on the test split."
     )
     lines += ["", looks]
     return "\n".join(lines)
@@ -117,7 +115,7 @@ def _accuracy(data: Mapping[str, Any]) -> str:
 def _costs(data: Mapping[str, Any]) -> str:
     ours, theirs = data["cost"], data["baseline_cost"]
     rows = [
-        "| | baseline | this network | times less |",
+        "| | baseline | this network | ratio |",
         "| --- | ---: | ---: | ---: |",
     ]
     for name in ("params", "params_effective", "macs", "flops", "flops_effective", "bytes"):
@@ -130,7 +128,7 @@ def _costs(data: Mapping[str, Any]) -> str:
 
 def _files(data: Mapping[str, Any]) -> str:
     rows = [
-        "| file | bytes | baseline's | ms, batch 1 | baseline's | same answers | SHA-256 |",
+        "| file | bytes | baseline's | ms, batch 1 | baseline's | agreement | SHA-256 |",
         "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for name, file in data["files"].items():
@@ -141,7 +139,11 @@ def _files(data: Mapping[str, Any]) -> str:
             f"| {item['baseline_milliseconds']:.2f} | {item['agreement']:.1f} % "
             f"| `{file['sha256'][:16]}...` |"
         )
-    return "\n".join([*rows, "", "Times are medians with one thread on the machine that wrote it."])
+    legend = (
+        "Times are medians with one thread on the exporting machine; agreement is the share of "
+        "images with the same class from file and network."
+    )
+    return "\n".join([*rows, "", legend])
 
 
 def _running(data: Mapping[str, Any]) -> str:
@@ -159,5 +161,5 @@ def _origin(entry: Mapping[str, Any]) -> str:
     return (
         f"Study `{entry['study']}`; data {data['name']}, fingerprint {data['fingerprint']}; seed "
         f"{seeds['study']}, trained with seed {seeds['network']}; {versions}; {entry['hardware']}."
-        f"\n\nLicence: {entry['licence'] or 'not stated; say it here before you pass it on'}."
+        f"\n\nLicence: {entry['licence'] or 'not stated; state it here before distribution'}."
     )

@@ -1,4 +1,4 @@
-"""A written file beside the network that it came from: same answers, what size, how fast."""
+"""Comparison of an exported file with its network: accuracy, agreement, size and latency."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,28 +12,28 @@ from ...objectives.data import ImageSet, Normalisation
 from .latency import Runs, external_latency, latencies
 
 MAX_ACCURACY_DIFFERENCE = 0.5
-"""Percentage points, on each split: above the difference that rounding activations makes. Where a
-single image makes more, as much as that."""
+"""Tolerance per split, in percentage points: above the effect of rounding activations. Where one
+image makes more, one image is tolerated."""
 MIN_AGREEMENT = 98.0
-"""Percent of images to which the file and the network give the same class."""
+"""Smallest share of images with the same class from file and network, in percent."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What a file answered.
+    """The result of checking a file.
 
     Attributes:
-        accuracy: split -> percent, of the file.
-        network: split -> percent, of the network.
-        agreement: percent of all those images with the same class from both.
-        logit_difference: the largest, as a share of the largest score.
-        bytes: of the file.
-        baseline_bytes: of the baseline's file in the same format.
-        milliseconds: median at batch 1 with one thread on this machine.
-        baseline_milliseconds: of the baseline's file, in turns with it.
-        device_milliseconds: what the user's command said of the file; None without one.
-        baseline_device_milliseconds: and of the baseline's.
-        most_apart: split -> how far its accuracies may be apart, in percentage points.
+        accuracy: split -> accuracy of the file, in percent.
+        network: split -> accuracy of the network, in percent.
+        agreement: share of all images with the same class from both, in percent.
+        logit_difference: largest difference of scores, relative to the largest score.
+        bytes: size of the file.
+        baseline_bytes: size of the baseline's file in the same format.
+        milliseconds: median latency at batch 1 with one thread on this machine.
+        baseline_milliseconds: latency of the baseline's file, measured in alternation.
+        device_milliseconds: latency by the user's command; None without one.
+        baseline_device_milliseconds: latency of the baseline's file by the user's command.
+        most_apart: split -> tolerated difference of accuracies, in percentage points.
     """
 
     accuracy: dict[str, float]
@@ -50,15 +50,16 @@ class Checked:
 
     @property
     def faults(self) -> list[str]:
-        """What differs beyond tolerance, one clause each."""
+        """The differences beyond tolerance, one clause each."""
         faults = [
-            f"{value:.2f} % on the {split} split where the network has {self.network[split]:.2f} %"
+            f"its accuracy on the {split} split is {value:.2f} %, the network's is "
+            f"{self.network[split]:.2f} %"
             for split, value in self.accuracy.items()
             if abs(drop_between(self.network[split], value)) > self._most_apart(split)
         ]
         if self.agreement < MIN_AGREEMENT:
             faults.append(
-                f"it gives another class than the network to {100 - self.agreement:.1f} % of images"
+                f"its class differs from the network's for {100 - self.agreement:.1f} % of images"
             )
         return faults
 
@@ -66,18 +67,18 @@ class Checked:
         return self.most_apart.get(split, MAX_ACCURACY_DIFFERENCE) + 1e-9
 
     def require(self, name: str) -> None:
-        """See that the file is as good as its network.
+        """Validate that the file matches its network.
 
         Raises:
-            FileDiffers: it is not; the message says in what.
+            FileDiffers: it does not; the message lists the differences.
         """
         if self.faults:
-            raise FileDiffers(f"{name} was not kept: " + "; ".join(self.faults))
+            raise FileDiffers(f"{name} was discarded: " + "; ".join(self.faults))
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Scores, [images, classes], labels, [images], and what is meant by their accuracy."""
+    """Scores, [images, classes], labels, [images], and the accuracy metric."""
 
     scores: torch.Tensor
     labels: torch.Tensor
@@ -85,18 +86,18 @@ class Predictions:
 
     @property
     def score(self) -> Score:
-        """Which of them are right."""
+        """The correct predictions."""
         balanced = self.metric is Metric.BALANCED
         return Score(self.scores.argmax(1) == self.labels, self.labels if balanced else None)
 
     @property
     def accuracy(self) -> float:
-        """Percent."""
+        """Accuracy, in percent."""
         return self.score.accuracy
 
     @property
     def one_image(self) -> float:
-        """What a single image makes of the accuracy at most, in percentage points."""
+        """The largest effect of one image on the accuracy, in percentage points."""
         if self.metric is Metric.PLAIN:
             return 100 / len(self.labels)
         counts = [count for count in torch.bincount(self.labels).tolist() if count]
@@ -107,7 +108,7 @@ class Predictions:
 def predict(
     runs: Runs, images: ImageSet, normalisation: Normalisation, metric: Metric = Metric.PLAIN
 ) -> Predictions:
-    """What a network or file says of images."""
+    """The predictions of a network or file for images."""
     scores, labels = [], []
     for pixels, right in images.batches(256):
         scores.append(runs(normalisation(pixels)).float().cpu())
@@ -127,13 +128,13 @@ def check(
     """Compare a file with its network.
 
     Args:
-        runs: the file, loaded in its own runtime.
-        network: split -> what the network answers.
+        runs: the file, loaded in its runtime.
+        network: split -> predictions of the network.
         splits: split -> images.
-        normalisation: what both expect.
-        files: the file, and the baseline's in the same format.
-        baseline: the baseline's file, loaded.
-        latency_command: prints the milliseconds of a {file} on the user's device.
+        normalisation: normalisation of the images.
+        files: paths of the file, and of the baseline's file in the same format.
+        baseline: the baseline's file, loaded in its runtime.
+        latency_command: command that prints the latency of {file} in milliseconds.
     """
     predictions = {
         name: predict(runs, images, normalisation, network[name].metric)

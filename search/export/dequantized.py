@@ -1,7 +1,7 @@
-"""A network in float32 operators alone, its numbers at the levels that its bit-widths have.
+"""Dequantized networks: float32 operators only, with values at the levels of their bit-widths.
 
-Its answers are the network's, on any runtime that knows torch's plain operators; what it stores is
-not smaller for the bits.
+Their outputs are the quantized network's, on any runtime with torch's standard operators; their
+size does not depend on bit-widths.
 """
 
 import copy
@@ -15,7 +15,7 @@ from ...spaces.quantization.widths import FLOAT_BITS
 
 
 def dequantized(network: nn.Module) -> nn.Module:
-    """A copy whose rounding is written out, and whose weights are rounded once and for all."""
+    """A copy with explicit rounding of activations, and with rounded weights."""
     network = copy.deepcopy(network).eval()
     for name, module in list(network.named_modules()):
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
@@ -28,7 +28,7 @@ def dequantized(network: nn.Module) -> nn.Module:
 
 
 class _Levels(nn.Module):
-    """`IntegerActivations` in operators that a file may hold. Shapes: any -> the same."""
+    """`IntegerActivations` in standard operators. Shapes: any -> the same."""
 
     scale: torch.Tensor
     steps: torch.Tensor

@@ -1,4 +1,4 @@
-"""Exported files scored on any images."""
+"""Scoring of exported files on any images."""
 
 import contextlib
 from dataclasses import asdict, dataclass, replace
@@ -20,17 +20,17 @@ SPLITS = ("test", "search", "train")
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a file got right.
+    """The score of a file.
 
     Attributes:
-        file: that was scored.
-        data: the images' name.
-        split: the part of them.
-        images: how many.
-        accuracy: percent.
-        metric: what is meant by it, as in the study.
-        can_saturate: x86 processors without VNNI may answer otherwise; never so in files that
-            Paredown wrote since 0.5.
+        file: path of the file.
+        data: name of the data set.
+        split: the scored split.
+        images: number of images.
+        accuracy: in percent.
+        metric: the study's accuracy metric.
+        can_saturate: whether outputs may differ on x86 processors without VNNI; never for files
+            written since 0.5.
     """
 
     file: str
@@ -42,26 +42,27 @@ class Evaluated:
     can_saturate: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The score as JSON values."""
         return asdict(self)
 
 
 def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Evaluated:
-    """Score an exported file; `manifest.json` beside it says how images are shown to it.
+    """Score an exported file, with the preprocessing of the `manifest.json` beside it.
 
     Args:
-        file: of an exported folder, or the folder, which stands for its first file.
+        file: a file of an exported folder, or the folder, for its first file.
         data: a registered data set, or a folder of images with the file's classes.
         split: one of `SPLITS`.
-        model: what builds the network of a safetensors file, if that is code of your own.
+        model: reference to the function that builds the network of a safetensors file, for a user's
+            own model.
 
     Raises:
-        InputError: the file is not one that was exported, or the images do not fit it.
+        InputError: the file was not exported by Paredown, or the images do not fit it.
     """
     if split not in SPLITS:
         raise InputError(f"expected --split {', '.join(SPLITS)}, got {split!r}")
     if not file.exists():
-        raise InputError(f"there is no {file}")
+        raise InputError(f"no such file: {file}")
     folder = file if file.is_dir() else file.parent
     manifest = read_manifest(folder)
     if model is not None:
@@ -82,7 +83,7 @@ def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Eva
     splits = _splits_of(manifest, request)
     if splits.classes != manifest.classes:
         raise InputError(
-            f"{file.name} tells {_named(manifest.classes)} apart, and {data} has "
+            f"the network of {file.name} has {_named(manifest.classes)}, but {data} has "
             f"{_named(splits.classes)}"
         )
     images: ImageSet = getattr(splits, split)
@@ -99,10 +100,10 @@ def evaluate(file: Path, data: str, split: str, model: str | None = None) -> Eva
 
 
 def _splits_of(manifest: Manifest, request: DataRequest) -> Splits:
-    """The images, split as in the study if they are its own; the test part of others is whole."""
+    """The data set; split as in the study if it is the study's own."""
     data = manifest.data["data"]
     if data.get("search_from") == SearchSource.TEST:
-        with contextlib.suppress(DataError):  # of others there may be too few to halve
+        with contextlib.suppress(DataError):  # other data sets may have too few images to halve
             splits = load_data(replace(request, weights_given=True))
             if splits.test.fingerprint() == data.get("test_fingerprint"):
                 return splits

@@ -1,4 +1,4 @@
-"""From the name of a study to a folder that runs: find the winner, write, check, describe."""
+"""Export of a study's winner to a folder: write the files, check them, describe them."""
 
 import json
 import tempfile
@@ -42,12 +42,12 @@ PLAN = "plan.json"
 
 @dataclass(frozen=True)
 class Exported:
-    """A folder that was written and checked.
+    """An exported folder.
 
     Attributes:
-        folder: where it is.
+        folder: path of the folder.
         manifest: its manifest.
-        checked: file -> what was seen of it.
+        checked: file -> result of its check.
     """
 
     folder: Path
@@ -68,25 +68,25 @@ def export(
     cache: Cache,
     progress: Progress,
 ) -> Exported:
-    """Write the winner of a budget in some formats, and check each file.
+    """Export the winner of a budget in some formats, and check each file.
 
     Args:
-        study: that was searched.
-        url: its storage, for messages.
-        budget: whose winner is meant.
-        formats: to write.
-        output: the folder; it appears when all files are good.
-        force: write over another model's folder.
-        licence: for the card, if it is known.
-        latency_command: prints the milliseconds of a {file} on the user's device.
-        cache: where the study's networks are; what is gone is trained again.
-        progress: is told of that.
+        study: the study.
+        url: URL of its storage, for messages.
+        budget: the budget whose winner to export.
+        formats: the formats.
+        output: output folder, which is created when all files have passed.
+        force: overwrite another model's folder.
+        licence: licence on the model card.
+        latency_command: command that prints the latency of {file} in milliseconds.
+        cache: cache of trained networks; a missing network is retrained.
+        progress: notified of retraining.
 
     Raises:
         NothingFits: the budget has no winner.
-        InputError: an extra is missing, the folder is taken, or data and weights are not those of
-            the study.
-        FileDiffers: a file does not answer like its network; nothing is left of the folder.
+        InputError: an extra is missing, the folder is taken, or data and weights differ from the
+            study's.
+        FileDiffers: a file does not match its network; no folder is left.
     """
     for file_format in formats:
         if file_format.extra:
@@ -115,7 +115,7 @@ def export(
 
 
 class _Winner:
-    """A winner's network, what it answers, and the baseline beside it."""
+    """A winner's network and the baseline, with their predictions."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class _Winner:
         """Write and check one file.
 
         Raises:
-            FileDiffers: it is not as good as the network.
+            FileDiffers: the file does not match the network.
         """
         path = folder / file_format.file
         images = example_images(self.task.splits.channels, self.task.splits.size, "cpu")
@@ -169,7 +169,7 @@ class _Winner:
         checked: Mapping[str, Checked],
         licence: str | None,
     ) -> dict[str, Any]:
-        """Write plan, manifest and card. Returns the manifest."""
+        """Write plan, manifest and model card; return the manifest."""
         files = {
             file_format.file: {
                 "format": file_format.name,
@@ -203,7 +203,7 @@ class _Winner:
         return data
 
     def _network(self, plan: Plan) -> dict[str, Any]:
-        """What a manifest says of the network itself."""
+        """The manifest's entries for a network."""
         splits = self.task.splits
         shown = {"mean": list(splits.normalisation.mean), "std": list(splits.normalisation.std)}
         return {

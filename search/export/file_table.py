@@ -1,4 +1,4 @@
-"""What was seen of exported files, as a table."""
+"""The table of exported files."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ from rich.table import Table
 from ..terminal.tables import plain_table
 from .checking import Checked
 
-_TITLE = "Each file run in its own runtime; was: the baseline's file"
+_TITLE = "Exported files, each run in its own runtime; baseline: the baseline in the same format"
 
 
 def export_table(checked: Mapping[str, Checked]) -> Table:
-    """One row for each file, the baseline's figures in the same format beside its own."""
+    """One row per file, with the baseline's figures in the same format."""
     table = plain_table(
         "file",
         ">kB",
@@ -43,6 +43,6 @@ def export_table(checked: Mapping[str, Checked]) -> Table:
 
 
 def _device(check: Checked, wanted: bool) -> list[str]:
-    """Milliseconds on the user's device, if they were asked for."""
+    """Latencies on the user's device, if there is a latency command."""
     figures = (check.device_milliseconds, check.baseline_device_milliseconds)
     return [f"{figure:.2f} ms" for figure in figures if figure is not None] if wanted else []

@@ -1,4 +1,4 @@
-"""The formats that a network is written in. A new one is an entry in `FORMATS`."""
+"""The export formats. A new format is an entry in `FORMATS`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,14 +20,17 @@ from .rebuilding import rebuilt
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write a network.
+    """An export format.
+
+    An export calls `write` for the winner and then for the baseline, and `read` for both files.
 
     Attributes:
-        name: as the command takes it.
-        suffix: of its files, with the dot.
-        extra: that it needs, or "".
-        write: (network on the CPU, two images, path) writes a file.
-        read: (path, manifest) gives what runs it; ready-made errors for files that are none.
+        name: name in commands.
+        suffix: suffix of its files, with the dot.
+        extra: the extra that it needs, or "".
+        write: (network on the CPU, two example images, path) -> None; writes a file. Raises
+            RuntimeError if the network cannot be written.
+        read: (path, manifest) -> callable that runs the file. Raises InputError for other files.
     """
 
     name: str
@@ -38,7 +41,7 @@ class Format:
 
     @property
     def file(self) -> str:
-        """What the file is called in an exported folder."""
+        """Name of the file in an exported folder."""
         return f"model{self.suffix}"
 
 
@@ -49,10 +52,10 @@ def _write_safetensors(network: nn.Module, images: torch.Tensor, path: Path) -> 
 
 def _write_onnx(network: nn.Module, images: torch.Tensor, path: Path) -> None:
     write_onnx(network, images, path)
-    if can_saturate(path):  # which runs right where this processor has VNNI
+    if can_saturate(path):  # the check in this machine's runtime may pass, if it has VNNI
         raise RuntimeError(
-            "pairs of its 8-bit weights leave 16 bits, so that x86 processors without VNNI would "
-            "answer otherwise"
+            "sums of pairs of its 8-bit products can exceed 16 bits, so its outputs would differ "
+            "on x86 processors without VNNI"
         )
 
 
@@ -61,14 +64,14 @@ def _read_onnx(path: Path, manifest: Manifest) -> Runs:
         return OnnxModel(path)
     except InputError:
         raise
-    except Exception as error:  # onnxruntime promises no particular error
+    except Exception as error:  # onnxruntime does not document its errors
         raise InputError(f"{path} cannot be run as an ONNX file: {_first_line(error)}") from None
 
 
 def _read_pt2(path: Path, manifest: Manifest) -> Runs:
     try:
         return _no_grad(read_pt2(path))
-    except Exception as error:  # nor does torch
+    except Exception as error:  # torch.export does not document its errors
         raise InputError(
             f"{path} cannot be run as a torch.export file: {_first_line(error)}"
         ) from None
@@ -106,7 +109,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def installed_formats() -> tuple[Format, ...]:
-    """Those that can be written and run here."""
+    """The formats whose extra is installed."""
     return tuple(
         file_format
         for file_format in FORMATS.values()
@@ -115,10 +118,10 @@ def installed_formats() -> tuple[Format, ...]:
 
 
 def parse_formats(words: str) -> tuple[Format, ...]:
-    """The formats of "onnx,pt2".
+    """Parse a list of formats such as "onnx,pt2".
 
     Raises:
-        UnknownName: one of them is none.
+        UnknownName: no such format.
     """
     names = dict.fromkeys(word.strip() for word in words.split(","))
     for name in names:
@@ -131,10 +134,10 @@ def format_of(path: Path) -> Format:
     """The format of a file, by its suffix.
 
     Raises:
-        InputError: none has it.
+        InputError: no format has the suffix.
     """
     for file_format in FORMATS.values():
         if path.suffix == file_format.suffix:
             return file_format
     known = ", ".join(file_format.suffix for file_format in FORMATS.values())
-    raise InputError(f"{path} is no exported model: expected a file that ends in {known}")
+    raise InputError(f"{path} is not an exported model; expected a file that ends in {known}")

@@ -1,4 +1,4 @@
-"""How long a file takes for one image: here, or where a command of the user's reaches."""
+"""Latency of a file at batch 1: on this machine, or by a user's command on another device."""
 
 import math
 import shlex
@@ -23,7 +23,7 @@ _PATIENCE_SECONDS = 600
 def latencies(
     several: Sequence[Callable[[torch.Tensor], torch.Tensor]], image: torch.Tensor
 ) -> list[float]:
-    """Median milliseconds for one image, [1, channels, height, width], measured in turns."""
+    """Median milliseconds for one image, [1, channels, height, width], measured alternately."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     took: list[list[float]] = [[] for _ in several]
@@ -40,10 +40,10 @@ def latencies(
 
 
 def check_latency_command(command: str) -> None:
-    """See that a command can be meant.
+    """Validate a latency command.
 
     Raises:
-        InputError: it does not say where the file goes, or cannot be split into words.
+        InputError: the command has no {file}, or cannot be split into words.
     """
     if _FILE not in command:
         raise InputError(f"expected a --latency-command with {_FILE} in it, got {command!r}")
@@ -51,12 +51,12 @@ def check_latency_command(command: str) -> None:
 
 
 def external_latency(command: str, file: Path) -> float:
-    """Milliseconds that a user's command prints, as its last word, for a file.
+    """Run a user's latency command for a file; its last word is the latency in milliseconds.
 
-    The command is run without a shell; `{file}` in it stands for the file's path.
+    The command is run without a shell; `{file}` is replaced by the file's path.
 
     Raises:
-        InputError: it cannot be run, fails, takes too long or prints no such number.
+        InputError: the command cannot be run, fails, takes too long or does not print a number.
     """
     words = [word.replace(_FILE, str(file)) for word in _words(command)]
     try:
@@ -66,7 +66,7 @@ def external_latency(command: str, file: Path) -> float:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InputError(f"the latency command cannot be run: {error}") from None
     if ran.returncode:
-        parts = ran.stderr.strip().splitlines()[-1:] or ["it says nothing"]
+        parts = ran.stderr.strip().splitlines()[-1:] or ["no output on stderr"]
         raise InputError(f"the latency command ended with code {ran.returncode}: {parts[0]}")
     last = (ran.stdout.split() or [""])[-1]
     try:
@@ -74,7 +74,9 @@ def external_latency(command: str, file: Path) -> float:
     except ValueError:
         milliseconds = math.nan
     if not (math.isfinite(milliseconds) and milliseconds > 0):
-        raise InputError(f"expected milliseconds from the latency command, got {last!r}")
+        raise InputError(
+            f"expected the latency command to print milliseconds as its last word, got {last!r}"
+        )
     return milliseconds
 
 

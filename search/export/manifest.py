@@ -1,4 +1,4 @@
-"""What an exported folder says of itself, for machines: `manifest.json`."""
+"""`manifest.json`: the machine-readable description of an exported folder."""
 
 import hashlib
 import json
@@ -23,11 +23,11 @@ _MUST = ("model", "classes", "channels", "size", "normalisation", "keep", "plan"
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest that was read, or is about to be written.
+    """A manifest that was read, or is to be written.
 
     Attributes:
-        data: all of it, ready for JSON.
-        built_by: what builds the network, where the name alone is not to be trusted to find it.
+        data: the manifest as JSON values.
+        built_by: the model to build the network with, in place of the manifest's model name.
     """
 
     data: Mapping[str, Any]
@@ -43,12 +43,12 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """The side of the images in pixels."""
+        """Side of the images, in pixels."""
         return int(self.data["size"])
 
     @property
     def metric(self) -> Metric:
-        """What is meant by accuracy."""
+        """The accuracy metric."""
         return Metric(self.data.get("metric", Metric.PLAIN))
 
     @property
@@ -61,17 +61,17 @@ class Manifest:
         return Normalisation(tuple(data["mean"]), tuple(data["std"]))
 
     def check_file(self, path: Path) -> None:
-        """See that a file is the one that was exported.
+        """Validate that a file is unchanged since the export.
 
         Raises:
-            InputError: it is not named here, cannot be read, or is another than it was.
+            InputError: the file is not in the manifest, cannot be read, or has changed.
         """
         noted = self.data["files"].get(path.name)
         if noted is None:
             raise InputError(f"{path.name} is not a file of {path.parent / MANIFEST}")
         if digest(path) != noted["sha256"]:
             raise InputError(
-                f"{path} is not the file that was exported: its SHA-256 is not the one in "
+                f"{path} has changed since the export: its SHA-256 differs from the one in "
                 f"{MANIFEST}; export it again"
             )
 
@@ -80,7 +80,7 @@ def digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -90,22 +90,20 @@ def digest(path: Path) -> str:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an exported folder.
+    """Read the manifest of an exported folder.
 
     Raises:
-        InputError: there is none, or it is not one; the message says all that is wrong with it.
+        InputError: there is no manifest, or it is not valid.
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise InputError(f"{folder} is no exported model: it has no {MANIFEST}")
+        raise InputError(f"{folder} is not an exported model: it has no {MANIFEST}")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
     if not isinstance(data, dict) or data.get("manifest") != VERSION:
-        raise InputError(
-            f'{path} is no manifest of Paredown: it does not say "manifest": {VERSION}'
-        )
+        raise InputError(f'{path} is not a manifest of Paredown: it has no "manifest": {VERSION}')
     missing = [name for name in _MUST if name not in data]
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}")
@@ -117,5 +115,5 @@ def read_manifest(folder: Path) -> Manifest:
     except PlanError as error:
         raise InputError(f"{path}: {error}") from None
     except (TypeError, ValueError, KeyError) as error:
-        raise InputError(f"{path} has a fault: {error}") from None
+        raise InputError(f"{path} is not valid: {error}") from None
     return manifest

@@ -1,4 +1,4 @@
-"""An exported folder appears whole or not at all."""
+"""Atomic creation of an exported folder."""
 
 import glob
 import shutil
@@ -16,10 +16,10 @@ _OLD_SECONDS = 24 * 3600
 
 
 def check_place(output: Path, plan_key: str, study: str, force: bool) -> None:
-    """See that an export may be put there, before work goes into it.
+    """Validate an output folder before the export starts.
 
     Raises:
-        InputError: something else is there, or another model and `force` is not given.
+        InputError: the path is taken by something else, or by another model without `force`.
     """
     if not output.exists():
         return
@@ -29,7 +29,7 @@ def check_place(output: Path, plan_key: str, study: str, force: bool) -> None:
         return
     if not (output / MANIFEST).is_file():
         raise InputError(
-            f"{output} holds other things than an exported model; choose another --output"
+            f"{output} is not empty and not an exported model; choose another --output"
         )
     if force:
         return
@@ -37,16 +37,16 @@ def check_place(output: Path, plan_key: str, study: str, force: bool) -> None:
     if (there.data.get("study"), there.plan.key) != (study, plan_key):
         raise InputError(
             f"{output} holds another model, of study {there.data.get('study')!r} with plan "
-            f"{there.plan.key}; --force writes over it, or choose another --output"
+            f"{there.plan.key}; overwrite it with --force, or choose another --output"
         )
 
 
 @contextmanager
 def appearing(output: Path) -> Iterator[Path]:
-    """A folder to fill; at the end it gets its name, and replaces what had it.
+    """A temporary folder to fill, which is renamed to the output at the end.
 
     Raises:
-        InputError: it cannot be made or filled; nothing is left of it.
+        InputError: the folder cannot be written; nothing is left of it.
     """
     output = output.absolute()
     try:
@@ -74,7 +74,7 @@ def appearing(output: Path) -> Iterator[Path]:
 
 
 def _forget_killed(output: Path) -> None:
-    """Remove what exports to the same place left when they were killed: what is a day old."""
+    """Remove temporary folders of killed exports to the same output, if they are a day old."""
     for part in output.parent.glob(f".{glob.escape(output.name)}.*{_PART}"):
         if time.time() - part.stat().st_mtime > _OLD_SECONDS:
             shutil.rmtree(part, ignore_errors=True)

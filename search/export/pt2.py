@@ -1,4 +1,4 @@
-"""torch.export's files, in float32: https://docs.pytorch.org/docs/stable/export.html."""
+"""Files of torch.export, in float32: https://docs.pytorch.org/docs/stable/export.html."""
 
 import os
 import warnings
@@ -13,22 +13,22 @@ from .dequantized import dequantized
 
 
 def write_pt2(network: nn.Module, images: torch.Tensor, path: Path) -> None:
-    """Write a network with a dynamic batch; the network stays as it was.
+    """Write a network with a dynamic batch; the network is not changed.
 
     Args:
-        network: on the CPU.
-        images: [2, channels, height, width], of the size that the file is for.
-        path: of the file; its folder must exist.
+        network: the network, on the CPU.
+        images: [2, channels, height, width], of the input size of the file.
+        path: path of the file; its folder must exist.
     """
     batch = torch.export.Dim("batch", min=1)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter speaks of its own inner workings
+        warnings.simplefilter("ignore")  # warnings about internals of the exporter
         program = torch.export.export(dequantized(network), (images,), dynamic_shapes=({0: batch},))
         torch.export.save(program, path)
 
 
 def read_pt2(path: Path) -> nn.Module:
-    """What runs a file. It may hold tensors and operators alone: nothing is unpickled."""
+    """Load a file of tensors and operators as a module; nothing else is unpickled."""
     with _nothing_unpickled(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.export.load(path).module()
@@ -36,7 +36,7 @@ def read_pt2(path: Path) -> nn.Module:
 
 @contextmanager
 def _nothing_unpickled() -> Iterator[None]:
-    """Torch reads tensors alone: a file that asks for more is refused, whoever calls torch.load."""
+    """Force torch.load to weights_only=True inside, whoever calls it."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"

@@ -1,8 +1,8 @@
-"""ExecuTorch's files, for phones and boards: https://docs.pytorch.org/executorch.
+"""ExecuTorch files, for phones and embedded devices: https://docs.pytorch.org/executorch.
 
-What XNNPACK (https://github.com/google/XNNPACK) can compute is left to it; the rest runs on
-ExecuTorch's portable kernels. They compute in float32, at the levels of the plan's bit-widths:
-XNNPACK's integer convolutions want their outputs rounded as well, which plans leave alone.
+XNNPACK (https://github.com/google/XNNPACK) computes the operators that it supports, ExecuTorch's
+portable kernels the rest. They compute in float32, at the levels of the plan's bit-widths:
+XNNPACK's integer convolutions require quantized outputs, which plans do not have.
 """
 
 import logging
@@ -22,14 +22,14 @@ from .dequantized import dequantized
 
 
 def write_pte(network: nn.Module, images: torch.Tensor, path: Path) -> None:
-    """Write a network for one image at a time; the network stays as it was.
+    """Write a network for batches of one image; the network is not changed.
 
-    Memory is planned when the file is written, which is why the batch is fixed.
+    The batch is fixed because ExecuTorch plans memory when the file is written.
 
     Args:
-        network: on the CPU.
-        images: [2, channels, height, width], of the size that the file is for.
-        path: of the file; its folder must exist.
+        network: the network, on the CPU.
+        images: [2, channels, height, width], of the input size of the file.
+        path: path of the file; its folder must exist.
 
     Raises:
         InputError: the extra `executorch` is not installed.
@@ -41,14 +41,14 @@ def write_pte(network: nn.Module, images: torch.Tensor, path: Path) -> None:
         from executorch.exir import to_edge_transform_and_lower
 
         plain = dequantized(network)
-        # XNNPACK's passes fail on weights whose channels come last; it orders them itself.
+        # NOTE: XNNPACK's passes fail on channels_last weights; XNNPACK reorders them itself.
         plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         program = torch.export.export(plain, (images[:1].contiguous(),))
         try:
             lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
             written = lowered.to_executorch().buffer
-        except Exception as error:  # it promises no particular one
-            raise RuntimeError(f"ExecuTorch cannot lower it: {error}") from error
+        except Exception as error:  # ExecuTorch does not document its errors
+            raise RuntimeError(f"ExecuTorch cannot lower the network: {error}") from error
     path.write_bytes(written)
 
 
@@ -56,10 +56,10 @@ class ExecutorchModel:
     """An ExecuTorch file that runs on this machine's CPU.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        InputError: the extra `executorch` is not installed, or it is no such file.
+        InputError: the extra `executorch` is not installed, or the file is not valid.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +76,7 @@ class ExecutorchModel:
                 raise InputError(
                     f"{path} cannot be run as an ExecuTorch file: {str(error).splitlines()[0]}"
                 ) from None
-        self._program = program  # whose memory the method reads
+        self._program = program  # NOTE: must stay alive, as the method reads its memory
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Scores, [batch, classes], of normalised images, [batch, channels, height, width]."""
@@ -86,7 +86,7 @@ class ExecutorchModel:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """ExecuTorch tells its own inner workings in warnings, in logs and straight to stderr."""
+    """Suppress ExecuTorch's internal messages: warnings, logs, and direct output to stderr."""
     with warnings.catch_warnings(), _no_logs(), tempfile.TemporaryFile() as elsewhere:
         warnings.simplefilter("ignore")
         remaining = os.dup(2)

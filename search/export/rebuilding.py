@@ -1,4 +1,4 @@
-"""Networks from their plan and weights: what `paredown.load` does. Nothing is unpickled."""
+"""`paredown.load`: networks rebuilt from plan and weights, without unpickling."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,18 +37,18 @@ WEIGHTS = "model.safetensors"
 def load(
     folder: str | Path, model: nn.Module | Callable[..., nn.Module] | None = None
 ) -> nn.Module:
-    """The network of a folder that `paredown export --format safetensors` wrote.
+    """Load the network of a folder written by `paredown export --format safetensors`.
 
-    It is on the CPU and in evaluation mode. It reads float32 images, [batch, channels, height,
-    width], normalised as `manifest.json` says, and gives scores, [batch, classes].
+    The network is on the CPU and in evaluation mode. It maps float32 images, [batch, channels,
+    height, width], normalised as in `manifest.json`, to scores, [batch, classes].
 
     Args:
-        folder: that was exported.
-        model: what the network was pared down from, or a function that returns it, where that was
-            your own: a file never makes code run.
+        folder: the exported folder.
+        model: your own uncompressed network, or the function that returns it; not needed for
+            built-in models. The folder never makes code run.
 
     Raises:
-        InputError: it is no such folder, or its files are not those that were exported.
+        InputError: not such a folder, or its files have changed since the export.
         WeightsError: the weights do not fit the plan.
     """
     folder = Path(folder)
@@ -60,19 +60,19 @@ def load(
 
 
 def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
-    """The network of a manifest, with the weights of a file.
+    """Rebuild the network of a manifest, with the weights of a file.
 
     Raises:
-        ParedownError: the model is unknown here, or plan or weights do not fit it.
+        ParedownError: the model is unknown, or plan or weights do not fit it.
     """
     load_extensions()
     images = example_images(manifest.channels, manifest.size, "cpu")
-    with seeded(0):  # blocks draw weights, which are replaced
+    with seeded(0):  # blocks initialize weights at random, which are replaced later
         network = build_model(_model(manifest), len(manifest.classes), manifest.channels)
         blueprint = keep(trace_with_groups(network, images), tuple(manifest.data["keep"]))
         labels = torch.zeros(len(images), dtype=torch.long)
         context = ApplyContext(images, [(images, labels)])
-        # What chooses weights alone has done so: they are in the file.
+        # Techniques that only change weights are not applied: the weights are in the file.
         chosen = (
             choice for choice in manifest.plan.choices if TECHNIQUES.get(choice.technique).shapes
         )
@@ -88,7 +88,7 @@ def rebuilt(manifest: Manifest, weights: Path) -> nn.Module:
 
 
 def _own(model: nn.Module | Callable[..., nn.Module]) -> Model:
-    """A network or function of the user's."""
+    """The model of a user's network or function."""
     if isinstance(model, nn.Module):
         return session_model(model)
     if not callable(model):
@@ -99,14 +99,14 @@ def _own(model: nn.Module | Callable[..., nn.Module]) -> Model:
 
 
 def _model(manifest: Manifest) -> Model:
-    """What builds a manifest's network."""
+    """The model of a manifest."""
     name = manifest.data["model"]
     if manifest.built_by is not None:
         return manifest.built_by
     if own_code(name):
         raise InputError(
-            f"the network was made by code of its owner, {name}, which no file makes run: "
-            "paredown.load(FOLDER, model=...) takes the function or the network, and evaluate has "
-            "--model; the other formats run without it"
+            f"the network was built by user code, {name}, which is not run from a file; pass the "
+            "function or network to paredown.load(FOLDER, model=...), or --model to evaluate. "
+            "Other formats need neither"
         )
     return find_model(name)

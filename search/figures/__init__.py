@@ -1,2 +1,2 @@
-"""Figures of a study's results, one file each; whoever imports one waits for plotly.
+"""Plotly figures of a study's results, one per file.
 The report and the dashboard show them."""

@@ -1,4 +1,4 @@
-"""What each technique of a winner buys, and what it costs."""
+"""Bar chart of an ablation: savings and costs of each technique."""
 
 from html import escape
 
@@ -10,7 +10,7 @@ from .style import BASELINE_COLOUR, budget_colour, styled
 
 
 def attribution_figure(ablation: Ablation) -> go.Figure:
-    """Per technique how many times cheaper it makes the winner, and the points that it costs."""
+    """Bars per technique: how much smaller it makes the winner, and its cost in accuracy."""
     names = [escape(row.technique) for row in ablation.rows]
     figure = make_subplots(
         rows=1,
@@ -46,7 +46,7 @@ def attribution_figure(ablation: Ablation) -> go.Figure:
     costs = [row.costs_pp for row in ablation.rows]
     figure.add_trace(
         go.Bar(
-            name="points that it costs",
+            name="cost in accuracy",
             orientation="h",
             y=names,
             x=costs,
@@ -73,7 +73,7 @@ def attribution_figure(ablation: Ablation) -> go.Figure:
         bargap=0.3,
         xaxis={"title": {"text": "times fewer"}, "range": [1, 1 + 1.25 * (largest - 1)]},
         xaxis2={
-            "title": {"text": "points of accuracy it costs"},
+            "title": {"text": "cost in accuracy, pp"},
             "range": [low - room, high + room],
             "zeroline": True,
         },

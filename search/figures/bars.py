@@ -1,4 +1,4 @@
-"""The baseline against the winners, quantity by quantity, as shares of the baseline's."""
+"""Bar chart of the winners relative to the baseline."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from .style import BASELINE_COLOUR, budget_colour, styled
 
 _NAMES = ("accuracy", "params", "MACs", "bytes", "effective params", "effective FLOPs")
 _PIXELS = 21
-"""The height of a bar."""
+"""Height of a bar, in pixels."""
 
 
 def bars_figure(summary: StudySummary) -> go.Figure:
-    """Accuracy and costs of the baseline and the winners; the baseline's are 100 %."""
+    """Accuracy and costs of baseline and winners, in percent of the baseline's."""
     base = summary.baseline
     figure = go.Figure()
     figure.add_trace(
@@ -42,7 +42,7 @@ def bars_figure(summary: StudySummary) -> go.Figure:
         bargap=0.28,
         bargroupgap=0.08,
         xaxis={
-            "title": {"text": "% of the baseline's"},
+            "title": {"text": "% of the baseline"},
             "range": [0, 125],
             "tickvals": [0, 20, 40, 60, 80, 100],
         },
@@ -76,5 +76,5 @@ def _texts(accuracy: float, cost: Cost) -> list[str]:
 
 
 def _times(share: float) -> str:
-    """How many times less that is, where it is worth a word."""
+    """The reduction factor in words, if it is substantial."""
     return f" ({100 / share:.1f}x less)" if 0 < share < 90 else ""

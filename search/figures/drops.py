@@ -1,4 +1,4 @@
-"""What smaller costs in accuracy: the drop of every plan against how much cheaper it is."""
+"""Scatter plot of drops against cost reduction."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from .style import FAR, INK, PAPER, QUIET, budget_colour, figures, in_words, rou
 
 
 def drops_figure(summary: StudySummary) -> go.Figure:
-    """The drop over "times cheaper": the geometric mean of what params and FLOPs shrink by.
+    """Drop over cost reduction, the geometric mean of the reductions of params and FLOPs.
 
-    Winners bring their drop on the test split with its 95 % interval. Drops far beyond the largest
-    budget are triangles at the upper edge.
+    Winners are also shown with their drop on the test split and its 95 % interval. Drops far beyond
+    the largest budget are triangles at the upper edge.
     """
     points = points_of(summary)
     top = FAR * max((result.budget.max_drop for result in summary.results), default=1.0) or 1.0
@@ -86,7 +86,7 @@ def _plans(
 
 
 def _stopped(summary: StudySummary, top: float) -> go.Scatter:
-    """Plans that were given up early, at the least that their drop would have been."""
+    """Plans that were stopped early, at the lower bounds of their drops."""
     given_up = [
         (record.number, record.plan, record.cost, record.drop_lower_bound)
         for record in summary.records
@@ -112,7 +112,7 @@ def _stopped(summary: StudySummary, top: float) -> go.Scatter:
 
 
 def _add_winners(figure: go.Figure, summary: StudySummary) -> None:
-    """Each winner where the search saw it, and where the test split did."""
+    """Each winner at its drop on the search split, and on the test split."""
     for winner in marked(summary):
         point, colour = winner.point, budget_colour(winner.place)
         result = summary.results[winner.place]

@@ -1,4 +1,4 @@
-"""The front as a picture: effective params and FLOPs of all plans, coloured by their drop."""
+"""Scatter plot of the Pareto front: effective params and FLOPs, coloured by drop."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,9 @@ from .style import (
 
 
 def front_figure(summary: StudySummary) -> go.Figure:
-    """Effective params x FLOPs of every scored plan, with fronts and winners.
+    """Effective params and FLOPs of every scored plan, with Pareto fronts and winners.
 
-    Both axes are logarithmic, colour is the drop. Plans beyond the largest budget are hollow.
+    Both axes are logarithmic; colour is the drop. Plans beyond the largest budget are hollow.
     """
     base, points = summary.baseline.cost, points_of(summary)
     largest = max((result.budget for result in summary.results), default=None)
@@ -71,17 +71,17 @@ def _plans(shown: Sequence[Point], name: str, symbol: str) -> go.Scatter:
 
 
 def _at(cost: Cost) -> tuple[float, float]:
-    """Where a cost is in the picture, whatever else a study minimizes."""
+    """Coordinates of a cost, independent of the study's objectives."""
     return cost.params_effective, cost.flops_effective
 
 
 def _line(summary: StudySummary, result: BudgetResult, line: dict[str, object]) -> go.Scatter:
-    """A budget's front as a stair: everything above and to the right of it is beaten."""
+    """A budget's Pareto front as a step line; everything above and to the right is dominated."""
     members = sorted(
         _at(record.cost) for record in front(summary.records, result.budget) if record.cost
     )
     base_params, base_flops = _at(summary.baseline.cost)
-    if members:  # the stair goes on to where the baseline is
+    if members:  # extend the line to the baseline
         top, bottom = (members[0][0], base_flops), (base_params, members[-1][1])
         members = [top, *members, bottom]
     return go.Scatter(

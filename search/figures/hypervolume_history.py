@@ -1,4 +1,4 @@
-"""How the search went on: the hypervolume of each budget's front over the trainings."""
+"""Line plot of the hypervolume of each budget's Pareto front over the trained plans."""
 
 import math
 from collections.abc import Iterator
@@ -14,17 +14,17 @@ from .style import layered_line, styled
 
 
 def progress_figure(summary: StudySummary) -> go.Figure:
-    """The hypervolume of what keeps within each budget, in logarithms, after so many trainings.
+    """Hypervolume of each budget's Pareto front over the number of trained plans.
 
-    Measured from the baseline, so that halving params or FLOPs counts the same wherever one is.
-    Plans scored at other bit-widths cost no training and count where they came.
+    In logarithms of the objectives relative to the baseline, so that halving params or FLOPs counts
+    the same at any size. Plans scored without training count at their position.
     """
     figure = go.Figure()
     for place, result in reversed(list(enumerate(summary.results))):
         steps = list(_volumes(summary, result.budget))
         parts = [f"{after} trained: {volume:.2f}" for after, volume in steps]
         last, volume = steps[-1]
-        steps.append((last + 1, volume))  # it holds until the next one is trained
+        steps.append((last + 1, volume))  # constant until the next training
         figure.add_trace(
             go.Scatter(
                 name=f"within {result.budget.text}",
@@ -45,7 +45,7 @@ def progress_figure(summary: StudySummary) -> go.Figure:
 
 
 def _volumes(summary: StudySummary, budget: Budget) -> Iterator[tuple[int, float]]:
-    """After 0, 1, 2... trainings, the hypervolume of the front so far."""
+    """The hypervolume of the front after 0, 1, 2... trained plans."""
     base, trainings = summary.baseline.cost, 0
     front = numpy.empty((0, len(base.objectives)))
     yield 0, 0.0
@@ -59,6 +59,6 @@ def _volumes(summary: StudySummary, budget: Budget) -> Iterator[tuple[int, float
 
 
 def _relative(cost: Cost, baseline: Cost) -> Array:
-    """Logarithms of the objectives' shares of the baseline's, [1, objectives]."""
+    """Logarithms of the objectives relative to the baseline, [1, objectives]."""
     pairs = zip(cost.objectives, baseline.objectives, strict=True)
     return numpy.array([[math.log(ours / theirs) for ours, theirs in pairs]])

@@ -1,4 +1,4 @@
-"""Layer by layer: params and MACs of the winners against the baseline's."""
+"""Dot plot of params and MACs layer by layer, winners and baseline."""
 
 from collections.abc import Sequence
 from html import escape
@@ -11,16 +11,16 @@ from .layer_costs import Row
 from .style import BASELINE_COLOUR, GRID, PAPER, log_axis, styled
 
 _PIXELS = 23
-"""The height of a row."""
+"""Height of a row, in pixels."""
 
 
 def layers_figure(rows: Sequence[Row], names: Sequence[str], colours: Sequence[str]) -> go.Figure:
-    """A dot per network on each module's line, params on the left and MACs on the right.
+    """A dot per network in each module's row, params on the left and MACs on the right.
 
     Args:
-        rows: the modules, in running order.
-        names: of the networks, the baseline first.
-        colours: of the networks but the baseline.
+        rows: the modules, in execution order.
+        names: names of the networks, the baseline first.
+        colours: colours of the networks without the baseline.
     """
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04)
     modules = [escape(row.name) for row in rows]
@@ -48,7 +48,7 @@ def layers_figure(rows: Sequence[Row], names: Sequence[str], colours: Sequence[s
 
 
 def _spans(modules: Sequence[str], counts: Sequence[Sequence[int]]) -> go.Scatter:
-    """A line per module from its largest count to its smallest."""
+    """A line per module from its smallest to its largest count."""
     ends: list[tuple[str | None, int | None]] = []
     for module, all_of in zip(modules, counts, strict=True):
         some = [count for count in all_of if count]
@@ -73,7 +73,7 @@ def _dots(
     is_first: bool,
     size: int,
 ) -> go.Scatter:
-    """A network's counts; where nothing is left there is no dot."""
+    """A network's counts; zero counts have no dot."""
     some = [(module, count) for module, count in dots if count]
     return go.Scatter(
         name=name,

@@ -1,7 +1,8 @@
-"""Params and MACs layer by layer, of a network and of what a plan makes of it, side by side.
+"""Params and MACs layer by layer, of the baseline and compressed networks side by side.
 
-Plans replace layers by several, or whole blocks by others. So costs are compared at the smallest
-modules that both networks have: a layer that is still there, or what holds those that are not.
+Plans replace layers by several layers, and blocks by other blocks. Costs are therefore compared at
+the smallest modules that all networks have: a layer that is still present, or the module around the
+layers that are not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,16 +12,16 @@ from ...spaces.graph.blueprint import Blueprint, Layer
 from ...spaces.graph.submodules import holders, is_inside
 
 MOST = 40
-"""Rows; deeper networks are shown module by module."""
+"""Largest number of rows; deeper networks are shown module by module."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One module.
+    """The costs of one module.
 
     Attributes:
-        name: dotted; what both networks have.
-        params, macs: of each network, the untouched one first.
+        name: dotted name of the module.
+        params, macs: counts of each network, the baseline first.
     """
 
     name: str
@@ -29,15 +30,15 @@ class Row:
 
 
 def compare_layers(baseline: Blueprint, others: Sequence[Blueprint], most: int = MOST) -> list[Row]:
-    """The modules of networks side by side, in the baseline's running order.
+    """The modules of networks side by side, in the baseline's execution order.
 
-    A layer that does not compute, as a batch norm, counts to what it follows: the sums over all
-    rows are the networks' costs.
+    A layer that does not compute, such as a batch norm, is added to the layer before it: the sums
+    over all rows are the networks' costs.
 
     Args:
-        baseline: of the untouched network.
-        others: what plans make of it.
-        most: how many rows there may be.
+        baseline: blueprint of the baseline.
+        others: blueprints of the compressed networks.
+        most: largest number of rows.
     """
     networks = [baseline, *others]
     costs = [_computing(network) for network in networks]
@@ -57,7 +58,7 @@ def compare_layers(baseline: Blueprint, others: Sequence[Blueprint], most: int =
 
 
 def _computing(network: Blueprint) -> dict[str, tuple[int, int]]:
-    """Layer that computes -> its params and MACs, with what follows it and does not compute."""
+    """Computing layer -> its params and MACs, including the non-computing layers after it."""
     results, sizes, last = dict[str, tuple[int, int]](), network.sizes, ""
     for layer in network.layers:
         params, macs = layer.weights(sizes) + layer.other_params(sizes), layer.macs(sizes)
@@ -78,7 +79,7 @@ def _shared_names(baseline: Iterable[str], others: Iterable[Iterable[str]]) -> l
     wide = set[str]()
     for other in others:
         for name in other:
-            # The last one is the outermost: a layer of no known module stands for itself.
+            # `holders` ends with the outermost; a layer in no known module has its own row.
             wide.update([next((name for name in holders(name) if name in held), name)])
     names = (next((m for m in reversed([*holders(name)]) if m in wide), name) for name in ours)
     known = list(dict.fromkeys(names))
@@ -87,7 +88,7 @@ def _shared_names(baseline: Iterable[str], others: Iterable[Iterable[str]]) -> l
 
 
 def _shorter(names: Sequence[str]) -> list[str]:
-    """The deepest names cut by their last part."""
+    """Names with the last part of the deepest ones removed."""
     depth = max(name.count(".") for name in names)
     if not depth:
         return list(names)

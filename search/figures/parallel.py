@@ -1,4 +1,4 @@
-"""Parallel coordinates: which decisions lead to small networks, and which to large drops."""
+"""Parallel coordinates plot of plans' decisions, size and drop."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,20 +19,20 @@ from .style import FAR, drop_colours, round_numbers, styled
 Array = NDArray[numpy.float64]
 
 MOST = 7
-"""Decisions that are shown; more could not be read."""
+"""Largest number of decisions in the plot."""
 
 _SPREAD = 0.34
-"""How far the lines of one option are spread, in options."""
+"""Spread of the lines of one option, in distances between options."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was chosen of one technique at one place.
+    """The choices of one technique at one place.
 
     Attributes:
         name: as in "block stage1".
-        options: that plans have chosen, the neutral one first.
-        chosen: which of them each plan has, by its number, [plans].
+        options: the options that plans have chosen, the neutral one first.
+        chosen: [plans], index of each plan's option.
     """
 
     name: str
@@ -44,8 +44,8 @@ def parallel_figure(summary: StudySummary, most: int = MOST) -> go.Figure:
     """Every scored plan as a line through its decisions to its size and drop.
 
     Args:
-        summary: of the study.
-        most: how many decisions are shown: those that tell the most of drop and size.
+        summary: summary of the study.
+        most: number of decisions, those that explain most of the variance of drop and size.
     """
     points = points_of(summary)
     drops = numpy.array([point.drop for point in points])
@@ -76,7 +76,7 @@ def parallel_figure(summary: StudySummary, most: int = MOST) -> go.Figure:
 
 
 def decisions(points: Sequence[Point]) -> list[Decision]:
-    """The decisions in which the plans differ, in the order of their techniques."""
+    """The decisions in which plans differ, in the order of their techniques."""
     chosen = [{(c.technique, c.place): c.value for c in point.plan.choices} for point in points]
     names = sorted({name for item in chosen for name in item})
     order = [technique.name for technique in TECHNIQUES]
@@ -96,12 +96,12 @@ def _decision(
 
 
 def telling(decisions: Sequence[Decision], about: Sequence[Array], most: int) -> list[Decision]:
-    """The decisions that explain the most of some figures' variance, in their own order.
+    """The decisions that explain most of the variance of some quantities, in order.
 
     Args:
-        decisions: to choose from.
-        about: figures of the plans, [plans] each.
-        most: how many.
+        decisions: the candidates.
+        about: quantities of the plans, [plans] each.
+        most: number of decisions to select.
     """
     ranks = [numpy.argsort(numpy.argsort(figures)).astype(float) for figures in about]
     scores = [max(_explained(item, figures) for figures in ranks) for item in decisions]
@@ -110,7 +110,7 @@ def telling(decisions: Sequence[Decision], about: Sequence[Array], most: int) ->
 
 
 def _explained(decision: Decision, figures: Array) -> float:
-    """The share of a figure's variance between options, less what chance gives: epsilon^2."""
+    """The share of a quantity's variance that lies between options, unbiased (epsilon^2)."""
     count, options = len(figures), len(decision.options)
     within = sum(
         ((part - part.mean()) ** 2).sum()
@@ -124,7 +124,7 @@ def _explained(decision: Decision, figures: Array) -> float:
 
 
 def _axis(decision: Decision, drops: Array) -> dict[str, object]:
-    """An axis of options. Lines of one option are spread by their drop, so that all are seen."""
+    """The axis of a decision. Lines of one option are spread by drop to keep them visible."""
     at = decision.chosen.astype(float)
     for option in range(len(decision.options)):
         here = numpy.flatnonzero(decision.chosen == option)
@@ -142,7 +142,7 @@ def _axis(decision: Decision, drops: Array) -> dict[str, object]:
 
 
 def _log_axis(label: str, values: Array) -> dict[str, object]:
-    """An axis of ratios; Plotly has no logarithmic one here, so its ticks are set."""
+    """A logarithmic axis of ratios, with explicit ticks as parcoords has no logarithmic axes."""
     ticks = round_numbers(values.min(), values.max()) if len(values) else []
     return {
         "label": label,
@@ -153,7 +153,7 @@ def _log_axis(label: str, values: Array) -> dict[str, object]:
 
 
 def _drop_axis(drops: Array, top: float) -> dict[str, object]:
-    """The axis of drops; all beyond `top` meet there, or they would leave no room for the rest."""
+    """The axis of drops, clipped at `top` to leave room for small drops."""
     highest = min(float(drops.max()), top) if len(drops) else top
     lowest = min(float(drops.min()), 0.0) if len(drops) else 0.0
     ticks = [tick for tick in numpy.linspace(0, top, 9) if tick <= highest]

@@ -1,4 +1,4 @@
-"""The trials of an answer that a picture can show: those with a plan, a cost and a drop."""
+"""The trials of a summary that figures show: those with plan, cost and drop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class Point:
     """One scored plan.
 
     Attributes:
-        number: of its trial.
-        plan: what was scored.
-        cost: of the plan.
+        number: number of its trial.
+        plan: the plan.
+        cost: cost of the plan.
         drop: in percentage points, on the search split.
-        words: its tooltip.
+        words: text of the tooltip.
     """
 
     number: int
@@ -31,12 +31,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Marked:
-    """A plan that won, with all the budgets that it has won.
+    """A winner, with all budgets that it has won.
 
     Attributes:
         point: the plan.
-        budgets: their names in one: "0.5 and 1 pp".
-        place: of the smallest of them among the answer's.
+        budgets: the budgets in words: "0.5 and 1 pp".
+        place: index of its smallest budget in the summary.
     """
 
     point: Point
@@ -45,12 +45,12 @@ class Marked:
 
 
 def points_of(summary: StudySummary) -> list[Point]:
-    """The scored plans, each once, in the order of their trials."""
+    """The scored plans without duplicates, in the order of their trials."""
     return [point for record in scored(summary.records) if (point := _point(record, summary))]
 
 
 def marked(summary: StudySummary) -> list[Marked]:
-    """The winners, each once, that of the smallest budget first."""
+    """The winners without duplicates, smallest budget first."""
     places, by_plan = dict[Plan, list[int]](), dict[Plan, Point]()
     for place, result in enumerate(summary.results):
         point = _point(result.winner, summary) if result.winner else None

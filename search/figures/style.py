@@ -1,4 +1,4 @@
-"""How all figures look, and the words of their tooltips."""
+"""Common style of figures: colours, layout, axes and tooltips."""
 
 import math
 import re
@@ -15,12 +15,12 @@ from ..formatting import points, short
 
 INK = "#3b424c"
 PAPER = "#fefefe"
-"""Ink and paper: a page that is dark replaces both wherever they stand."""
+"""Text and background colours, which a dark page replaces."""
 QUIET = "#8a929d"
 GRID = "rgba(128, 136, 148, 0.22)"
 BASELINE_COLOUR = "#8a929d"
 FAR = 4
-"""Drops beyond so many times the largest budget are drawn together, at the edge."""
+"""Drops beyond this multiple of the largest budget are drawn at the edge."""
 
 _BUDGET_COLOURS = ("#1f7a8c", "#7353ba", "#d1495b", "#c9822a", "#3f8f4f", "#4361a8")
 _DROP_COLOURS = [
@@ -35,22 +35,22 @@ _WORDS_PER_LINE = 46
 
 
 def budget_colour(place: int) -> str:
-    """The colour of a study's budget by its place, the smallest first."""
+    """The colour of a budget by its index, smallest budget first."""
     return _BUDGET_COLOURS[place % len(_BUDGET_COLOURS)]
 
 
 def layered_line(place: int) -> dict[str, object]:
-    """A stair in a budget's colour. Larger budgets are wider and drawn first, so that of stairs
-    in the same place all are seen.
+    """A step line in a budget's colour. Lines of larger budgets are wider and drawn first, so that
+    lines at the same position are all visible.
 
     Args:
-        place: of the budget, the smallest first.
+        place: index of the budget, smallest budget first.
     """
     return {"shape": "hv", "width": 1.5 + 1.4 * min(place, 4), "color": budget_colour(place)}
 
 
 def styled(figure: go.Figure, height: int = 460) -> go.Figure:
-    """The figure in the style of all of them: no paper, quiet grid, legend above.
+    """Apply the common style: transparent background, light grid, legend above.
 
     Args:
         figure: changed in place.
@@ -87,11 +87,11 @@ def styled(figure: go.Figure, height: int = 460) -> go.Figure:
 
 
 def log_axis(title: str, values: Sequence[float]) -> dict[str, object]:
-    """A logarithmic axis of counts, with as many ticks as the values' span can bear.
+    """A logarithmic axis of counts, with ticks chosen by the span of the values.
 
     Args:
-        title: of the axis.
-        values: all that it shows, above 0.
+        title: title of the axis.
+        values: all values on the axis, positive.
     """
     low, high = min(values, default=1.0), max(values, default=1.0)
     ticks = round_numbers(low / 3, high * 3, mantissas=(1, 2, 5) if high < 30 * low else (1,))
@@ -105,14 +105,14 @@ def log_axis(title: str, values: Sequence[float]) -> dict[str, object]:
 
 
 def round_numbers(low: float, high: float, mantissas: Sequence[int] = (1, 2, 5)) -> list[float]:
-    """1, 2, 5, 10, 20... between two numbers above 0: ticks of logarithmic axes."""
+    """The numbers 1, 2, 5, 10, 20... between two positive numbers, for logarithmic ticks."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = (first * 10.0**power for power in powers for first in mantissas)
     return [tick for tick in ticks if low <= tick <= high]
 
 
 def drop_colours(budgets: Sequence[Budget]) -> dict[str, object]:
-    """The colour axis of drops: what is far beyond the largest budget all looks the same."""
+    """The colour axis of drops, saturated far beyond the largest budget."""
     largest = max((budget.max_drop for budget in budgets), default=1.0)
     return {
         "colorscale": _DROP_COLOURS,
@@ -129,17 +129,17 @@ def drop_colours(budgets: Sequence[Budget]) -> dict[str, object]:
 
 
 def in_words(plan: Plan) -> str:
-    """A plan as lines of a tooltip."""
+    """A plan in words, wrapped for a tooltip."""
     return "<br>".join(textwrap.wrap(escape(plan.describe()), _WORDS_PER_LINE))
 
 
 def figures(cost: Cost) -> str:
-    """What a network costs, in short."""
+    """Params, MACs and bytes of a cost in words."""
     return f"{short(cost.params)} params, {short(cost.macs)} MACs, {short(cost.bytes)}B"
 
 
 def tooltip(number: int, plan: Plan, cost: Cost, baseline: Cost, drop: float) -> str:
-    """What a plan's point says when it is pointed at."""
+    """The tooltip of a plan."""
     params = f"{baseline.params_effective / cost.params_effective:.1f}x less"
     flops = f"{baseline.flops_effective / cost.flops_effective:.1f}x less"
     return (

@@ -1,4 +1,4 @@
-"""Where the time of a study went."""
+"""Bar chart of a study's time breakdown."""
 
 from collections.abc import Mapping
 
@@ -7,14 +7,14 @@ import plotly.graph_objects as go
 from .style import budget_colour, styled
 
 _WORTH_A_BAR = 0.002
-"""The least share of the whole."""
+"""Smallest share of the total that is shown."""
 
 
 def times_figure(seconds: Mapping[str, float]) -> go.Figure:
-    """Seconds by part, the longest on top; what took next to none is left out.
+    """Seconds by part, longest on top; negligible parts are left out.
 
     Args:
-        seconds: part -> how long it took.
+        seconds: part -> seconds.
     """
     whole = sum(seconds.values()) or 1.0
     parts = sorted(seconds.items(), key=lambda pair: -pair[1])
@@ -43,7 +43,7 @@ def times_figure(seconds: Mapping[str, float]) -> go.Figure:
 
 
 def in_time(seconds: float) -> str:
-    """A duration as one says it: "4 min 34 s"."""
+    """A duration in words: "4 min 34 s"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,3 +1,3 @@
-"""Evaluation in a process of its own: what builds, trains and scores plans may die, and the search
-goes on. `backend` is what a search asks; `process` and `child_process` hold the parent's end of the
-pipe, `child`, `inbox` and `worker` the other."""
+"""Evaluation of plans in a separate process, whose crashes do not end the search. `backend` is the
+interface; `process` and `child_process` are the parent's side of the pipe, `child`, `inbox` and
+`worker` the child's side."""

@@ -1,4 +1,4 @@
-"""What evaluates plans for a search, as the search sees it: in another process or in this one."""
+"""The interface of evaluation backends: in a separate process or in this one."""
 
 import time
 from abc import ABC, abstractmethod
@@ -28,19 +28,20 @@ class TaskSummary:
     """A task without its images and networks.
 
     Attributes:
-        model, data: names.
-        splits: how many images each has, and where those of the search come from.
-        classes: how many there are.
-        channels, size: of the images; size is the side in pixels.
-        metric: what is meant by accuracy.
+        model, data: names of the model and the data set.
+        splits: sizes and origin of the splits.
+        classes: number of classes.
+        channels, size: channels and side of the images, in pixels.
+        metric: the accuracy metric.
         normalisation: mean and standard deviation per channel, of images scaled to [0, 1].
-        accuracy_step: the smallest difference of two accuracies on the search split, in points.
-        recipes: how networks are trained.
-        objectives: names of what is minimized.
-        seed: of everything that is drawn.
-        hardware: what evaluates its plans.
-        identity: what must be the same for a study to go on.
-        space: of the plans.
+        accuracy_step: the smallest difference of two accuracies on the search split, in percentage
+            points.
+        recipes: training recipes.
+        objectives: names of the minimized objectives.
+        seed: random seed.
+        hardware: the device that evaluates plans.
+        identity: the study's identity, which must match for a study to be resumed.
+        space: the search space.
         in_this_process: why plans are evaluated in the searching process; empty if they are not.
     """
 
@@ -63,7 +64,7 @@ class TaskSummary:
 
     @classmethod
     def of(cls, task: Task, space: Space, in_this_process: str = "") -> "TaskSummary":
-        """Summarize a task and the space of its plans."""
+        """Summarize a task and its search space."""
         splits = task.splits
         return cls(
             model=task.made_by.name,
@@ -85,22 +86,22 @@ class TaskSummary:
         )
 
     def predicted_cost(self, plan: Plan) -> Cost:
-        """What a plan costs, without building it.
+        """The predicted cost of a plan.
 
         Raises:
-            InputError, UserCodeError: an objective of the user's own failed.
+            InputError, UserCodeError: a user's own objective failed.
         """
         return predicted_cost(self.space.blueprint, plan, self.objectives)
 
 
 @dataclass(frozen=True)
 class BaselineScore:
-    """The baseline, trained or loaded, and scored on the search split.
+    """The baseline's score on the search split.
 
     Attributes:
-        accuracy: percent.
-        digest: over its weights.
-        correct: how many images it gets right.
+        accuracy: in percent.
+        digest: digest of the weights.
+        correct: numbers of correct predictions.
         seconds: stage -> duration.
     """
 
@@ -111,11 +112,11 @@ class BaselineScore:
 
 
 class EvaluationFailed(ParedownError):
-    """A plan could not be evaluated; a search goes on with the next one.
+    """A plan could not be evaluated; the search continues with the next plan.
 
     Args:
-        reason: in words, for the user.
-        details: a traceback or a crash dump, for an issue report; may be empty.
+        reason: description for the user.
+        details: traceback or crash dump for an issue report; may be empty.
     """
 
     def __init__(self, reason: str, details: str = "") -> None:
@@ -124,88 +125,94 @@ class EvaluationFailed(ParedownError):
 
 
 class EvaluatorDied(EvaluationFailed):
-    """What evaluates plans ended, or stopped answering, in the middle of its work."""
+    """The evaluating process died or made no progress during an evaluation."""
 
 
 class CannotRestart(ParedownError):
-    """What evaluates plans died, and cannot be started again: the search cannot go on."""
+    """The evaluating process died and cannot be restarted: the search has to end."""
 
 
 class TimeLimitReached(Exception):
-    """The time limit was reached while a plan was being evaluated."""
+    """The time limit was reached during an evaluation."""
 
 
 class EvaluationBackend(ABC):
-    """Evaluates plans of one task. Close it when it is no longer wanted.
+    """Evaluates the plans of one task.
+
+    Order of the calls: `open` once, then `baseline` once per run, then `fitting_error`, `evaluate`
+    and `test` in any order, one call at a time; `close` last, in any case. `deadline` may be set
+    before every call.
 
     Attributes:
-        deadline: when to give up what is under way, by `time.monotonic`; None for never.
+        deadline: when a call raises `TimeLimitReached`, by `time.monotonic`; None for no limit.
     """
 
     deadline: float | None = None
 
     @abstractmethod
     def open(self) -> TaskSummary:
-        """Load the task. Must be called first.
+        """Load the task. Called first.
 
         Raises:
             InputError: the model, data or weights cannot be used.
-            EvaluatorDied: loading them ended the process.
-            TimeLimitReached: as all methods below.
+            EvaluatorDied: the process died while loading.
+            TimeLimitReached: the deadline was reached; raised by all methods below too.
         """
 
     @abstractmethod
     def baseline(self) -> BaselineScore:
-        """Train or load the baseline, and score it on the search split.
+        """Train or load the baseline, and score it on the search split. Called before any plan.
 
         Raises:
-            TrainingDiverged: its training failed.
-            InputError: it cannot be built or filled.
-            EvaluatorDied: this ended the process.
+            TrainingDiverged: its training diverged.
+            InputError: the network cannot be built, or the weights do not fit.
+            EvaluatorDied: the process died.
         """
 
     @abstractmethod
     def fitting_error(self, plan: Plan) -> float:
-        """What the plan's replaced parts miss of the baseline's features:
-        `TrainingPipeline.fitting_error`.
+        """Deviation of a plan's fitted parts from the baseline's features:
+        `TrainingPipeline.fitting_error`. Called for the initial plans.
 
         Raises:
-            EvaluationFailed: they could not be fitted.
+            EvaluationFailed: the parts could not be fitted.
         """
 
     @abstractmethod
     def evaluate(
         self, plan: Plan, early_stopper: EarlyStopper = NO_EARLY_STOPPING, seed: int | None = None
     ) -> Outcome:
-        """Build, train and score a plan on the search split.
+        """Build, train and score a plan on the search split. Called for every trial that is not
+        settled without training, and for every finalist.
 
         Args:
-            plan: of the space.
-            early_stopper: may stop it early. It is copied: what it learns meanwhile does not count.
-            seed: of what the plan draws; the task's, if not given.
+            plan: a plan of the search space.
+            early_stopper: decides at checkpoints whether to stop. It may be copied when the call
+                begins: later changes have no effect.
+            seed: random seed of the evaluation; by default the task's.
 
         Raises:
-            Hopeless: the early stopper stopped it.
-            TrainingDiverged, PredictionMismatch: it was evaluated, and failed.
-            EvaluationFailed: anything else went wrong, a crash included.
+            EarlyStopped: the early stopper stopped the plan.
+            TrainingDiverged, PredictionMismatch: the evaluation ran, and failed.
+            EvaluationFailed: any other failure, including a crash.
         """
 
     @abstractmethod
     def test(self, plan: Plan, seed: int | None = None) -> Outcome:
-        """Score a plan on the test split, which is for winners alone.
+        """Score a plan on the test split. Called for winners only, at the end of the search.
 
         Raises:
-            EvaluationFailed, TrainingDiverged: it could not be scored.
+            EvaluationFailed, TrainingDiverged: the plan could not be scored.
         """
 
     def predicting(self) -> AbstractContextManager[None]:
-        """Inside, costs are predicted with what this backend finds out about blocks."""
+        """Context in which costs are predicted; entered after `open`, left before `close`."""
         return nullcontext()
 
     @abstractmethod
     def close(self) -> None:
-        """End what evaluates; nothing else may be asked after it."""
+        """Release the evaluating process or task. Called last."""
 
     def seconds_left(self) -> float | None:
-        """How long until the deadline; None if there is none."""
+        """Seconds until the deadline; None without one."""
         return None if self.deadline is None else self.deadline - time.monotonic()

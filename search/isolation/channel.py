@@ -1,8 +1,8 @@
-"""Python objects over a pair of pipes, each in a frame that begins with its length.
+"""Python objects over a pair of pipes, in length-prefixed frames.
 
-Objects are pickled by cloudpickle, which also sends classes and functions that were typed in a
-notebook or in the script that runs: https://github.com/cloudpipe/cloudpickle. Both ends are
-Paredown's own processes; nothing of a user's files is ever unpickled.
+Objects are pickled by cloudpickle, which supports classes and functions that were defined in a
+notebook or script: https://github.com/cloudpipe/cloudpickle. Both ends are Paredown's own
+processes; data from user files is never unpickled.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ class Channel:
         """Send an object.
 
         Raises:
-            OSError: nobody is at the other end.
+            OSError: the other end is closed.
         """
         self.send_bytes(cloudpickle.dumps(message))
 
@@ -42,7 +42,7 @@ class Channel:
         return cloudpickle.loads(self.receive_bytes())
 
     def send_bytes(self, data: bytes) -> None:
-        """Send bytes as they are; none at all is a frame too."""
+        """Send a frame of bytes, which may be empty."""
         with self._lock:
             self._writes.write(_LENGTH.pack(len(data)))
             self._writes.write(data)
@@ -54,12 +54,12 @@ class Channel:
         return self._read(length)
 
     def close_writing(self) -> None:
-        """Close the pipe that is written to; the other end receives EOFError."""
+        """Close the writing pipe; the other end receives EOFError."""
         with contextlib.suppress(OSError):
             self._writes.close()
 
     def close_reading(self) -> None:
-        """Close the pipe that is read from; for the thread that receives alone."""
+        """Close the reading pipe; only for the receiving thread."""
         with contextlib.suppress(OSError):
             self._reads.close()
 

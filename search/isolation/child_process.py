@@ -1,4 +1,4 @@
-"""One evaluating process: spawned, written to, and read by threads, until it ends."""
+"""One evaluating process, seen from the parent: its pipes, its reader threads and its end."""
 
 import contextlib
 import os
@@ -17,25 +17,25 @@ from .channel import Channel
 _STOP = b""
 
 _TO_END = 5.0
-"""Seconds that the operating system may take to tell how a process ended."""
+"""Seconds to wait for a process to exit."""
 
 _DUMP_LIMIT = 4000
-"""Characters of a crash dump that are kept."""
+"""Characters of a crash dump that are stored."""
 
 
 class Ended:
-    """Nothing more comes: the child has closed its pipe."""
+    """Message: the child has closed its pipe."""
 
 
 class ChildProcess:
-    """One child process, with the threads that read what it writes."""
+    """One child process, with the threads that read its messages and its standard error."""
 
     def __init__(self) -> None:
-        # Not a pipe: a process that crashes cannot wait for a reader.
+        # A file, not a pipe: a crashing process cannot wait for a reader.
         handle, name = tempfile.mkstemp(prefix="paredown-", suffix=".crash")
         os.close(handle)
         self._crash = Path(name)
-        # Opened here as well: the child removes the name, so that none is left if it is killed.
+        # Opened here too, as the child unlinks the file: none is left if the search is killed.
         self._dump = self._crash.open("rb")
         self._process = subprocess.Popen(
             python_command("search.isolation.child", name),
@@ -55,30 +55,30 @@ class ChildProcess:
         ]
 
     def is_alive(self) -> bool:
-        """Whether it still runs, as far as is known."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def send(self, request: object) -> None:
-        """Send a request. If nobody is there to read it, `next_message` will tell."""
+        """Send a request. If the process is dead, `next_message` reports it."""
         with contextlib.suppress(OSError):
             self._channel.send(request)
 
     def request_stop(self) -> None:
-        """Ask it to end the work under way at the next step."""
+        """Ask the process to abort the current request at its next heartbeat."""
         with contextlib.suppress(OSError):
             self._channel.send_bytes(_STOP)
 
     def next_message(self, seconds: float) -> Any:
-        """The next message, or None if none came in time."""
+        """The next message, or None after a timeout."""
         alive = self.is_alive()
         try:
             return self._messages.get(timeout=seconds)
         except queue.Empty:
-            # Processes that it has started may hold its pipe open when it is gone.
+            # NOTE: a dead child's own subprocesses may still hold its pipe open.
             return None if alive else Ended()
 
     def end(self) -> None:
-        """Let it end, as it does when its pipe is closed."""
+        """Close the pipe, upon which the process exits; kill it if it does not."""
         self._channel.close_writing()
         try:
             self._process.wait(_TO_END)
@@ -87,7 +87,7 @@ class ChildProcess:
         self._release()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_TO_END)
@@ -95,18 +95,18 @@ class ChildProcess:
         self._release()
 
     def obituary(self, while_doing: str) -> tuple[str, str]:
-        """How it ended, in a sentence, and where it was then, for an issue report."""
+        """How the process ended, in a sentence, and its crash dump for an issue report."""
         try:
             code = self._process.wait(_TO_END)
         except subprocess.TimeoutExpired:
             return f"the evaluating process closed its pipe{while_doing}", ""
         for thread in self._threads:
             thread.join(_TO_END)
-        text = f"; it said: {self._last_line}" if self._last_line else ""
+        text = f"; its last output: {self._last_line}" if self._last_line else ""
         dump = self._dump.read(_DUMP_LIMIT).decode(errors="replace")
         cause = cause_of(code)
         comma = "," if "," in cause and while_doing else ""
-        return f"the evaluating process was ended by {cause}{comma}{while_doing}{text}", dump
+        return f"the evaluating process {cause}{comma}{while_doing}{text}", dump
 
     def _read_messages(self) -> None:
         with contextlib.suppress(EOFError, OSError, ValueError):
@@ -116,7 +116,7 @@ class ChildProcess:
         self._channel.close_reading()
 
     def _read_errors(self, pipe: IO[bytes]) -> None:
-        """Pass on what the child writes to standard error."""
+        """Forward the child's standard error."""
         with contextlib.suppress(OSError, ValueError), pipe:
             for line in pipe:
                 text = line.decode(errors="replace")
@@ -138,9 +138,9 @@ def _in_background(work: Callable[[], None]) -> threading.Thread:
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
-    """The command that calls `main` of a module of Paredown's in another process.
+    """The command that calls `main` of one of Paredown's modules in another process.
 
-    That finds modules where this process does: in absolute places, and such as are text.
+    The process gets this one's `sys.path`, made absolute and without entries that are not text.
     """
     places = [str(Path(place).absolute()) for place in sys.path if isinstance(place, str)]
     package, provided = __name__.partition(".")[0], ", ".join(map(repr, arguments))
@@ -149,16 +149,16 @@ def python_command(module: str, *arguments: str) -> list[str]:
 
 
 def cause_of(code: int) -> str:
-    """What an exit code says: negative ones are signals."""
+    """Describe an exit code; negative ones are signals."""
     if code >= 0:
-        return f"its own code, with exit code {code}"
+        return f"exited with code {code}"
     try:
         name = signal.Signals(-code).name
     except ValueError:
-        return f"signal {-code}"
+        return f"was killed by signal {-code}"
     memory = hasattr(signal, "SIGKILL") and -code == signal.SIGKILL
-    hint = ", most likely for lack of memory" if memory else ""
-    return f"signal {-code} ({name}){hint}"
+    hint = ", most likely out of memory" if memory else ""
+    return f"was killed by signal {-code} ({name}){hint}"
 
 
 __all__ = ["ChildProcess", "Ended", "cause_of", "python_command"]

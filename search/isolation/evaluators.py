@@ -1,4 +1,4 @@
-"""The evaluators of one task: one for each seed, with one baseline between them."""
+"""The evaluators of one task: one per seed, sharing the baseline."""
 
 from ...objectives.accuracy.confidence import CorrectCounts
 from ...objectives.evaluation.checkpoints import NO_EARLY_STOPPING, EarlyStopper
@@ -12,12 +12,12 @@ from .backend import BaselineScore, TaskSummary
 
 
 class Evaluators:
-    """Loads a task and does all that a search may ask of it, in this process.
+    """Loads a task and evaluates its plans in this process.
 
     Args:
-        spec: of the task.
-        cache: where trained networks are kept.
-        progress: is told of stages and epochs.
+        spec: specification of the task.
+        cache: cache of trained networks.
+        progress: notified of stages and epochs.
 
     Raises:
         InputError: the model, data or weights cannot be used.
@@ -41,7 +41,7 @@ class Evaluators:
         return BaselineScore(score.accuracy, digest, CorrectCounts.of(score), seconds)
 
     def fitting_error(self, plan: Plan) -> float:
-        """What the plan's replaced parts miss of the baseline's features."""
+        """Deviation of a plan's fitted parts from the baseline's features."""
         return self.first.fitting_error(plan)
 
     def evaluate(

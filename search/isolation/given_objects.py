@@ -1,7 +1,7 @@
-"""Objects that were given in Python, for the evaluating process: networks, data sets, techniques.
+"""In-memory objects for the evaluating process: networks, data sets, registered techniques.
 
-A network or data set that was given to `paredown.pare` has a name that only means something in the
-process where it was given; so has a technique that was registered in a script or a notebook.
+Networks and data sets passed to `paredown.pare`, and techniques registered in a script or notebook,
+have names that are only known in the process that created them.
 """
 
 import sys
@@ -36,15 +36,15 @@ _HERE = __name__.partition(".")[0]
 
 
 class CannotBeSent(Exception):
-    """An object cannot be used in another process; the message says which."""
+    """An object cannot be used in another process; the message names it."""
 
 
 def objects_of(spec: TaskSpec) -> dict[str, dict[str, Any]]:
-    """What a task needs that the evaluating process cannot find by its name.
+    """The objects of a task that the evaluating process cannot find by name.
 
     Raises:
-        CannotBeSent: a technique was registered by code that is no module: its results are cached
-            by a digest over its code, which another process cannot tell.
+        CannotBeSent: a technique was registered outside of a module: its results are cached by a
+            digest of its code, which another process cannot compute.
     """
     names = {"models": spec.model, "data": spec.data.name_or_path}
     objects = dict[str, dict[str, Any]]()
@@ -67,7 +67,7 @@ def objects_of(spec: TaskSpec) -> dict[str, dict[str, Any]]:
 
 
 def register_objects(objects: Mapping[str, Mapping[str, Any]]) -> object:
-    """Make objects known here by their names. Returns what must be kept for as long as they are."""
+    """Register objects under their names; return a reference that keeps them alive."""
     for where, provided in _SESSION_OBJECTS.items():
         for name, thing in objects[where].items():
             provided.restore(name, thing)
@@ -79,7 +79,7 @@ def register_objects(objects: Mapping[str, Mapping[str, Any]]) -> object:
 
 
 def _modules_of(record: object) -> Iterator[str]:
-    """The modules outside of Paredown that a record's class and functions are from."""
+    """The modules outside of Paredown that define a record's class and functions."""
     values = [value for value in vars(record).values() if callable(value)]
     for value in (type(record), *values):
         function = value.func if isinstance(value, partial) else value

@@ -1,4 +1,4 @@
-"""Plans evaluated in the searching process itself, where objects cannot be sent to another one."""
+"""Evaluation in the searching process, for objects that cannot be sent to another process."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -27,14 +27,15 @@ T = TypeVar("T")
 
 
 class InProcessBackend(EvaluationBackend):
-    """Evaluates plans here. A crash ends the search.
+    """Evaluates plans in this process, whose crash ends the search.
 
     Args:
-        spec: of the task.
-        cache: where trained networks are kept.
-        progress: is told of stages and epochs.
-        threads: that torch computes with; None for as many as it does.
-        reason: why no other process does it, for the user.
+        spec: specification of the task.
+        cache: cache of trained networks.
+        progress: notified of stages and epochs.
+        threads: number of torch's threads; None leaves it unchanged.
+        stall: unused; the signature is that of `ProcessBackend`.
+        reason: why no other process is used, for the user.
     """
 
     def __init__(

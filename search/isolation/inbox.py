@@ -1,4 +1,4 @@
-"""What the search sends to the evaluating process, read by a thread of its own."""
+"""The child's end of the channel, with a reader thread."""
 
 import os
 import queue
@@ -8,17 +8,17 @@ import time
 from .channel import Channel
 
 _ALIVE_EVERY = 1.0
-"""Seconds between two signs of life, at least."""
+"""Seconds without a message after which a heartbeat is sent."""
 
 
 class Inbox:
-    """What the search sends, read by a thread of its own.
+    """Reads requests from the search in a thread, and sends messages back.
 
     Args:
-        channel: to the search.
+        channel: the channel to the search.
 
     Attributes:
-        stop_requested: set while the search wants the work under way to end.
+        stop_requested: set when the search wants the current request aborted.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -40,7 +40,7 @@ class Inbox:
             os._exit(0)
 
     def is_quiet(self) -> bool:
-        """Whether nothing was sent for a while."""
+        """Whether a heartbeat is due."""
         return time.monotonic() - self._sent >= _ALIVE_EVERY
 
     def _listen(self) -> None:
@@ -53,5 +53,5 @@ class Inbox:
                 else:
                     self.stop_requested.set()
         except (EOFError, OSError):
-            # The search is gone. Threads of torch may be in the middle of anything: no clean-up.
+            # The search is gone. Exit without clean-up, as torch's threads may be running.
             os._exit(0)

@@ -1,7 +1,7 @@
-"""The evaluating process as the search holds it: started, asked, watched, and started again.
+"""The backend that evaluates plans in a child process, which is watched and restarted.
 
-It is spawned and not forked (threads and GPUs do not survive a fork), and by `subprocess`, not by
-`multiprocessing`, which would run the user's script again in the child.
+The child is spawned, not forked (threads and CUDA do not survive a fork), by `subprocess` and not
+by `multiprocessing`, which would import the user's script in the child.
 """
 
 import time
@@ -46,7 +46,7 @@ from .requests import (
 )
 
 _TO_STOP = 5.0
-"""Seconds that a step of work may still take once the time limit is reached."""
+"""Seconds until the next heartbeat that a child has after the time limit, before it is killed."""
 
 _DOING = {
     "baseline": "training the baseline",
@@ -57,21 +57,21 @@ _DOING = {
     "quantize": "quantizing",
     "score": "scoring",
 }
-"""Stage -> what goes on there, in words."""
+"""Stage -> description in messages."""
 
 
 class ProcessBackend(EvaluationBackend):
-    """Evaluates plans in a child process, which is started again when it dies.
+    """Evaluates plans in a child process, which is restarted when it dies.
 
     Args:
-        spec: of the task.
-        cache: where trained networks are kept.
-        progress: is told of stages and epochs, in this process.
-        threads: that torch computes with; None for as many as it likes.
-        stall: seconds without a step after which the child counts as stuck.
+        spec: specification of the task.
+        cache: cache of trained networks.
+        progress: notified of stages and epochs, in this process.
+        threads: number of torch's threads; None for torch's default.
+        stall: seconds without progress after which the child is killed.
 
     Raises:
-        CannotBeSent: the task has objects that no other process can use.
+        CannotBeSent: the task has objects that cannot be used in another process.
     """
 
     def __init__(
@@ -109,9 +109,9 @@ class ProcessBackend(EvaluationBackend):
         return pieces_from(self._piece)
 
     def _piece(self, family: str, spec: Spec) -> BlockGraph:
-        """A family's block for a place, taken apart in the child, so that torch is not needed here.
+        """The graph of a family's block for a site, traced in the child: no torch import here.
 
-        It takes milliseconds, so it is not ended by a time limit.
+        It takes milliseconds, so the time limit does not apply.
         """
         deadline, self.deadline = self.deadline, None
         try:
@@ -126,34 +126,34 @@ class ProcessBackend(EvaluationBackend):
             self._child = None
 
     def _ask(self, request: object) -> Any:
-        """Send a request to a living child, and wait for the answer."""
+        """Send a request to the child, restarted if it is dead, and wait for the reply."""
         if self._child is None or not self._child.is_alive():
             self._start_again()
         return self._answer(request)
 
     def _start_again(self) -> None:
-        """Start a child in place of one that died.
+        """Start a new child after the old one died.
 
         Raises:
-            CannotRestart: no plan is to blame for that, and none can be evaluated.
+            CannotRestart: the new child failed too, or has a different baseline.
         """
         self.close()
         try:
             _once_more(lambda: self._started(ChildProcess()))
             if self._baseline is not None:
-                # It is in the cache. Were it another one now, drops could not be compared.
+                # Loaded from the cache; with a different baseline, drops are not comparable.
                 again: BaselineScore = self._answer(GetBaseline())
                 if again.digest != self._baseline.digest:
                     raise CannotRestart(
-                        "the evaluating process died, and the baseline that a new one loaded is "
-                        "another: was the cache emptied meanwhile?"
+                        "the evaluating process died, and its replacement has a different "
+                        "baseline; was the cache emptied during the search?"
                     )
         except EvaluationFailed as error:
             raise CannotRestart(
-                f"the evaluating process died, and no new one can be started: {error}"
+                f"the evaluating process died and cannot be restarted: {error}"
             ) from None
         except BaseException:
-            self.close()  # what has not shown its baseline must not evaluate anything
+            self.close()  # a child whose baseline is not verified must not evaluate plans
             raise
 
     def _started(self, child: "ChildProcess") -> Any:
@@ -161,11 +161,11 @@ class ProcessBackend(EvaluationBackend):
         try:
             return self._answer(self._open)
         except BaseException:
-            self.close()  # without a task it is of no use
+            self.close()  # a child without a task is useless
             raise
 
     def _answer(self, request: object) -> Any:
-        """Wait for the answer to a request. Whatever else ends the wait, ends the child too."""
+        """Send a request and wait for the reply; an exception while waiting kills the child."""
         child = self._child
         if child is None:
             raise RuntimeError("there is no evaluating process")
@@ -182,19 +182,19 @@ class ProcessBackend(EvaluationBackend):
             return reply.value
         if reply.error is not None:
             raise reply.error
-        # After an error that nobody foresaw, a process may be of no more use, as with CUDA's.
+        # After an unexpected error the process may be unusable, as after CUDA errors.
         self.close()
         raise EvaluationFailed(reply.text, reply.details)
 
     def _wait(self, child: "ChildProcess", stall: float | None) -> Reply | Raised | Stopped:
-        # Only the silence that was listened to counts: not while this process was suspended, or a
-        # callback or a terminal held it up.
+        # Only silence while this process was waiting counts: not the time that it was suspended or
+        # blocked by a callback or a terminal.
         doing, silence, stopping = "", 0.0, False
         while True:
             if stall is not None and silence > stall:
                 raise EvaluatorDied(
-                    f"the evaluating process made no step for {stall:g} s{_while(doing)}, and was "
-                    "ended"
+                    f"the evaluating process made no progress for {stall:g} s{_while(doing)} and "
+                    "was killed"
                 )
             left = self.seconds_left()
             if left is not None and left <= 0 and not stopping:
@@ -222,10 +222,7 @@ class ProcessBackend(EvaluationBackend):
 
 
 def _once_more(work: Callable[[], Any]) -> Any:
-    """Do what a search cannot do without a second time, if the child died the first time.
-
-    It may have been killed from outside. What dies twice would die again.
-    """
+    """Retry essential work once if the child died, as it may have been killed from outside."""
     try:
         return work()
     except EvaluatorDied:
@@ -233,16 +230,16 @@ def _once_more(work: Callable[[], Any]) -> Any:
 
 
 def _check_sendable(request: Open) -> None:
-    """See that all that was given can be pickled; it is pickled again when it is sent.
+    """Validate that all in-memory objects can be pickled.
 
     Raises:
-        CannotBeSent: it cannot; the message says what, and why.
+        CannotBeSent: an object cannot be pickled; the message names it and the reason.
     """
     for provided in request.objects.values():
         for name, thing in provided.items():
             try:
                 cloudpickle.dumps(thing)
-            except Exception as error:  # objects may refuse with whatever they like
+            except Exception as error:  # __reduce__ may raise anything
                 text = " ".join(str(error).split())
                 raise CannotBeSent(
                     f"{name} cannot be sent to another process ({type(error).__name__}: {text})"
@@ -250,7 +247,7 @@ def _check_sendable(request: Open) -> None:
 
 
 def _patience(left: float | None, stopping: bool) -> float:
-    """Seconds to wait for a message before the clock is looked at again."""
+    """Seconds to wait for a message before the deadline is checked again."""
     if left is None:
         return 1.0
     return min(1.0, max(0.01, left + _TO_STOP if stopping else left))

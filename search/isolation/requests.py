@@ -1,4 +1,4 @@
-"""What goes over the pipe between a search and its evaluating process."""
+"""Messages between a search and its evaluating process."""
 
 import traceback
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from ...spaces.plan import Plan
 
 @dataclass(frozen=True)
 class Open:
-    """Load a task.
+    """Request: load a task.
 
     Attributes:
-        spec: what to load.
-        objects: registry -> name -> an object that was given in Python.
-        threads: that torch computes with; None for as many as it likes.
-        cache: the folder of trained networks, and the bytes that it may take.
+        spec: specification of the task.
+        objects: registry -> name -> in-memory object.
+        threads: number of torch's threads; None for torch's default.
+        cache: folder of the cache, and its limit in bytes.
     """
 
     spec: TaskSpec
@@ -31,19 +31,19 @@ class Open:
 
 @dataclass(frozen=True)
 class GetBaseline:
-    """Train or load the baseline, and score it."""
+    """Request: train or load the baseline, and score it."""
 
 
 @dataclass(frozen=True)
 class GetFittingError:
-    """Fit a plan's parts."""
+    """Request: the fitting error of a plan's parts."""
 
     plan: Plan
 
 
 @dataclass(frozen=True)
 class GetPiece:
-    """Take a block of a family apart, for costs to be predicted from."""
+    """Request: trace a family's block for a site, to predict costs."""
 
     family: str
     spec: Spec
@@ -51,7 +51,7 @@ class GetPiece:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate a plan on the search split, or score it on the test split."""
+    """Request: evaluate a plan on the search split, or score it on the test split."""
 
     plan: Plan
     seed: int | None = None
@@ -77,28 +77,28 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class Alive:
-    """Progress: steps are being made."""
+    """Progress: a heartbeat."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A request was fulfilled."""
+    """Reply: the result of a request."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """The work under way was ended at a step, as the search wanted."""
+    """Reply: the request was aborted, as the search had asked."""
 
 
 @dataclass(frozen=True)
 class Raised:
-    """A request ended in an exception.
+    """Reply: the request raised an exception.
 
     Attributes:
-        error: the exception, if it can be sent; else None.
-        text: what it says, for the user.
+        error: the exception, if it is of a known class; else None.
+        text: its class and message, for the user.
         details: its traceback.
     """
 
@@ -108,10 +108,10 @@ class Raised:
 
     @classmethod
     def of(cls, error: BaseException, known: tuple[type[BaseException], ...]) -> "Raised":
-        """An exception to be sent: whole, if it is of a known class, else in words."""
+        """Wrap an exception: the object itself if its class is known, else its text."""
         name, text = type(error).__name__, " ".join(str(error).split())
         details = "".join(traceback.format_exception(error))
         whole = error.with_traceback(None) if isinstance(error, known) else None
-        # Else the frames of a network that was given up hold its memory while the next one trains.
+        # Otherwise the traceback's frames would keep the failed network in memory.
         error.__cause__ = error.__context__ = None
         return cls(whole, f"{name}: {text}" if text else name, details)

@@ -1,4 +1,4 @@
-"""Which backend evaluates the plans of a task."""
+"""Choice of the evaluation backend for a task."""
 
 import sys
 from collections.abc import Iterator
@@ -23,18 +23,18 @@ def opened_backend(
     stall: float,
     deadline: float | None = None,
 ) -> Iterator[tuple[EvaluationBackend, TaskSummary]]:
-    """A backend in another process, if that can be given all that the task needs, else in this one.
+    """Open a backend in another process, or in this one if an object cannot be sent.
 
     Args:
-        spec: of the task.
-        cache: where trained networks are kept.
-        progress: is told of stages and epochs.
-        threads: that torch computes with; as many as here, if not given.
-        stall: seconds without a step after which an evaluation counts as stuck.
-        deadline: when to give up, by `time.monotonic`.
+        spec: specification of the task.
+        cache: cache of trained networks.
+        progress: notified of stages and epochs.
+        threads: number of torch's threads; by default as in this process.
+        stall: seconds without progress after which an evaluation is killed.
+        deadline: deadline of opening, by `time.monotonic`.
 
     Raises:
-        InputError, EvaluatorDied, TimeLimitReached: as `EvaluationBackend.open`.
+        InputError, EvaluatorDied, TimeLimitReached: as in `EvaluationBackend.open`.
     """
     backend: EvaluationBackend | None = None
     try:
@@ -56,5 +56,5 @@ def opened_backend(
 
 
 def _threads_here() -> int | None:
-    """With how many threads torch computes in this process; None if it was not imported."""
+    """Number of torch's threads in this process; None if torch is not imported."""
     return torch.get_num_threads() if "torch" in sys.modules else None

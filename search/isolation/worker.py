@@ -1,4 +1,4 @@
-"""Answers the requests of a search, in the evaluating process."""
+"""Serves the requests of a search in the evaluating process."""
 
 from functools import partial
 
@@ -32,7 +32,7 @@ from .requests import (
 
 
 class StopRequested(BaseException):
-    """The search wants the work under way to end. Nothing that handles errors may handle it."""
+    """The search wants the request aborted. NOTE: a BaseException, so no handler catches it."""
 
 
 class _Reporter(Progress):
@@ -48,7 +48,7 @@ class _Reporter(Progress):
         self._inbox.send(EpochEnded(done, loss))
 
     def beat(self) -> None:
-        """Show that steps are made, and end them if the search wants that."""
+        """Report progress, or abort the request if the search asked for it."""
         if self._inbox.stop_requested.is_set():
             raise StopRequested
         if self._inbox.is_quiet():
@@ -56,10 +56,10 @@ class _Reporter(Progress):
 
 
 def _loaded(frame: bytes) -> object:
-    """A request. Here and not in the inbox: it may import code of the user's, which may fail.
+    """Unpickle a request, which may import user code.
 
     Raises:
-        CannotBeSent: this process cannot find the code of an object that was given.
+        CannotBeSent: this process cannot load an in-memory object.
     """
     try:
         request: object = with_torchvision(partial(cloudpickle.loads, frame))
@@ -74,7 +74,7 @@ class Worker:
     """Serves one search.
 
     Args:
-        inbox: where its requests come from, and answers go.
+        inbox: receives requests and sends replies.
     """
 
     def __init__(self, inbox: Inbox) -> None:
@@ -83,7 +83,7 @@ class Worker:
         self._alive: object = None
 
     def serve(self) -> None:
-        """Answer requests for ever; the inbox ends the process when the search is gone."""
+        """Serve requests forever; the inbox exits the process when the search is gone."""
         while True:
             frame = self._inbox.next_frame()
             try:

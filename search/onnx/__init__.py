@@ -1,4 +1,4 @@
-"""Networks as ONNX files that hold each weight in its own width, and such files run and scored.
+"""ONNX files with each weight in its own bit-width: writing, running and scoring them.
 `search.export` checks and describes them."""
 
 from .running import OnnxModel, score_file

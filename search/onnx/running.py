@@ -1,4 +1,4 @@
-"""Runs an ONNX file under onnxruntime, and scores it."""
+"""Running an ONNX file with onnxruntime, and scoring it."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ class OnnxModel:
     """An ONNX file that runs on the CPU.
 
     Args:
-        path: of the file.
-        threads: that it computes with.
+        path: path of the file.
+        threads: number of threads.
 
     Raises:
         InputError: the extra `onnx` is not installed.
@@ -41,10 +41,10 @@ class OnnxModel:
 def score_file(
     path: Path, images: ImageSet, normalisation: Normalisation, batch_size: int = 256
 ) -> Score:
-    """Run an ONNX file over images, as `objectives.accuracy.scoring.score` runs a network.
+    """Score an ONNX file on images, as `objectives.accuracy.scoring.score` scores a network.
 
     Raises:
-        TrainingDiverged: its scores are no finite numbers.
+        TrainingDiverged: a score is NaN or infinite.
     """
     model = OnnxModel(path, torch.get_num_threads())
     return score_answers(

@@ -1,8 +1,8 @@
-"""Whether a processor without VNNI would answer otherwise to an ONNX file: by its stored integers.
+"""Detects ONNX files whose outputs can differ on processors without VNNI, by their integers.
 
 Such x86 processors add pairs of products of unsigned activations and signed 8-bit weights in 16
-bits, which saturate; see `spaces.quantization.rounding.LARGEST_PAIR`. Nothing is run: the levels
-that a file stores say whether that can happen, whatever the images and whatever forms the pairs.
+bits, which saturate; see `spaces.quantization.rounding.LARGEST_PAIR`. The stored levels alone
+determine whether that can happen, for any images and any pairing; nothing is run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,14 +22,14 @@ _INTEGERS = frozenset({"INT8", "UINT8"})
 
 
 def saturating_channels(path: Path) -> dict[str, int]:
-    """Layers' weights -> how many of their output channels can saturate, of those that can at all.
+    """Name of a layer's weight -> number of output channels that can saturate, where above 0.
 
-    Read are the layers that Paredown writes: a convolution or linear layer whose input and weights
-    come from DequantizeLinear, 8 bits each. Others compute in floating point, or in products of 4
-    bits that always fit.
+    Considered are convolutions and linear layers whose input and weights come from
+    DequantizeLinear, 8 bits each, as Paredown writes them. Other layers compute in floating point,
+    or in products of 4 bits that always fit.
 
     Args:
-        path: of an ONNX file.
+        path: path of an ONNX file.
 
     Raises:
         InputError: the extra `onnx` is not installed.
@@ -42,12 +42,12 @@ def saturating_channels(path: Path) -> dict[str, int]:
 
 
 def can_saturate(path: Path) -> bool:
-    """Whether a processor without VNNI may answer otherwise than one with it, to some image."""
+    """Whether outputs can differ between processors with and without VNNI, for some image."""
     return bool(saturating_channels(path))
 
 
 def _integer_weights(model: "onnx_ir.Model") -> Iterator[tuple[str, Any]]:
-    """The names and levels, int64 [out, ...], of weights that are multiplied as integers."""
+    """Names and levels, int64 [out, ...], of the weights that are multiplied as integers."""
     for node in model.graph:
         if node.op_type not in _LAYERS or len(node.inputs) < 2:
             continue
@@ -61,7 +61,7 @@ def _integer_weights(model: "onnx_ir.Model") -> Iterator[tuple[str, Any]]:
 
 
 def _dequantized(value: "onnx_ir.Value | None") -> "onnx_ir.Value | None":
-    """The integers behind a value, if it comes from DequantizeLinear."""
+    """The integer input of a value's DequantizeLinear; None for other values."""
     maker = None if value is None else value.producer()
     if maker is None or maker.op_type != "DequantizeLinear":
         return None
@@ -69,7 +69,7 @@ def _dequantized(value: "onnx_ir.Value | None") -> "onnx_ir.Value | None":
 
 
 def _type(value: "onnx_ir.Value") -> str:
-    """Of the numbers, as the file tells it or as what makes them does; empty if neither does."""
+    """Name of a value's dtype, from the value or its QuantizeLinear; empty if unknown."""
     if value.dtype is not None:
         return str(value.dtype.name)
     maker = value.producer()
@@ -85,7 +85,7 @@ def _out_comes_first(node: "onnx_ir.Node") -> bool:
 
 
 def _count(levels: Any) -> int:
-    """The output channels, of levels [out, ...], with two of one sign that are too much."""
+    """Number of output channels of levels [out, ...] in which two of one sign can saturate."""
     rows = levels.reshape(len(levels), -1)
     if rows.shape[1] < 2:
         return 0

@@ -1,8 +1,8 @@
-"""Layers as a file stores them: integers with scales, float16, and rounding of what they read.
+"""Layers for export: weights as integers with scales or float16, and quantized activations.
 
-While they are exported they write ONNX operators of their own; they are made for nothing else.
-Integers come as QuantizeLinear and DequantizeLinear around the layer, which runtimes turn into
-integer arithmetic: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.
+These layers emit ONNX operators during the export, and are used for nothing else. Integers are
+written as QuantizeLinear and DequantizeLinear around the layer, which runtimes turn into integer
+arithmetic: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.
 """
 
 import copy
@@ -23,17 +23,20 @@ from ...spaces.quantization.rounding import highest_level
 from ...spaces.quantization.widths import FLOAT_BITS, INTEGER_BITS
 
 OPSET = 21
-"""The first with 4-bit integers."""
+"""The first opset with 4-bit integers."""
 
 INT4, INT8, FLOAT16 = "int4_levels", "int8_levels", "float16_weight"
-"""What tensors are called in the file. The exporter knows no 4-bit integers, and would widen
-float16 that is read as float32: it writes them in a wider type, and they are narrowed after it."""
+"""Names of tensors in the file.
+
+NOTE: torch's exporter does not support 4-bit integers, and widens float16 that is read as float32.
+Such tensors are exported in a wider type, and narrowed afterwards by these names.
+"""
 
 _NARROW = 4
 
 
 def stored(network: nn.Module) -> nn.Module:
-    """A copy of a network whose quantized layers are as a file stores them, in evaluation mode."""
+    """A copy of a network with layers for export in place of quantized ones, in eval mode."""
     network = copy.deepcopy(network).cpu().eval()
     for name, module in list(network.named_modules()):
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
@@ -65,7 +68,7 @@ class _StoredLinear(_Stored, QuantizedLinear):  # type: ignore[misc]
 def _stored_layer(layer: Quantized) -> nn.Module:
     half = isinstance(layer.inputs, HalfActivations) and layer.weight_bits < FLOAT_BITS
     weights = _stored_weights(layer, half)
-    layer.settle_bias()  # still in float32: runtimes find the integers, no step is stored
+    layer.settle_bias()  # still in float32: runtimes quantize biases themselves
     layer.__class__ = _StoredConv2d if isinstance(layer, QuantizedConv2d) else _StoredLinear
     del layer.weight, layer.weight_scale
     if half:
@@ -87,7 +90,7 @@ def _stored_weights(layer: Quantized, half: bool) -> nn.Module:
 
 
 class _Floats(nn.Module):
-    """Weights, [out, ...], under a name of their own."""
+    """Floating-point weights, [out, ...], under a given name."""
 
     def __init__(self, weight: torch.Tensor, name: str) -> None:
         super().__init__()
@@ -101,7 +104,7 @@ class _Floats(nn.Module):
 class _Integers(nn.Module):
     """Integer weights, [out, ...], with a scale per output channel: DequantizeLinear.
 
-    Scales stay float32 where weights are read as float16, for which they may be too small.
+    Scales stay float32 even where weights are read as float16, whose range may be too small.
     """
 
     scale: torch.Tensor
@@ -131,7 +134,7 @@ class _Integers(nn.Module):
 
 
 class _IntegerActivations(nn.Module):
-    """QuantizeLinear and DequantizeLinear, with 8 bits whatever was simulated."""
+    """QuantizeLinear and DequantizeLinear with 8 bits, whatever bit-width was simulated."""
 
     scale: torch.Tensor
     zero_point: torch.Tensor
@@ -156,7 +159,7 @@ class _IntegerActivations(nn.Module):
 
 
 class _Cast(nn.Module):
-    """Another floating-point type."""
+    """Cast to a floating-point dtype."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()

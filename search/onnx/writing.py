@@ -1,4 +1,4 @@
-"""Writes a network as an ONNX file: torch's exporter, and each tensor in its own width."""
+"""Writing a network as an ONNX file: torch's exporter, and each tensor in its own bit-width."""
 
 import logging
 import warnings
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     import onnx_ir
 
 INPUT, OUTPUT, BATCH = "images", "scores", "batch"
-"""The names in the file."""
+"""Names of input, output and batch dimension in the file."""
 
 
 def write_onnx(network: nn.Module, images: torch.Tensor, path: Path) -> None:
-    """Write a network as an ONNX file with a dynamic batch; the network stays as it was.
+    """Write a network as an ONNX file with a dynamic batch; the network is not changed.
 
-    The file reads float32 images, [batch, channels, height, width], normalised as for the network,
-    and gives scores, [batch, classes]. Batch norm is folded, and weights are stored in their own
-    width: float32, float16, int8 or int4. Simulated widths are stored in the next wider type.
+    The file maps float32 images, [batch, channels, height, width], normalised as for the network,
+    to scores, [batch, classes]. Batch norm is folded, and weights are stored as float32, float16,
+    int8 or int4; other simulated bit-widths are stored in the next wider type.
 
     Args:
-        images: [2, channels, height, width], of the size that the file is for.
-        path: of the file; its folder must exist.
+        network: the network.
+        images: [2, channels, height, width], of the input size of the file.
+        path: path of the file; its folder must exist.
 
     Raises:
         InputError: the extra `onnx` is not installed.
@@ -47,14 +48,14 @@ def write_onnx(network: nn.Module, images: torch.Tensor, path: Path) -> None:
             opset_version=OPSET,
         )
     if program is None:
-        raise RuntimeError("torch's exporter gave no program")
+        raise RuntimeError("torch's exporter returned no program")
     _narrow(program.model)
     _forget_traces(program.model)
     program.save(str(path))
 
 
 def initializer_bytes(path: Path) -> int:
-    """What the weights of an ONNX file take, in bytes: all its stored tensors."""
+    """Bytes of all tensors stored in an ONNX file."""
     import onnx_ir
 
     return sum(tensor.nbytes for tensor in _tensors(onnx_ir.load(path)))
@@ -70,7 +71,7 @@ def _tensors(model: "onnx_ir.Model") -> Iterator[Any]:
 
 
 def _narrow(model: "onnx_ir.Model") -> None:
-    """Give tensors the types that torch could not give them."""
+    """Convert tensors to the dtypes that torch's exporter does not write."""
     import onnx_ir
 
     for name, value in list(model.graph.initializers.items()):
@@ -89,7 +90,7 @@ def _is(name: str, suffix: str) -> bool:
 
 
 def _widen_when_read(model: "onnx_ir.Model", value: "onnx_ir.Value", numbers: Any) -> None:
-    """Store a float32 tensor as float16, with a cast between it and those that read it."""
+    """Store a float32 tensor as float16, with a Cast before its consumers."""
     import onnx_ir
 
     name = str(value.name)
@@ -110,14 +111,14 @@ def _widen_when_read(model: "onnx_ir.Model", value: "onnx_ir.Value", numbers: An
 
 
 def _forget_traces(model: "onnx_ir.Model") -> None:
-    """Leave out where each operator came from: the exporter notes paths of this machine."""
+    """Remove the metadata of nodes, in which the exporter stores local paths."""
     for node in model.graph:
         node.metadata_props.clear()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter speaks of its own inner workings, in warnings and logs."""
+    """Suppress the exporter's internal warnings and logs."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

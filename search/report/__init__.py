@@ -1,2 +1,2 @@
-"""The report: a study on one page, with everything that it shows inside the file.
-`making` is the way in."""
+"""The report: a study as one self-contained HTML page.
+`making` is the entry point."""

@@ -1,4 +1,4 @@
-"""The numbers of the winners as a page shows them, each beside what `best --json` says."""
+"""The winners' numbers in the report, each with its key and value in `best --json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Cell:
     """One number.
 
     Attributes:
-        key: its name in the JSON, as in "params" or "test.low".
-        value: what the JSON has there, whole.
-        text: what is read.
+        key: key in the JSON, as in "params" or "test.low".
+        value: value in the JSON, unrounded.
+        text: displayed text.
     """
 
     key: str
@@ -27,17 +27,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class WinnerRow:
-    """What one budget buys.
+    """The winner of one budget.
 
     Attributes:
         max_drop: the budget, in percentage points.
-        budget: its name.
-        cells: its numbers.
-        plan: in words; empty if nothing fits.
+        budget: the budget in words.
+        cells: numbers of the winner; empty without one.
+        plan: the plan in words; empty without a winner.
         pruned_share: what its pruning removes, in words.
-        trial: where it was found.
-        certainty: "within", "likely" or "over"; empty if that is not known.
-        instead: if nothing fits, what comes closest.
+        trial: number of the winner's trial.
+        certainty: "within", "likely" or "over"; empty if unknown.
+        instead: without a winner, the closest miss in words.
     """
 
     max_drop: float
@@ -52,13 +52,13 @@ class WinnerRow:
 
 @dataclass(frozen=True)
 class Card:
-    """A budget in large letters.
+    """The card of a budget at the top of the report.
 
     Attributes:
-        colour: of the budget in all pictures.
-        row: what it buys.
-        headline: as in "64.1x smaller".
-        lines: what is said below it.
+        colour: colour of the budget in all figures.
+        row: the budget's row.
+        headline: as in "64.1x compression".
+        lines: lines below the headline.
     """
 
     colour: str
@@ -121,14 +121,14 @@ def _instead(result: BudgetResult) -> str:
     if result.winner is not None:
         return ""
     if result.closest is None or missed is None:
-        return "no plan that saves anything was scored"
-    return f"the closest, trial {result.closest.number}, drops {points(missed)} pp"
+        return "no compressed network was scored"
+    return f"the closest is trial {result.closest.number} with a drop of {points(missed)} pp"
 
 
 def _card(row: WinnerRow, result: BudgetResult, summary: StudySummary, colour: str) -> Card:
     cost = result.winner.cost if result.winner else None
     if cost is None:
-        return Card(colour, row, "nothing fits", (row.instead,))
+        return Card(colour, row, "not feasible", (row.instead,))
     data = {cell.key: cell for cell in row.cells}
     fewer = summary.baseline.cost.flops_effective / cost.flops_effective
     costs = f"{short(cost.params)} params, {short(cost.macs)} MACs, {short(cost.bytes)}B"
@@ -136,5 +136,5 @@ def _card(row: WinnerRow, result: BudgetResult, summary: StudySummary, colour: s
     for key, name in (("retraining.drop", "retrained"), ("test_drop", "on test images")):
         if data[key].value is not None:
             drops.append(f"{data[key].text} {name}")
-    headline = f"{data['compression'].text} smaller"
+    headline = f"{data['compression'].text} compression"
     return Card(colour, row, headline, (f"{fewer:.1f}x fewer FLOPs", costs, ", ".join(drops)))

@@ -1,4 +1,4 @@
-"""Makes a study's report."""
+"""Creation of a study's report."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,21 +32,21 @@ def make_report(
     storage: str | None = None,
     force: bool = False,
 ) -> Path:
-    """Write a study's report: one HTML file that needs no network.
+    """Write a study's report, a self-contained HTML file.
 
     Args:
-        study: as `open_study` gives it.
-        path: of the file.
-        budgets: to answer; without any, those that the study was started with.
-        storage: its address, if that is not the default one.
-        force: write over a file that is no report.
+        study: a study from `open_study`.
+        path: output file.
+        budgets: budgets to report; by default the study's own.
+        storage: URL of the storage; None for the default storage.
+        force: overwrite a file that is not a report.
 
     Returns:
-        Where it is.
+        The path of the file.
 
     Raises:
         StorageError: the study has no baseline yet.
-        InputError: there is something else at that place, or it cannot be written to.
+        InputError: the path is taken by another file, or cannot be written.
     """
     path = Path(path)
     check_place(path, force=force)

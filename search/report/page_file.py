@@ -1,4 +1,4 @@
-"""A report's page as a file, written whole or not at all, and data that cannot break out of it."""
+"""The report's file: atomic writing, and JSON that is safe inside HTML."""
 
 import json
 import os
@@ -12,34 +12,35 @@ from markupsafe import Markup
 from ...errors import InputError
 
 MARK = "Paredown report"
-"""What a report calls its generator, by which it is known again."""
+"""The generator in a report's head, by which reports are recognized."""
 
 _ENOUGH = 2000
-"""Characters at the beginning of a file in which the mark would be."""
+"""Characters at the beginning of a file in which the mark is searched."""
 
 
 def check_place(path: Path, *, force: bool) -> None:
-    """See that a report may be written there.
+    """Validate the output path of a report.
 
     Raises:
-        InputError: it is a folder, its folder is missing, or a file there is no report.
+        InputError: the path is a folder, its folder is missing, or an existing file is not a
+            report.
     """
     if path.is_dir():
-        raise InputError(f"{path} is a folder; give the report a file's name: -o report.html")
+        raise InputError(f"{path} is a folder; give the name of a file, as in -o report.html")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"the report cannot be written to {path}: no folder {path.parent}")
+        raise InputError(f"the report cannot be written to {path}: no such folder {path.parent}")
     if path.exists() and not force and not _is_report(path):
         raise InputError(
-            f"{path} is there already and is no report of Paredown's; choose another place with "
-            "-o, or --force to write over it"
+            f"{path} exists and is not a report of Paredown; choose another file with -o, or "
+            "overwrite it with --force"
         )
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a page in one step: whoever looks sees the old one or the new one.
+    """Write a page atomically.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     try:
         handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}-")
@@ -80,7 +81,7 @@ def as_json(data: Mapping[str, Any]) -> Markup:
 
 
 def harmless(text: str) -> Markup:
-    """JSON with the characters of markup written as JSON escapes; it means the same."""
+    """Replace the characters of markup in JSON by equivalent JSON escapes."""
     for character, escaped in _HARMLESS.items():
         text = text.replace(character, escaped)
     return Markup(text)

@@ -1,4 +1,4 @@
-"""The pictures of a report, and where one cannot be made, why."""
+"""The figures of a report, and the reasons for missing ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ from ..study.timings import read_timings, training_timings
 from .page_file import harmless
 
 _NARROW, _WIDE = 0, 640
-"""The least width of a picture in pixels; on a narrower screen its box scrolls."""
+"""Smallest widths of figures in pixels; on narrower screens they scroll."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture.
+    """One figure.
 
     Attributes:
-        name: of its element.
-        html: Plotly's JSON; empty if there is no picture.
-        least: its least width in pixels.
-        height: in pixels.
-        note: a line to read with it, or why it is missing.
+        name: name of its HTML element.
+        html: Plotly's JSON; empty if the figure is missing.
+        least: smallest width in pixels.
+        height: height in pixels.
+        note: a remark, or why the figure is missing.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Picture:
 def pictures(
     study: optuna.Study, summary: StudySummary, ablations: Sequence[Ablation]
 ) -> dict[str, Picture]:
-    """All pictures by name. Those of ablations are "attribution-0", "attribution-1"..."""
+    """All figures by name; those of ablations are "attribution-0", "attribution-1"..."""
     pictures = [
         _picture("front", front_figure(summary)),
         _picture("bars", bars_figure(summary)),
@@ -83,7 +83,7 @@ def _missing(name: str, why: str) -> Picture:
 
 def _parallel(summary: StudySummary) -> Picture:
     if len(points_of(summary)) < 2:
-        return _missing("parallel", "It takes two plans to compare decisions.")
+        return _missing("parallel", "Comparing decisions needs at least two scored plans.")
     figure = parallel_figure(summary)
     return _picture("parallel", figure, 116 * len(figure.data[0].dimensions))
 
@@ -95,10 +95,10 @@ def _times(study: optuna.Study, summary: StudySummary) -> Picture:
         return _picture("times", times_figure(spent), note=f"{whole} over all runs of the study.")
     spent = training_timings(summary.records)
     if not spent:
-        return _missing("times", "The study does not say how long its trials took.")
+        return _missing("times", "The study has no timings.")
     note = (
-        f"{in_time(sum(spent.values()))} on trials; what the baseline, finalists and the sampler "
-        "took is known once a run has ended."
+        f"{in_time(sum(spent.values()))} for trials; the times of baseline, finalists and sampler "
+        "are stored when a run ends."
     )
     return _picture("times", times_figure(spent), note=note)
 
@@ -106,12 +106,12 @@ def _times(study: optuna.Study, summary: StudySummary) -> Picture:
 def _layers(study: optuna.Study, summary: StudySummary) -> Picture:
     winners = marked(summary)
     if not winners:
-        return _missing("layers", "There is no winner to compare with the baseline.")
+        return _missing("layers", "The study has no winner to compare with the baseline.")
     try:
         blueprint = _blueprint(study)
     except (ParedownError, OSError) as error:
         why = " ".join(str(error).split())
-        return _missing("layers", f"This picture needs the model and its data: {why}")
+        return _missing("layers", f"This figure needs the model and its data: {why}")
     blueprints = [predict_graph(blueprint, marked.point.plan) for marked in winners]
     figure = layers_figure(
         compare_layers(blueprint, blueprints),
@@ -122,10 +122,10 @@ def _layers(study: optuna.Study, summary: StudySummary) -> Picture:
 
 
 def _blueprint(study: optuna.Study) -> Blueprint:
-    """The model's, as the study knew it.
+    """The blueprint of the study's model.
 
     Raises:
-        ParedownError: model or data cannot be loaded any more, or are others.
+        ParedownError: model or data cannot be loaded, or differ from the study's.
     """
     task, space = prepare(read_saved_config(study))
     check_same(study, "its storage", identity(task, space))

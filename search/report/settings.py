@@ -1,4 +1,4 @@
-"""What a study was asked, in words, from all that it has kept."""
+"""The configuration section of the report, from a study's attributes."""
 
 import json
 import math
@@ -19,12 +19,12 @@ from ..study.trial_record import TrialStatus
 
 @dataclass(frozen=True)
 class SavedStudy:
-    """The question.
+    """A study's stored identity and configuration.
 
     Attributes:
-        model, data: by name.
-        identity: what must be the same for the study to go on.
-        config: of the last run; None in studies from before it was kept.
+        model, data: names of the model and the data set.
+        identity: the study's identity.
+        config: configuration of the latest run; None in studies that do not store it.
     """
 
     model: str
@@ -34,7 +34,7 @@ class SavedStudy:
 
 
 def saved_study(study: optuna.Study) -> SavedStudy:
-    """What a study was asked."""
+    """Read a study's identity and configuration."""
     identity: dict[str, Any] = json.loads(study.user_attrs[IDENTITY])
     try:
         config = read_saved_config(study)
@@ -44,7 +44,7 @@ def saved_study(study: optuna.Study) -> SavedStudy:
 
 
 def facts(study: optuna.Study, summary: StudySummary, saved: SavedStudy) -> list[tuple[str, str]]:
-    """What was asked and how it was answered: label and text, line by line."""
+    """The lines of the configuration section: (label, text)."""
     base, config = summary.baseline, saved.config
     cost = base.cost
     parts = [
@@ -55,12 +55,12 @@ def facts(study: optuna.Study, summary: StudySummary, saved: SavedStudy) -> list
         ("Data", f"{saved.data}, {saved.identity['classes']} classes{_tested_on(summary)}"),
         ("Baseline", f"{base.accuracy:.2f} % on the search split"),
         ("Budgets", ", ".join(result.budget.text for result in summary.results)),
-        ("Space", _space(saved.identity.get("space", {}))),
+        ("Search space", _space(saved.identity.get("space", {}))),
         ("Trials", _trials(summary)),
     ]
     if config is not None:
-        again = f"; up to {config.finalists} finalists a budget" if config.finalists else ""
-        parts.append(("Search", f"sampler {config.sampler}, {config.trials} trainings{again}"))
+        finalists = f", up to {config.finalists} finalists per budget" if config.finalists else ""
+        parts.append(("Search", f"sampler {config.sampler}, {config.trials} trials{finalists}"))
         seeds = f"{config.seed} for the study, {config.data.split_seed} for the split"
         parts.append(("Seeds", seeds))
     parts += _when(study)
@@ -68,7 +68,7 @@ def facts(study: optuna.Study, summary: StudySummary, saved: SavedStudy) -> list
     if versions:
         parts.append(("Versions", ", ".join(f"{name} {item}" for name, item in versions.items())))
     if hardware := read_hardware(study):
-        parts.append(("Ran on", "; ".join(hardware)))
+        parts.append(("Hardware", "; ".join(hardware)))
     return parts
 
 
@@ -91,7 +91,7 @@ def _trials(summary: StudySummary) -> str:
         TrialStatus.EVALUATED: "trained",
         TrialStatus.EARLY_STOPPED: "stopped early",
         TrialStatus.REUSED_WEIGHTS: "more scored at other bit-widths",
-        TrialStatus.DOMINATED: "beaten before training",
+        TrialStatus.DOMINATED: "dominated before training",
         TrialStatus.REPEATED: "repeated",
         TrialStatus.FAILED: "failed",
         TrialStatus.STOPPED: "interrupted",
@@ -104,4 +104,4 @@ def _trials(summary: StudySummary) -> str:
 def _when(study: optuna.Study) -> list[tuple[str, str]]:
     trials = study.get_trials(deepcopy=False)
     began = [trial.datetime_start for trial in trials if trial.datetime_start]
-    return [("Begun", f"{min(began):%Y-%m-%d %H:%M}")] if began else []
+    return [("Started", f"{min(began):%Y-%m-%d %H:%M}")] if began else []

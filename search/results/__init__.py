@@ -1,2 +1,2 @@
-"""What a study has found: the Pareto front, each budget's winner, and how sure that is.
-All of it is read from the study's trials; nothing is trained."""
+"""Results of a study: Pareto front, winners and their confidence intervals.
+Everything is read from the study's trials and attributes; nothing is trained."""

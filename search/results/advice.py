@@ -1,4 +1,4 @@
-"""What to do when no plan keeps within a budget."""
+"""Advice for budgets without a feasible plan."""
 
 import math
 
@@ -9,26 +9,26 @@ from .summary import StudySummary
 
 
 def advice(summary: StudySummary, ask: str = "") -> str:
-    """The closest miss per budget that got no plan, and what to relax.
+    """Describe the closest miss of each budget without a winner, and what to relax.
 
     Args:
-        summary: what a study says.
-        ask: what to type before another budget; the command, if not given.
+        summary: the study's results.
+        ask: text to type before another budget; by default the command.
     """
     lines = [_miss(summary, result) for result in summary.misses]
     return "\n".join([*lines, *_what_to_relax(summary, ask)])
 
 
 def _miss(summary: StudySummary, result: BudgetResult) -> str:
-    text = f"no plan that saves anything keeps within {result.budget.text}"
+    text = f"no compressed network met the {result.budget.text} budget"
     closest = result.closest
     if closest is None or closest.cost is None or closest.plan is None:
         return f"{text}; no other plan has been scored yet"
-    smaller = compression(summary.baseline.cost, closest.cost)
-    again = " when it was trained again" if result.retraining else ""
+    ratio = compression(summary.baseline.cost, closest.cost)
+    retrained = " after retraining" if result.retraining else ""
     return (
-        f"{text}; the closest miss is trial {closest.number} with a drop of "
-        f"{points(result.missed_by)} pp{again} at {smaller:.1f}x smaller: "
+        f"{text}; the closest is trial {closest.number} with a drop of "
+        f"{points(result.missed_by)} pp{retrained} at {ratio:.1f}x compression: "
         f"{closest.plan.describe()}{_attribution(costliest(closest, summary.records))}"
     )
 
@@ -36,10 +36,10 @@ def _miss(summary: StudySummary, result: BudgetResult) -> str:
 def _attribution(most: Attribution | None) -> str:
     if most is None:
         return ""
-    text = f"; what costs it most is {most.technique}, {points(most.points)} pp"
+    text = f"; its costliest technique is {most.technique}, {points(most.points)} pp"
     if most.without is not None:
-        return f"{text} (trial {most.without} is the same without it)"
-    return f"{text} (by a linear model of {most.trials} trials)" if most.trials else text
+        return f"{text} (measured by trial {most.without}, the plan without {most.technique})"
+    return f"{text} (estimated by a linear model of {most.trials} trials)" if most.trials else text
 
 
 def _what_to_relax(summary: StudySummary, ask: str) -> list[str]:
@@ -48,9 +48,9 @@ def _what_to_relax(summary: StudySummary, ask: str) -> list[str]:
     if drops:
         enough = math.ceil(min(drops) * 10) / 10
         before = ask or f"paredown best {summary.address} --max-drop "
-        lines.append(f"a budget of {enough:g} pp would do: {before}{enough:g}")
+        lines.append(f"the smallest feasible budget is {enough:g} pp: {before}{enough:g}")
     lines.append(
-        "or search on with more --trials, train longer ([train] epochs), "
-        "or offer gentler options in [space]"
+        "or continue the search with more --trials, train longer ([train] epochs), "
+        "or offer milder options in [space]"
     )
     return lines

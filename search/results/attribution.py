@@ -1,4 +1,4 @@
-"""Which of a plan's techniques costs it the most accuracy, as far as a study's trials tell."""
+"""Attribution of a plan's drop to its techniques, from a study's trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,21 @@ from ...spaces.plan import Choice, Plan
 from ..study.trial_record import TrialRecord, scored
 
 _FEWEST = 8
-"""Of trials, for a model of them to be told."""
+"""Fewest trials for a linear model."""
 _FAR = 3.0
-"""Drops beyond so many times the plan's count as that: a ruined network says little more."""
+"""Drops are clipped at this multiple of the plan's drop, so that ruined networks do not dominate
+the regression."""
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What a technique costs a plan.
+    """The accuracy cost of a technique in a plan.
 
     Attributes:
         technique: the technique.
-        points: of the plan's drop, in percentage points.
-        without: the trial of the same plan without it; None if it comes from a model.
-        trials: how many the model knows; 0 where it was measured.
+        points: the technique's part of the plan's drop, in percentage points.
+        without: the trial of the same plan without the technique; None if estimated by a model.
+        trials: number of trials the model was fitted to; 0 if the cost was measured.
     """
 
     technique: str
@@ -32,11 +33,11 @@ class Attribution:
 
 
 def costliest(missed: TrialRecord, records: Sequence[TrialRecord]) -> Attribution | None:
-    """The technique that costs a plan the most accuracy; None if nothing can be said.
+    """The technique that costs a plan the most accuracy; None if unknown.
 
-    Where the same plan without a technique has been scored, the difference is what it costs.
-    Otherwise choices are taken to add up: Bayesian ridge regression of the drop on the choices of
-    all scored plans (MacKay, "Bayesian Interpolation", 1992).
+    Where the same plan without a technique has been scored, the cost is the difference in drop.
+    Otherwise costs are assumed to be additive: Bayesian ridge regression of the drop on the choices
+    of all scored plans (MacKay, "Bayesian Interpolation", 1992).
 
     Args:
         missed: a trial whose drop is known.
@@ -66,16 +67,15 @@ def costliest(missed: TrialRecord, records: Sequence[TrialRecord]) -> Attributio
 
 
 def without(plan: Plan, technique: str) -> Plan:
-    """The same plan with nothing of a technique anywhere, nor what says the manner of that
-    technique."""
+    """The plan without all choices of a technique, and without the options that modify it."""
     return Plan.with_meaning(choice for choice in plan.choices if choice.technique != technique)
 
 
 def _modelled(plan: Plan, drop: float, trials: Sequence[tuple[Plan, float]]) -> dict[str, float]:
-    """Technique -> the points that a linear model puts down to its choices in a plan."""
+    """Technique -> the percentage points that a linear model attributes to its choices."""
     if len(trials) < _FEWEST:
         return {}
-    from sklearn.linear_model import BayesianRidge  # here: takes a second to import
+    from sklearn.linear_model import BayesianRidge  # deferred: the import takes a second
 
     choices: list[Choice] = list(dict.fromkeys(c for plan, _ in trials for c in plan.choices))
     has = numpy.array([[choice in plan.choices for choice in choices] for plan, _ in trials], float)

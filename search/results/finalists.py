@@ -1,10 +1,10 @@
-"""Finalists: the cheapest plans of a budget, trained once more with a fresh seed.
+"""Finalists: the cheapest feasible plans of a budget, retrained with a new seed.
 
-The best of many plans on a few images is partly the luckiest: measured again, some of its luck is
-gone (the winner's curse; Cawley and Talbot, "On over-fitting in model selection", 2010,
-https://jmlr.org/papers/v11/cawley10a.html). So a plan wins a budget only if its drop holds once it
-is trained again, with other random numbers. Whoever comes next is chosen knowing by how much those
-before it did worse than in the search.
+The best of many plans on few images is selected in part by chance, so its drop is underestimated
+(the winner's curse; Cawley and Talbot, "On over-fitting in model selection", 2010,
+https://jmlr.org/papers/v11/cawley10a.html). A plan therefore wins a budget only if it still meets
+the budget after retraining. The next finalist is chosen by its drop in the search plus the average
+increase of the finalists before it.
 """
 
 from collections.abc import Sequence
@@ -25,17 +25,18 @@ def next_finalist(
     budget: Budget,
     most: int,
 ) -> TrialRecord | None:
-    """Whom to train again next for a budget; None when that is settled.
+    """The next plan to retrain for a budget; None when the budget is settled.
 
-    It is the cheapest plan within the budget, even with what the finalists so far lost on average;
-    or, if there is none, the one with the least drop of those that cost less than what holds.
+    The cheapest plan that meets the budget with the average increase in drop of earlier finalists
+    added; without such a plan, the plan with the least drop among those cheaper than the cheapest
+    confirmed plan.
 
     Args:
         records: trials of the search.
-        retrainings: those trained again so far, for whatever budget.
-        baseline: its cost.
-        budget: to be kept.
-        most: how many may fail before nothing is trained any more for that budget.
+        retrainings: all retrainings so far, for any budget.
+        baseline: cost of the baseline.
+        budget: the budget to meet.
+        most: number of failed retrainings after which the budget is given up.
     """
     within = [
         record
@@ -51,7 +52,7 @@ def next_finalist(
     )
     left = [record for record in within[:enough] if record.plan not in tried]
     if is_given_up:
-        # What trains nothing had no luck: it costs a calibration to see that its drop holds.
+        # Plans without training are not subject to chance; confirming one costs a calibration.
         return next((record for record in left if record.plan and not record.plan.is_trained), None)
     lost = _mean_loss(retrainings)
     likely = (
@@ -68,14 +69,14 @@ def confirmed_result(
     budget: Budget,
     most: int,
 ) -> BudgetResult:
-    """What a budget buys: by its finalists if they have settled it, else by the search alone.
+    """The result for a budget: by finalists if they have settled it, else by the search alone.
 
     Args:
         records: trials of the search.
-        retrainings: those trained again.
-        baseline: of the study.
-        budget: to be kept.
-        most: how many may fail; 0 if the study has no finalists.
+        retrainings: all retrainings so far.
+        baseline: the study's baseline.
+        budget: the budget to meet.
+        most: number of retrainings that may fail; 0 if the study has no finalists.
     """
     cost = baseline.cost
     if not most or next_finalist(records, retrainings, cost, budget, most) is not None:
@@ -94,14 +95,14 @@ def confirmed_result(
         for record, retraining in again
         if retraining.drop is not None
     ]
-    if not known:  # none was feasible, or no training succeeded again
+    if not known:  # no plan was feasible, or no retraining succeeded
         return BudgetResult(budget, None) if again else budget_result(records, baseline, budget)
     _, record, retraining = min(known, key=lambda pair: pair[0])
     return BudgetResult(budget, None, closest=record, retraining=retraining)
 
 
 def _cheapest_first(records: Sequence[TrialRecord], baseline: Cost) -> list[TrialRecord]:
-    """The scored plans that save something."""
+    """The scored plans that dominate the baseline's cost, cheapest first."""
     plans = [
         (relative_cost(baseline, record.cost), record)
         for record in scored(records)
@@ -111,7 +112,7 @@ def _cheapest_first(records: Sequence[TrialRecord], baseline: Cost) -> list[Tria
 
 
 def _mean_loss(retrainings: Sequence[Retraining]) -> float:
-    """By how many points finalists did worse than in the search, on average; not less than 0."""
+    """Mean increase in drop from search to retraining, in percentage points; at least 0."""
     lost = [
         retraining.drop - retraining.search_drop
         for retraining in retrainings

@@ -1,4 +1,4 @@
-"""What each budget buys: the front, the winner per budget, and the closest miss."""
+"""Pareto front, winner and closest miss of each budget."""
 
 import math
 from collections.abc import Sequence
@@ -13,14 +13,13 @@ from ..study.trial_record import TrialRecord, scored
 
 @dataclass(frozen=True)
 class BudgetResult:
-    """What one budget buys.
+    """The result for one budget.
 
     Attributes:
         budget: the budget.
-        winner: the cheapest plan within it; None if no plan that saves anything is.
-        closest: without a winner, the plan that misses the budget by least, if any was scored.
-        retraining: how the winner, or else the closest miss, did when it was trained again; None
-            if it was not.
+        winner: the cheapest feasible plan that dominates the baseline; None if there is none.
+        closest: without a winner, the scored plan with the least drop, if there is one.
+        retraining: the retraining of the winner, or else of the closest miss; None without one.
     """
 
     budget: Budget
@@ -30,21 +29,21 @@ class BudgetResult:
 
     @property
     def missed_by(self) -> float | None:
-        """The drop of the closest miss, as it was seen last, in percentage points."""
+        """The latest drop of the closest miss, in percentage points."""
         if self.retraining is not None and self.retraining.drop is not None:
             return self.retraining.drop
         return self.closest.drop if self.closest else None
 
 
 def compression(baseline: Cost, cost: Cost) -> float:
-    """How many times fewer effective params than the baseline."""
+    """Ratio of the baseline's effective params to a plan's."""
     return baseline.params_effective / cost.params_effective
 
 
 def relative_cost(baseline: Cost, cost: Cost) -> float:
-    """All objectives in one figure: the geometric mean of their ratios to the baseline's.
+    """Geometric mean of the objectives' ratios to the baseline.
 
-    A mean of ratios weighs a halving of params like a halving of FLOPs, whatever their sizes.
+    It weighs a halving of params like a halving of FLOPs, whatever their absolute sizes.
     """
     pairs = zip(cost.objectives, baseline.objectives, strict=True)
     ratios = [ours / theirs for ours, theirs in pairs]
@@ -53,7 +52,7 @@ def relative_cost(baseline: Cost, cost: Cost) -> float:
 
 
 def front(records: Sequence[TrialRecord], budget: Budget) -> list[TrialRecord]:
-    """The plans within a budget that no other beats in all objectives, smallest first."""
+    """The Pareto front of the plans within a budget, smallest first."""
     feasible = _feasible(records, budget)
     nondominated = [
         record
@@ -64,7 +63,7 @@ def front(records: Sequence[TrialRecord], budget: Budget) -> list[TrialRecord]:
 
 
 def dominated_by(records: Sequence[TrialRecord], cost: Cost, budget: Budget) -> TrialRecord | None:
-    """A plan within the budget that beats this cost, if there is one."""
+    """A plan within the budget whose cost dominates this cost; None if there is none."""
     feasible = _feasible(records, budget)
     return next((record for record in feasible if _cost(record).dominates(cost)), None)
 
@@ -74,7 +73,7 @@ def budget_result(
 ) -> BudgetResult:
     """The winner for a budget, or the closest miss.
 
-    The winner has the least relative cost of the front; a plan that saves nothing cannot win.
+    The winner has the least relative cost of the front, and must dominate the baseline.
     """
     plans = [record for record in scored(records) if _cost(record).dominates(baseline.cost)]
     within = _feasible(plans, budget)
@@ -89,7 +88,7 @@ def budget_result(
 def budget_results(
     records: Sequence[TrialRecord], baseline: Baseline, budgets: Sequence[Budget]
 ) -> list[BudgetResult]:
-    """What each budget buys, in the order of the budgets."""
+    """The result of each budget, in the order of the budgets."""
     known = scored(records)
     return [budget_result(known, baseline, budget) for budget in budgets]
 

@@ -1,4 +1,4 @@
-"""What a study answers, as plain data: the JSON of the commands, and what their tables show."""
+"""Summary of a study's results: the JSON of the commands, and the data of their tables."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,18 @@ from .test_scores import TestScore, read_test_scores, test_score_key
 
 @dataclass(frozen=True)
 class StudySummary:
-    """What a study has found so far.
+    """A study's results so far.
 
     Attributes:
-        study: its name.
-        baseline: the untouched network.
+        study: name of the study.
+        baseline: the uncompressed network.
         records: all trials.
-        results: what each budget buys, the smallest first.
-        test_scores: `test_score_key` -> what the test split said; one entry for each look at it.
-        storage: where the study is, if not in the default place.
-        seconds: part -> how long it took in the run that asks; empty if none does.
-        metric: what accuracies and drops are of.
-        images: which images the splits are; None in studies that 0.5 has not run.
+        results: the result of each budget, smallest budget first.
+        test_scores: `test_score_key` -> score on the test split; one entry per evaluation there.
+        storage: URL of the storage; None for the default storage.
+        seconds: part -> seconds spent in the current run; empty outside of a run.
+        metric: the metric of accuracies and drops.
+        images: the images of the splits; None in studies that 0.5 has not run.
     """
 
     study: str
@@ -49,20 +49,20 @@ class StudySummary:
 
     @property
     def address(self) -> str:
-        """What to type after `paredown best` or `paredown dashboard` to find the study."""
+        """The arguments that name the study on the command line."""
         where = ["--storage", self.storage] if self.storage else []
         return shlex.join([self.study, *where])
 
     @property
     def misses(self) -> list[BudgetResult]:
-        """The budgets that no plan keeps within."""
+        """The budgets without a winner."""
         return [result for result in self.results if result.winner is None]
 
     @property
     def baseline_gap(self) -> Gap | None:
-        """How much better the baseline is on the search split than on the test split.
+        """The baseline's accuracy on the search split minus that on the test split.
 
-        None until a winner was looked for there.
+        None until a winner has been scored on the test split.
         """
         known = [
             test_score.baseline for test_score in self.test_scores.values() if test_score.baseline
@@ -70,7 +70,7 @@ class StudySummary:
         return self.images.gap(known[0]) if self.images and known else None
 
     def count(self, *statuses: TrialStatus) -> int:
-        """How many trials ended in one of these ways."""
+        """Number of trials with one of these statuses."""
         return sum(record.status in statuses for record in self.records)
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class StudySummary:
         return data | empty | self._figures(result.winner) | self._test_score(result)
 
     def _miss(self, result: BudgetResult) -> dict[str, Any]:
-        """The plan that misses a budget by least, and what costs it most."""
+        """The closest miss of a budget, and its costliest technique."""
         closest, retraining = result.closest, _retraining(result.retraining)
         if closest is None:
             return {"closest": None, "retraining": retraining}
@@ -112,12 +112,12 @@ class StudySummary:
         return {"closest": self._figures(closest) | costs, "retraining": retraining}
 
     def winner_test_score(self, result: BudgetResult) -> TestScore | None:
-        """What the test split said of a result's winner, if it has one and was asked."""
+        """The test score of a result's winner; None without a winner or a score."""
         winner = result.winner.plan if result.winner else None
         return self.test_scores.get(test_score_key(winner, result.retraining)) if winner else None
 
     def _test_score(self, result: BudgetResult) -> dict[str, Any]:
-        """How sure it is that the winner keeps within its budget."""
+        """The winner's test score, and how certain it is that the budget is met."""
         test_score = self.winner_test_score(result)
         retraining = {"retraining": _retraining(result.retraining)}
         if test_score is None:
@@ -173,13 +173,13 @@ def summarize(
     storage: str | None = None,
     seconds: Mapping[str, float] = MappingProxyType({}),
 ) -> StudySummary:
-    """What a study has found for these budgets, or for those it was started with.
+    """Summarize a study's results.
 
     Args:
-        study: as `open_study` gives it.
-        budgets: to answer.
-        storage: its address, if that is not the default one.
-        seconds: part -> how long it took, of a run that has just ended.
+        study: a study from `open_study`.
+        budgets: budgets to report; by default the study's own.
+        storage: URL of the storage; None for the default storage.
+        seconds: part -> seconds spent in the run that just ended.
 
     Raises:
         StorageError: the study has no baseline yet.
@@ -204,7 +204,7 @@ def summarize(
 
 
 def _retraining(retraining: Retraining | None) -> dict[str, Any] | None:
-    """How a plan did when it was trained again."""
+    """The JSON of a retraining."""
     if retraining is None:
         return None
     return {"seed": retraining.seed, "accuracy": retraining.accuracy, "drop": retraining.drop}

@@ -1,4 +1,5 @@
-"""What the test split says of winners. It is looked at once for each, and kept in the study."""
+"""Scores of winners on the test split. Each winner is scored once, and the score is stored in the
+study."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from .pareto import BudgetResult
 
 @dataclass(frozen=True)
 class TestScore:
-    """A winner on the test split.
+    """The score of a winner on the test split.
 
     Attributes:
-        accuracy: percent.
+        accuracy: in percent.
         drop: in percentage points.
-        paired: image by image beside the baseline; None in studies from before 0.4.
+        paired: comparison with the baseline image by image; None in studies from before 0.4.
     """
 
     accuracy: float
@@ -31,16 +32,16 @@ class TestScore:
     paired: PairedDrop | None
 
     def certainty(self, budget: Budget) -> Certainty | None:
-        """What is known about the drop and a budget."""
+        """The certainty that the drop is within a budget; None without paired scores."""
         return self.paired.certainty(budget) if self.paired else None
 
     def images_needed(self, budget: Budget) -> int | None:
-        """How many test images would make it `within`; None if no number would."""
+        """Number of test images that would make the certainty `within`; None if none would."""
         return self.paired.images_needed(budget) if self.paired else None
 
     @property
     def baseline(self) -> CorrectCounts | None:
-        """What the baseline got right on the test split; None if that was not kept."""
+        """The baseline's correct predictions on the test split; None if not stored."""
         paired = self.paired
         if paired is None or paired.baseline or isinstance(paired, BalancedDrop):
             return paired.baseline if paired else None
@@ -48,35 +49,35 @@ class TestScore:
         return CorrectCounts(((right, paired.images),))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `from_dict` reads it back."""
+        """The score as JSON values, for `from_dict`."""
         paired = self.paired.to_dict() if self.paired else {}
         return {"accuracy": self.accuracy, "drop": self.drop} | paired
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "TestScore":
-        """Reads what `to_dict` wrote."""
+        """Read the JSON of `to_dict`."""
         paired = PairedDrop.from_dict(data) if "images" in data else None
         return cls(float(data["accuracy"]), float(data["drop"]), paired)
 
 
 def read_test_scores(study: optuna.Study) -> dict[str, TestScore]:
-    """`test_score_key` -> what the test split said; one entry for each look at it."""
+    """`test_score_key` -> score on the test split; one entry per evaluation there."""
     stored = study_attributes(study.user_attrs).get(TEST_SCORES, {})
     return {key: TestScore.from_dict(data) for key, data in stored.items()}
 
 
 def test_score_key(plan: Plan, retraining: Retraining | None) -> str:
-    """Names a trained network: a plan trained again is another one."""
+    """The key of a trained network: a retrained plan has a key of its own."""
     return plan.key if retraining is None else f"{plan.key}-seed{retraining.seed}"
 
 
 def score_once(study: optuna.Study, result: BudgetResult, test: Callable[[Plan], Outcome]) -> None:
-    """Look at the test split for a budget's winner, unless that was done, and keep what it said.
+    """Score a budget's winner on the test split, once, and store the score in the study.
 
     Args:
-        study: that keeps it.
-        result: what the budget buys; without a winner nothing is looked at.
-        test: scores a plan on the test split, as the network that has won.
+        study: the study that stores the score.
+        result: the result of the budget; without a winner nothing is scored.
+        test: scores a plan's winning network on the test split.
     """
     plan = result.winner.plan if result.winner else None
     stored = study_attributes(study.user_attrs).get(TEST_SCORES, {})

@@ -1,3 +1,2 @@
-"""Runs a study: proposes plans, has them evaluated, stops stopped early ones, retrains the
-finalists.
-`run_study` is the way in, `search_loop` the loop itself."""
+"""Runs a study: proposes and evaluates plans, stops unpromising ones early, retrains finalists.
+`run_study` is the entry point, `search_loop` the loop."""

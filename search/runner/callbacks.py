@@ -1,4 +1,4 @@
-"""Hooks by which a search says what it does. The screen is one of them."""
+"""Callbacks of a search; the terminal display is one of them."""
 
 from collections.abc import Sequence
 
@@ -13,28 +13,35 @@ from ..study.trial_record import TrialRecord
 
 
 class Callback(Progress):
-    """Does nothing; override what you want to see."""
+    """Base class of callbacks. All methods do nothing; override the ones you need.
+
+    Order of the calls in one run: `prepared` and `baseline_ready` once; then for each trial
+    `trial_begins` (unless the plan is not evaluated) and `trial_ended`; then for each finalist
+    `retraining_begins` and `retraining_ended`; `test_failed` for winners without a test score;
+    `finished` last, in any case once `prepared` was called. `stage` and `epoch` are called in
+    between, during every evaluation. An exception in a callback ends the search.
+    """
 
     def prepared(self, config: StudyConfig, storage: str, task: TaskSummary) -> None:
-        """Model, data and space are ready; nothing has been trained in this run."""
+        """Called once model, data and search space are loaded, before any training."""
 
     def baseline_ready(self, baseline: Baseline, records: Sequence[TrialRecord]) -> None:
-        """The baseline is trained and scored; `records` are the trials of earlier runs."""
+        """Called once the baseline is scored; `records` are the trials of earlier runs."""
 
     def trial_begins(self, number: int | None, plan: Plan) -> None:
-        """A plan is about to be built; one that is for free gets its number when it has ended."""
+        """Called before a plan is evaluated; `number` is None if no training is needed."""
 
     def trial_ended(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
-        """A trial has ended, this way or that; `records` are all trials, it included."""
+        """Called after every trial, whatever its status; `records` are all trials so far."""
 
     def retraining_begins(self, record: TrialRecord) -> None:
-        """A finalist, the plan of this trial, is about to be trained again."""
+        """Called before a finalist, the plan of this trial, is retrained."""
 
     def retraining_ended(self, retraining: Retraining, budget: Budget) -> None:
-        """A finalist was trained again for a budget."""
+        """Called after a finalist of a budget was retrained."""
 
     def test_failed(self, budget: Budget, reason: str) -> None:
-        """A budget's winner could not be scored on the test split; the next run tries again."""
+        """Called if a winner cannot be scored on the test split; the next run retries."""
 
     def finished(self) -> None:
-        """The search is over, or was interrupted."""
+        """Called at the end of the run, after an error or interruption too."""

@@ -1,10 +1,9 @@
-"""Early stopping: when a plan's drop on the way says that it will break every budget.
+"""Early stopping of plans whose drop at a checkpoint predicts that they will miss every budget.
 
-Optuna's pruners refuse studies with several objectives, and compare a trial with others at the same
-step. Here the question is another: whether the drop at the end will be within the largest budget.
-Plans that were trained to their ends tell how drops at a checkpoint and at the end go together; a
-straight line through them, on a scale on which large drops do not dominate, predicts the end of
-another, and its scatter how sure that is.
+Optuna's pruners do not support multi-objective studies, and compare a trial with others at the same
+step. Here the criterion is whether the final drop will be within the largest budget. It is
+predicted from the drop at a checkpoint by linear regression over the plans that were trained to
+their ends, on an asinh scale that compresses large drops; the residuals give the uncertainty.
 """
 
 import math
@@ -22,38 +21,40 @@ from ...spaces.technique import Phase
 from ..study.trial_record import TrialRecord
 
 _FEWEST = 8
-"""Plans that have to be trained to their ends before one can be stopped."""
+"""Fewest fully trained plans before early stopping begins."""
 
 MIN_CHANCE = 0.05
-"""A plan goes on while its chance of keeping within the largest budget is above this."""
+"""A plan is stopped if its probability of meeting the largest budget is below this."""
 
 _PART_OF_TRAINING = 0.6
-"""When a plan is looked at while it trains: earlier, one-cycle's high rate hides what it learns."""
+"""Position of the checkpoint during training. Earlier, the high learning rate of the one-cycle
+schedule makes drops uninformative."""
 
 
 @dataclass(frozen=True)
 class DropPrediction:
-    """What the drop at the end will be, on the scale of `DropRegression`: a t distribution."""
+    """The predictive distribution of the final drop: a t distribution, on the scale of
+    `DropRegression`."""
 
     mean: float
     scale: float
     freedom: int
 
     def chance_within(self, value: float) -> float:
-        """The probability of being no larger than this."""
+        """The probability that the final drop is at most this value."""
         return float(stdtr(self.freedom, (value - self.mean) / self.scale))
 
     def exceeded_with(self, probability: float) -> float:
-        """The value that it exceeds with this probability."""
+        """The value that the final drop exceeds with this probability."""
         return self.mean + self.scale * float(stdtrit(self.freedom, 1 - probability))
 
 
 class DropRegression:
-    """Predicts drops at the end from drops at one checkpoint: linear regression.
+    """Linear regression of final drops on drops at one checkpoint.
 
     Args:
-        pairs: (drop at the checkpoint, drop at the end), in percentage points.
-        unit: drops well below it count as they are, those above by their logarithm.
+        pairs: (drop at the checkpoint, final drop), in percentage points.
+        unit: scale of asinh(drop / unit): linear well below it, logarithmic above.
     """
 
     def __init__(self, pairs: Sequence[tuple[float, float]], unit: float) -> None:
@@ -61,39 +62,39 @@ class DropRegression:
         points = np.arcsinh(np.array(pairs, dtype=np.float64) / unit)
         self._x, self._y = points[:, 0], points[:, 1]
         self._spread = float(((self._x - self._x.mean()) ** 2).sum())
-        # A checkpoint that promises less can never predict more.
+        # A smaller drop at the checkpoint must not predict a larger final drop.
         slope = float(((self._x - self._x.mean()) * self._y).sum()) / max(self._spread, 1e-12)
         self._slope = max(slope, 0.0)
         missed = self._y - self._line(self._x)
         self._freedom = len(self._x) - 2
-        # Drops come in steps of an image: a perfect line would be luck.
+        # Drops are discrete (one image): a perfect fit of few pairs is chance, not certainty.
         self._noise = max(float((missed**2).sum()) / self._freedom, 0.05**2)
 
     def _line(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self._y.mean() + self._slope * (x - self._x.mean()))
 
     def predict(self, drop: float) -> DropPrediction:
-        """The end of a plan with this drop at the checkpoint."""
+        """The predicted final drop of a plan with this drop at the checkpoint."""
         x = math.asinh(drop / self._unit)
         far = (x - float(self._x.mean())) ** 2 / max(self._spread, 1e-12)
         scale = math.sqrt(self._noise * (1 + 1 / len(self._x) + far))
         return DropPrediction(float(self._line(np.array(x))), scale, self._freedom)
 
     def chance_within(self, drop: float, budget: float) -> float:
-        """How likely a plan with this drop at the checkpoint ends within a budget."""
+        """Probability that a plan with this drop at the checkpoint meets a budget."""
         return self.predict(drop).chance_within(math.asinh(budget / self._unit))
 
     def lower_bound(self, drop: float, certainty: float) -> float:
-        """What a plan with this drop at the checkpoint ends with at least, in percentage points."""
+        """Lower bound of the final drop, in percentage points, with this certainty."""
         return self._unit * math.sinh(self.predict(drop).exceeded_with(certainty))
 
 
 class BudgetEarlyStopper(EarlyStopper):
-    """Stops plans that will most likely break the largest budget.
+    """Stops plans that will most likely miss the largest budget.
 
     Args:
-        budgets: of the study.
-        recipes: how plans are trained; checkpoints lie on their epochs.
+        budgets: the study's budgets, smallest first.
+        recipes: training recipes; their epochs determine the checkpoints.
     """
 
     def __init__(self, budgets: Sequence[Budget], recipes: Recipes) -> None:
@@ -106,7 +107,7 @@ class BudgetEarlyStopper(EarlyStopper):
         self._pairs = dict[tuple[str, bool], list[tuple[float, float]]]()
 
     def learn(self, records: Iterable[TrialRecord]) -> None:
-        """Learn from a study's trials how drops on the way and at the end go together."""
+        """Collect the pairs of drops at checkpoints and final drops from a study's trials."""
         ends, ways = dict[Plan, float](), dict[Plan, dict[str, float]]()
         for record in records:
             if record.plan is not None and record.drop is not None:
@@ -130,7 +131,7 @@ class BudgetEarlyStopper(EarlyStopper):
         )
 
     def drop_lower_bound(self, plan: Plan, checkpoint: Checkpoint) -> float:
-        """What a stopped plan would have ended with at least, as sure as it was stopped."""
+        """Lower bound of a stopped plan's final drop, with certainty 1 - `MIN_CHANCE`."""
         regression = self._regression(plan, checkpoint)
         return (
             checkpoint.drop

@@ -1,4 +1,4 @@
-"""After a search: finalists are trained again, and each winner is scored on the test split once."""
+"""The end of a search: finalists are retrained, and winners are scored once on the test split."""
 
 from collections.abc import Sequence
 
@@ -30,15 +30,15 @@ from .callbacks import Callback
 
 
 class FinalEvaluation:
-    """Proves what a study has found.
+    """Retrains finalists and scores winners on the test split.
 
     Args:
-        study: that has ended.
+        study: a study whose trials are done.
         backend: evaluates plans.
-        summary: of the task.
-        config: says how many finalists there may be.
-        callback: is told of them.
-        profiler: counts the time.
+        summary: summary of the task.
+        config: the study's configuration, with the number of finalists.
+        callback: notified of retrainings and failed tests.
+        profiler: measures the time.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class FinalEvaluation:
         self.seed = summary.seed + SEED_OFFSET
 
     def retrain(self, records: Sequence[TrialRecord], baseline: Baseline) -> None:
-        """Train finalists again, until every budget is settled, the smallest first.
+        """Retrain finalists until every budget is settled, smallest budget first.
 
         Raises:
-            TimeLimitReached: some are left; a later run goes on with them.
+            TimeLimitReached: some are left for a later run.
         """
         write_max_failures(self.study, self.config.finalists)
         for budget in self.config.max_drop if self.config.finalists else ():
@@ -70,10 +70,10 @@ class FinalEvaluation:
                 self.callback.retraining_ended(retraining, budget)
 
     def test(self, records: Sequence[TrialRecord], baseline: Baseline) -> None:
-        """Score the winner of every budget on the test split, if that was not done before.
+        """Score every winner on the test split that has no test score yet.
 
         Raises:
-            TimeLimitReached: some are left; a later run goes on with them.
+            TimeLimitReached: some are left for a later run.
         """
         for budget in self.config.max_drop:
             retrainings = read_retrainings(self.study)

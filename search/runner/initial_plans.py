@@ -1,10 +1,11 @@
-"""The plans that a search begins with: the baseline, and a few along the best bargains.
+"""The initial plans of a search: the baseline, and plans from a greedy saving-per-error ordering.
 
-Each option alone is worth what it saves, and costs what its parts miss of the baseline's features
-when they are fitted from the library. Taking bargains in order, the best first, is the greedy
-answer to a knapsack with one choice per place (Sinha and Zoltners 1979,
-https://doi.org/10.1287/opre.27.3.503): exact but for the last step, if savings and misses add up.
-LANA (Molchanov et al. 2021, https://arxiv.org/abs/2107.10624) asks an integer programme the same.
+Each option has a saving, and an error: how much its parts deviate from the baseline's features when
+they are fitted from the block library. Taking options in order of saving per error is the greedy
+solution of the multiple-choice knapsack problem (Sinha and Zoltners 1979,
+https://doi.org/10.1287/opre.27.3.503); if savings and errors are additive, it is exact but for the
+last step. LANA (Molchanov et al. 2021, https://arxiv.org/abs/2107.10624) solves the same problem by
+integer programming.
 """
 
 import math
@@ -17,10 +18,10 @@ from ...spaces.space import Dimension, Space
 from ...spaces.technique import Value
 
 DESIGNS = 4
-"""Plans beside the baseline."""
+"""Number of initial plans besides the baseline."""
 
 _LEAST_MISS = 1e-4
-"""What an option is taken to miss at least: no bargain is for nothing."""
+"""Lower limit of an error, so that savings per error are finite."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,10 @@ class Offer:
     """One option of a dimension.
 
     Attributes:
-        saved: logarithm of how many times smaller it makes the network alone, both objectives
-            together.
-        fitting_error: what its parts miss of the baseline's features.
+        dimension: the dimension.
+        option: the option.
+        saved: sum over objectives of log(baseline / network with this option alone).
+        fitting_error: deviation of its parts from the baseline's features.
     """
 
     dimension: Dimension
@@ -40,7 +42,7 @@ class Offer:
 
 
 def untrained_designs(space: Space) -> list[Plan]:
-    """The baseline, and all that can be had without training; for a start, nothing is fitted."""
+    """The baseline and the cheapest plan without training, neither of which needs fitting."""
     plans = (Plan(), space.without_training())
     return [plan for plan in dict.fromkeys(plans) if space.holds(plan)]
 
@@ -51,17 +53,16 @@ def first_designs(
     missed: Callable[[Plan], float],
     count: int = DESIGNS,
 ) -> list[Plan]:
-    """The baseline, then plans from the mildest to one that takes every bargain.
+    """The baseline, and plans with growing prefixes of the greedy ordering.
 
-    What can be had without training is taken in all but the first.
+    All but the baseline also have the options that need no training.
 
     Args:
-        space: of the plans.
-        cost: of a plan, as `Evaluator.predicted_cost` tells it.
-        missed: what a plan's parts miss, as `Evaluator.fitting_error` tells it.
-        count: of plans, besides the baseline.
-
-    What cannot be fitted misses infinitely much, and is never taken.
+        space: the search space.
+        cost: plan -> predicted cost.
+        missed: plan -> fitting error; infinite for plans that cannot be fitted, whose options are
+            never taken.
+        count: number of plans besides the baseline.
     """
     steps = list(bargains(list(_offers(space, cost, missed))))
     base = space.params(space.without_training())
@@ -73,10 +74,9 @@ def first_designs(
 
 
 def bargains(offers: Sequence[Offer]) -> Iterator[Offer]:
-    """Offers in the order in which to take them; a later one of a dimension replaces an earlier.
+    """Offers in greedy order; a later offer of a dimension replaces an earlier one.
 
-    In each dimension those on the convex hull of (missed, saved) are left: what saves less than
-    what misses less is never taken.
+    Only the offers on the convex hull of (error, saving) of each dimension are used.
     """
     steps = list[tuple[float, Offer]]()
     for dimension in dict.fromkeys(offer.dimension for offer in offers):
@@ -85,7 +85,7 @@ def bargains(offers: Sequence[Offer]) -> Iterator[Offer]:
 
 
 def _hull(offers: Sequence[Offer]) -> Iterator[tuple[float, Offer]]:
-    """The offers of one dimension that are worth taking, with what each saves per miss."""
+    """The offers of one dimension on the convex hull, with their additional saving per error."""
     saved, missed = 0.0, 0.0
     while True:
         better = [offer for offer in offers if offer.saved > saved + 1e-9]
@@ -103,7 +103,7 @@ def _hull(offers: Sequence[Offer]) -> Iterator[tuple[float, Offer]]:
 def _offers(
     space: Space, cost: Callable[[Plan], Cost], missed: Callable[[Plan], float]
 ) -> Iterator[Offer]:
-    """Every option that has to be trained and that changes the network when it is alone."""
+    """Every option that needs training, saves something and can be fitted."""
     whole = cost(Plan()).objectives
     for dimension in space.dimensions_that_train:
         for option in dimension.options:

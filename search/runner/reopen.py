@@ -1,4 +1,4 @@
-"""A study's networks from its name alone: its task, space and baseline, made again or refused."""
+"""Reopening a study by its name: its task and search space are rebuilt and verified."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ from .run_study import prepare
 
 @contextmanager
 def reopened(study: optuna.Study, url: str) -> Iterator[tuple[StudyConfig, Task, Space]]:
-    """What a study was asked, its task and its space; inside, torch has the study's threads.
+    """Rebuild a study's configuration, task and search space; inside, torch uses its threads.
 
     Args:
-        study: that was searched.
-        url: its storage, for messages.
+        study: the study.
+        url: URL of its storage, for messages.
 
     Raises:
-        InputError: model, data or weights cannot be used, or are not those of the study.
+        InputError: model, data or weights cannot be used, or differ from the study's.
     """
     config = read_saved_config(study)
     with threads(config.threads):
@@ -36,23 +36,22 @@ def reopened(study: optuna.Study, url: str) -> Iterator[tuple[StudyConfig, Task,
 
 
 def check_baseline(study: optuna.Study, evaluator: Evaluator) -> None:
-    """See that the baseline is the one that a study measured from.
+    """Validate that an evaluator's baseline is the study's.
 
     Raises:
-        StorageError: it is another.
+        StorageError: the baselines differ.
     """
     check_digest(study, evaluator.baseline_digest)
 
 
 def check_digest(study: optuna.Study, digest: str) -> None:
-    """See that a digest over a baseline's weights is that of the study's.
+    """Validate that the digest of a baseline's weights is the study's.
 
     Raises:
-        StorageError: it is another.
+        StorageError: the digests differ.
     """
     if digest != read_baseline(study).digest:
         raise StorageError(
-            "the baseline is another than the study's: versions, hardware or the cache have "
-            "changed, and its plans would not be those that were searched; search again under "
-            "another --name"
+            "the baseline's weights differ from the study's: versions, hardware or the cache have "
+            "changed, so retrained plans would not be comparable; search under another --name"
         )

@@ -1,4 +1,4 @@
-"""Runs a study from its configuration to what was found."""
+"""Runs a study from its configuration to its results."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -40,15 +40,15 @@ Describe = Callable[[optuna.Study, StudyConfig, TaskSummary, Baseline], None]
 
 @dataclass(frozen=True)
 class Finished:
-    """A search that has ended.
+    """The outcome of one run of a search.
 
     Attributes:
         study: the Optuna study.
-        interrupted: whether the user stopped it.
-        seconds: part -> how long it took in this run.
-        summary: of its task and space.
-        spec: what its task is made from.
-        out_of_time: whether its time limit ended it.
+        interrupted: whether the user interrupted the run.
+        seconds: part -> seconds spent in this run.
+        summary: summary of the task and search space.
+        spec: specification from which the task is loaded.
+        out_of_time: whether the time limit ended the run.
     """
 
     study: optuna.Study
@@ -60,12 +60,12 @@ class Finished:
 
 
 def prepare(config: StudyConfig) -> tuple[Task, Space]:
-    """The task and space of a study; nothing is trained or written.
+    """Load the task and search space of a study; nothing is trained or written.
 
     Raises:
         InputError: the model, data or weights cannot be used, or an extra is missing.
-        UnknownName: a layer to keep that there is not.
-        PlanError: a plan to start with is not in the space.
+        UnknownName: a pattern of `keep` matches no layer.
+        PlanError: a start plan is not in the search space.
     """
     task, space = config.task_spec.load()
     return task, space.look_ahead()
@@ -81,22 +81,22 @@ def search(
     retry_failed: bool = False,
     describe: Describe | None = None,
 ) -> Finished:
-    """Run a study, or go on with it, until it has its trials or its time is over.
+    """Run or resume a study, until its trials are done or its time limit is reached.
 
     Args:
-        config: the study.
-        url: of its storage.
-        cache: where trained networks are kept.
-        callback: is told what happens.
-        began: when the time limit began, by `time.monotonic`; now, if not given.
-        retry_failed: try plans again whose trials failed in earlier runs.
-        describe: writes into the study what it is about, when the search has ended.
+        config: the study's configuration.
+        url: URL of its storage.
+        cache: cache of trained networks.
+        callback: notified of the search's progress.
+        began: start of the time limit, by `time.monotonic`; by default now.
+        retry_failed: retry plans whose trials failed in earlier runs.
+        describe: called after the search, to write a description into the study.
 
     Raises:
         InputError: model, data, weights or storage cannot be used; nothing was written.
-        TrainingDiverged: of the baseline.
-        EvaluatorDied: while the task was loaded, or the baseline trained.
-        OutOfTime: the time limit was reached before there was a baseline.
+        TrainingDiverged: the baseline's training diverged.
+        EvaluatorDied: the process died while loading the task or training the baseline.
+        OutOfTime: the time limit was reached before the baseline was trained.
     """
     profiler = Profiler()
     limit = TimeLimit(config.timeout, began)
@@ -122,7 +122,7 @@ def _search(
     limit: TimeLimit,
     retry_failed: bool,
 ) -> Finished:
-    """The search itself; what it returns has no seconds yet."""
+    """Run the search; the result has no timings yet."""
     spec, interrupted = config.task_spec, False
     opened = opened_backend(
         spec, cache, callback, threads=config.threads, stall=config.stall, deadline=limit.end
@@ -153,6 +153,6 @@ def _search(
                 interrupted = True
             finally:
                 callback.finished()
-    except TimeLimitReached:  # of loading the task: the loop handles its own
+    except TimeLimitReached:  # while loading the task; the loop handles its own
         raise too_short(config, "the images were loaded") from None
     return Finished(study, interrupted, {}, summary, spec, out_of_time)

@@ -1,4 +1,4 @@
-"""What a search asks its sampler, in the sampler's terms: parameters in place of plans."""
+"""The sampling problem of a search: plans translated to Optuna's parameters."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,16 +17,16 @@ from ..study import trial_record
 from ..study.trial_record import TrialRecord, TrialStatus
 
 _FAILED_BY = 4.0
-"""A plan that failed counts as one that breaks the largest budget so many times over, or more."""
+"""Failed plans are observed as drops censored at this multiple of the largest budget."""
 
 _OVERHEAD = 1.0
-"""What building and scoring a plan takes, in epochs of training, as far as it matters."""
+"""Approximate cost of building and scoring a plan, in epochs of training."""
 
 
 class TrainingCost:
-    """What evaluating plans takes, in epochs of training that are still to be done.
+    """The cost of evaluating a plan: the epochs of training that are not cached yet.
 
-    Epochs and not seconds: the same seed has to give the same plans on a slow day.
+    Measured in epochs, not seconds, so that the proposals of a seed do not depend on timings.
     """
 
     def __init__(self, recipes: Recipes) -> None:
@@ -34,13 +34,13 @@ class TrainingCost:
         self._trained = set[Plan]()
 
     def learn(self, records: Sequence[TrialRecord]) -> None:
-        """Note what a study's trials have trained: plans that begin alike share it."""
+        """Record which phases of which plans have been trained; other plans can reuse them."""
         for record in records:
             if record.status is TrialStatus.EVALUATED and record.plan is not None:
                 self._trained |= {record.plan.through(phase) for phase in Phase}
 
     def __call__(self, plan: Plan) -> float:
-        """What a plan takes."""
+        """Epochs that evaluating a plan takes."""
         structure, pruned = plan.through(Phase.STRUCTURE), plan.through(Phase.PRUNE)
         epochs = _OVERHEAD
         if pruned not in self._trained:
@@ -61,17 +61,17 @@ def sampling_problem(
     step: float = 0.0,
     trials: int = 0,
 ) -> SamplingProblem:
-    """The question of a search that has had so many trials.
+    """Create the sampling problem of a search.
 
     Args:
-        space: whose plans are proposed.
-        cost: what a plan costs; that of the empty plan is the baseline's.
-        budgets: the smallest first.
-        training_cost: what plans take to evaluate.
+        space: the search space.
+        cost: plan -> predicted cost; the empty plan is the baseline.
+        budgets: the study's budgets, smallest first.
+        training_cost: plan -> cost of its evaluation.
         step: the smallest difference between two drops on the search split, in percentage points.
-        trials: how many the study has had.
+        trials: number of trials before this run.
     """
-    # What failed has no drop, but is of no use within any budget; nor is what is much like it.
+    # A failed plan has no drop; a large censored one keeps the sampler away from similar plans.
     failure = Observation(_FAILED_BY * max(budgets[-1].max_drop, 1.0), is_censored=True)
 
     def observe(trial: FrozenTrial) -> Observation | None:

@@ -1,4 +1,4 @@
-"""The loop of a search: asks Optuna for plans, evaluates those worth it, tells it the rest."""
+"""The search loop: ask Optuna for plans, evaluate those that are worth it, tell the results."""
 
 import math
 from collections import deque
@@ -44,11 +44,11 @@ from .seen_plans import settled_before, trained_before
 from .time_limit import TimeLimit, final_evaluation_seconds
 
 _MOST_FREE_IN_A_ROW = 200
-"""Proposals without training after which a search counts as finished: the space is used up."""
+"""Consecutive proposals without training after which the search space counts as exhausted."""
 
 
 class SearchLoop:
-    """One run of a study, from the baseline to the last trial."""
+    """One run of a study, from the baseline to the test scores."""
 
     def __init__(
         self,
@@ -89,14 +89,14 @@ class SearchLoop:
         self.wants_designs = self._is_at_its_beginning()
         if self.wants_designs:
             self.planned.extend(untrained_designs(self.space))
-        # What an earlier run left undone comes first.
+        # Cheap variants of earlier trials that an earlier run did not score come first.
         self.free_plans = deque(
             plan for record in self.records for plan in self._at_other_bits(record)
         )
         self._learn()
 
     def until_done(self) -> bool:
-        """Evaluate plans until there are enough. Returns whether the user interrupted."""
+        """Evaluate plans until the study has enough; return whether the user interrupted."""
         free = 0
         try:
             while True:
@@ -122,9 +122,10 @@ class SearchLoop:
         return False
 
     def evaluate_finally(self) -> bool:
-        """Train finalists again, and score each winner on the test split, once and for all.
+        """Retrain finalists, and score each winner once on the test split.
 
-        Returns whether the time limit left enough time for all of it.
+        Returns:
+            Whether the time limit left enough time for all of it.
         """
         arguments = (self.study, self.backend, self.summary, self.config)
         prover, in_time = FinalEvaluation(*arguments, self.callback, self.profiler), True
@@ -141,7 +142,7 @@ class SearchLoop:
         return in_time
 
     def _baseline(self) -> Baseline:
-        """The baseline, trained if it must be, and the study told what it is about."""
+        """Train or load the baseline, and write it and the configuration into the study."""
         cost = self.summary.predicted_cost(Plan())
         with self.profiler.on(TRAINING):
             try:
@@ -161,7 +162,7 @@ class SearchLoop:
         return baseline
 
     def _has_enough(self) -> bool:
-        """Whether as many plans were trained as were asked for, and none waits for another try."""
+        """Whether the requested number of plans is trained, and no retry is waiting."""
         waits = self.retries and waiting_retries(self.study)
         return count_trained(self.records) >= self.config.trials and not waits
 
@@ -169,7 +170,7 @@ class SearchLoop:
         return count_trained(self.records) < min(DESIGNS, self.config.trials)
 
     def _next_planned(self) -> Plan | None:
-        """The next plan that the sampler is not asked for; None if there is none."""
+        """The next start plan or initial plan; None if the sampler is next."""
         plan = self._next_of(self.planned)
         if plan is None and self.wants_designs:
             self.wants_designs = False
@@ -178,19 +179,19 @@ class SearchLoop:
         return plan
 
     def _designs(self) -> list[Plan]:
-        """The plans to begin with: what options miss has to be fitted for them."""
+        """The initial plans, for which the fitting errors of all options are computed."""
         with self.profiler.on(ASSEMBLING):
             return first_designs(self.space, self.summary.predicted_cost, self._fitting_error)
 
     def _fitting_error(self, plan: Plan) -> float:
-        """What a plan's parts miss; infinite if they cannot be fitted."""
+        """The fitting error of a plan's parts; infinite if they cannot be fitted."""
         try:
             return self.backend.fitting_error(plan)
         except (EvaluationFailed, TrainingDiverged):
             return math.inf
 
     def _next_of(self, queue: deque[Plan]) -> Plan | None:
-        """The next plan of a queue that is neither known nor, if it is for free, beaten."""
+        """The next plan of a queue that is new and, if it needs no training, not dominated."""
         if not queue:
             return None
         known = {record.plan for record in self.records}
@@ -202,7 +203,7 @@ class SearchLoop:
         return None
 
     def _at_other_bits(self, ended: TrialRecord) -> list[Plan]:
-        """What the network of a trial gives for the price of a calibration, the cheapest first."""
+        """The trial's plan at other bit-widths, which only need a calibration; cheapest first."""
         if ended.plan is None or ended.status is not TrialStatus.EVALUATED:
             return []
         plans = self.space.at_other_bits(ended.plan)
@@ -212,10 +213,10 @@ class SearchLoop:
         return dominated_by(self.records, cost, self.budgets[0])
 
     def _free_trial(self, plan: Plan) -> TrialRecord:
-        """Score at other bits a network that is there.
+        """Score a trained network at other bit-widths.
 
-        The trial is kept when it is over, and at once: nobody has to see it run, and one write
-        takes a fraction of the time that the many of a running trial take.
+        The trial is written once, when it has ended: one write takes a fraction of the time of the
+        many writes of a running trial.
         """
         cost, removed = self.summary.predicted_cost(plan), pruned_share(self.space.blueprint, plan)
         began = datetime.now()
@@ -236,7 +237,7 @@ class SearchLoop:
         return ended
 
     def _one_trial(self, plan: Plan | None) -> TrialRecord | None:
-        """See a plan through, or one that the sampler chooses; None if the user interrupted."""
+        """Run one trial, of a plan or of the sampler's proposal; None if the user interrupted."""
         if plan is not None:
             self.study.enqueue_trial(self.space.params(plan))
         with self.profiler.on(SAMPLING):
@@ -263,7 +264,7 @@ class SearchLoop:
         return ended
 
     def _read(self) -> None:
-        """Read the study's trials, and let what depends on them learn."""
+        """Read the study's trials, and update the models that depend on them."""
         with self.profiler.on(STORAGE):
             self.records = self.reader.records()
         self._learn()
@@ -274,7 +275,7 @@ class SearchLoop:
         self._reserve(retrains=self.config.finalists > 0)
 
     def _reserve(self, *, retrains: bool) -> None:
-        """Set time aside for proving the winners that there are by now."""
+        """Reserve time for the final evaluation of the current winners."""
         winners = [
             result.winner for result in budget_results(self.records, self.baseline, self.budgets)
         ]
@@ -289,16 +290,16 @@ class SearchLoop:
         )
 
     def _attempt(self, settle: Callable[[], Attributes]) -> Attributes:
-        """What settling a trial gives, or why it fails."""
+        """The attributes of a trial's result, or of its failure."""
         try:
             return settle()
         except (TrainingDiverged, PredictionMismatch) as error:
             return trial_record.failed(str(error))
-        except EvaluationFailed as error:  # be it a crash: the search goes on with other plans
+        except EvaluationFailed as error:  # even a crash does not abort the search
             return trial_record.failed(str(error), error.details)
 
     def _settle_trial(self, trial: optuna.Trial) -> Attributes:
-        """Train the trial's plan, unless something known already settles it."""
+        """Evaluate the trial's plan, unless it is a repetition or dominated."""
         with self.profiler.on(STORAGE):
             plan = self.space.suggest(trial)
         cost, removed = self.summary.predicted_cost(plan), pruned_share(self.space.blueprint, plan)
@@ -330,8 +331,8 @@ class SearchLoop:
 
 
 def too_short(config: StudyConfig, before: str) -> OutOfTime:
-    """The error of a time limit that was reached before there was anything to show."""
+    """The error for a time limit that was reached before the first result."""
     return OutOfTime(
-        f"the time limit of {duration_text(config.timeout or 0)} was reached before {before}; give "
-        "it more time (--timeout)"
+        f"the time limit of {duration_text(config.timeout or 0)} was reached before {before}; "
+        "raise it (--timeout)"
     )

@@ -1,4 +1,4 @@
-"""A search's time limit, and the share of it that is set aside for proving its winners."""
+"""A search's time limit, and the share of it that is reserved for the final evaluation."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,19 +8,18 @@ from ...spaces.technique import Phase
 from ..study.trial_record import TrialRecord, TrialStatus
 
 _LARGEST_SHARE = 0.4
-"""Of the limit, that finalists and test scores may claim of the search."""
-
 _SMALLEST_SHARE = 0.05
+"""Limits of the reserved share."""
 _MARGIN = 1.2
-"""Estimates are from a few trials, on a machine that may be busy later."""
+"""Safety factor of estimates, which come from few trials on a machine that may be busier later."""
 
 
 class TimeLimit:
-    """When a search has to end.
+    """The deadline of a search.
 
     Args:
-        seconds: from the beginning; None for no limit.
-        began: when it began, by `now`; now, if not given.
+        seconds: time limit; None for no limit.
+        began: start of the time limit, by `now`; by default the current time.
         now: a clock, in seconds.
     """
 
@@ -37,11 +36,11 @@ class TimeLimit:
 
     @property
     def end_before_reserve(self) -> float | None:
-        """When work has to end that is not what time is set aside for; None for never."""
+        """Deadline of everything but the final evaluation; None without a limit."""
         return None if self.end is None else self.end - self._reserved
 
     def reserve(self, seconds: float) -> None:
-        """Set time aside for what comes after the trials, within the shares above."""
+        """Reserve time for the final evaluation, within the limits above."""
         if self._seconds is not None:
             least, most = _SMALLEST_SHARE * self._seconds, _LARGEST_SHARE * self._seconds
             self._reserved = min(max(_MARGIN * seconds, least), most)
@@ -59,14 +58,14 @@ def final_evaluation_seconds(
     *,
     retrains: bool,
 ) -> float:
-    """Estimate what it takes to train winners again and to score them on the test split.
+    """Estimate the time to retrain winners and score them on the test split, in seconds.
 
     Args:
-        winners: of the budgets so far.
+        winners: current winners of the budgets.
         records: all trials.
-        seconds_per_image: that the baseline takes to be scored.
-        test_images: in the test split.
-        retrains: whether winners are trained again.
+        seconds_per_image: time to score an image with the baseline.
+        test_images: number of images in the test split.
+        retrains: whether winners are retrained.
     """
     plans = {record.plan: record for record in winners if record.plan is not None}
     look = seconds_per_image * test_images
@@ -78,12 +77,12 @@ def final_evaluation_seconds(
 
 
 def _setup_seconds(record: TrialRecord) -> float:
-    """What it took to quantize and score a plan whose network was trained."""
+    """Seconds spent to quantize and score a plan."""
     return sum(record.seconds.get(stage, 0.0) for stage in ("quantize", "score"))
 
 
 def _training_seconds(plan: Plan, records: Sequence[TrialRecord]) -> float:
-    """What it took to train and score the network that a plan rounds."""
+    """Seconds spent to train and score the network that a plan quantizes."""
     network = plan.through(Phase.PRUNE)
     took = [
         sum(record.seconds.values())

@@ -1,6 +1,6 @@
-"""How the next plan is chosen: samplers by name, the first of which knows what plans cost.
-Nothing here knows of plans or studies: a sampler sees the parameters of an Optuna study, their
-objectives and the drops that were observed."""
+"""Samplers, which propose the next plan: `BudgetSampler` and Optuna's own, registered by name.
+Modules here are independent of plans: a sampler sees the parameters of an Optuna study, their known
+objectives and the observed drops."""
 
 from .problem import SAMPLERS, Observation, Sampler, SamplingProblem, make_sampler
 

@@ -1,4 +1,4 @@
-"""What a point promises: the hypervolume it would add, times how likely it is to be feasible."""
+"""The acquisition function: hypervolume improvement times the probability of feasibility."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ _NOTHING = -1e300
 
 @dataclass(frozen=True)
 class Fronts:
-    """The feasible points so far, budget by budget, as logarithms of their objectives.
+    """The feasible points of each budget, as logarithms of their objectives.
 
     Attributes:
-        members: (points, objectives) for each budget.
+        members: per budget an array (points, objectives).
     """
 
     members: tuple[Array, ...]
 
     @classmethod
     def of(cls, log_objectives: Array, drops: Array, budgets: Sequence[float]) -> "Fronts":
-        """From observed points; the drop of one that is within no budget may be infinite."""
+        """Fronts of observed points; the drop of an infeasible point may be infinite."""
         return cls(tuple(log_objectives[drops <= budget] for budget in budgets))
 
     def with_fantasies(self, log_objectives: Array, log_within: Array) -> "Fronts":
-        """With pending points on the front of each budget that they are likelier than not to meet.
+        """Add pending points to the front of each budget that they meet with probability >= 0.5.
 
         Args:
             log_objectives: (points, objectives).
-            log_within: (points, budgets) logarithms of the probability.
+            log_within: (points, budgets), logarithms of the probability of feasibility.
         """
         even = np.log(0.5)
         believed = (
@@ -42,10 +42,14 @@ class Fronts:
         return Fronts(tuple(np.concatenate(pair) for pair in pairs))
 
     def acquisition(self, log_objectives: Array, log_within: Array) -> Array:
-        """The logarithm of the greatest gain times probability over the budgets.
+        """max over budgets of log(improvement * probability of feasibility), (points,).
 
-        The budgets take turns by this: the one that can still gain most has the next point.
-        Where nothing can be gained, a very low number.
+        The maximum lets the budgets take turns: the next point goes to the budget with the largest
+        expected improvement. Points without improvement get a very low number.
+
+        Args:
+            log_objectives: (points, objectives).
+            log_within: (points, budgets), logarithms of the probability of feasibility.
         """
         best = np.full(len(log_objectives), _NOTHING)
         for place, front in enumerate(self.members):
@@ -59,24 +63,29 @@ class Fronts:
 
 
 def _has_volume(front: Array) -> bool:
-    """Whether there is anything to improve.
+    """Whether a front has a volume to improve.
 
-    While nothing is feasible, Gardner et al. take the likeliest point to be: the gain of points far
-    out of reach is so great that it would lead away from what is feasible.
+    Without a feasible point, probability alone is the acquisition, as in Gardner et al. (2014): the
+    improvement of points far out of reach is so large that it would lead away from feasible ones.
     """
     return bool((front < 0).all(axis=1).any())
 
 
 def ranking(acquisition: Array, log_within: Array, deviation: Array) -> NDArray[np.intp]:
-    """Points, the best first.
+    """Indices of points, best first.
 
-    Where promises are equal, as where nothing can be gained, those come first that could teach
-    most about what is feasible within the largest budget.
+    Ties in the acquisition, as among points without improvement, are broken by feasibility for the
+    largest budget times posterior deviation: where an observation would be most informative.
+
+    Args:
+        acquisition: (points,).
+        log_within: (points, budgets).
+        deviation: (points,), standard deviations of the posterior.
     """
     lesson = log_within.max(axis=1) + np.log(deviation)
     return np.lexsort((-lesson, -acquisition))
 
 
 def improves(acquisition: Array) -> NDArray[np.bool_]:
-    """Where there is anything to gain."""
+    """Mask of the points with an improvement."""
     return np.asarray(acquisition > _NOTHING / 2)

@@ -1,4 +1,4 @@
-"""Chooses the point that promises most, by a model of the drop and known objectives."""
+"""Maximization of the acquisition function over candidates."""
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from .parameter_encoding import Array
 from .problem import SamplingProblem
 
 _ROUNDS = 3
-"""Rounds of candidates, each around the best of the one before; the first takes half of them."""
+"""Rounds of candidates, each around the best of the last; the first round has half of them."""
 _ELITE = 40
 _RECONSIDERED = 500
 _NEAR_FEASIBLE = 20
 _CALIBRATION = 96
-"""Even samples whose objectives are asked once, so that others can be guessed."""
+"""Uniform samples whose exact objectives initialize the surrogate of the objectives."""
 
 
 @dataclass(frozen=True)
 class _State:
-    """What is known before a point is chosen."""
+    """The history and the models of one proposal."""
 
     history: History
     drops: DropModel
@@ -38,7 +38,7 @@ class _State:
     def order(
         self, features: Array, log_objectives: Array, log_prices: Array | float = 0.0
     ) -> tuple[NDArray[np.intp], Array]:
-        """The order of points, the best first, and what they promise for their price."""
+        """Indices of points, best first, and their acquisition per evaluation cost."""
         log_within, deviation = self.drops.predict(Inputs(features, log_objectives))
         acquisition = self.fronts.acquisition(log_objectives, log_within)
         acquisition = np.where(improves(acquisition), acquisition - log_prices, acquisition)
@@ -46,7 +46,16 @@ class _State:
 
 
 class AcquisitionOptimizer:
-    """Chooses a study's next point; remembers objectives and the model's weights."""
+    """Chooses a study's next point; caches objectives and hyperparameters between calls.
+
+    Args:
+        problem: the study's sampling problem.
+        encoder: encoder of its search space.
+        costs: cache of exact objectives.
+        rng: draws the calibration samples.
+        candidates: number of candidates per proposal.
+        costed: number of candidates whose objectives are computed exactly.
+    """
 
     def __init__(
         self,
@@ -64,11 +73,11 @@ class AcquisitionOptimizer:
         self._calibration = encoder.sample(rng, _CALIBRATION)
 
     def choose(self, history: History, rng: np.random.Generator) -> Array | None:
-        """The point that promises most among those not tried yet; None if none was found.
+        """The untried point with the largest acquisition; None if no untried point was found.
 
         Raises:
-            CannotFit: too little is known for a model.
-            numpy.linalg.LinAlgError: the observed points cannot be told apart.
+            CannotFit: too few observations for a model.
+            numpy.linalg.LinAlgError: the kernel matrix is singular.
         """
         state = self._state(history)
         rows = self._shortlist(state, rng)
@@ -96,14 +105,17 @@ class AcquisitionOptimizer:
         return _State(history, model, fronts, features, log_objectives)
 
     def _best(self, state: _State, rows: Array) -> int:
-        """Which of the costed rows to take, prices considered."""
+        """Index of the best row by exact objectives and acquisition per evaluation cost."""
         features, log_objectives = self._encoder.features(rows), self._costs.exact(rows)
         prices = np.log([self._costs.evaluation_cost(row) for row in rows])
         order, _ = state.order(features, log_objectives, prices)
         return int(order[0])
 
     def _shortlist(self, state: _State, rng: np.random.Generator) -> Array:
-        """The rows worth their exact objectives: chosen by a guess, halfway by a better one."""
+        """Rows to compute exact objectives for, chosen by the surrogate of the objectives.
+
+        After half of them the surrogate is refitted to the exact objectives so far.
+        """
         surrogate = self._surrogate(state, np.zeros((0, len(self._encoder.encoders))))
         pool, features = self._pool(state, surrogate, rng)
         picked, keys = list[int](), set(state.history.tried)
@@ -128,7 +140,7 @@ class AcquisitionOptimizer:
                 yield int(place)
 
     def _surrogate(self, state: _State, more: Array) -> ObjectiveSurrogate:
-        """Objectives guessed from calibration, from all that was observed and from more rows."""
+        """The surrogate fitted to the calibration samples, the observed points and more rows."""
         rows = np.concatenate([self._calibration, more])
         return ObjectiveSurrogate(
             np.concatenate([self._encoder.features(rows), state.features]),
@@ -138,7 +150,7 @@ class AcquisitionOptimizer:
     def _pool(
         self, state: _State, surrogate: ObjectiveSurrogate, rng: np.random.Generator
     ) -> tuple[Array, Array]:
-        """All rows of a small space, or rounds of candidates; with their features."""
+        """Untried rows and their features: all of a small space, else rounds of candidates."""
         encoder, tried = self._encoder, state.history.rows
         if encoder.all_points is not None:
             pool = exclude_known(encoder.all_points, tried)
@@ -160,7 +172,7 @@ class AcquisitionOptimizer:
         return pool, encoder.features(pool)
 
     def _parents(self, state: _State) -> Array:
-        """The members of each budget's front, and what was observed nearest to being feasible."""
+        """Parents of candidates: each budget's front, and the points nearest to feasibility."""
         drops, rows = state.history.drops, state.history.evaluated_rows
         near = np.argsort(np.abs(drops - max(self._problem.budgets)), kind="stable")
         chosen = set(near[:_NEAR_FEASIBLE].tolist())

@@ -1,4 +1,5 @@
-"""The sampler of this package: costs are known, so it models the drop alone."""
+"""BudgetSampler: multi-objective Bayesian optimization with known objectives and an expensive
+constraint."""
 
 import zlib
 from collections.abc import Iterator
@@ -21,21 +22,26 @@ from .problem import SAMPLERS, Sampler, SamplingProblem
 
 _LOGGER = optuna.logging.get_logger("paredown")
 _TRIES = 4000
-"""Even samples after which a space that is too large to list counts as used up."""
+"""Uniform samples after which a space that is too large to list counts as exhausted."""
 
 
 class BudgetSampler(BaseSampler):
-    """Proposes what could most improve known objectives while a costly drop stays in its budget.
+    """Constrained multi-objective Bayesian optimization with known objectives.
 
     An Optuna sampler for studies that minimize objectives which are known functions of the
-    parameters, under a constraint that is costly to evaluate. It models the drop with a Gaussian
-    process and proposes the point x with the greatest
+    parameters, under a constraint that is expensive to evaluate. It models the drop with a Gaussian
+    process and proposes the point x that maximizes
 
-        gain(x, budget) * P(drop(x) <= budget) / price(x)
+        improvement(x, budget) * P(drop(x) <= budget) / evaluation_cost(x)
 
-    over all budgets, where gain is the hypervolume that x would add to the front of the points
-    within that budget, in logarithms of the objectives relative to a reference. A budget within
-    which nothing better than the reference is known yet has the likeliest point instead.
+    over all budgets, where improvement is the hypervolume that x would add to the Pareto front of
+    the budget, in logarithms of the objectives relative to a reference point. For a budget whose
+    front has no volume yet, P(drop(x) <= budget) alone is maximized.
+
+    As with every sampler, Optuna calls `infer_relative_search_space` and then `sample_relative`
+    once per trial, in `study.ask`, and `sample_independent` for each parameter that the search
+    space does not have, in `trial.suggest_*`. `sample_relative` reads all trials of the study; the
+    sampler needs no `after_trial`.
 
     Example:
 
@@ -68,19 +74,19 @@ class BudgetSampler(BaseSampler):
 
     Sources: probability of feasibility as a factor, Schonlau, Welch and Jones, "Global versus
     local search in constrained optimization of computer models" (1998), and Gardner et al.,
-    "Bayesian Optimization with Inequality Constraints" (2014). Gain in hypervolume: Emmerich,
-    Giannakoglou and Naujoks (2006); Daulton, Balandat and Bakshy (2020). Trials that still run
-    count as if they had turned out as expected (kriging believer): Ginsbourger, Le Riche and
-    Carraro (2010). Drops of which only a bound is known: Hutter, Hoos and Leyton-Brown, "Bayesian
-    Optimization With Censored Response Data" (2013). Gain per price: Snoek, Larochelle and Adams,
-    "Practical Bayesian Optimization of Machine Learning Algorithms" (2012).
+    "Bayesian Optimization with Inequality Constraints" (2014). Hypervolume improvement: Emmerich,
+    Giannakoglou and Naujoks (2006); Daulton, Balandat and Bakshy (2020). Pending trials are imputed
+    with the posterior mean (kriging believer): Ginsbourger, Le Riche and Carraro (2010). Censored
+    drops: Hutter, Hoos and Leyton-Brown, "Bayesian Optimization With Censored Response Data"
+    (2013). Improvement per evaluation cost: Snoek, Larochelle and Adams, "Practical Bayesian
+    Optimization of Machine Learning Algorithms" (2012).
 
-    Proposals are a function of the seed, the trial's number and the study's history, so a study
-    can be continued in another process. While there are others left, no point is proposed twice.
+    Proposals are a function of the seed, the trial number and the study's history, so a study can
+    be resumed in another process. No point is proposed twice while untried points are left.
 
     Attributes:
-        last_fallback: why the last proposal was drawn evenly although there should have been a
-            model, or repeated; None if nothing went wrong.
+        last_fallback: why the last proposal was a uniform sample instead of the model's, or a
+            repetition; None if the model was used or not yet due.
     """
 
     def __init__(
@@ -92,15 +98,15 @@ class BudgetSampler(BaseSampler):
         costed: int = 48,
         n_startup: int = 6,
     ) -> None:
-        """Make a sampler.
+        """Create a sampler.
 
         Args:
-            problem: what the study asks.
-            seed: of all that is drawn; drawn itself if there is none.
-            candidates: how many points each proposal is chosen from.
-            costed: for how many of them objectives are asked; those of the others are guessed.
-                Raise it where objectives are cheap.
-            n_startup: how many drops to observe before there is a model.
+            problem: the study's sampling problem.
+            seed: random seed; drawn at random if None.
+            candidates: number of candidates per proposal.
+            costed: number of candidates whose objectives are computed exactly; those of the others
+                are estimated. Raise it where objectives are cheap.
+            n_startup: number of observed drops before the model is used.
         """
         drawn = int(np.random.SeedSequence().generate_state(1)[0])
         self._seed = drawn if seed is None else seed % 2**63
@@ -116,14 +122,15 @@ class BudgetSampler(BaseSampler):
             costed=costed,
         )
         self._warned = set[str]()
-        # Matrices here are small: threads would wait for each other, and for those that train.
+        # The matrices are small: BLAS threads would cost more than they save, and would compete
+        # with training.
         self._pools = ThreadpoolController()
         self.last_fallback: str | None = None
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The question's space, whatever the study has seen."""
+        """The search space of the problem, independent of the study's trials."""
         return dict(self._problem.space)
 
     def sample_relative(
@@ -132,9 +139,9 @@ class BudgetSampler(BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        """Propose a point."""
+        """Propose a point; an enqueued trial needs no proposal."""
         if search_space.keys() <= trial.system_attrs.get("fixed_params", {}).keys():
-            return {}  # it was enqueued: there is nothing to propose
+            return {}  # enqueued: all parameters are fixed
         with self._pools.limit(limits=1):
             return self._encoder.decode(self._proposal(study, trial))
 
@@ -145,7 +152,7 @@ class BudgetSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Draw a parameter that the question does not know evenly."""
+        """Sample a parameter uniformly that the problem's search space does not have."""
         encoder = ParameterEncoder.of(param_distribution)
         return encoder.decode(float(encoder.sample(self._rng(trial.number, param_name), 1)[0]))
 
@@ -163,21 +170,21 @@ class BudgetSampler(BaseSampler):
         return len(history.evaluated) >= self._n_startup
 
     def _modelled(self, history: History, rng: np.random.Generator) -> Array | None:
-        """The point that promises most; None if there is no model or nothing new in reach."""
+        """The model's proposal; None without a model or an untried point."""
         try:
             return self._optimizer.choose(history, rng)
         except CannotFit as error:
             self._fall_back(str(error))
         except np.linalg.LinAlgError:
-            self._fall_back("the observed points cannot be told apart")
+            self._fall_back("the kernel matrix of the observed points is singular")
         return None
 
     def _plain(self, history: History, rng: np.random.Generator) -> Array:
-        """A point drawn evenly, not tried yet if there are such."""
+        """A uniform sample, untried if one is left."""
         for row in self._uniform(rng):
             if self._costs.key(row) not in history.tried:
                 return row
-        self._fall_back("every point that was found has been tried already")
+        self._fall_back("no untried point was found")
         return np.asarray(self._encoder.sample(rng, 1)[0])
 
     def _uniform(self, rng: np.random.Generator) -> Iterator[Array]:
@@ -192,13 +199,13 @@ class BudgetSampler(BaseSampler):
         self.last_fallback = reason
         if reason not in self._warned:
             self._warned.add(reason)
-            _LOGGER.warning("BudgetSampler draws evenly: %s", reason)
+            _LOGGER.warning("BudgetSampler falls back to uniform sampling: %s", reason)
 
 
 SAMPLERS.register(
     Sampler(
         "budget",
-        "models the drop alone: gain in hypervolume x probability of being within budget",
+        "Bayesian optimization: hypervolume improvement x probability of meeting the budget",
         lambda seed, problem: BudgetSampler(problem, seed),
     )
 )

@@ -1,4 +1,4 @@
-"""Where to look for the next point: anywhere, and around what is best so far."""
+"""Candidates for the acquisition function: uniform samples, mutations and crossovers."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ _CROSSED = 0.25
 def spread_candidates(
     encoder: SearchSpaceEncoder, parents: Array, size: int, rng: np.random.Generator
 ) -> Array:
-    """Rows drawn evenly, rows near parents, and rows that mix two of them."""
+    """Uniform samples, mutations of parents, and crossovers of two parents."""
     if not len(parents):
         return encoder.sample(rng, size)
     crossed = round(size * _CROSSED)
@@ -29,18 +29,18 @@ def neighbours(
     rng: np.random.Generator,
     crossed: int = 0,
 ) -> Array:
-    """Mutations of parents, some of mixtures of two."""
+    """Mutations of parents; `crossed` of the rows are crossovers of two parents."""
     mothers = parents[rng.integers(0, len(parents), size)]
     fathers = parents[rng.integers(0, len(parents), crossed)]
     mixed = encoder.cross(mothers[:crossed], fathers, rng)
-    # Half of the mixtures stay as they are: mixing is change enough.
+    # Half of the crossovers are not mutated.
     changed = encoder.mutate(mothers[crossed:], rng)
     half = crossed // 2
     return np.concatenate([mixed[:half], encoder.mutate(mixed[half:], rng), changed])
 
 
 def exclude_known(rows: Array, known: set[bytes]) -> Array:
-    """Rows that are not among known ones, each once, in order."""
+    """Rows that are not among the known ones, without duplicates, in order."""
     seen, remaining = set(known), list[int]()
     for place, row in enumerate(rows):
         about = row.tobytes()

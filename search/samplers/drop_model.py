@@ -1,4 +1,4 @@
-"""The drop as a model sees it, and what it predicts for points that nobody evaluated."""
+"""The surrogate model of the drop: a Gaussian process on transformed drops."""
 
 import math
 from collections.abc import Sequence
@@ -11,25 +11,25 @@ from .gp import Array, GaussianProcess, Hyperparameters, Inputs, fit
 
 _MOST = 300
 _NEAREST = 200
-"""Of more observations than these, the nearest to a budget and the latest are modelled."""
+"""Of more than `_MOST` observations, the `_NEAREST` to a budget and the latest are modelled."""
 _GROWTH = 1.12
-"""How much the observations grow until the hyperparameters are fitted anew."""
+"""Growth of the number of observations until the hyperparameters are refitted."""
 
 
 class CannotFit(Exception):
-    """Too little is known for a model; the message says what is missing."""
+    """Too few observations for a model; the message states what is missing."""
 
 
 class DropTransform:
-    """Drops on a scale on which the large ones do not dominate: asinh(drop / largest budget).
+    """Transform of drops that compresses large ones: asinh(drop / largest budget).
 
-    Drops that come in steps keep within a budget up to half a step above the last one it allows,
-    as a continuous model sees them: the correction for continuity (Yates, "Contingency Tables
-    Involving Small Numbers and the chi-squared Test", 1934).
+    Where drops are discrete, budgets are shifted to half a step above the largest drop they allow:
+    the continuity correction (Yates, "Contingency Tables Involving Small Numbers and the
+    chi-squared Test", 1934).
 
     Args:
-        budgets: the largest drops allowed, in percentage points.
-        step: the smallest difference between two drops; 0 if they are continuous.
+        budgets: the largest allowed drops, in percentage points.
+        step: the smallest difference between two drops; 0 if drops are continuous.
     """
 
     def __init__(self, budgets: Sequence[float], step: float = 0.0) -> None:
@@ -44,19 +44,18 @@ class DropTransform:
 
 
 class DropModel:
-    """A model of the drop, conditioned on what was observed.
+    """The drop's posterior, conditioned on the observations.
 
     Args:
-        inputs: the points, in the order of their trials.
-        drops: in percentage points.
-        is_censored: where the true drop is only known to be at least this.
-        scale: on which drops are modelled.
-        cache: remembers hyperparameters from one ask to the next; they are a function of the
-            observations alone.
+        inputs: the observed points, in the order of their trials.
+        drops: (points,), in percentage points.
+        is_censored: (points,), where the drop is only a lower bound of the true drop.
+        scale: the transform in which drops are modelled.
+        cache: hyperparameters of earlier calls; they are a function of the observations alone.
 
     Raises:
-        CannotFit: too little is known.
-        numpy.linalg.LinAlgError: the points cannot be told apart.
+        CannotFit: too few observations.
+        numpy.linalg.LinAlgError: the kernel matrix is singular.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class DropModel:
         self._process = GaussianProcess(inputs, self._targets, hyper)
 
     def fantasize(self, pending: Inputs) -> "DropModel":
-        """The model as if pending points had turned out as it expects: the kriging believer."""
+        """Condition on pending points, imputed with the posterior mean (kriging believer)."""
         if len(pending):
             self._targets = np.append(self._targets, self._process.posterior_mean(pending))
             self._inputs = self._inputs.append(pending)
@@ -86,17 +85,17 @@ class DropModel:
         return self
 
     def predict(self, inputs: Inputs) -> tuple[Array, Array]:
-        """(points, budgets) logarithms of the probability of being within each, and deviations."""
+        """Log probabilities of feasibility, (points, budgets), and deviations, (points,)."""
         mean, deviation = self._process.posterior(inputs)
         room = (self._scale.budgets[None, :] - mean[:, None]) / deviation[:, None]
         return np.asarray(log_ndtr(room)), deviation
 
 
 class HyperparameterCache:
-    """The hyperparameters of a model, fitted anew when the observations have grown by an eighth.
+    """Hyperparameters of the model, refitted when the observations have grown by an eighth.
 
-    They are fitted to as many observations as there were then, so that a study that is continued
-    in another process goes on with the same ones.
+    They are fitted to the first observations up to the last milestone alone, so that a study that
+    is resumed in another process has the same hyperparameters.
     """
 
     def __init__(self) -> None:
@@ -116,7 +115,7 @@ class HyperparameterCache:
 
 
 def _milestone(count: int) -> int:
-    """The last of the counts 4, 5, 6, ... each an eighth or so above the one before."""
+    """The last milestone up to a count: 4, 5, 6, ..., each about an eighth above the last."""
     reached = 4
     while (following := math.ceil(reached * _GROWTH)) <= count:
         reached = following
@@ -124,7 +123,8 @@ def _milestone(count: int) -> int:
 
 
 def most_relevant(targets: Array, scale: DropTransform) -> NDArray[np.intp]:
-    """Which observations to model, in order: all, or those near a budget and the latest."""
+    """Indices of the observations to model, in order: all, or the nearest to a budget and the
+    latest."""
     if len(targets) <= _MOST:
         return np.arange(len(targets))
     distance = np.abs(targets[:, None] - scale.budgets[None, :]).min(axis=1)
@@ -136,10 +136,10 @@ def most_relevant(targets: Array, scale: DropTransform) -> NDArray[np.intp]:
 def _imputed(
     inputs: Inputs, targets: Array, is_censored: NDArray[np.bool_], hyper: Hyperparameters
 ) -> Array:
-    """Targets with bounds replaced by what the model of the others expects above them.
+    """Targets with censored ones imputed from the posterior of the others.
 
-    That is the mean of the normal distribution cut off below at the bound: Hutter, Hoos and
-    Leyton-Brown, "Bayesian Optimization With Censored Response Data" (2013), with one round.
+    Imputed is the mean of the normal distribution truncated below at the bound, in one round:
+    Hutter, Hoos and Leyton-Brown, "Bayesian Optimization With Censored Response Data" (2013).
     """
     exact = np.flatnonzero(~is_censored)
     bound = np.flatnonzero(is_censored)

@@ -1,4 +1,4 @@
-"""A whole space as numbers: points are rows of codes, one for each parameter."""
+"""Encoding of a search space: a point is a row of codes, one per parameter."""
 
 import math
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from optuna.distributions import BaseDistribution
 from .parameter_encoding import Array, ParameterEncoder
 
 _LISTED = 4096
-"""A space of no more points than these is listed once instead of being sampled."""
+"""Spaces of at most this many points are listed instead of sampled."""
 _CHANGES = (0.5, 0.3, 0.2)
-"""How often a mutation changes one, two or three parameters."""
+"""Probabilities that a mutation changes one, two or three parameters."""
 
 
 class SearchSpaceEncoder:
-    """Turns points of a space into rows of numbers and back; draws and changes rows."""
+    """Encodes points of a search space as rows of numbers; samples and mutates rows."""
 
     def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
         self.names = tuple(space)
@@ -32,7 +32,7 @@ class SearchSpaceEncoder:
         return {name: encoder.decode(float(code)) for name, encoder, code in pairs}
 
     def encode(self, params: Mapping[str, Any]) -> Array | None:
-        """The row of parameters; None if they are no point of the space."""
+        """The row of parameters; None if they are not in the space."""
         codes = list[float]()
         for name, encoder in zip(self.names, self.encoders, strict=True):
             code = encoder.encode(params[name]) if name in params else None
@@ -43,7 +43,7 @@ class SearchSpaceEncoder:
 
     @cached_property
     def all_points(self) -> Array | None:
-        """All points, if there are few."""
+        """All points of a small space; None for larger ones."""
         counts = [encoder.count for encoder in self.encoders]
         if math.prod(counts) > _LISTED:
             return None
@@ -55,14 +55,14 @@ class SearchSpaceEncoder:
         return np.asarray(rows, dtype=np.float64)
 
     def sample(self, rng: np.random.Generator, size: int) -> Array:
-        """Rows drawn evenly."""
+        """Uniform samples."""
         rows = np.empty((size, len(self.encoders)))
         for column, encoder in enumerate(self.encoders):
             rows[:, column] = encoder.sample(rng, size)
         return rows
 
     def mutate(self, rows: Array, rng: np.random.Generator) -> Array:
-        """The same number of rows, each changed in one to three parameters."""
+        """Rows with one to three parameters changed in each."""
         rows = rows.copy()
         if not len(self._free) or not len(rows):
             return rows
@@ -75,11 +75,11 @@ class SearchSpaceEncoder:
         return rows
 
     def cross(self, left: Array, right: Array, rng: np.random.Generator) -> Array:
-        """Rows that take each parameter from one of two parents."""
+        """Uniform crossover of two sets of rows."""
         return np.asarray(np.where(rng.random(left.shape) < 0.5, left, right))
 
     def features(self, rows: Array) -> Array:
-        """What a model sees of rows. Where two rows agree in all, their distance is 0."""
+        """(rows, features) for the model."""
         parts = [self.encoders[column].features(rows[:, column]) for column in self._free]
         if not parts:
             return np.zeros((len(rows), 1))

@@ -1,4 +1,4 @@
-"""A Gaussian process over points and the objectives that are known of them.
+"""A Gaussian process over parameters and known objectives.
 
 Notation, as in Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), chapters 2
 and 5, for n observed and m other points:
@@ -11,11 +11,10 @@ and 5, for n observed and m other points:
     K*      (m, n) kernel(X*, X)
     theta   (6,) logarithms of the hyperparameters
 
-The kernel is the sum of a linear kernel of the features (each parameter has an effect of its own),
-a linear kernel of the log objectives, and a Matern 5/2 kernel of both (what parameters do
-together), with one length scale for each of the two. There are six hyperparameters, however many
-parameters a space has; they are set to the maximum of their posterior density, under log-normal
-priors.
+The kernel is the sum of a linear kernel of the features (main effects of the parameters), a linear
+kernel of the log objectives, and a Matern 5/2 kernel of both (interactions) with one length scale
+for each. There are six hyperparameters whatever the number of parameters; they are set to the
+maximum of their posterior density (MAP) under log-normal priors.
 """
 
 import math
@@ -32,15 +31,15 @@ Array = NDArray[np.float64]
 _ROOT5 = math.sqrt(5)
 _MAX_STEPS = 25
 _MAX_DEVIATIONS = 4.0
-"""How far from the mean of its prior theta is searched, in standard deviations."""
+"""Bounds of the search for theta, in standard deviations around the prior mean."""
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Of the kernel and the noise.
+    """Hyperparameters of the kernel and the noise.
 
     Attributes:
-        linear_features, linear_objectives, matern: variances of the parts of the kernel.
+        linear_features, linear_objectives, matern: variances of the kernel's summands.
         feature_scale, objective_scale: length scales of the Matern part.
         noise: variance of the observations.
     """
@@ -60,15 +59,15 @@ class Hyperparameters:
 
 _PRIOR_MEAN = np.log([0.5, 0.5, 0.5, 0.7, 1.0, 0.02])
 _PRIOR_DEVIATION = np.array([1.0, 1.0, 1.0, 0.7, 0.7, 1.0])
-"""Of theta, in the order of `Hyperparameters`."""
+"""Prior of theta, in the order of `Hyperparameters`."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Points as a process sees them.
+    """Inputs of the process.
 
     Attributes:
-        features: (points, features) of the parameters.
+        features: (points, features), of the parameters.
         log_objectives: (points, objectives); may have no columns.
     """
 
@@ -82,7 +81,7 @@ class Inputs:
         return Inputs(self.features[index], self.log_objectives[index])
 
     def append(self, other: "Inputs") -> "Inputs":
-        """These points and others after them."""
+        """Concatenate two sets of points."""
         return Inputs(
             np.concatenate([self.features, other.features]),
             np.concatenate([self.log_objectives, other.log_objectives]),
@@ -91,11 +90,11 @@ class Inputs:
 
 @dataclass(frozen=True)
 class _PairwiseProducts:
-    """What the kernel of two sets of points is made of, whatever the hyperparameters.
+    """The parts of the kernel of two sets of points that do not depend on hyperparameters.
 
     Attributes:
-        features, objectives: inner products.
-        feature_distances, objective_distances: squared.
+        features, objectives: inner products, (left, right).
+        feature_distances, objective_distances: squared distances, (left, right).
     """
 
     features: Array
@@ -116,7 +115,7 @@ class _PairwiseProducts:
         return np.asarray(linear + hyper.matern * _matern52(self._distances(hyper))[0])
 
     def kernel_and_gradient(self, hyper: Hyperparameters) -> tuple[Array, list[Array]]:
-        """The kernel, and its derivatives by the first five of theta."""
+        """The kernel, and its derivatives by the first five entries of theta."""
         matern, slope = _matern52(self._distances(hyper))
         parts = [
             hyper.linear_features * self.features,
@@ -148,11 +147,11 @@ class GaussianProcess:
 
     Args:
         inputs: X, the observed points.
-        targets: (n,) what was observed there, on any scale.
-        hyper: hyperparameters, as `fit` finds them.
+        targets: (n,), the observations, on any scale.
+        hyper: hyperparameters from `fit`.
 
     Raises:
-        numpy.linalg.LinAlgError: K is singular; the points are too much alike.
+        numpy.linalg.LinAlgError: K is singular.
     """
 
     def __init__(self, inputs: Inputs, targets: Array, hyper: Hyperparameters) -> None:
@@ -183,10 +182,10 @@ class GaussianProcess:
 
 
 def fit(inputs: Inputs, targets: Array) -> Hyperparameters:
-    """Hyperparameters at the maximum of their posterior; deterministic, and bounded in time.
+    """MAP hyperparameters by L-BFGS-B; deterministic, with a bounded number of steps.
 
     Raises:
-        numpy.linalg.LinAlgError: K is singular; the points are too much alike.
+        numpy.linalg.LinAlgError: K is singular.
     """
     products = _PairwiseProducts.of(inputs, inputs)
     mean, scale = _mean_and_scale(targets)
@@ -215,7 +214,7 @@ def marginal_log_likelihood(
     noisy = covariance + hyper.noise * np.eye(len(targets))
     lower = cholesky(noisy, lower=True, check_finite=False)
     alpha = cho_solve((lower, True), targets, check_finite=False)
-    # NOTE: LAPACK's dpotri writes the lower half of the symmetric inverse alone.
+    # NOTE: LAPACK's dpotri writes only the lower half of the symmetric inverse.
     inverse = dpotri(lower, lower=1)[0]
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
     value = -0.5 * targets @ alpha - np.log(np.diag(lower)).sum()
@@ -228,7 +227,7 @@ def marginal_log_likelihood(
 def _negative_log_posterior(
     theta: Array, products: _PairwiseProducts, targets: Array
 ) -> tuple[float, Array]:
-    """What `fit` minimizes, and its gradient."""
+    """The loss of `fit`, and its gradient."""
     likelihood, gradient = marginal_log_likelihood(theta, products, targets)
     deviations = (theta - _PRIOR_MEAN) / _PRIOR_DEVIATION
     log_prior = -0.5 * deviations @ deviations

@@ -1,4 +1,4 @@
-"""What a study has tried, as rows: what was observed, what is pending, what must not come again."""
+"""A study's trials as encoded rows: observed, pending, and excluded from proposals."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from .problem import Observation, SamplingProblem
 
 @dataclass
 class Evaluated:
-    """A point whose drop is known, or at least a bound of it."""
+    """A point with an observed drop or a lower bound of it."""
 
     row: Array
     drop: float
@@ -25,13 +25,13 @@ class Evaluated:
 
 @dataclass
 class History:
-    """What a study has tried.
+    """A study's trials so far.
 
     Attributes:
-        tried: the keys of all points that are not to be proposed again.
-        rows: their rows, without looking whether some mean the same.
-        evaluated: what was observed, each point once, in the order of the trials.
-        pending: the rows of points that are being evaluated.
+        tried: keys of all points that must not be proposed again.
+        rows: their rows as bytes; several rows may have the same key.
+        evaluated: the observed points, each once, in the order of the trials.
+        pending: rows of the points that are being evaluated.
     """
 
     tried: set[Hashable] = field(default_factory=set)
@@ -59,13 +59,13 @@ def read_history(
     encoder: SearchSpaceEncoder,
     costs: ObjectiveCache,
 ) -> History:
-    """The history of a study as one of its trials finds it."""
+    """Read the history of a study, as seen by the trial of a number."""
     history, by_key = History(), dict[Hashable, Evaluated]()
     for trial in study.get_trials(deepcopy=False):
         if trial.number == number or trial.state == TrialState.WAITING:
             continue
         row = encoder.encode(trial.params)
-        if row is None:  # another space, or a trial that has not got all its parameters yet
+        if row is None:  # another search space, or a trial without all parameters yet
             continue
         observation = problem.observation(trial)
         if _may_come_again(trial, observation, problem):
@@ -89,7 +89,7 @@ def _may_come_again(
 
 
 def _note(by_key: dict[Hashable, Evaluated], key: Hashable, evaluated: Evaluated) -> None:
-    """Keep the first exact drop of a point, or else its highest bound."""
+    """Store the first exact drop of a point, or else its highest lower bound."""
     known = by_key.get(key)
     if known is None:
         by_key[key] = evaluated

@@ -1,4 +1,4 @@
-"""The objectives of points: exact for a few, guessed from those for many."""
+"""Objectives of points: cached exact values, and a surrogate fitted to them."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any, Generic, TypeVar
@@ -12,7 +12,7 @@ from .problem import SamplingProblem
 
 _REMEMBERED = 50_000
 _LEAST = 1e-12
-"""Objectives below this share of the reference count as this share."""
+"""Lower limit of objectives relative to the reference point, so that logarithms are finite."""
 _SURROGATE = Hyperparameters(
     linear_features=1.0,
     linear_objectives=1.0,
@@ -21,24 +21,25 @@ _SURROGATE = Hyperparameters(
     objective_scale=1.0,
     noise=1e-4,
 )
-"""Objectives are known exactly, and are mostly sums of what each parameter adds."""
+"""Fixed hyperparameters of the surrogate: objectives are noise-free and mostly additive in the
+parameters."""
 _ANCHORS = 400
 
 Value = TypeVar("Value")
 
 
 class LruCache(Generic[Value]):
-    """The last values by row; the oldest are forgotten."""
+    """Values by row; the oldest entries are evicted."""
 
     def __init__(self) -> None:
         self._values: dict[bytes, Value] = {}
 
     def get(self, row: Array) -> Value | None:
-        """What is remembered of a row."""
+        """The cached value of a row; None if there is none."""
         return self._values.get(row.tobytes())
 
     def put(self, row: Array, value: Value) -> Value:
-        """Remember a value."""
+        """Cache a value, and return it."""
         if len(self._values) >= _REMEMBERED:
             self._values.pop(next(iter(self._values)), None)
         self._values[row.tobytes()] = value
@@ -46,7 +47,7 @@ class LruCache(Generic[Value]):
 
 
 class ObjectiveCache:
-    """What a question says of rows, each asked once."""
+    """Cached keys and objectives of rows, each computed once."""
 
     def __init__(self, problem: SamplingProblem, encoder: SearchSpaceEncoder) -> None:
         self._problem, self._encoder = problem, encoder
@@ -59,21 +60,21 @@ class ObjectiveCache:
         return self._encoder.decode(row)
 
     def key(self, row: Array) -> Hashable:
-        """What tells a row from others that mean something else."""
+        """The identity of a row: rows with the same key are the same plan."""
         known = self._keys.get(row)
         if known is None:
             known = self._keys.put(row, self._problem.identify(self.params(row)))
         return known
 
     def evaluation_cost(self, row: Array) -> float:
-        """What evaluating a row takes; 1, if prices do not matter."""
+        """The cost of evaluating a row; 1 if the problem has no evaluation costs."""
         if self._problem.evaluation_cost is None:
             return 1.0
-        # Not remembered: what was evaluated meanwhile may have made it cheaper.
+        # Not cached: evaluations since the last call may have made it cheaper.
         return max(float(self._problem.evaluation_cost(self.params(row))), _LEAST)
 
     def exact(self, rows: Sequence[Array] | Array) -> Array:
-        """(rows, objectives) logarithms of the objectives' shares of the reference."""
+        """(rows, objectives), logarithms of the objectives relative to the reference point."""
         values = np.zeros((len(rows), len(self._reference)))
         for place, row in enumerate(rows):
             known = self._objectives.get(row)
@@ -86,7 +87,7 @@ class ObjectiveCache:
 
 
 class ObjectiveSurrogate:
-    """Objectives guessed from exact ones nearby: kernel ridge regression."""
+    """Surrogate of the log objectives: kernel ridge regression on exact values."""
 
     def __init__(self, features: Array, exact: Array) -> None:
         self._known, exact = _alone(features[-_ANCHORS:]), exact[-_ANCHORS:]

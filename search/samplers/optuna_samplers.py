@@ -1,4 +1,4 @@
-"""Optuna's own samplers. They read each trial's constraint, which the search loop writes."""
+"""Optuna's own samplers. They read each trial's constraint, which `study.tell_trial` writes."""
 
 from optuna.samplers import GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
@@ -6,7 +6,7 @@ from .problem import SAMPLERS, Sampler, SamplingProblem
 
 
 def _further(seed: int, problem: SamplingProblem) -> int:
-    """Another seed for a search that goes on: these samplers would draw the same again."""
+    """A new seed for each run: with the same one, a resumed search would repeat its samples."""
     return (seed + problem.trials) % 2**32
 
 
@@ -27,7 +27,7 @@ SAMPLERS.register(
 SAMPLERS.register(
     Sampler(
         "gp",
-        "Gaussian process (Optuna); over a second per plan once there are many",
+        "Gaussian process (Optuna); over a second per plan once there are many trials",
         lambda seed, problem: GPSampler(seed=_further(seed, problem)),
     )
 )

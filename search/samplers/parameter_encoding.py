@@ -1,4 +1,4 @@
-"""One parameter as numbers: how it is drawn, changed, and shown to a model."""
+"""Encoding of one parameter: sampling, mutation, and features for the model."""
 
 import math
 from collections.abc import Mapping
@@ -19,26 +19,29 @@ from optuna.distributions import (
 Array = NDArray[np.float64]
 
 _REACH = 0.3
-"""How far along its range a number tells of its neighbours."""
+"""Length scale of the similarity of numbers, relative to their range."""
 _OWN = 0.2
-"""How much of a listed number's effect its neighbours do not share: its order may mean nothing."""
+"""Share of a numeric choice's effect that is independent of its neighbours, as the order of choices
+may be meaningless."""
 _KNOTS = 6
 _TABLED = 32
-"""Numbers with no more values than these are looked up; others are seen from a few knots."""
+"""Numbers with at most this many values have a table of features; for others, features are their
+similarities to `_KNOTS` knots."""
 
 
 @dataclass(frozen=True)
 class ParameterEncoder:
-    """One parameter, its values written as codes.
+    """Encodes the values of one parameter as codes.
 
-    The code of a value with a step is its index, that of a value on a continuum itself.
+    The code of a discrete value is its index; the code of a continuous value is the value.
 
     Attributes:
-        low: the value at code 0, for numbers.
-        step: from one value to the next; 0 on a continuum.
-        high: the last value.
-        log: whether ratios count instead of differences.
-        choices: what can be chosen, for what is no number to Optuna.
+        low: the smallest value, for numbers.
+        high: the largest value, for numbers.
+        step: distance of two values; 0 for continuous parameters.
+        log: whether the scale is logarithmic.
+        whole: whether values are integers.
+        choices: the choices of a categorical parameter; else empty.
     """
 
     low: float
@@ -50,7 +53,7 @@ class ParameterEncoder:
 
     @classmethod
     def of(cls, distribution: BaseDistribution) -> "ParameterEncoder":
-        """The axis of a distribution."""
+        """The encoder of an Optuna distribution."""
         if isinstance(distribution, CategoricalDistribution):
             choices = distribution.choices
             return cls(0, len(choices) - 1, 1, choices=tuple(choices))
@@ -60,11 +63,13 @@ class ParameterEncoder:
         if isinstance(distribution, FloatDistribution):
             spacing = distribution.step or 0.0
             return cls(distribution.low, distribution.high, spacing, distribution.log)
-        raise TypeError(f"{type(distribution).__name__} is no distribution known here")
+        raise TypeError(
+            f"expected a categorical, int or float distribution, got {type(distribution).__name__}"
+        )
 
     @cached_property
     def count(self) -> float:
-        """How many values there are."""
+        """Number of values."""
         if self.low == self.high:
             return 1
         return round((self.high - self.low) / self.step) + 1 if self.step else math.inf
@@ -82,7 +87,7 @@ class ParameterEncoder:
         return min(max(float(code), self.low), self.high)
 
     def encode(self, value: Any) -> float | None:
-        """The code of a value; None if it cannot be one."""
+        """The code of a value; None if the value is not in the distribution."""
         if self.choices:
             return self._index.get((type(value), value)) if value == value else self._nan
         if not isinstance(value, int | float) or not self.low <= value <= self.high:
@@ -93,7 +98,7 @@ class ParameterEncoder:
 
     @cached_property
     def _index(self) -> Mapping[tuple[type, Any], float]:
-        # True and 1 are the same to a dictionary, and not to a study.
+        # NOTE: True == 1 as keys of a dict, but they are different choices in Optuna.
         return MappingProxyType({(type(c), c): float(i) for i, c in enumerate(self.choices)})
 
     @cached_property
@@ -101,7 +106,7 @@ class ParameterEncoder:
         return next((float(i) for i, c in enumerate(self.choices) if c != c), None)
 
     def sample(self, rng: np.random.Generator, size: int) -> Array:
-        """Codes drawn evenly."""
+        """Uniform samples of codes."""
         if self.count == 1:
             return np.full(size, 0.0 if self.step else self.low)
         if self.log or not self.step:
@@ -109,12 +114,12 @@ class ParameterEncoder:
         return rng.integers(0, int(self.count), size).astype(np.float64)
 
     def change(self, codes: Array, rng: np.random.Generator) -> Array:
-        """Other codes: half of them near, if there is a near, and half anywhere."""
+        """Mutate codes: half to a neighbouring value if values are ordered, half uniformly."""
         if self.count == 1:
             return codes
         far = self.sample(rng, len(codes))
         if self.count < math.inf:
-            # The value itself again would be no change.
+            # A mutation must not return the same value.
             shift = rng.integers(1, max(int(self.count), 2), len(codes))
             far = np.where(far == codes, (codes + shift) % self.count, far)
         if not self.is_ordered:
@@ -130,7 +135,7 @@ class ParameterEncoder:
 
     @cached_property
     def is_ordered(self) -> bool:
-        """Whether the values are numbers, so that some are nearer than others."""
+        """Whether the values are numbers, and so have neighbours."""
         return all(isinstance(c, int | float) and type(c) is not bool for c in self.choices)
 
     @cached_property
@@ -140,7 +145,7 @@ class ParameterEncoder:
         return np.argsort(np.argsort(np.array(self.choices, dtype=np.float64), kind="stable"))
 
     def position(self, codes: Array) -> Array:
-        """Where along their range codes lie, from 0 to 1."""
+        """Positions of codes along their range, from 0 to 1."""
         if self.count == 1:
             return np.zeros(len(codes))
         if self.choices:
@@ -153,7 +158,7 @@ class ParameterEncoder:
     def _at(self, positions: Array) -> Array:
         """The codes at positions along the range."""
         if self.log:
-            margin = 0.5 if self.step else 0.0  # so that the outer whole numbers get their share
+            margin = 0.5 if self.step else 0.0  # gives the outermost integers their full share
             low, high = math.log(self.low - margin), math.log(self.high + margin)
             values = np.exp(low + positions * (high - low))
         else:
@@ -162,7 +167,7 @@ class ParameterEncoder:
         return np.asarray(np.round((values - self.low) / self.step) if self.step else values)
 
     def features(self, codes: Array) -> Array:
-        """What a model sees: inner products say how much two values have in common, 1 at most."""
+        """(codes, features); the inner product of two values is their similarity, at most 1."""
         if self.count == 1:
             return np.zeros((len(codes), 0))
         if self._table is not None:

@@ -1,4 +1,4 @@
-"""What a study asks of a sampler, and the samplers by name."""
+"""The interface between a search and its samplers, and the registry of samplers."""
 
 import math
 import warnings
@@ -18,11 +18,11 @@ Params = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Observation:
-    """What is known of a trial's drop.
+    """The observed drop of a trial.
 
     Attributes:
         drop: in percentage points.
-        is_censored: the true drop is at least this; the evaluation was stopped early.
+        is_censored: whether `drop` is only a lower bound, as after early stopping.
     """
 
     drop: float
@@ -30,36 +30,39 @@ class Observation:
 
 
 def by_items(params: Params) -> Hashable:
-    """Tells parameters apart by their values: none that differ mean the same."""
+    """Identify parameters by their values."""
     return tuple(sorted(params.items()))
 
 
 def never(trial: FrozenTrial) -> bool:
-    """No trial is worth another try."""
+    """Never propose a failed trial's parameters again."""
     return False
 
 
 @dataclass(frozen=True)
 class SamplingProblem:
-    """What a study asks, in Optuna's terms.
+    """A study's optimization problem in Optuna's terms.
+
+    A sampler receives the problem once, before the first trial of a run. In each `study.ask` it may
+    then call `observe`, `retry` and `identify` for the trials so far, and `objectives`, `identify`
+    and `evaluation_cost` for candidates, in any order.
 
     Attributes:
-        space: the parameters and what they can be.
-        objectives: of parameters, all above 0 and to be minimized. They are known without an
-            evaluation, but may take milliseconds.
-        observe: what is known of a trial's drop; None if nothing is: it runs, it failed, or it was
-            never evaluated.
-        budgets: the largest drops allowed, in percentage points.
-        reference_point: the objectives of the untouched start, from which hypervolume is measured.
-        identify: parameters that mean the same give the same.
-        evaluation_cost: what an evaluation will take, above 0, in any unit; gains are divided by
-            it.
-        retry: whether a failed trial's parameters may be proposed again; otherwise no parameters
-            are proposed twice.
-        step: the smallest difference between two drops, which one image makes; 0 if drops are
-            continuous.
-        trials: how many the study has had. Samplers that draw in a row begin elsewhere then, so
-            that a search that goes on does not draw the same again.
+        space: the parameters and their distributions.
+        objectives: parameters -> objectives, all positive and minimized. They are known without an
+            evaluation; a call may take milliseconds.
+        observe: the observed drop of a trial; None if the trial is running, failed or was never
+            evaluated.
+        budgets: the largest allowed drops, in percentage points.
+        reference_point: the objectives of the baseline, the reference point of the hypervolume.
+        identify: parameters -> identity; parameters with the same identity are the same plan.
+        evaluation_cost: parameters -> cost of the evaluation, positive, in any unit; improvements
+            are divided by it.
+        retry: whether a failed trial's parameters may be proposed again; other parameters are never
+            proposed twice.
+        step: the smallest difference between two drops (one image); 0 if drops are continuous.
+        trials: number of trials before this run; samplers with a sequence of random numbers add it
+            to their seed, so that a resumed search does not repeat its samples.
     """
 
     space: Mapping[str, BaseDistribution]
@@ -74,19 +77,23 @@ class SamplingProblem:
     trials: int = 0
 
     def observation(self, trial: FrozenTrial) -> Observation | None:
-        """What is known of a trial's drop, if it is a number."""
+        """The observed drop of a trial, if it is finite."""
         seen = self.observe(trial)
         return seen if seen is not None and math.isfinite(seen.drop) else None
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """A way to choose the next plan.
+    """A registered sampler.
+
+    `make` is called once per run of a search, before its first trial, with the trials of earlier
+    runs already in the study. The search then calls the Optuna sampler through `study.ask` and
+    `study.tell` alone.
 
     Attributes:
-        name: as written in commands and study files.
-        title: in words.
-        make: (seed, question) -> the sampler.
+        name: name in commands and study files.
+        title: description for users.
+        make: (seed, problem) -> the Optuna sampler.
     """
 
     name: str
@@ -98,7 +105,7 @@ SAMPLERS: Registry[Sampler] = Registry("sampler")
 
 
 def make_sampler(name: str, seed: int, problem: SamplingProblem) -> BaseSampler:
-    """A sampler by name.
+    """Create a registered sampler.
 
     Raises:
         UnknownName: no such sampler.

@@ -1,2 +1,2 @@
-"""What a study is asked and what it keeps: its configuration, its storage, and every trial in it.
-Nothing here evaluates a plan or chooses one."""
+"""A study's configuration, storage, attributes and trials.
+Modules here neither evaluate plans nor propose them."""

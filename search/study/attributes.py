@@ -1,9 +1,9 @@
-"""Every key under which a study and its trials keep something, so that none is used twice.
+"""The keys of all user attributes of studies and trials, in one place so that none is used twice.
 
-Values are ready for JSON. Keys that earlier versions wrote are in `legacy_names`.
+Values are JSON values. Keys of earlier versions are in `legacy_names`.
 """
 
-# Of a study.
+# User attributes of a study.
 IDENTITY = "paredown"
 VERSIONS = "versions"
 CONFIG = "config"
@@ -19,7 +19,7 @@ ABLATIONS = "ablation"
 EXPORTS = "exports"
 NOTE_DIGEST = "note_digest"
 
-# Of a trial.
+# User attributes of a trial.
 PLAN = "plan"
 STATUS = "status"
 REASON = "reason"

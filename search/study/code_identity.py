@@ -1,4 +1,4 @@
-"""What a study's identity says of the user's own code, and of what it minimizes."""
+"""The parts of a study's identity for user code and objectives."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +10,15 @@ if TYPE_CHECKING:
     from ...objectives.evaluation.task import Task
 
 OPTIONAL_PARTS = ("code", "objectives")
-"""Parts of an identity that only some studies have."""
+"""Parts of the identity that only some studies have."""
 
 
 def code_identity(task: "Task", space: Space) -> dict[str, Any]:
-    """Digests of the code behind options and objectives; empty where all is Paredown's.
+    """Digests of the user code behind options and objectives; empty if there is none.
 
     Returns:
-        "code": technique -> option -> digest, and "objectives": name -> digest, where they are "
-        "not the
-        default ones.
+        "code": technique -> option -> digest; "objectives": name -> digest, if they are not the
+        default objectives.
     """
     code = {
         dimension.technique: digests
@@ -33,6 +32,6 @@ def code_identity(task: "Task", space: Space) -> dict[str, Any]:
 
 
 def _digests(dimension: Dimension) -> dict[str, str]:
-    """Option -> a digest of its code, of those that are the user's own."""
+    """Option -> digest of its code, for options defined by the user."""
     code = TECHNIQUES.get(dimension.technique).code
     return {str(option): digest for option in dimension.options if (digest := code(option))}

@@ -1,4 +1,4 @@
-"""What a study is asked: what to search, on what, for how long. All faults are told at once."""
+"""The configuration of a study and its validation, which reports all faults at once."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
@@ -40,20 +40,20 @@ Parsed = TypeVar("Parsed")
 
 
 class DataConfig(BaseModel):
-    """The images: a set by name, a folder or a function, and how they are shown.
+    """The data set of a study: source, preprocessing, augmentation and splits.
 
     Attributes:
         source: a registered name, a folder, `package.module:function` or `file.py:function`.
-        size: the side that images are fitted to, in pixels; by default the set's own.
-        channels: 1 (grey) or 3 (colour); by default the set's own, or what the model takes.
-        mean, std: what is subtracted from pixels of 0 to 1, and what they are divided by then: one
-            value, or one per channel. By default those published with a set, ImageNet's for other
-            photographs, and 0.5 and 0.25 for other grey images.
-        crop: by how many pixels images are moved while a network trains; 0 for not at all.
-        flip: whether every second image is mirrored then.
-        split_seed: decides the split, where the set does not.
-        search: which part the search images come from, "train" or "test", where the set has none
-            for it. By default "test" if weights are given, else "train".
+        size: image size, in pixels per side; by default the data set's own.
+        channels: 1 (grey) or 3 (RGB); by default the data set's own, or what the model takes.
+        mean, std: normalisation of pixels in [0, 1]: one value, or one per channel. By default the
+            values published with a data set, ImageNet's for other photographs, and 0.5 and 0.25 for
+            other grey images.
+        crop: padding of the random crop in training, in pixels; 0 for none.
+        flip: whether images are mirrored at random in training.
+        split_seed: seed of the splits, where the data set has none.
+        search: source of the search split, "train" or "test", where the data set has no split for
+            it. By default "test" if weights are given, else "train".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,7 +76,7 @@ class DataConfig(BaseModel):
         return value
 
     def request(self) -> DataRequest:
-        """The same as the data folder wants it."""
+        """The request to load this data set."""
         return DataRequest(
             self.source,
             size=self.size,
@@ -91,18 +91,18 @@ class DataConfig(BaseModel):
         )
 
     def split_before_0_5(self) -> "DataConfig":
-        """The same, split as if no weights were given, which is how 0.4 split all images."""
+        """The same data set with the splits of 0.4, which ignored whether weights were given."""
         earlier = self.model_copy()
         earlier._weights_given = False
         return earlier
 
 
 class StudyConfig(BaseModel):
-    """One study, whole: what a study file says, with the command's options over it."""
+    """The validated configuration of a study: a study file with the command's options applied."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    imports: tuple[str, ...] = ()  # first: what they register, the others may name
+    imports: tuple[str, ...] = ()  # validated first: later fields may name what they register
     title: str = ""
     name: Annotated[str, Field(min_length=1)]
     model: str
@@ -130,7 +130,7 @@ class StudyConfig(BaseModel):
 
     @property
     def metric(self) -> Metric:
-        """What is meant by accuracy."""
+        """The accuracy metric."""
         return Metric.BALANCED if self.balanced else Metric.PLAIN
 
     @property
@@ -139,7 +139,7 @@ class StudyConfig(BaseModel):
 
     @property
     def task_spec(self) -> TaskSpec:
-        """What the study's task and space are made from."""
+        """The specification of the study's task and search space."""
         return TaskSpec(
             model=self.model,
             data=self.data.request(),
@@ -158,7 +158,7 @@ class StudyConfig(BaseModel):
 
     @cached_property
     def start_plans(self) -> tuple[Plan, ...]:
-        """The plans to try before all others."""
+        """The plans to evaluate first."""
         return tuple(start_plan(text, self.model) for text in self.start)
 
     @field_validator("imports")
@@ -197,7 +197,7 @@ class StudyConfig(BaseModel):
     def _known_objectives(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         names = _checked(lambda: tuple(OBJECTIVES.get(name).name for name in value))
         if len(set(names)) < len(names):
-            raise ValueError("each objective may be named once")
+            raise ValueError("each objective may be listed only once")
         return names
 
     @field_validator("data", mode="before")
@@ -223,15 +223,15 @@ class StudyConfig(BaseModel):
 
 
 def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
-    """The study of a name or file, with options over it.
+    """Load the configuration of a built-in study or study file, with overrides.
 
     Args:
         study: a name in studies/, or the path of a TOML file; None is the default study.
-        overrides: key -> value, None where the user said nothing.
+        overrides: key -> value; None where an option is not set.
 
     Raises:
         UnknownName: no such study.
-        StudyFileError: the file or the options have faults; all are told.
+        StudyFileError: the file or the options have faults; the message lists all.
     """
     provided = {key: value for key, value in overrides.items() if value is not None}
     study = DEFAULT_STUDY if study is None else study
@@ -243,14 +243,14 @@ def load_config(study: str | None, overrides: Mapping[str, Any]) -> StudyConfig:
 
 
 def check_config(source: str, data: Mapping[str, Any]) -> StudyConfig:
-    """A study from all that is said of it.
+    """Validate the configuration of a study.
 
     Args:
-        source: where it is said, for errors.
+        source: name of the file or call, for errors.
         data: key -> value, as in a study file.
 
     Raises:
-        StudyFileError: it has faults; all are told.
+        StudyFileError: the configuration has faults; the message lists all.
         UserCodeError: an installed extension failed.
     """
     load_extensions()
@@ -262,7 +262,7 @@ def check_config(source: str, data: Mapping[str, Any]) -> StudyConfig:
 
 
 def _checked(parse: Callable[[], Parsed]) -> Parsed:
-    """Pydantic gathers ValueErrors, and only these."""
+    """Raise Paredown's errors as ValueError, the only errors that pydantic collects."""
     try:
         return parse()
     except ParedownError as error:
@@ -270,7 +270,7 @@ def _checked(parse: Callable[[], Parsed]) -> Parsed:
 
 
 def _sentences(detail: ErrorDetails) -> list[str]:
-    """A fault in words, beginning with its key; the options of a space come as several."""
+    """A fault in words, beginning with its key; a fault in [space] may give several."""
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _keys_beside(detail["loc"])
@@ -281,7 +281,7 @@ def _sentences(detail: ErrorDetails) -> list[str]:
     message = message[:1].lower() + message[1:]
     if message.startswith("space."):
         return message.splitlines()
-    if detail["type"] == "value_error":  # of Paredown's own errors, which say what came
+    if detail["type"] == "value_error":  # Paredown's own errors already state what was found
         return [f"{key}: {message}".replace("\n", "\n  ")]
     got = detail["input"]
     if detail["type"] in ("dataclass_type", "model_type", "dict_type"):

@@ -1,4 +1,4 @@
-"""Reads study files, and those that come with Paredown. What they say is checked in `config`."""
+"""Reads study files and the built-in studies; `config` validates them."""
 
 import tomllib
 from importlib.resources import files
@@ -12,7 +12,7 @@ _STUDIES = files("paredown") / "studies"
 
 
 def ready_studies() -> dict[str, str]:
-    """The studies that come with Paredown, name -> title."""
+    """The built-in studies, name -> title."""
     entries = sorted(_STUDIES.iterdir(), key=lambda entry: entry.name)
     return {
         Path(entry.name).stem: str(tomllib.loads(entry.read_text()).get("title", ""))
@@ -22,14 +22,14 @@ def ready_studies() -> dict[str, str]:
 
 
 def read_study(study: str) -> tuple[str, dict[str, Any]]:
-    """Where a study was read from, in words, and what it says; files beside it are found there.
+    """Read a study's source, for messages, and its keys; paths are relative to the study file.
 
     Args:
         study: a name in studies/, or the path of a TOML file.
 
     Raises:
         UnknownName: no such study.
-        InputError, StudyFileError: the file cannot be read, or is no TOML.
+        InputError, StudyFileError: the file cannot be read, or is not valid TOML.
     """
     path = Path(study)
     if path.suffix == ".toml" or path.parent != Path():
@@ -48,7 +48,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the study file {path} cannot be read: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise StudyFileError(str(path), [f"it is no TOML: {error}"]) from None
+        raise StudyFileError(str(path), [f"not valid TOML: {error}"]) from None
     data = current(data, CONFIG)
     if isinstance(data.get("weights"), str):
         data["weights"] = path.parent / data["weights"]
@@ -66,20 +66,20 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _code_beside(path: Path, name: str) -> str:
-    """A file of code that a study file names is looked for beside it."""
+    """Resolve a reference to code relative to the study file."""
     file = Path(name.rpartition(":")[0])
     is_relative = file.suffix == ".py" and not name.startswith("~")
     return str(path.parent / name) if is_relative else name
 
 
 def _file_beside(path: Path, place: object) -> object:
-    """A file that a study file imports is looked for beside it."""
+    """Resolve a file to import relative to the study file."""
     is_file = isinstance(place, str) and place.endswith(".py") and not place.startswith("~")
     return str(path.parent / str(place)) if is_file else place
 
 
 def _beside(path: Path, start: object) -> object:
-    """A plan that a study file names is looked for beside it."""
+    """Resolve a plan's file relative to the study file."""
     if isinstance(start, str) and start.endswith(".json"):
         return str(path.parent / start)
     return start

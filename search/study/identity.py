@@ -1,4 +1,4 @@
-"""What must be the same for a study to go on: other results could not be compared."""
+"""The identity of a study: everything that must match for its results to be comparable."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ _RECIPES = ("train", "fine_tune", "quantize")
 
 
 def identity(task: "Task", space: Space) -> dict[str, Any]:
-    """Key -> JSON-ready value, over everything that a study's results depend on."""
+    """Key -> JSON value, for everything that a study's results depend on."""
     recipes = {name: asdict(getattr(task.recipes, name)) for name in _RECIPES}
     trained = task.trains_baseline
     recipes["baseline"] = asdict(task.recipes.baseline) if trained else {}

@@ -1,6 +1,7 @@
-"""Names that 0.4 and the first builds of 0.5 wrote, read as those of today.
+"""Names of 0.4 and the first builds of 0.5, translated to the current names when read.
 
-Studies, study files and exported folders of theirs still open. Only today's names are written.
+Studies, study files and exported folders of these versions can be opened. Only current names are
+written.
 """
 
 from collections.abc import Mapping
@@ -13,14 +14,14 @@ TRIAL = {
     "rungs": "checkpoints",
     "drop_at_least_pp": "drop_lower_bound_pp",
 }
-"""Of a trial's user attributes."""
+"""Keys of a trial's user attributes."""
 
 TRIAL_STATUS = {
     "shared": "reused_weights",
     "hopeless": "early_stopped",
     "beaten": "dominated",
 }
-"""Values of a trial's status."""
+"""Values of a trial's attribute "status"."""
 
 STUDY = {
     "asked": "config",
@@ -28,23 +29,23 @@ STUDY = {
     "spent_seconds": "timings",
     "ran_on": "hardware",
 }
-"""Of a study's user attributes."""
+"""Keys of a study's user attributes."""
 
 CONFIG = {"per": "granularity"}
-"""Of a study file, and of the configuration that a study keeps."""
+"""Keys of a study file, and of the configuration stored in a study."""
 
 RETRAINING = {"searched": "search_drop"}
-"""Of an entry of a study's finalists."""
+"""Keys of an entry of a study's retrainings."""
 
 ABLATION_ROW = {"words": "description"}
-"""Of a row of a study's ablations."""
+"""Keys of a row of a study's ablations."""
 
 MANIFEST = {"word": "certainty"}
-"""Of an exported folder's `manifest.json`."""
+"""Keys of an exported folder's `manifest.json`."""
 
 
 def current(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """A mapping under today's names; where it has both names, today's holds."""
+    """A mapping with current names; where it has both names, the current one takes precedence."""
     return {
         names.get(key, key): value
         for key, value in data.items()
@@ -53,7 +54,7 @@ def current(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]
 
 
 def trial_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A trial's user attributes under today's names."""
+    """A trial's user attributes with current names."""
     if TRIAL.keys().isdisjoint(attributes):
         return attributes
     data = current(attributes, TRIAL)
@@ -63,7 +64,7 @@ def trial_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def study_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A study's user attributes under today's names."""
+    """A study's user attributes with current names."""
     data = current(attributes, STUDY)
     if "config" in data:
         data["config"] = current(data["config"], CONFIG)

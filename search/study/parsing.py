@@ -1,5 +1,4 @@
-"""Options of a study as they are written: durations, granularities, and the choices of its
-space."""
+"""Parsing of a study's options: durations, epochs, granularities, and options of techniques."""
 
 import contextlib
 import re
@@ -14,10 +13,10 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from "90", "90s", "30m", "1h30m" or "2d".
+    """Parse a duration such as "90", "90s", "30m", "1h30m" or "2d" into seconds.
 
     Raises:
-        InputError: it is none of these, or zero.
+        InputError: not a duration, or zero.
     """
     spelled = text.strip().lower()
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", spelled)
@@ -40,23 +39,23 @@ def duration_text(seconds: float) -> str:
 
 
 def parse_epochs(text: str) -> float:
-    """How briefly to train: "3" is a count of epochs, an int; "0.5" a share, a float.
+    """Parse a training length: "3" is a number of epochs (int), "0.5" a fraction (float).
 
     Raises:
-        InputError: it is no number.
+        InputError: not a number.
     """
     for number in (int, float):
         with contextlib.suppress(ValueError):
             return number(text)
-    raise InputError(f"expected a share of the epochs such as 0.5, or a count, got {text!r}")
+    raise InputError(f"expected a fraction of the epochs such as 0.5, or a count, got {text!r}")
 
 
 def parse_granularity(value: object) -> object:
-    """How finely choices are made: a word for all techniques, or technique = word for some of them.
+    """Parse a granularity for all techniques, or technique = granularity for some of them.
 
     Raises:
         UnknownName: no such technique.
-        InputError: no such word.
+        InputError: no such granularity.
     """
     if isinstance(value, str) and "=" in value:
         pairs = [part.partition("=") for part in value.split(",")]
@@ -80,10 +79,10 @@ def _parse_word(value: object) -> Granularity:
 
 
 def parse_space(value: object) -> dict[str, tuple[Value, ...]]:
-    """The options of each technique.
+    """Parse the options of each technique.
 
     Raises:
-        InputError: some are none; it tells all of them, one a line.
+        InputError: some options are invalid; the message lists all, one per line.
     """
     if not isinstance(value, Mapping):
         raise InputError(f"expected a table of technique = [options], got {value!r}")

@@ -1,4 +1,4 @@
-"""Where the time of a search goes: seconds per part, none of them counted twice."""
+"""Time breakdown of a search: seconds per part, without double counting."""
 
 from collections.abc import Callable, Mapping
 
@@ -26,7 +26,7 @@ _PART_OF = {
     "score": SCORING,
     "assemble": ASSEMBLING,
 }
-"""Stage of an evaluation -> part; a stage that is not here is a part by its own name."""
+"""Stage of an evaluation -> part; other stages are parts of their own."""
 
 
 class Profiler(Timings):
@@ -40,14 +40,14 @@ class Profiler(Timings):
     def evaluation(
         self, evaluate: Callable[[Plan], Outcome], plan: Plan, rest: str = OTHER
     ) -> Outcome:
-        """Evaluate a plan and count each stage under its part.
+        """Evaluate a plan, and add the time of each stage to its part.
 
         Args:
-            evaluate: gives the outcome of a plan.
-            plan: to evaluate.
-            rest: the part of what belongs to no stage.
+            evaluate: plan -> outcome.
+            plan: the plan to evaluate.
+            rest: part for the time outside of all stages.
         """
-        # The stages of what is interrupted or fails are told to nobody.
+        # The stages of an interrupted or failed evaluation are unknown.
         with self.on(UNFINISHED):
             began, spent = self.now(), dict[str, float]()
             try:
@@ -62,17 +62,17 @@ class Profiler(Timings):
         return outcome
 
     def _share(self, spent: Mapping[str, float], took: float, plan: Plan, rest: str) -> None:
-        """Count the stages of an evaluation under their parts."""
+        """Add the stages of an evaluation to their parts."""
         for stage, seconds in spent.items():
             self.move(part_of(stage, trains_at_last=plan.trains_at_last), seconds)
         self.move(rest, took - sum(spent.values()))
 
 
 def part_of(stage: str, *, trains_at_last: bool) -> str:
-    """The part that a stage of an evaluation counts to.
+    """The part to which a stage belongs.
 
     Args:
-        stage: its name.
-        trains_at_last: whether the plan's last phase trains too.
+        stage: name of the stage.
+        trains_at_last: whether the plan's last phase trains, as in quantization-aware training.
     """
     return TRAINING if stage == "quantize" and trains_at_last else _PART_OF.get(stage, stage)

@@ -1,4 +1,4 @@
-"""Plans that failed, tried once more because the user asks for it."""
+"""Retries of failed plans, on the user's request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,27 +11,27 @@ from .trial_record import TrialRecord, TrialStatus
 
 _RETRY = "retry"
 RETRY = {_RETRY: True}
-"""Kept with a trial that tries a plan once more although it failed."""
+"""User attributes of a trial that retries a failed plan."""
 
 
 def is_retry(attributes: Mapping[str, Any]) -> bool:
-    """Whether a trial with these attributes tries a plan once more that failed."""
+    """Whether a trial with these attributes retries a failed plan."""
     return bool(attributes.get(_RETRY))
 
 
 def waiting_retries(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that wait to try something once more; any process of the study may take one."""
+    """The enqueued retries, which any process of the study may run."""
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     return [trial for trial in waiting if is_retry(trial.user_attrs)]
 
 
 def queue_failed_plans(study: optuna.Study, records: Sequence[TrialRecord], space: Space) -> None:
-    """Let plans be proposed again that failed, and were not scored in another trial.
+    """Enqueue the plans that failed and were not scored in another trial.
 
     Args:
-        study: whose queue they join, in the order of their trials.
-        records: of its trials.
-        space: of the plans.
+        study: the study, to whose queue the plans are added in the order of their trials.
+        records: records of its trials.
+        space: the search space.
     """
     scored = {record.plan for record in records if record.is_scored}
     failed = dict.fromkeys(record.plan for record in records if record.status is TrialStatus.FAILED)

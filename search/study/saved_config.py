@@ -1,4 +1,4 @@
-"""What a study was asked, kept with it, so that its networks can be made again from its name."""
+"""The configuration stored in a study, from which its networks can be rebuilt by name."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def save_config(study: optuna.Study, config: "StudyConfig") -> None:
-    """Keep what the last run of a study was asked. Paths are kept absolute."""
+    """Store the configuration of a study's latest run, with absolute paths."""
     from ...objectives.data import own_data
 
     data: dict[str, Any] = config.model_dump(mode="json", exclude={"start", "max_drop"})
@@ -37,10 +37,10 @@ def save_config(study: optuna.Study, config: "StudyConfig") -> None:
 
 
 def run_imports(study: optuna.Study) -> None:
-    """Run what a study imported, and what is installed: its plans may name techniques of theirs.
+    """Load the extensions and imports of a study, whose techniques its plans may name.
 
     Raises:
-        InputError, UserCodeError: a file is not there any more, or failed.
+        InputError, UserCodeError: a file is missing, or raised.
     """
     load_extensions()
     for place in study_attributes(study.user_attrs).get(CONFIG, {}).get("imports", ()):
@@ -48,10 +48,10 @@ def run_imports(study: optuna.Study) -> None:
 
 
 def read_saved_config(study: optuna.Study) -> "StudyConfig":
-    """What the last run of a study was asked; the plans that it began with are left out.
+    """Read the configuration of a study's latest run, without its start plans.
 
     Raises:
-        StorageError: the study is from before this was kept, or it cannot be read any more.
+        StorageError: the study has none (before 0.4), or it is not valid any more.
     """
     from pydantic import ValidationError
 
@@ -60,14 +60,14 @@ def read_saved_config(study: optuna.Study) -> "StudyConfig":
     stored = study_attributes(study.user_attrs).get(CONFIG)
     if stored is None:
         raise StorageError(
-            f"the study {study.study_name!r} does not say what it was asked: it is from before "
-            "0.4; run its `paredown search` once more, which costs no training"
+            f"study {study.study_name!r} has no stored configuration, as it was made before 0.4; "
+            "run its `paredown search` again, which needs no training"
         )
     try:
         config = StudyConfig.model_validate(stored)
     except ValidationError as error:
         raise StorageError(
-            f"what the study {study.study_name!r} was asked cannot be read: {error}"
+            f"the stored configuration of study {study.study_name!r} is not valid: {error}"
         ) from None
     if "search" in stored["data"]:
         return config

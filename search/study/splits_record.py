@@ -1,4 +1,4 @@
-"""Which images a study's splits are, and whether the baseline knows those of the search."""
+"""A study's splits, and the gap of the baseline's accuracy between search and test split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from ...objectives.evaluation.task import Task
 
 _MATTERS = 1.0
-"""Percentage points: a difference of accuracies below is less than what budgets are about."""
+"""Smallest relevant difference of accuracies, in percentage points: the scale of budgets."""
 
 _FROM = {
-    SearchSource.OWN: " (a part of its own) and {test:,} test images",
+    SearchSource.OWN: " (a separate part) and {test:,} test images",
     SearchSource.TRAIN: " (from the training images{seen}) and {test:,} test images",
     SearchSource.TEST: " and {test:,} test images (halves of the test images{unseen})",
     SearchSource.WHOLE: " and {test:,} test images (all drawn from one set)",
 }
 
 _REMEDY = {
-    SearchSource.OWN: 'leave the search part out of the data, and say search = "test" in [data]',
-    SearchSource.TRAIN: 'begin another study with search = "test" in [data]',
+    SearchSource.OWN: 'leave the search part out of the data, and set search = "test" in [data]',
+    SearchSource.TRAIN: 'start another study with search = "test" in [data]',
 }
-"""What to do where the search images may be others than the test images. Halves of one set, drawn
-at random, differ by chance alone."""
+"""Advice where search and test images may be distributed differently. Random halves of one set
+differ by chance alone."""
 
 
 _IN_WORDS = {
-    SearchSource.OWN: "a part of the data's own",
-    SearchSource.TRAIN: "some of the training images",
+    SearchSource.OWN: "a separate part of the data",
+    SearchSource.TRAIN: "part of the training images",
     SearchSource.TEST: "half of the test images",
     SearchSource.WHOLE: "drawn from one set with all others",
 }
@@ -41,13 +41,13 @@ _IN_WORDS = {
 
 @dataclass(frozen=True)
 class DataSplits:
-    """How many images each split has, and where those of the search come from.
+    """Sizes of the splits, and the source of the search split.
 
     Attributes:
-        train, search, test: how many.
-        search_from: where the search images come from.
+        train, search, test: numbers of images.
+        search_from: source of the search split.
         weights_given: whether the baseline came with weights.
-        baseline: its answers on the search split; None if it was not scored yet.
+        baseline: the baseline's correct predictions on the search split; None if not scored yet.
     """
 
     train: int
@@ -59,7 +59,7 @@ class DataSplits:
 
     @classmethod
     def of(cls, task: "Task") -> "DataSplits":
-        """Those of a task."""
+        """The splits of a task."""
         splits = task.splits
         return cls(
             len(splits.train),
@@ -78,15 +78,15 @@ class DataSplits:
         return f"{self.train:,} train, {self.search:,} search{origin}"
 
     def counts(self) -> dict[str, Any]:
-        """JSON-ready: the sizes, and where the search images come from."""
+        """Sizes and source of the search split, as JSON values."""
         sizes = {"train": self.train, "search": self.search, "test": self.test}
         return sizes | {"search_from": str(self.search_from), "text": self.text}
 
     def gap(self, test: CorrectCounts | None) -> "Gap | None":
-        """How much better the baseline is on the search split than on the test split.
+        """The baseline's accuracy on the search split minus that on the test split.
 
         Args:
-            test: its answers on the test split, if that was looked at.
+            test: the baseline's correct predictions on the test split; None if not scored.
         """
         if self.baseline is None or test is None:
             return None
@@ -95,11 +95,11 @@ class DataSplits:
 
 @dataclass(frozen=True)
 class Gap:
-    """The baseline's accuracy on the search split beside that on the test split.
+    """The baseline's accuracy on the search split compared with the test split.
 
     Attributes:
-        difference: of the two.
-        search_from: where the search images come from.
+        difference: the difference of the two accuracies.
+        search_from: source of the search split.
     """
 
     difference: UnpairedDifference
@@ -107,9 +107,9 @@ class Gap:
 
     @property
     def stands_out(self) -> bool:
-        """Whether the search images are easier for the baseline, by more than chance explains.
+        """Whether the search images are significantly easier for the baseline.
 
-        The whole 95 % interval lies above 0, and the difference is above one percentage point.
+        The 95 % interval lies above 0, and the difference is above one percentage point.
         """
         low, _ = self.difference.interval
         is_large = self.difference.points > _MATTERS and low > 0
@@ -117,18 +117,18 @@ class Gap:
 
     @property
     def text(self) -> str:
-        """What there is to say of a gap that stands out, and what to do."""
+        """Description of a gap that stands out, with advice."""
         low, high = self.difference.interval
         return (
             f"The baseline has {self.difference.first.accuracy:.2f} % on the search images and "
             f"{self.difference.second.accuracy:.2f} % on the test images, "
             f"{self.difference.points:.2f} points less (95 % interval {low:.2f} to {high:.2f}): "
-            "drops that the search saw are likely to be smaller than those on new images. To "
-            f"search on images like the test images, {_REMEDY[self.search_from]}"
+            "drops in the search are likely to be smaller than those on new images. To search on "
+            f"images like the test images, {_REMEDY[self.search_from]}"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; accuracies in percent, the rest in percentage points."""
+        """JSON values; accuracies in percent, the rest in percentage points."""
         low, high = self.difference.interval
         return {
             "search": self.difference.first.accuracy,
@@ -141,27 +141,27 @@ class Gap:
 
 
 def source_before_0_5(now: str | None) -> str | None:
-    """Where 0.4 took the search images from, where they come from `now`: never from the test part.
+    """The source of the search split in 0.4, which did not store it.
 
-    What it did not keep differs from now only there.
+    It differs from the current one only in that 0.4 never used test images.
     """
     return SearchSource.TRAIN if now == SearchSource.TEST else now
 
 
 def in_words(source: object) -> str:
-    """What the search images are, after "are"."""
-    return "not known" if source is None else _IN_WORDS[SearchSource(str(source))]
+    """Describe the source of the search images, to follow "are"."""
+    return "unknown" if source is None else _IN_WORDS[SearchSource(str(source))]
 
 
 def how_to_go_on(source: str | None) -> str:
-    """How to ask for a study whose search images come from there; empty if it cannot be said."""
+    """Advice to resume a study with this source of search images; empty if there is none."""
     if source not in (SearchSource.TRAIN, SearchSource.TEST):
         return ""
-    return f'say search = "{source}" in [data] to go on with it, or '
+    return f'set search = "{source}" in [data] to resume the study, or '
 
 
 def write_data_splits(study: "optuna.Study", splits: DataSplits, baseline: CorrectCounts) -> None:
-    """Keep with a study which images its splits are, and what the baseline gets right of them."""
+    """Store the splits in a study, with the baseline's correct predictions."""
     data: dict[str, Any] = {
         "train": splits.train,
         "search": splits.search,
@@ -175,7 +175,7 @@ def write_data_splits(study: "optuna.Study", splits: DataSplits, baseline: Corre
 
 
 def read_data_splits(study: "optuna.Study") -> DataSplits | None:
-    """What a study keeps of its splits; None in studies that 0.5 has not run."""
+    """Read a study's splits; None in studies that 0.5 has not run."""
     data: Mapping[str, Any] | None = study.user_attrs.get(SPLITS)
     if data is None:
         return None

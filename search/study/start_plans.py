@@ -1,4 +1,4 @@
-"""Plans that a user names: a file, or an approach of the paper that Paredown starts from."""
+"""Plans named by the user: a JSON file, or an approach of the paper."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ _APPROACH = "approach:"
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan of a JSON file.
+    """Read the plan of a JSON file.
 
     Raises:
-        PlanError: it cannot be read, or is no plan.
+        PlanError: the file cannot be read, or is not a plan.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -23,14 +23,14 @@ def read_plan(path: Path) -> Plan:
 
 
 def start_plan(text: str, model: str) -> Plan:
-    """A plan to begin a search with.
+    """Parse a start plan.
 
     Args:
-        text: "approach:13", or the path of a plan.
-        model: the model that the search is about.
+        text: "approach:13", or the path of a plan's file.
+        model: name of the study's model.
 
     Raises:
-        UnknownName, PlanError: there is no such plan, or it is for another model.
+        UnknownName, PlanError: no such plan, or a plan for another model.
     """
     if not text.startswith(_APPROACH):
         if not text.endswith(".json"):

@@ -1,4 +1,4 @@
-"""Where studies live: opened, compared with what is asked now, and told what they are about."""
+"""Storages of studies: opening them, and validating that a study matches its configuration."""
 
 import contextlib
 import json
@@ -28,22 +28,22 @@ from .splits_record import how_to_go_on, in_words, source_before_0_5
 
 DEFAULT_FILE = "paredown.db"
 MEMORY = "memory"
-"""In place of a URL: the study lasts as long as the process."""
+"""In place of a URL: an in-memory storage."""
 
 
 def default_storage() -> str:
-    """The SQLite file in the working folder."""
+    """The URL of the default storage, an SQLite file in the working folder."""
     return f"sqlite:///{DEFAULT_FILE}"
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The untouched network, as a study keeps it.
+    """The uncompressed network, as stored in a study.
 
     Attributes:
-        accuracy: percent, on the search split.
-        cost: what it costs.
-        digest: over its weights, which tells whether two are the same.
+        accuracy: in percent, on the search split.
+        cost: its cost.
+        digest: digest of its weights.
     """
 
     accuracy: float
@@ -51,34 +51,34 @@ class Baseline:
     digest: str
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; `from_dict` reads it back."""
+        """The baseline as JSON values, for `from_dict`."""
         return {"accuracy": self.accuracy, "cost": self.cost.to_stored(), "digest": self.digest}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Baseline":
-        """Reads what `to_dict` wrote."""
+        """Read the JSON of `to_dict`."""
         return cls(float(data["accuracy"]), Cost.from_dict(data["cost"]), str(data["digest"]))
 
 
 def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
-    """The storage at a URL.
+    """Open the storage at a URL.
 
     Args:
-        url: as SQLAlchemy writes it, as in sqlite:///paredown.db, or `MEMORY` for a new storage.
-        must_exist: do not make a new SQLite file.
+        url: SQLAlchemy URL, as in sqlite:///paredown.db, or `MEMORY` for an in-memory storage.
+        must_exist: do not create a new SQLite file.
 
     Raises:
-        StorageError: it cannot be opened.
+        StorageError: the storage cannot be opened.
     """
     if url == MEMORY:
         return InMemoryStorage()
     path = sqlite_path(url)
     if path and must_exist and not path.exists():
-        raise StorageError(f"no studies at {url}: there is no file {path}; run `paredown search`")
+        raise StorageError(f"no studies at {url}: no such file {path}; run `paredown search`")
     if path and not path.parent.is_dir():
-        raise StorageError(f"the storage {url} cannot be opened: no folder {path.parent}")
+        raise StorageError(f"the storage {url} cannot be opened: no such folder {path.parent}")
     if path and must_exist and not _holds_studies(path):
-        raise StorageError(f"no studies at {url}: {path} is not a file that Optuna made")
+        raise StorageError(f"no studies at {url}: {path} is not an Optuna storage")
     try:
         return RDBStorage(url)
     except (
@@ -93,7 +93,7 @@ def open_storage(url: str, *, must_exist: bool = False) -> BaseStorage:
 
 
 def shown_url(url: str) -> str:
-    """An address without its password."""
+    """A URL without its password."""
     try:
         return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError:
@@ -101,7 +101,7 @@ def shown_url(url: str) -> str:
 
 
 def storage_reason(error: BaseException) -> str:
-    """The first line of what a storage complained about, under all that was wrapped around it."""
+    """The first line of the innermost error of a storage."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(getattr(error, "orig", None) or error).strip()
@@ -109,7 +109,7 @@ def storage_reason(error: BaseException) -> str:
 
 
 def _holds_studies(path: Path) -> bool:
-    """Whether a SQLite file is one of Optuna's, by looking and not touching."""
+    """Whether an SQLite file is an Optuna storage; opened read-only."""
     try:
         with contextlib.closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -120,68 +120,67 @@ def _holds_studies(path: Path) -> bool:
 
 
 def has_baseline(study: optuna.Study) -> bool:
-    """Whether a study knows what its drops are measured from."""
+    """Whether a study has a baseline."""
     return BASELINE in study.user_attrs
 
 
 def open_study(storage: BaseStorage, url: str, name: str) -> optuna.Study:
-    """An existing study, with what it imported.
+    """Open an existing study, and load its imports.
 
     Raises:
-        UnknownName: there is none of that name.
-        StorageError: it is not Paredown's.
-        InputError, UserCodeError: what it imported cannot be run any more.
+        UnknownName: no such study.
+        StorageError: the study was not made by Paredown.
+        InputError, UserCodeError: one of its imports cannot be loaded.
     """
     names = optuna.get_all_study_names(storage)
     if name not in names:
         raise UnknownName("study", name, names, where=f" in {url}")
     study = optuna.load_study(study_name=name, storage=storage)
     if IDENTITY not in study.user_attrs:
-        raise StorageError(f"study {name!r} in {url} was not made by paredown")
+        raise StorageError(f"study {name!r} in {url} was not made by Paredown")
     run_imports(study)
     return study
 
 
 def name_objectives(study: optuna.Study, names: Sequence[str]) -> None:
-    """Let dashboards say what a study minimizes."""
+    """Set the metric names of a study, for dashboards."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names([OBJECTIVES.get(name).title for name in names])
 
 
 def read_baseline(study: optuna.Study) -> Baseline:
-    """The baseline that a study compares with.
+    """Read the baseline of a study.
 
     Raises:
-        StorageError: the search was stopped before it was known.
+        StorageError: the search ended before the baseline was scored.
     """
     if not has_baseline(study):
         raise StorageError(
-            f"study {study.study_name!r} has no baseline yet; run `paredown search` to go on"
+            f"study {study.study_name!r} has no baseline yet; run `paredown search` to resume it"
         )
     return Baseline.from_dict(study.user_attrs[BASELINE])
 
 
 def write_baseline(study: optuna.Study, url: str, baseline: Baseline) -> None:
-    """Keep the baseline that all drops of a study are measured from.
+    """Store the baseline of a study.
 
     Raises:
-        StorageError: the study has another one, so that its drops could not be compared.
+        StorageError: the study has a different baseline, so its drops are not comparable.
     """
     stored = study.user_attrs.get(BASELINE)
     if stored is not None and Baseline.from_dict(stored) != baseline:
         raise StorageError(
-            f"study {study.study_name!r} in {url} measures from another baseline "
-            f"({stored['accuracy']:.2f} % there, {baseline.accuracy:.2f} % here): training it "
-            f"again "
-            f"came out differently, as happens with other versions "
-            f"({study.user_attrs.get(VERSIONS)} there). Choose another --name to start afresh"
+            f"study {study.study_name!r} in {url} has a different baseline "
+            f"({stored['accuracy']:.2f} % there, {baseline.accuracy:.2f} % here); training can "
+            f"differ between versions (there: {study.user_attrs.get(VERSIONS)}). Use another "
+            "--name to start a new study"
         )
     study.set_user_attr(BASELINE, baseline.to_dict())
 
 
 def metric_of(study: optuna.Study) -> Metric:
-    """What a study means by accuracy; those from before it was kept mean the plain one."""
+    """The accuracy metric of a study; plain accuracy in studies that do not store it."""
     stored = json.loads(study.user_attrs.get(IDENTITY, "{}"))
     return Metric(stored.get(METRIC, Metric.PLAIN))
 
@@ -189,16 +188,16 @@ def metric_of(study: optuna.Study) -> Metric:
 def continue_or_create(
     storage: BaseStorage, url: str, name: str, identity: Mapping[str, Any]
 ) -> optuna.Study:
-    """The study of that name, made if need be.
+    """Open the study of a name, or create it.
 
     Args:
         storage: an open storage.
-        url: its address, for errors.
-        name: of the study.
-        identity: its identity.
+        url: URL of the storage, for errors.
+        name: name of the study.
+        identity: identity of the study.
 
     Raises:
-        StorageError: the study there is of something else; the message says what differs.
+        StorageError: the study has a different configuration; the message says what differs.
     """
     from ...objectives.evaluation.task import versions
 
@@ -217,36 +216,37 @@ def continue_or_create(
 
 
 def check_same(study: optuna.Study, url: str, identity: Mapping[str, Any]) -> None:
-    """See that a study is of the same things: of the same `identity`.
+    """Validate that a study has this identity.
 
     Raises:
-        StorageError: it is of something else, or was not made by paredown.
+        StorageError: the identities differ, or the study was not made by Paredown.
     """
     there = f"study {study.study_name!r} in {url}"
     if IDENTITY not in study.user_attrs:
-        raise StorageError(f"{there} was not made by paredown; choose another --name")
+        raise StorageError(f"{there} was not made by Paredown; use another --name")
     stored: dict[str, Any] = {METRIC: Metric.PLAIN} | json.loads(study.user_attrs[IDENTITY])
     wanted = json.loads(json.dumps(identity))
     stored.setdefault(SEARCH, source_before_0_5(wanted.get(SEARCH)))
     keys = [*wanted, *(key for key in OPTIONAL_PARTS if key not in wanted)]
     differing = [key for key in keys if stored.get(key) != wanted.get(key)]
-    # The signature covers the options too; where these say it, the number says nothing more.
+    # The signature of the layers covers the options too: reported only if nothing else differs.
     if len(differing) > 1 and "layers" in differing:
         differing.remove("layers")
     if SEARCH in differing and "images" in differing:
         differing.remove("images")
     if differing:
         text = "; ".join(_difference(key, stored.get(key), wanted.get(key)) for key in differing)
-        advice = "choose another --name to start afresh"
+        advice = "use another --name to start a new study"
         if SEARCH in differing:
             advice = f"{how_to_go_on(stored[SEARCH])}{advice}"
         raise StorageError(
-            f"{there} is of something else: {text}. {advice[:1].upper()}{advice[1:]}"
+            f"{there} was created with a different configuration: {text}. "
+            f"{advice[:1].upper()}{advice[1:]}"
         )
 
 
 def with_recipes_of(study: optuna.Study, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """An identity whose recipes are those of a study, where it is meant to be trained otherwise."""
+    """An identity with the recipes of a study, for training that is meant to differ."""
     recipes = json.loads(study.user_attrs.get(IDENTITY, "{}")).get("recipes")
     return {**identity, "recipes": recipes}
 
@@ -261,6 +261,6 @@ def _difference(key: str, stored: object, wanted: object) -> str:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of a storage; None if it is no SQLite file."""
+    """The file of a storage; None if the URL is not an SQLite file."""
     prefix = "sqlite:///"
     return Path(url.removeprefix(prefix).split("?")[0]) if url.startswith(prefix) else None

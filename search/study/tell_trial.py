@@ -1,4 +1,4 @@
-"""What Optuna is told of a trial that is over: its state, its values and its constraint."""
+"""Ends trials in Optuna: state, values and constraint from a trial's attributes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from .legacy_names import trial_attributes
 from .trial_record import Attributes, TrialStatus
 
 _CONSTRAINTS = "constraints"
-"""Where Optuna's samplers and its dashboard look for how far a trial is from being feasible.
+"""The system attribute from which Optuna's samplers and dashboard read constraints.
 
-NOTE: the form of before Optuna 5. Its dashboard does not show what `Trial.set_constraint` writes.
+NOTE: the form from before Optuna 5, whose dashboard does not show `Trial.set_constraint`.
 """
 
 
 def state_of(attributes: Mapping[str, Any]) -> TrialState:
-    """What a trial with these attributes ends as: failed if its plan has, now or before."""
+    """The final state of a trial: failed if its plan failed, in this trial or an earlier one."""
     attributes = trial_attributes(attributes)
     status = TrialStatus(attributes[STATUS])
     known = DROP in attributes or DROP_LOWER_BOUND in attributes
@@ -30,7 +30,7 @@ def state_of(attributes: Mapping[str, Any]) -> TrialState:
 
 
 def values_of(attributes: Mapping[str, Any]) -> list[float]:
-    """The values of a trial: what its plan, with these attributes, has in the objectives."""
+    """The values of a trial: its plan's cost in the study's objectives."""
     return list(Cost.from_dict(attributes).objectives)
 
 
@@ -40,12 +40,12 @@ def ended_trial(
     options: Mapping[str, Sequence[Any]],
     largest_budget: float,
 ) -> FrozenTrial:
-    """A trial that is over, to be added to a study at once.
+    """An ended trial, to be added to a study in one write.
 
     Args:
-        attributes: what it proposed and how it ended.
-        params: of the trial.
-        options: of each parameter.
+        attributes: user attributes of the trial.
+        params: parameters of the trial.
+        options: parameter -> its options.
         largest_budget: in percentage points.
     """
     state = state_of(attributes)
@@ -62,10 +62,10 @@ def ended_trial(
 
 
 def tell(study: optuna.Study, trial: optuna.Trial) -> None:
-    """Tell a study of a trial whose end is written: its state, values and constraint.
+    """End a trial whose result is written: tell Optuna its state, values and constraint.
 
     Raises:
-        UpdateFinishedTrialError, ValueError: another process has told it already.
+        UpdateFinishedTrialError, ValueError: another process has already ended the trial.
     """
     attributes = trial_attributes(trial.user_attrs)
     state = state_of(attributes)
@@ -78,11 +78,10 @@ def tell(study: optuna.Study, trial: optuna.Trial) -> None:
 
 
 def _excess(attributes: Mapping[str, Any], largest_budget: float) -> float:
-    """By how many points a drop is above the largest budget; at most 0 where it is feasible.
+    """The constraint: drop minus the largest budget, in percentage points; feasible if <= 0.
 
-    A trial of which nothing is known counts as just feasible: most often it was not evaluated
-    because a feasible one costs less, so that it is on no front, and nothing speaks for its
-    breaking the budget.
+    A trial without a drop counts as just feasible: most often it was not evaluated because it is
+    dominated, so it is on no front, and nothing suggests that it misses the budget.
     """
     drop = attributes.get(DROP, attributes.get(DROP_LOWER_BOUND))
     return 0.0 if drop is None or not math.isfinite(drop) else float(drop) - largest_budget

@@ -1,4 +1,4 @@
-"""How long a study's runs took in all, kept with it, and on what they ran."""
+"""Total time and hardware of a study's runs, as stored in the study."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from .trial_record import TrialRecord
 
 
 def add_timings(study: optuna.Study, seconds: Mapping[str, float], hardware: str) -> None:
-    """Add what a run took to what the runs before it did.
+    """Add the time of a run to that of earlier runs.
 
     Args:
-        study: that keeps it.
-        seconds: part -> of the run that has just ended.
-        hardware: what evaluated its plans, as `objectives.training.device.hardware` has it.
+        study: the study.
+        seconds: part -> seconds of the run.
+        hardware: device that evaluated plans, from `objectives.training.device.hardware`.
     """
     total = read_timings(study)
     for part, took in seconds.items():
@@ -31,21 +31,21 @@ def add_timings(study: optuna.Study, seconds: Mapping[str, float], hardware: str
 
 
 def read_timings(study: optuna.Study) -> dict[str, float]:
-    """Part -> seconds, over all runs that have ended; empty in studies from before this was kept.
+    """Read part -> seconds over all ended runs; empty in studies that do not store it.
 
-    Of two runs that end in the same moment one may be missing.
+    Of two runs that end at the same moment, one may be missing.
     """
     stored = json.loads(study_attributes(study.user_attrs).get(TIMINGS, "{}"))
     return {str(part): float(took) for part, took in stored.items()}
 
 
 def read_hardware(study: optuna.Study) -> list[str]:
-    """On what the runs of a study were, each once."""
+    """Read the hardware of a study's runs, without duplicates."""
     return [str(item) for item in study_attributes(study.user_attrs).get(HARDWARE, [])]
 
 
 def training_timings(records: Iterable[TrialRecord]) -> dict[str, float]:
-    """Part -> seconds, of the trials alone: without the baseline, the sampler and the storage."""
+    """Part -> seconds of the trials, without baseline, sampler and storage."""
     total = dict[str, float]()
     for record in records:
         for stage, took in record.seconds.items():

@@ -1,4 +1,4 @@
-"""What a study keeps of each trial, and how it reads it back."""
+"""Records of trials: writing them as user attributes, and reading them back."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,23 +34,21 @@ if TYPE_CHECKING:
     from ..samplers import Observation
 
 Attributes = dict[str, Any]
-"""What is kept with a trial: name -> value, ready for JSON."""
+"""User attributes of a trial: name -> JSON value."""
 
 _LAST_OF_COST = "bytes"
 
 LEFT_RUNNING = "its process is gone"
-"""Why a trial was stopped whose run died."""
+"""Reason of a trial that was stopped because its process died. Stored and compared."""
 
 
 class TrialStatus(StrEnum):
-    """How a trial came to its end."""
+    """The status of a trial."""
 
     EVALUATED = "evaluated"
-    REUSED_WEIGHTS = (
-        "reused_weights"  # an earlier trial's network at other bits: nothing was trained
-    )
+    REUSED_WEIGHTS = "reused_weights"  # an earlier trial's network at other bits; no training
     REPEATED = "repeated"  # the same plan was evaluated before
-    EARLY_STOPPED = "early_stopped"  # stopped early: it was not going to keep within any budget
+    EARLY_STOPPED = "early_stopped"  # predicted to miss every budget
     DOMINATED = "dominated"  # a feasible plan costs less, so it was not trained
     FAILED = "failed"
     STOPPED = "stopped"  # by the user or the system; its plan is proposed again
@@ -59,20 +57,20 @@ class TrialStatus(StrEnum):
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial as the study keeps it.
+    """The record of one trial.
 
     Attributes:
-        number: of the trial.
-        status: how it ended.
-        plan: what it proposed; None if it ended before that was known.
-        cost: of the plan.
-        accuracy, drop: percent and percentage points on the search split; None if not trained.
-        reason: for trials that were not evaluated, the reason in words.
+        number: number of the trial.
+        status: status of the trial.
+        plan: the proposed plan; None if the trial ended before it was known.
+        cost: predicted cost of the plan.
+        accuracy, drop: in percent and percentage points, on the search split; None if not scored.
+        reason: why a trial was not evaluated, in words.
         seconds: stage -> duration.
-        pruned_share: what its pruning removes; None if it prunes nothing.
-        checkpoints: name -> its drop there, on the way.
-        drop_lower_bound: what its drop would have been at least, if it was stopped early.
-        is_free: whether it only rounds a network that was there, even if that failed.
+        pruned_share: what the plan's pruning removes; None if it prunes nothing.
+        checkpoints: name of a checkpoint -> drop there.
+        drop_lower_bound: lower bound of the final drop, if the trial was stopped early.
+        is_free: whether the trial only quantizes a trained network, even if that failed.
     """
 
     number: int
@@ -90,12 +88,12 @@ class TrialRecord:
 
     @property
     def is_scored(self) -> bool:
-        """Whether its drop is known."""
+        """Whether the drop is known."""
         return self.drop is not None
 
     @property
     def took_training(self) -> bool:
-        """Whether it counts among the trials that a search was asked for; the others are free."""
+        """Whether the trial counts towards `trials`; trials without training do not."""
         return (
             self.status in (TrialStatus.EVALUATED, TrialStatus.EARLY_STOPPED, TrialStatus.FAILED)
             and not self.is_free
@@ -103,29 +101,29 @@ class TrialRecord:
 
 
 def count_trained(records: Iterable[TrialRecord]) -> int:
-    """How many of these trials count towards those that a search was asked for."""
+    """Number of trials that count towards `trials`."""
     return sum(record.took_training for record in records)
 
 
 def write(trial: optuna.Trial, attributes: Attributes) -> None:
-    """Keep attributes with a trial that runs; how it ended comes last, when all else is there."""
+    """Write attributes to a running trial; the status last, so that it marks a complete record."""
     for name, value in sorted(attributes.items(), key=lambda pair: pair[0] == STATUS):
         trial.set_user_attr(name, value)
 
 
 def write_stopped(trial: optuna.Trial, why: str) -> None:
-    """Note why a trial could not run to its end."""
+    """Write the reason why a trial was interrupted."""
     write(trial, {STATUS: TrialStatus.STOPPED, REASON: why})
 
 
 def proposed(plan: Plan, cost: Cost, removed: PrunedShare | None) -> Attributes:
-    """What a trial proposes, what that costs, and what its pruning removes."""
+    """Attributes of a proposed plan: plan, cost and pruned share."""
     data = {} if removed is None else {PRUNED_SHARE: json.dumps(asdict(removed))}
     return {PLAN: plan.to_json(), **data, **cost.to_dict()}
 
 
 def evaluated(outcome: Outcome) -> Attributes:
-    """What evaluating the trial's plan gave."""
+    """Attributes of an evaluated plan."""
     return {
         STATUS: TrialStatus.EVALUATED,
         ACCURACY: outcome.accuracy,
@@ -138,7 +136,7 @@ def evaluated(outcome: Outcome) -> Attributes:
 
 
 def early_stopped(stopped: EarlyStopped, lower_bound: float) -> Attributes:
-    """An evaluation was stopped early; its drop would have been this at least."""
+    """Attributes of a plan that was stopped early, with a lower bound of its drop."""
     return {
         STATUS: TrialStatus.EARLY_STOPPED,
         REASON: f"{stopped}; it would have been {lower_bound:+.2f} or more",
@@ -149,13 +147,13 @@ def early_stopped(stopped: EarlyStopped, lower_bound: float) -> Attributes:
 
 
 def reused_weights(outcome: Outcome, earlier: TrialRecord) -> Attributes:
-    """What scoring an earlier trial's network at other bits gave."""
+    """Attributes of a plan that was scored with an earlier trial's weights."""
     why = f"the network of trial {earlier.number} at other bits"
     return evaluated(outcome) | {STATUS: TrialStatus.REUSED_WEIGHTS, REASON: why}
 
 
 def repeated(earlier: TrialRecord) -> Attributes:
-    """An earlier trial had the same plan; its figures hold, or its failure does."""
+    """Attributes of a repeated plan: those of the earlier trial, or its failure."""
     why = f"same plan as trial {earlier.number}"
     data: Attributes = {STATUS: TrialStatus.REPEATED}
     if earlier.drop_lower_bound is not None:
@@ -167,21 +165,21 @@ def repeated(earlier: TrialRecord) -> Attributes:
 
 
 def dominated(by: TrialRecord) -> Attributes:
-    """A feasible plan costs less than the trial's."""
+    """Attributes of a plan that a feasible plan dominates."""
     why = f"trial {by.number} costs less and is within every budget"
     return {STATUS: TrialStatus.DOMINATED, REASON: why}
 
 
 def failed(why: str, details: str = "") -> Attributes:
-    """Why a trial failed, and a traceback or crash dump, if there is one."""
+    """Attributes of a failed plan: reason, and traceback or crash dump if there is one."""
     return {STATUS: TrialStatus.FAILED, REASON: why} | ({DETAILS: details} if details else {})
 
 
 class RecordReader:
-    """Reads a study's trials again and again; what has ended, and so stays, is parsed once.
+    """Reads a study's trials repeatedly; records of ended trials are cached.
 
     Args:
-        study: whose trials.
+        study: the study.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -189,7 +187,7 @@ class RecordReader:
         self._ended = dict[int, TrialRecord]()
 
     def records(self) -> list[TrialRecord]:
-        """The trials of the study as they are now, waiting ones left out."""
+        """The current records of the study's trials, without waiting ones."""
         trials = self.study.get_trials(deepcopy=False)
         return [self._read(trial) for trial in trials if trial.state != TrialState.WAITING]
 
@@ -203,13 +201,13 @@ class RecordReader:
 
 
 def read_records(trials: Iterable[FrozenTrial]) -> list[TrialRecord]:
-    """The trials of a study, waiting ones left out."""
+    """Records of trials, without waiting ones."""
     return [_read(trial) for trial in trials if trial.state != TrialState.WAITING]
 
 
 def observe(trial: FrozenTrial) -> "Observation | None":
-    """What is known of a trial's drop; None if it was not evaluated."""
-    from ..samplers import Observation  # here: samplers import scipy
+    """The observed drop of a trial; None if it was not evaluated."""
+    from ..samplers import Observation  # deferred: samplers import scipy
 
     if (drop := _number(trial, DROP)) is not None:
         return Observation(drop)
@@ -218,27 +216,27 @@ def observe(trial: FrozenTrial) -> "Observation | None":
 
 
 def is_failed(trial: FrozenTrial) -> bool:
-    """Whether a trial's plan could not be trained or scored."""
+    """Whether a trial failed."""
     return trial_attributes(trial.user_attrs).get(STATUS) == TrialStatus.FAILED
 
 
 def is_retried(trial: FrozenTrial) -> bool:
-    """Whether a trial ended without having been seen through, so that its plan comes again."""
+    """Whether a trial was interrupted, so that its plan is proposed again."""
     return trial_attributes(trial.user_attrs).get(STATUS) == TrialStatus.STOPPED
 
 
 def is_left_running(trial: FrozenTrial) -> bool:
-    """Whether a trial was stopped because its run had died."""
+    """Whether a trial was stopped because its process died."""
     return is_retried(trial) and trial_attributes(trial.user_attrs).get(REASON) == LEFT_RUNNING
 
 
 def has_ended(trial: FrozenTrial) -> bool:
-    """Whether it is known how a trial ended, though nobody has said that it did."""
+    """Whether a trial's result is written, even if its state is still RUNNING."""
     return STATUS in trial_attributes(trial.user_attrs) and not is_retried(trial)
 
 
 def plan_of(trial: FrozenTrial) -> Plan | None:
-    """The plan that a trial proposes; None if it ended before that was known."""
+    """The plan of a trial; None if the trial ended before it was known."""
     attrs = trial_attributes(trial.user_attrs)
     return Plan.from_json(attrs[PLAN]) if PLAN in attrs else None
 
@@ -249,7 +247,7 @@ def _number(trial: FrozenTrial, name: str) -> float | None:
 
 
 def scored(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The records whose drop is known, each plan once, in the order of their trials."""
+    """The first scored record of each plan, in the order of the trials."""
     by_plan = dict[Plan, TrialRecord]()
     for record in records:
         if record.plan is not None and record.is_scored:

@@ -1,2 +1,2 @@
-"""What the terminal shows: tables, the live picture of a search, listings, counts and previews.
-Nothing here decides anything."""
+"""Terminal output: tables, the live display of a search, listings, counts and previews.
+Modules here only format; decisions are made in the folders below."""

@@ -1,4 +1,4 @@
-"""What there is to choose from: techniques, models and studies, as tables or JSON."""
+"""Listings of techniques, models and studies, as tables or JSON."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _NAME = 20
 
 @dataclass(frozen=True)
 class Listing:
-    """Rows, and which of their columns a terminal has room for; the JSON has all."""
+    """Rows, and the columns that the terminal table shows; the JSON has all columns."""
 
     headings: tuple[str, ...]
     rows: Sequence[dict[str, str]]
 
     def table(self) -> Table:
-        """The listing for a terminal."""
+        """The listing as a terminal table."""
         table = plain_table(*self.headings)
         for row in self.rows:
             table.add_row(*(row[heading] for heading in self.headings))
@@ -37,7 +37,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Techniques:
-    """Every technique, by the technique that it is an option of."""
+    """Every option of every technique."""
 
     techniques: Sequence[Technique]
 
@@ -50,7 +50,7 @@ class Techniques:
         ]
 
     def table(self) -> RenderableType:
-        """The listing for a terminal."""
+        """The listing as terminal tables, one per technique."""
         return Group(
             *(part for technique in self.techniques for part in self._technique_rows(technique))
         )
@@ -71,7 +71,7 @@ class Techniques:
 
 
 def _effect(info: TechniqueInfo) -> str:
-    """What it replaces and saves, in a line; empty if neither is anything."""
+    """What an option replaces, saves and requires, in one line; may be empty."""
     parts = []
     if info.replaces != "nothing":
         parts.append(f"replaces {info.replaces}")
@@ -85,14 +85,14 @@ def _effect(info: TechniqueInfo) -> str:
 
 
 def techniques() -> Techniques:
-    """Every technique there is."""
+    """List every technique."""
     from ...spaces.techniques import TECHNIQUES
 
     return Techniques(tuple(TECHNIQUES))
 
 
 def models() -> Listing:
-    """Every model that can be built by name."""
+    """List every model that can be built by name."""
     from ...spaces.models import MODELS
 
     images = {None: "grey or RGB", 1: "grey", 3: "RGB"}
@@ -110,6 +110,6 @@ def models() -> Listing:
 
 
 def studies() -> Listing:
-    """Every study that comes with Paredown."""
+    """List every built-in study."""
     rows = [{"name": name, "title": title} for name, title in ready_studies().items()]
     return Listing(("name", "title"), rows)

@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live picture on a terminal, a line per trial elsewhere."""
+"""The display of a running search: live on a terminal, otherwise one line per trial."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -27,17 +27,17 @@ from ..study.trial_record import TrialRecord, TrialStatus, count_trained
 from .tables import plain_table
 
 _TOLD = (TrialStatus.EVALUATED, TrialStatus.REUSED_WEIGHTS, TrialStatus.EARLY_STOPPED)
-"""Trials that get a line where there is no live picture."""
+"""Trials that are printed as a line where there is no live display."""
 
 _ENOUGH_TO_GUESS = 3
-"""Evaluated plans before the time that is left is worth a guess."""
+"""Evaluated plans before the remaining time is estimated."""
 
 
 class Screen(Callback):
-    """Shows trial, stage, epoch, time left and the best plan so far per budget.
+    """Shows trial, stage, epoch, remaining time and the best plan so far per budget.
 
     Args:
-        console: where to; if it is no terminal, lines are printed instead.
+        console: the output; if it is not a terminal, lines are printed instead.
     """
 
     def __init__(self, console: Console) -> None:
@@ -65,8 +65,8 @@ class Screen(Callback):
             soft_wrap=True,
         )
         self.console.print(
-            f"{task.space.size:,} plans, {config.trials} to try; "
-            f"kept in [cyan]{escape(shown_url(storage))}[/]",
+            f"{task.space.size:,} plans, {config.trials} trials; "
+            f"stored in [cyan]{escape(shown_url(storage))}[/]",
             highlight=False,
         )
         for title, text in _limits(task.space):
@@ -75,7 +75,8 @@ class Screen(Callback):
             )
         if task.in_this_process:
             self.console.print(
-                f"[yellow]a crash would end this search:[/] {escape(task.in_this_process)}",
+                f"[yellow]evaluating in this process, a crash would end the search:[/] "
+                f"{escape(task.in_this_process)}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -97,7 +98,7 @@ class Screen(Callback):
             f"{short(baseline.cost.params)} params, {short(baseline.cost.macs)} MACs"
         )
         if self.done:
-            self.console.print(f"going on after {self.done} trials")
+            self.console.print(f"resuming after {self.done} trials")
 
     def trial_begins(self, number: int | None, plan: Plan) -> None:
         self.trial = number
@@ -113,11 +114,11 @@ class Screen(Callback):
         self.trial, self.final_evaluation = record.number, True
 
     def retraining_ended(self, retraining: Retraining, budget: Budget) -> None:
-        again = "failed" if retraining.drop is None else points(retraining.drop)
-        holds = "[green]holds[/]" if retraining.meets(budget) else "[yellow]does not hold[/]"
+        drop = "failed" if retraining.drop is None else points(retraining.drop)
+        meets = "[green]feasible[/]" if retraining.meets(budget) else "[yellow]not feasible[/]"
         self.console.print(
-            f"{budget.text}, trained again: {again} after {points(retraining.search_drop)} "
-            f"in the search, {holds}  {escape(retraining.plan.describe())}",
+            f"{budget.text}, retrained: drop {drop} ({points(retraining.search_drop)} in the "
+            f"search), {meets}  {escape(retraining.plan.describe())}",
             soft_wrap=True,
             highlight=False,
         )
@@ -136,14 +137,14 @@ class Screen(Callback):
             self.live.stop()
 
     def _line(self, record: TrialRecord) -> str:
-        smaller = ""
+        ratio = ""
         if self.baseline and record.cost:
-            smaller = f", {compression(self.baseline.cost, record.cost):.1f}x smaller"
+            ratio = f", {compression(self.baseline.cost, record.cost):.1f}x compression"
         plan = record.plan.describe() if record.plan else ""
         drop = points(record.drop)
         if record.drop_lower_bound is not None:
             drop = f"{points(record.drop_lower_bound)} or more, stopped early"
-        return f"{self.done}/{self.trials}  drop {drop}{smaller}  {escape(plan)}"
+        return f"{self.done}/{self.trials}  drop {drop}{ratio}  {escape(plan)}"
 
     def _picture(self) -> RenderableType:
         parts: list[RenderableType] = [self._bar(), self._now()]
@@ -160,8 +161,8 @@ class Screen(Callback):
     def _now(self) -> Text:
         if not self.stage_name:
             return Text("")
-        again = "again, " if self.final_evaluation else ""
-        trial = "" if self.trial is None else f"trial {self.trial}: {again}"
+        retraining = "retraining, " if self.final_evaluation else ""
+        trial = "" if self.trial is None else f"trial {self.trial}: {retraining}"
         epoch = f" epoch {self.epochs_done}/{self.epochs}" if self.epochs else ""
         loss = f", loss {self.loss:.3f}" if self.epochs and self.epochs_done else ""
         return Text(f"{trial}{self.stage_name}{epoch}{loss}", style="dim")
@@ -195,14 +196,14 @@ class Screen(Callback):
 
 
 def _limits(space: Space) -> Iterator[tuple[str, str]]:
-    """What a search cannot do to this network, told before it begins."""
+    """Limitations for this network, shown before the search starts."""
     if uncounted := space.blueprint.structure.uncounted:
-        yield "costs leave out", first_names([operation.text for operation in uncounted], 3)
+        yield "not counted:", first_names([operation.text for operation in uncounted], 3)
     stuck = [skipped for skipped in space.blueprint.skipped if skipped.technique == "channels"]
     if whole := [skipped.reason for skipped in stuck if skipped.name == ALL_GROUPS]:
         yield "no channels are pruned:", whole[0]
     elif not space.blueprint.groups:
-        yield "no channels are pruned:", "every group is left alone; --dry-run says why"
+        yield "no channels are pruned:", "every group is skipped; --dry-run shows the reasons"
     elif stuck:
         names = first_names([skipped.name for skipped in stuck], 3)
-        yield "channels left alone:", f"{names}; --dry-run says why"
+        yield "channels not pruned:", f"{names}; --dry-run shows the reasons"

@@ -1,4 +1,4 @@
-"""What a model costs, and what a plan would make of it."""
+"""The cost of a model, with and without a plan."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +30,8 @@ class Counted:
     """A model's cost, with and without a plan.
 
     Attributes:
-        approach: the number of the plan in the paper, if it is one of those.
-        uncounted: arithmetic that the counts leave out, in words.
+        approach: number of the plan in the paper; None for other plans.
+        uncounted: operations that are not counted, in words.
     """
 
     model: str
@@ -44,7 +44,7 @@ class Counted:
     uncounted: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `paredown count`: the plan's figures, or the model's without one."""
+        """The JSON of `paredown count`: the cost with the plan, or the baseline's without one."""
         data: dict[str, Any] = {"model": self.model, "classes": self.classes, "size": self.size}
         data |= self.cost.to_dict() | {"uncounted": list(self.uncounted)}
         if self.approach is not None:
@@ -77,16 +77,18 @@ class Counted:
 def count_model(
     model: str, plan_file: Path | None, approach: int | None, classes: int, size: int
 ) -> Counted:
-    """Count a model on RGB images of so many pixels, or grey ones if it takes no others.
+    """Count a model on RGB images, or on grey images if it takes no others.
 
     Args:
-        model: its name; with an approach also that of the family, "resnet101".
-        plan_file: of a plan; not together with an approach.
-        approach: the number of a plan of the paper.
+        model: name of the model; with an approach also the name of its family, "resnet101".
+        plan_file: file of a plan; excludes `approach`.
+        approach: number of a plan of the paper; excludes `plan_file`.
+        classes: number of classes.
+        size: image size, in pixels per side.
 
     Raises:
         InputError: a plan and an approach are given.
-        UnknownName, ModelError: the model cannot be built or run so.
+        UnknownName, ModelError: the model cannot be built, or run on such images.
         PlanError: the plan cannot be read, or does not fit the model.
     """
     if plan_file is not None and approach is not None:
@@ -101,7 +103,7 @@ def count_model(
     images = example_images(channels, size)
     if plan is None:
         blueprint = analyse(on_meta(network), images)
-    else:  # plans alone ask which channels belong together, which takes most of the time
+    else:  # only plans need channel groups, whose tracing takes most of the time
         from ...spaces.pruning.trace_groups import trace_with_groups
 
         blueprint = trace_with_groups(network, images)
@@ -115,7 +117,7 @@ def count_model(
 
 
 def _options(plan: Plan) -> dict[str, list[Value]]:
-    """The options that a plan names: it may go beyond what a study searches by default."""
+    """The options that a plan uses, which may not be among a study's defaults."""
     options = dict[str, list[Value]]()
     for choice in plan.choices:
         options.setdefault(choice.technique, [TECHNIQUES.get(choice.technique).neutral]).append(

@@ -1,4 +1,4 @@
-"""A look at a space before anything is trained: its extremes and what is left alone."""
+"""Preview of a search space without training: its extreme plans and skipped layers."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ _SAMPLES = 201
 
 
 class Preview:
-    """The cheapest, a middling and the dearest plan of a space.
+    """The cheapest, a medium and the dearest plan of a space.
 
-    The extremes are found by changing one decision at a time until none helps, the middle one is
-    the median of 201 plans drawn evenly.
+    The extremes come from coordinate descent on the relative cost; the medium plan is the median of
+    201 uniform samples.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Preview:
         self.dearest = self._best(drawn[-1], lambda plan: -self._weight(plan))
 
     def cost(self, plan: Plan) -> Cost:
-        """What a plan costs, without building it."""
+        """The predicted cost of a plan."""
         blueprint = predict_graph(self.space.blueprint, plan)
         return priced(count(blueprint), plan, blueprint, self.objectives)
 

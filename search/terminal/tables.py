@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Tables of a study's results for the terminal."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 _STYLES = {Certainty.WITHIN: "bold green", Certainty.LIKELY: "yellow", Certainty.OVER: "red"}
 _WORTH_A_LINE = 0.05
-"""Seconds."""
+"""Shortest time that is shown, in seconds."""
 
 
 def plain_table(*headings: str, title: str = "") -> Table:
-    """An empty table in the style of all of them; headings that begin with > align right."""
+    """An empty table in the common style; columns whose heading starts with > align right."""
     table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for heading in headings:
         right = heading.startswith(">")
@@ -40,7 +40,7 @@ def plain_table(*headings: str, title: str = "") -> Table:
 
 
 def winners_table(summary: StudySummary) -> Table:
-    """Per budget what it buys, under the baseline."""
+    """The winner of each budget, below the baseline."""
     base = summary.baseline
     own = [f">{name}" for name, _ in _own_objectives([base.cost])]
     table = plain_table(
@@ -56,9 +56,9 @@ def winners_table(summary: StudySummary) -> Table:
 
 
 def _of_what(summary: StudySummary) -> str:
-    """What drops are of, where that is not the plain accuracy."""
+    """A title that names the metric, where it is not plain accuracy."""
     balanced = summary.metric is Metric.BALANCED
-    return "Balanced accuracy: the mean of the classes' recalls" if balanced else ""
+    return "Balanced accuracy: the mean recall over classes" if balanced else ""
 
 
 def _result_cells(summary: StudySummary, result: BudgetResult) -> Iterable[str | Text]:
@@ -68,7 +68,7 @@ def _result_cells(summary: StudySummary, result: BudgetResult) -> Iterable[str |
     name = f"{result.budget.text}"
     if record is None or record.cost is None or record.plan is None:
         empty = 3 + len(_costs(summary.baseline.cost))
-        return (name, *[Text("-", style="dim")] * empty, Text("nothing fits", style="red"))
+        return (name, *[Text("-", style="dim")] * empty, Text("not feasible", style="red"))
     test_score = summary.winner_test_score(result)
     return (
         Text(name, style="bold"),
@@ -86,7 +86,7 @@ def _costs(cost: Cost) -> tuple[str, ...]:
 
 
 def cost_table(rows: Sequence[tuple[str, Cost]]) -> Table:
-    """Costs side by side."""
+    """Costs side by side, one column each."""
     names = [name for name, _ in rows]
     table = plain_table("", *(f">{name}" for name in names))
     table.columns[0].no_wrap = len(rows) < 4
@@ -105,14 +105,14 @@ def cost_table(rows: Sequence[tuple[str, Cost]]) -> Table:
 
 
 def _own_objectives(costs: Sequence[Cost]) -> Iterator[tuple[str, list[str]]]:
-    """What a study minimizes beside the figures that all costs have: name and figures."""
+    """A study's own objectives, beside the figures that all costs have: name and values."""
     for name, _ in costs[0].chosen:
         if name not in costs[0].figures():
             yield name, [f"{dict(cost.chosen)[name]:,.6g}" for cost in costs]
 
 
 def space_table(space: Space) -> Table:
-    """The decisions of a space: one line per technique and set of options."""
+    """The dimensions of a space: one row per technique and set of options."""
     table = plain_table("technique", "options", "places", title="Search space")
     table.columns[1].overflow = "fold"
     rows = dict[tuple[str, tuple[Any, ...]], list[str]]()
@@ -125,7 +125,7 @@ def space_table(space: Space) -> Table:
 
 
 def skipped_table(skipped: Sequence[Skipped], most: int = 12) -> Table:
-    """What no technique can touch, and why; places with the same reason share a line."""
+    """Layers that techniques skip, with reasons; layers with the same reason share a row."""
     table = plain_table("technique", "layers", "reason", title="Skipped layers")
     reasons = dict[tuple[str, str], list[str]]()
     for entry in skipped:
@@ -151,7 +151,7 @@ def plans_of(summary: StudySummary) -> Table:
 
 
 def test_score_table(summary: StudySummary) -> Table:
-    """How sure it is that each winner keeps within its budget."""
+    """The winners' drops on the test split, with confidence intervals."""
     table = plain_table(
         *("budget", ">test drop", ">95 % interval", ">at most", ""), title="On the test split"
     )
@@ -171,16 +171,16 @@ def test_score_table(summary: StudySummary) -> Table:
 
 
 def _certainty_text(budget: Budget, paired: PairedDrop) -> Text:
-    """What is known of a drop, and what it would take to be sure."""
+    """Certainty that a drop is within its budget, and how many images would settle it."""
     certainty, needed = paired.certainty(budget), paired.images_needed(budget)
     text = Text(certainty, style=_STYLES[certainty])
     if certainty is Certainty.LIKELY and needed is not None:
-        text.append(f"; within with {needed:,} images, not {paired.images:,}", style="dim")
+        text.append(f"; within needs {needed:,} images, has {paired.images:,}", style="dim")
     return text
 
 
 def time_table(seconds: Mapping[str, float]) -> Table:
-    """Where the time of a run went, the longest first; what took next to none is left out."""
+    """Time breakdown of a run, longest part first; negligible parts are left out."""
     table = plain_table("part", ">seconds", ">share", title="Time breakdown")
     whole = sum(seconds.values())
     for part, took in sorted(seconds.items(), key=lambda pair: -pair[1]):
@@ -191,7 +191,7 @@ def time_table(seconds: Mapping[str, float]) -> Table:
 
 
 def _trials_line(summary: StudySummary) -> str:
-    """How many trials there are of which sort."""
+    """Numbers of trained, rescored and failed trials in one sentence."""
     from ..study.trial_record import TrialStatus
 
     stopped = summary.count(TrialStatus.EARLY_STOPPED)
@@ -200,17 +200,17 @@ def _trials_line(summary: StudySummary) -> str:
     failed = summary.count(TrialStatus.FAILED)
     early = f", {stopped} of them stopped early" if stopped else ""
     text = f"{trained} plan{'' if trained == 1 else 's'} trained{early}; "
-    text += f"{free} more scored at other bit-widths of the same"
+    text += f"{free} more scored with the same weights at other bit-widths"
     if failed:
         text += (
             f"; {failed} failed (`paredown doctor` checks this machine, "
-            "`paredown search --retry-failed` tries them again)"
+            "`paredown search --retry-failed` retries them)"
         )
     return text
 
 
 def print_summary(console: Console, summary: StudySummary) -> None:
-    """The answer of a study: what each budget buys, by which plan, and how long a run took."""
+    """Print a study's winners, their plans and test scores, and the time breakdown."""
     console.print(winners_table(summary))
     if len(summary.misses) < len(summary.results):
         console.print(plans_of(summary))

@@ -176,7 +176,7 @@ def test_epochs_out_of_range_are_refused(study: optuna.Study, epochs: float, sai
 
 
 def test_a_budget_without_a_winner_fits_nothing(study: optuna.Study) -> None:
-    with pytest.raises(NothingFits, match="no plan"):
+    with pytest.raises(NothingFits, match="no compressed network"):
         ablate(study, URL, Budget(0), Cache(), AblationCallback())
 
 
@@ -205,9 +205,9 @@ def test_the_command_prints_a_table_or_json(study: optuna.Study, run: Run) -> No
 def test_the_command_refuses_what_it_cannot_use(study: optuna.Study, run: Run) -> None:
     for typed, code, got_text in (
         (["tinny"], 2, "did you mean tiny?"),
-        (["tiny", "--epochs", "few"], 2, "a share of the epochs such as 0.5"),
+        (["tiny", "--epochs", "few"], 2, "a fraction of the epochs such as 0.5"),
         (["tiny", "--max-drop", "-3"], 2, "from 0 to 100"),
-        (["tiny", "--max-drop", "0"], 3, "no plan"),
+        (["tiny", "--max-drop", "0"], 3, "no compressed network"),
     ):
         data = run("ablate", *typed)
         assert (data.code, got_text in data.err) == (code, True), data.err
@@ -219,4 +219,4 @@ def test_what_a_study_insists_on_is_left_out_and_said(study: optuna.Study, run: 
     assert data.code == 0, data.err
     results = json.loads(data.out)
     assert (results["rows"], results["left_out"], results["epochs"]) == ([], ["bits"], 0)
-    assert "Nothing is said of bits" in run("ablate", "bits").out
+    assert "Not measured: bits" in run("ablate", "bits").out

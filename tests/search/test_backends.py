@@ -91,8 +91,7 @@ def test_without_nni_one_sentence_says_how_to_get_it(
     ran = run("search", "both.toml")
     assert ran.code == 2
     assert ran.err.strip() == (
-        "error: criterion nni-l1 needs nni, which is not installed: "
-        "pip install 'paredown[nni]' brings it"
+        "error: criterion nni-l1 needs nni, which is not installed; run pip install 'paredown[nni]'"
     )
     assert not list(folder.glob("*.db"))
 

@@ -71,7 +71,7 @@ def test_version_and_help(run: Run) -> None:
 def test_search_prints_what_each_budget_buys_and_what_to_do_next(run: Run) -> None:
     ran = run("search", "tiny.toml")
     assert ran.code == 0, ran.err
-    for text in ("baseline:", "sqlite:///paredown.db", "1 pp", "30 pp", "smaller", "Next:"):
+    for text in ("baseline:", "sqlite:///paredown.db", "1 pp", "30 pp", "compression", "Next:"):
         assert text in ran.out
     assert "paredown dashboard tiny" in ran.out
     assert "paredown search tiny.toml --trials 8" in ran.out
@@ -144,8 +144,8 @@ def test_no_plan_within_the_budget_ends_with_3_and_says_what_to_relax(run: Run) 
     )
     ran = run("search", "tiny.toml", "--max-drop", "0")
     assert ran.code == 3
-    assert "the closest miss is trial" in ran.err
-    assert "would do: paredown best tiny --max-drop" in ran.err
+    assert "the closest is trial" in ran.err
+    assert "pp: paredown best tiny --max-drop" in ran.err
     assert "Traceback" not in ran.err
     ran = run("best", "tiny", "--json")
     assert ran.code == 3
@@ -214,10 +214,10 @@ def test_listings(command: str, said: str, run: Run) -> None:
         (["search", "--seed=-1"], "seed:"),
         (["search", "--weights", "none.safetensors"], "no weights file at none.safetensors"),
         (["search", "--storage", "nosql://x"], "the storage nosql://x cannot be opened"),
-        (["search", "--storage", "sqlite:////nowhere/x.db"], "no folder /nowhere"),
+        (["search", "--storage", "sqlite:////nowhere/x.db"], "no such folder /nowhere"),
         (["search", "tiny.toml", "--name", ""], "name:"),
-        (["best", "digits"], "there is no file paredown.db"),
-        (["dashboard"], "there is no file paredown.db"),
+        (["best", "digits"], "no such file paredown.db"),
+        (["dashboard"], "no such file paredown.db"),
         (["count", "resnet21"], "did you mean resnet"),
         (["count", "resnet20", "--plan", "none.json"], "the plan none.json cannot be read"),
         (["count", "vgg11", "--size", "8"], "fails on 3x8x8 images"),

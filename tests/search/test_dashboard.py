@@ -83,7 +83,7 @@ def kept(study: optuna.Study) -> set[str]:
 def test_a_search_writes_a_note_on_its_study_alone(study: optuna.Study) -> None:
     assert {name.split(":")[1] for name in kept(study)} == {"note_ver", "note_str"}
     note = optuna_dashboard.get_note(study)
-    for text in ("How far can resnet8 be pared down on digits?", "90 pp", "1,077", "How to read"):
+    for text in ("Compression of resnet8 on digits", "90 pp", "1,077", "How to read"):
         assert text in note
 
 
@@ -111,7 +111,7 @@ def test_a_study_is_shown_with_what_its_trials_say(study: optuna.Study, address:
     for item in shown["plotly_graph_objects"]:
         assert json.loads(item["graph_object"])["data"]
     words = {item["key"]: item["value"] for item in shown["user_attrs"]}
-    assert short(summary.baseline.cost.params) in words["the baseline"]
+    assert short(summary.baseline.cost.params) in words["baseline"]
     assert f"trial {winner.number}" in words["within 90 pp"]
     assert kept(study) == before, "showing writes nothing"
 
@@ -125,13 +125,15 @@ def test_trials_are_shown_in_words_and_readable_units(study: optuna.Study, addre
         assert record.cost is not None
         assert all(f"- {text}" in note for text in record.plan.describe().split("; "))
         assert Plan.from_json(note.split("```json")[1].split("```")[0]) == record.plan
-        assert f"{short(record.cost.params)} params" in attributes["its costs"]
+        assert f"{short(record.cost.params)} params" in attributes["cost"]
         assert float(attributes["params"]) == record.cost.params, "the raw figure is there as well"
         if record.drop is not None:
             assert f"**Drop {points(record.drop)} pp**" in note
-            assert attributes["its drop"] == f"{points(record.drop)} pp"
+            assert attributes["drop"] == f"{points(record.drop)} pp"
         assert not any(value.startswith("{") for value in attributes.values())
-    assert "### Wins 90 pp" in trials[summarize(study).results[0].winner.number]["note"]["body"]  # type: ignore[union-attr]
+    winner = summarize(study).results[0].winner
+    assert winner is not None
+    assert "### Winner for 90 pp" in trials[winner.number]["note"]["body"]
 
 
 def test_the_best_trials_keep_within_the_budget(study: optuna.Study, address: str) -> None:
@@ -236,17 +238,17 @@ def test_a_browser_shows_it_all(study: optuna.Study, address: str, browser: Any)
             time.sleep(0.2)
 
     browser.open(f"{address}/dashboard/studies/1", height=3200)
-    shows("effective params", "effective FLOPs", "What is within the budgets")
-    shows("How far the search has come", "log-hypervolume", "within 90 pp", "Best Trial")
+    shows("effective params", "effective FLOPs", "Pareto fronts of the budgets")
+    shows("Progress of the search", "log-hypervolume", "within 90 pp", "Best Trial")
     assert browser.run(WIDTH) <= 1280
     browser.open(f"{address}/dashboard/studies/1", width=400, height=3200)
-    shows("What is within the budgets", "How far the search has come")
+    shows("Pareto fronts of the budgets", "Progress of the search")
     assert browser.run(WIDTH) <= 400
     assert min(browser.run(PICTURES)) >= 200, "a telephone shows pictures one below the other"
     browser.open(f"{address}/dashboard/studies/1/note")
-    shows("How far can resnet8 be pared down on digits?", "What the budgets buy", "How to read it")
+    shows("Compression of resnet8 on digits", "What the budgets buy", "How to read it")
     browser.open(f"{address}/dashboard/studies/1/trials?numbers={winner.number}", height=1800)
-    shows("Wins 90 pp", "times fewer", "its costs", "model.safetensors", "MODEL_CARD.md")
+    shows("Winner for 90 pp", "ratio", "cost", "model.safetensors", "MODEL_CARD.md")
     assert browser.run(WIDTH) <= 1280
     assert browser.errors() == []
 

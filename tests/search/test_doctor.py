@@ -32,11 +32,11 @@ def test_the_screen_holds_what_an_issue_report_should(
         paredown.__version__,
         torch.__version__,
         f"{os.cpu_count()} cores",
-        "sqlite:///paredown.db (not there yet)",
+        "sqlite:///paredown.db (does not exist yet)",
         os.environ["PAREDOWN_CACHE"],
         "ONEDNN_MAX_CPU_ISA",
-        "✓ storage: a study, written and read",
-        "Nothing is wrong",
+        "✓ storage: write and read a study",
+        "No problems found",
     ):
         assert text in ran.out
     assert not Path("paredown.db").exists(), "nothing is left behind"
@@ -58,15 +58,15 @@ def test_a_storage_that_is_none_is_found(run: Run, monkeypatch: pytest.MonkeyPat
     Path("paredown.db").write_text("not a database")
     ran = run("doctor")
     assert ran.code == 1
-    assert "paredown.db is not a file that Optuna made" in " ".join(ran.out.split())
-    assert "choose a folder" in ran.out
+    assert "paredown.db is not an Optuna storage" in " ".join(ran.out.split())
+    assert "use a writable folder" in ran.out
 
 
 def test_a_check_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     # In the child, the check of that name is not there: its process ends with an error.
     monkeypatch.setattr(examine, "CHECKS", (Check("no such check", "", _nothing_wrong, ""),))
     (finding,) = examine.examine("sqlite:///paredown.db")
-    assert "its process was ended by its own code, with exit code 1" in finding.faults[0]
+    assert "its process exited with code 1" in finding.faults[0]
 
 
 @pytest.mark.parametrize("name", ["convolutions", "training", "int8 file"])

@@ -123,7 +123,7 @@ def test_best_and_export_find_the_imports_of_a_study_again(
     (written / "my_blocks.py").unlink()
     ran = run("best", "thin", *where)
     assert ran.code == 2
-    assert "my_blocks.py cannot be read: there is no such file" in ran.err
+    assert "my_blocks.py cannot be read: no such file" in ran.err
 
 
 def test_an_objective_is_what_is_minimized(written: Path, run: Run) -> None:
@@ -198,7 +198,7 @@ def test_an_objective_that_is_no_figure_is_told(figure: Any, said: str) -> None:
     extend.OBJECTIVES.register(extend.Objective("odd", "odd", lambda *_: 1.0), replace=True)
     with pytest.raises(StudyFileError, match="objectives: unknown objective 'ood'; did you"):
         pared("bytes", "ood")
-    with pytest.raises(StudyFileError, match="objectives: each objective may be named once"):
+    with pytest.raises(StudyFileError, match="objectives: each objective may be listed only once"):
         pared("bytes", "bytes")
 
 
@@ -228,7 +228,7 @@ def test_a_changed_block_is_another_study(written: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("imports", "said"),
     [
-        ('["none.py"]', "none.py cannot be read: there is no such file"),
+        ('["none.py"]', "none.py cannot be read: no such file"),
         ('["no_such_package"]', "no module 'no_such_package'"),
         ('["not a name"]', "expected path/to/file.py or package.module"),
         ('["raises.py"]', "raises.py failed with ZeroDivisionError"),

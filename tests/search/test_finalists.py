@@ -144,7 +144,7 @@ def test_a_search_trains_its_finalists_again(run: Callable[..., Any], folder: An
     data = run("search", "tiny.toml", "--json")
     assert data.code in (0, 3), data.err
     results = json.loads(data.out)
-    assert "trained again" in data.err
+    assert "retrained" in data.err
     proven = [item for item in results["budgets"] if item["feasible"]]
     assert proven
     for item in proven:
@@ -154,6 +154,6 @@ def test_a_search_trains_its_finalists_again(run: Callable[..., Any], folder: An
         assert item["certainty"] in ("within", "likely", "over")
     assert results["test_looks"] == len({json.dumps(item["plan"]) for item in proven})
     again = run("search", "tiny.toml", "--json")
-    assert "trained again" not in again.err
+    assert "retrained" not in again.err
     assert json.loads(again.out)["budgets"] == results["budgets"]
     assert "retrained" in run("best", "tiny").out

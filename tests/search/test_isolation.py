@@ -77,12 +77,12 @@ def of(finished: Finished) -> list[TrialRecord]:
 
 
 CAUSES = {
-    "segfault": "the evaluating process was ended by signal 11 (SIGSEGV) while training",
+    "segfault": "the evaluating process was killed by signal 11 (SIGSEGV) while training",
     "killed": (
-        "the evaluating process was ended by signal 9 (SIGKILL), most likely for lack of memory, "
+        "the evaluating process was killed by signal 9 (SIGKILL), most likely out of memory, "
         "while training"
     ),
-    "exits": "the evaluating process was ended by its own code, with exit code 7, while training",
+    "exits": "the evaluating process exited with code 7 while training",
     "fails": "ValueError: an image was odd",
     "starves": "can't allocate memory",
 }
@@ -128,7 +128,7 @@ def test_a_plan_that_failed_is_tried_again_only_when_that_is_asked(models: Path)
 
 def test_what_hangs_is_ended_and_told(models: Path) -> None:
     every = of(go(models, "hangs", "stall = 2", trials=2))
-    assert "made no step for 2 s while training, and was ended" in next(
+    assert "made no progress for 2 s while training and was killed" in next(
         record.reason for record in every if record.status is TrialStatus.FAILED
     )
 
@@ -250,7 +250,7 @@ def test_a_child_that_is_killed_while_the_baseline_trains_is_started_again(
     folder: Path, start: Start
 ) -> None:
     running = start("search", "tiny.toml", "--trials", "2")
-    wait_for(running, "kept in")
+    wait_for(running, "stored in")
     os.kill(child_of(running.pid), signal.SIGKILL)
     _, err = running.communicate(timeout=120)
     assert running.returncode in (0, 3), err
@@ -349,12 +349,12 @@ def run_script(folder: Path, images: str = "", progress: bool = False) -> str:
 
 @pytest.mark.matrix
 def test_a_script_without_a_main_guard_gives_classes_of_its_own(folder: Path) -> None:
-    assert "a crash would end this search" not in run_script(folder, progress=True)
+    assert "a crash would end the search" not in run_script(folder, progress=True)
 
 
 def test_what_cannot_be_sent_is_evaluated_here_and_the_user_is_told(folder: Path) -> None:
     text = run_script(folder, 'lock = __import__("threading").Lock()', progress=True)
-    assert "a crash would end this search" in text
+    assert "a crash would end the search" in text
     assert "cannot be sent to another process" in text
 
 
@@ -381,7 +381,7 @@ def test_what_another_process_cannot_load_is_evaluated_here(folder: Path) -> Non
     (folder / "script.py").write_text(loading + script)
     ran = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    assert "a crash would end this search" in ran.stdout
+    assert "a crash would end the search" in ran.stdout
     assert "No module named 'mine'" in ran.stdout
     assert "2 trials" in ran.stdout
 

@@ -86,7 +86,7 @@ def test_a_killed_search_loses_at_most_the_running_trial(folder: Path, start: St
     )
     assert again.returncode in (0, 3), again.stderr
     assert json.loads(again.stdout)["trials"]["evaluated"] == len(remaining) + 2
-    assert "going on after" in again.stderr
+    assert "resuming after" in again.stderr
     finished = evaluated()
     assert finished[: len(remaining)] == remaining
     assert not [record for record in records() if record.status is TrialStatus.RUNNING]
@@ -101,7 +101,7 @@ def test_an_interrupt_ends_tidily(how: signal.Signals, folder: Path, start: Star
     process.send_signal(how)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "interrupted; the same command goes on from here" in err
+    assert "Interrupted. Run the same command to resume." in err
     assert "Traceback" not in err
     assert "budget" in out, "what was found so far is shown"
     assert not [record for record in records() if record.status is TrialStatus.RUNNING]
@@ -170,10 +170,10 @@ def test_an_interrupt_while_the_baseline_trains_ends_tidily(folder: Path, start:
     study = Path("tiny.toml").read_text().replace("epochs = 4", "epochs = 2000")
     Path("tiny.toml").write_text(study)
     process = start("search", "tiny.toml")
-    wait_for(process, "kept in")
+    wait_for(process, "stored in")
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "interrupted; the same command goes on from here" in err
+    assert "Interrupted. Run the same command to resume." in err
     assert "error" not in err

@@ -142,8 +142,8 @@ def test_the_command_says_where_the_report_is(ran: Run, searched: Path) -> None:
     assert path.name in done.out
     assert path.as_uri() in done.out
     page = Page(path.read_text())
-    assert {f"picture-{name}" for name in PICTURES} == set(page.inside) - {"answer", "code"}
-    assert page.ids >= {"asked", "winners", "attribution", "reading"}
+    assert {f"picture-{name}" for name in PICTURES} == set(page.inside) - {"summary", "code"}
+    assert page.ids >= {"configuration", "winners", "attribution", "reading"}
     for text in page.inside:
         if text != "code":
             json.loads(page.inside[text])
@@ -152,7 +152,7 @@ def test_the_command_says_where_the_report_is(ran: Run, searched: Path) -> None:
 
 def test_its_numbers_are_those_of_best(page: Page, ran: Run) -> None:
     expected = best(ran)
-    assert json.loads(page.inside["answer"]) == expected
+    assert json.loads(page.inside["summary"]) == expected
     assert set(page.cells) == {item["max_drop"] for item in expected["budgets"]}
     for item in expected["budgets"]:
         cells = page.cells[item["max_drop"]]
@@ -206,12 +206,12 @@ def test_a_model_that_is_gone_costs_one_picture(study: optuna.Study, tmp_path: P
         study.set_user_attr("config", asked)
     assert "picture-layers" not in page.ids
     assert "picture-front" in page.ids
-    assert "This picture needs the model and its data:" in page.text
+    assert "This figure needs the model and its data:" in page.text
 
 
 def test_a_study_without_trials_has_a_report(bare: optuna.Study, tmp_path: Path) -> None:
     page = Page(make_report(bare, tmp_path / "r.html").read_text())
-    assert "nothing fits" in page.text
+    assert "not feasible" in page.text
     assert "picture-front" in page.ids
 
 
@@ -226,7 +226,7 @@ def test_only_reports_are_written_over(bare: optuna.Study, ran: Run, tmp_path: P
     assert thesis.read_text() == "years of work"
     with pytest.raises(InputError, match="is a folder"):
         make_report(bare, tmp_path)
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="no such folder"):
         make_report(bare, tmp_path / "nowhere" / "r.html")
     make_report(bare, thesis, force=True)
     assert "Paredown report" in thesis.read_text()[:500]

@@ -328,7 +328,7 @@ def test_a_study_of_something_else_is_left_as_it_is(
     before = (len(study.trials), dict(study.user_attrs))
     options: dict[str, object] = {}
     change(options)
-    with pytest.raises(StorageError, match="is of something else") as caught:
+    with pytest.raises(StorageError, match="was created with a different configuration") as caught:
         go(folder, None, **options)
     assert told in str(caught.value)
     after = optuna.load_study(study_name="tiny", storage=URL)
@@ -340,13 +340,13 @@ def test_another_baseline_is_refused(folder: Path) -> None:
     study = search(config, URL, Cache(folder / "cache"), Recorder()).study
     stored = dict(study.user_attrs["baseline"]) | {"digest": "another"}
     study.set_user_attr("baseline", stored)
-    with pytest.raises(StorageError, match="measures from another baseline"):
+    with pytest.raises(StorageError, match="has a different baseline"):
         search(config, URL, Cache(folder / "cache"), Recorder())
 
 
 def test_somebody_elses_study_is_refused(folder: Path) -> None:
     optuna.create_study(study_name="tiny", storage=URL)
-    with pytest.raises(StorageError, match="not made by paredown"):
+    with pytest.raises(StorageError, match="not made by Paredown"):
         continue_or_create(open_storage(URL), URL, "tiny", {"model": "resnet8"})
 
 

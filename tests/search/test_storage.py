@@ -12,7 +12,7 @@ from paredown.search.study.storage import open_storage, shown_url
 def test_looking_for_studies_does_not_make_any(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "mine.db"
     path.write_bytes(content)
-    with pytest.raises(StorageError, match="is not a file that Optuna made"):
+    with pytest.raises(StorageError, match="is not an Optuna storage"):
         open_storage(f"sqlite:///{path}", must_exist=True)
     assert path.read_bytes() == content
 

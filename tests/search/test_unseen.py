@@ -162,7 +162,7 @@ def test_what_is_exported_is_scored_on_the_same_half_and_on_all_of_others(
             "train",
             "16 search (from the training images, which the given weights may know) and 80 test",
         ),
-        ("whole", WEIGHTS, None, "160 train, 40 search (a part of its own) and 80 test images"),
+        ("whole", WEIGHTS, None, "160 train, 40 search (a separate part) and 80 test images"),
     ],
 )
 def test_the_screen_says_which_images_are_which(
@@ -221,9 +221,9 @@ def test_a_study_of_0_4_is_read_as_it_was_searched(ask: Run, run: Run, folder: P
     refused = ask("make", *WEIGHTS)
     assert refused.code == 2
     assert (
-        "of something else: the search images are some of the training images there and half of "
-        'the test images here. Say search = "train" in [data] to go on with it, or choose another '
-        "--name to start afresh"
+        "a different configuration: the search images are part of the training images there and "
+        'half of the test images here. Set search = "train" in [data] to resume the study, or use '
+        "another --name to start a new study"
     ) in refused.err
     went_on = ask("make", *WEIGHTS, "--json", search="train")
     assert went_on.code == 0, went_on.err
@@ -249,7 +249,7 @@ def test_a_study_on_test_images_does_not_go_on_with_training_images(ask: Run) ->
     assert ask("make", *WEIGHTS).code == 0
     refused = ask("make", *WEIGHTS, search="train")
     assert refused.code == 2
-    assert 'Say search = "test" in [data] to go on with it' in refused.err
+    assert 'Set search = "test" in [data] to resume the study' in refused.err
     assert ask("make", *WEIGHTS, search="test").code == 0, "which is what it was by default"
 
 
@@ -257,7 +257,7 @@ def test_a_study_on_test_images_does_not_go_on_with_training_images(ask: Run) ->
 @pytest.mark.parametrize(
     ("function", "remedy"),
     [
-        ("hard", 'begin another study with search = "test" in [data]'),
+        ("hard", 'start another study with search = "test" in [data]'),
         ("hard_with_search", "leave the search part out of the data"),
     ],
 )

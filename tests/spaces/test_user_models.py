@@ -140,7 +140,7 @@ def test_what_is_no_network_is_told(function: Callable[..., nn.Module], told: st
 def test_functions_that_fail_or_need_more_are_told() -> None:
     with pytest.raises(UserCodeError, match=r"RuntimeError: out of luck\n  in .*raise RuntimeE"):
         brought_model(raising, "nets.py:make")
-    with pytest.raises(InputError, match=r"needs depth, which nobody gives.*give the others defau"):
+    with pytest.raises(InputError, match=r"required argument depth.*supplies only.*it a default"):
         brought_model(lambda depth: depth, "nets.py:make")
 
 

@@ -262,7 +262,7 @@ def test_functions_that_fail_or_are_not_there_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserCodeError, match=r"ZeroDivisionError.*\n  in .*sets.py, line 2: return"):
         load_data(DataRequest(f"{tmp_path}/sets.py:make"))
     with pytest.raises(
-        InputError, match=r"needs root, which nobody gives.* as it is; give defaults"
+        InputError, match=r"required argument root.* supplies no arguments; give it a default"
     ):
         load_data(DataRequest(f"{tmp_path}/sets.py:needs"))
     with pytest.raises(InputError, match=r"has no 'mak'; did you mean make"):
