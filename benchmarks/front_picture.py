@@ -83,9 +83,10 @@ def _winners(axes: Any, summary: StudySummary) -> None:
     axes.scatter(
         across, up, s=170, facecolors="none", edgecolors="crimson", linewidths=1.8, zorder=4
     )
-    for number, x, y in zip(winners, across, up, strict=True):
+    for place, (number, x, y) in enumerate(zip(winners, across, up, strict=True)):
         text = f"winner, {' and '.join(budgets[number])} pp"
-        axes.annotate(text, (x, y), (12, 8), textcoords="offset points", color="crimson")
+        offset = (14, 8 - 28 * place)  # winners are near each other, and so would texts be
+        axes.annotate(text, (x, y), offset, textcoords="offset points", color="crimson")
 
 
 def _shares(
