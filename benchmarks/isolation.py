@@ -2,8 +2,9 @@
 
 The default search on digits, with a child process and without, in turn, each in an empty folder
 with an empty cache. Memory is the peak of the proportional set size (a page shared by two processes
-counts half for each) over all processes of the command. Linux only. Run it as `python
-benchmarks/isolation.py`; see README.md beside it.
+counts half for each) over all processes of the command. On a machine that does other work too, give
+`--at-once`: both run side by side, so that both are slowed alike; then memory is not comparable, as
+they share pages. Linux only. Run it as `python benchmarks/isolation.py`; see README.md beside it.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -42,7 +44,6 @@ class Run:
 def search(how: str, trials: int) -> Run:
     """Run and monitor the default search."""
     with tempfile.TemporaryDirectory() as folder:
-        before = os.times()
         began = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-c", _COMMAND[how], "search", "--trials", str(trials)],
@@ -51,14 +52,15 @@ def search(how: str, trials: int) -> Run:
             stdout=subprocess.DEVNULL,
         )
         peak = 0.0
-        while process.poll() is None:
+        # Its usage includes that of the children that it waited for.
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
             peak = max(peak, sum(map(memory, family(process.pid))))
             time.sleep(0.25)
-        seconds, after = time.perf_counter() - began, os.times()
+        seconds, (_, status, usage) = time.perf_counter() - began, ended
+        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in (0, 3):
             raise RuntimeError(f"the search ended with {process.returncode}")
-    cpu = after.children_user + after.children_system
-    return Run(seconds, cpu - before.children_user - before.children_system, peak)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, peak)
 
 
 def family(process: int) -> list[int]:
@@ -86,12 +88,17 @@ def main() -> None:
     )
     parser.add_argument("--trials", type=int, default=32)
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--at-once", action="store_true", help="run both side by side")
     arguments = parser.parse_args()
     runs: dict[str, list[Run]] = {APART: [], HERE: []}
     for number in range(arguments.repetitions):
-        for how in (APART, HERE) if number % 2 else (HERE, APART):
-            runs[how].append(search(how, arguments.trials))
-            print(how, runs[how][-1], flush=True)
+        order = (APART, HERE) if number % 2 else (HERE, APART)
+        with ThreadPoolExecutor(len(order) if arguments.at_once else 1) as pool:
+            for how, run in zip(
+                order, pool.map(search, order, [arguments.trials] * len(order)), strict=True
+            ):
+                runs[how].append(run)
+                print(how, run, flush=True)
     figures = {
         name: {how: median(getattr(run, name) for run in ran) for how, ran in runs.items()}
         for name in ("seconds", "cpu_seconds", "peak_mib")
@@ -106,6 +113,7 @@ def main() -> None:
         "surroundings": environment("optuna", "cloudpickle"),
         "trials": arguments.trials,
         "repetitions": arguments.repetitions,
+        "at_once": arguments.at_once,
         "runs": {how: [asdict(run) for run in ran] for how, ran in runs.items()},
         "ratios": ratios,
     }
