@@ -35,7 +35,7 @@ class ChildProcess:
         handle, name = tempfile.mkstemp(prefix="paredown-", suffix=".crash")
         os.close(handle)
         self._crash = Path(name)
-        # Opened here too, as the child unlinks the file: none is left if the search is killed.
+        # Opened here too, as the child unlinks the file: none is left if either is killed.
         self._dump = self._crash.open("rb")
         self._process = subprocess.Popen(
             python_command("search.isolation.child", name),

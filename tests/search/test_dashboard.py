@@ -181,7 +181,7 @@ def test_pictures_that_cannot_be_drawn_are_left_out(
 
     monkeypatch.setattr(dashboard_storage, "dashboard_extras", broken)
     shown = asked(f"{address}/api/studies/1?after=0")
-    assert "How far can resnet8" in shown["note"]["body"]
+    assert "Compression of resnet8" in shown["note"]["body"]
     assert len(shown["trials"]) == len(study.trials)
     assert shown["plotly_graph_objects"] == []
 

@@ -114,7 +114,7 @@ def test_a_function_in_a_file_is_searched_exported_and_loaded(run: Run, folder: 
     assert run("export", "tiny", "--format", "safetensors", "--output", "small").code == 0
     data = json.loads((folder / "small" / "manifest.json").read_text())
     assert data["model"] == "nets.py:make"
-    with pytest.raises(InputError, match=r"code of its owner, nets.py:make.*model=\.\.\."):
+    with pytest.raises(InputError, match=r"built by user code, nets.py:make.*model=\.\.\."):
         paredown.load("small")
     make = code_of(folder).make
     images = torch.rand(4, 1, 8, 8)
