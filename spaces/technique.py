@@ -107,8 +107,8 @@ class Technique(ABC):
 
     1. :meth:`parse` for each option in a study file or plan; :meth:`default_options` if the study
        file does not list options.
-    2. :meth:`places`, and :meth:`sites` if `has_sites`, once per option when the search space is
-       created; :meth:`everywhere` in their place for choices per network; then :meth:`skipped`.
+    2. :meth:`places`, or :meth:`sites` for choices per site, once per option when the search space
+       is created; then :meth:`everywhere` for choices per network; then :meth:`skipped`.
     3. :meth:`extra` for each option when a study starts.
     4. :meth:`predict_graph` for each proposed plan that uses the technique, often thousands of
        times. It must be fast and needs neither weights nor images.

@@ -1,2 +1,2 @@
-"""Accuracy on a set of images, the drop from the baseline, its confidence interval, and budgets,
-the largest allowed drops."""
+"""Accuracy on a set of images, the drop from the baseline, and its confidence interval.
+Budgets are the largest allowed drops."""
