@@ -356,7 +356,7 @@ def test_every_fault_is_told_at_once_by_its_argument() -> None:
     for text in (
         "model: unknown model 'resnet9'",
         "train: unknown data set 'dijits'",
-        "max_drop: a budget",
+        "max_drop: expected a budget",
         "trials: ",
         "images.sise: no such key; did you mean size?",
         "recipes.train.epochs: ",
