@@ -26,7 +26,20 @@ BASELINES = {
 }
 """The names of the baselines that 0.4.0 trained, in its cache."""
 URL = "sqlite:///paredown.db"
-NOW: Mapping[str, str] = {}
+NOW: Mapping[str, str] = {
+    "times_smaller": "compression",
+    "word": "certainty",
+    "final": "retraining",
+    "final.drop": "retraining.drop",
+    "test.at_most": "test.upper_bound",
+    "removed": "pruned_share",
+    "at_most": "upper_bound",
+    "words": "description",
+    "left_alone": "skipped",
+    "shared": "reused_weights",
+    "hopeless": "early_stopped",
+    "beaten": "dominated",
+}
 """What has another name now, of keys, options and states: as 0.4.0 said it -> as it is said now."""
 
 

@@ -427,5 +427,5 @@ def test_a_new_process_with_another_baseline_evaluates_nothing(folder: Path) -> 
         time.sleep(0.5)
         weights(2)
         for _ in range(2):
-            with pytest.raises(CannotRestart, match="is another"):
+            with pytest.raises(CannotRestart, match="has a different baseline"):
                 backend.evaluate(plan)

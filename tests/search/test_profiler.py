@@ -154,7 +154,7 @@ def test_search_says_where_its_time_went(
     monkeypatch.setenv("PAREDOWN_CACHE", str(folder / "cold"))  # nothing is trained yet
     ran = run("search", "tiny.toml", "--trials", "2")
     assert ran.code in (0, 3), ran.err
-    table = ran.out.split("Where the time went")[1].splitlines()
+    table = ran.out.split("Time breakdown")[1].splitlines()
     rows = [line.split() for line in table if line.strip().endswith("%")]
     took = {row[0]: float(row[1]) for row in rows}
     assert "training" in took

@@ -117,7 +117,7 @@ def test_the_report_has_the_same_figures(study: str, run: Run) -> None:
 def test_the_report_shows_the_ablation_that_was_kept(finished: Path, run: Run) -> None:
     run("report", "finished")
     page = (finished / "finished-report.html").read_text(encoding="utf-8")
-    for row in SAID["finished"]["ablate"]["rows"]:
+    for row in renamed(SAID["finished"]["ablate"])["rows"]:
         assert f"<td>{row['params_effective_ratio']:.2f}x</td>" in page
         assert row["description"] in page
 

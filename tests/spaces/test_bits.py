@@ -146,7 +146,7 @@ def test_shipped_widths_ship_and_simulated_ones_do_not() -> None:
 
 
 def test_listings_tell_which_are_simulated() -> None:
-    rows = [row for row in techniques().rows if row["kind"] == "bits"]
+    rows = [row for row in techniques().rows if row["technique"] == "bits"]
     for width in shipped_widths():
         (row,) = (row for row in rows if row["name"] == width.name)
         assert "simulated" not in row["title"]

@@ -66,7 +66,7 @@ class Gated(nn.Module):
 
 def family_of(block: type[nn.Module]) -> ConvFamily:
     class Family(ConvFamily):
-        technique = TechniqueInfo(block.__name__.lower(), "for a test", "convs", "something")
+        info = TechniqueInfo(block.__name__.lower(), "for a test", "convs", "something")
 
         def build(self, spec: ConvSpec) -> nn.Module:
             return block(spec)
