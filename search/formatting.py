@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..objectives.cost.cost import Cost
+
 _UNITS = ("", "k", "M", "G", "T")
 
 
@@ -17,3 +22,8 @@ def short(value: float) -> str:
 def points(drop: float | None) -> str:
     """A signed drop in percentage points; negative drops are gains in accuracy."""
     return "-" if drop is None else f"{round(drop, 2) + 0.0:+.2f}"  # -0.0 + 0.0 is 0.0
+
+
+def cost_in_words(cost: Cost) -> str:
+    """Params, MACs and bytes of a cost: "269 k params, 2.52 M MACs, 1.08 MB"."""
+    return f"{short(cost.params)} params, {short(cost.macs)} MACs, {short(cost.bytes)}B"

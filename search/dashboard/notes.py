@@ -11,7 +11,7 @@ import optuna
 from ...objectives.cost.cost import Cost
 from ...objectives.cost.objective import OBJECTIVES
 from ...spaces.plan import Plan
-from ..formatting import points, short
+from ..formatting import cost_in_words, points, short
 from ..isolation.backend import TaskSummary
 from ..results.pareto import BudgetResult, compression
 from ..results.summary import StudySummary
@@ -76,7 +76,7 @@ def describe_study(
         name=config.name,
         model=task.model,
         data=task.data,
-        baseline=costs(baseline.cost),
+        baseline=cost_in_words(baseline.cost),
         images=task.splits.text,
         classes=task.classes,
         accuracy=baseline.accuracy,
@@ -115,7 +115,7 @@ def trial_note(record: TrialRecord, summary: StudySummary) -> str:
 def study_in_words(summary: StudySummary) -> dict[str, str]:
     """Baseline and winners of a study in words, as attributes."""
     base = summary.baseline
-    data = {"baseline": f"{base.accuracy:.2f} %, {costs(base.cost)}"}
+    data = {"baseline": f"{base.accuracy:.2f} %, {cost_in_words(base.cost)}"}
     for result in summary.results:
         data[f"within {result.budget.text}"] = _winner_in_words(summary, result)
     return data
@@ -124,16 +124,11 @@ def study_in_words(summary: StudySummary) -> dict[str, str]:
 def in_words(record: TrialRecord) -> Iterator[tuple[str, str]]:
     """Cost, drop and duration of a trial in words: (name, text)."""
     if record.cost is not None:
-        yield "cost", costs(record.cost)
+        yield "cost", cost_in_words(record.cost)
     if record.drop is not None:
         yield "drop", f"{points(record.drop)} pp"
     if record.seconds:
         yield "duration", f"{sum(record.seconds.values()):.1f} s"
-
-
-def costs(cost: Cost) -> str:
-    """Params, MACs and bytes of a cost in words."""
-    return f"{short(cost.params)} params, {short(cost.macs)} MACs, {short(cost.bytes)}B"
 
 
 def took_in_words(record: TrialRecord) -> str:
@@ -274,7 +269,7 @@ def _winner_in_words(summary: StudySummary, result: BudgetResult) -> str:
     if winner is None or winner.cost is None:
         return "not feasible"
     ratio = compression(summary.baseline.cost, winner.cost)
-    return f"trial {winner.number}: {costs(winner.cost)}, {ratio:.1f}x compression"
+    return f"trial {winner.number}: {cost_in_words(winner.cost)}, {ratio:.1f}x compression"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from ..formatting import cost_in_words
 from ..results.pareto import relative_cost
 from ..results.summary import StudySummary
 from ..study.trial_record import TrialStatus
 from .points import Point, marked, points_of
-from .style import FAR, INK, PAPER, QUIET, budget_colour, figures, in_words, round_numbers, styled
+from .style import FAR, INK, PAPER, QUIET, budget_colour, in_words, round_numbers, styled
 
 
 def drops_figure(summary: StudySummary) -> go.Figure:
@@ -104,7 +105,7 @@ def _stopped(summary: StudySummary, top: float) -> go.Scatter:
         cliponaxis=False,
         text=[
             f"<b>trial {number}</b>, stopped early: {bound:+.2f} pp or more<br>"
-            f"{figures(cost)}<br>{in_words(plan)}"
+            f"{cost_in_words(cost)}<br>{in_words(plan)}"
             for number, plan, cost, bound in given_up
         ],
         hovertemplate="%{text}<extra></extra>",

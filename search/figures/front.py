@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from ...objectives.cost.cost import Cost
+from ..formatting import cost_in_words
 from ..results.pareto import BudgetResult, front
 from ..results.summary import StudySummary
 from .points import Marked, Point, marked, points_of
@@ -13,7 +14,6 @@ from .style import (
     INK,
     PAPER,
     drop_colours,
-    figures,
     layered_line,
     log_axis,
     styled,
@@ -126,6 +126,6 @@ def _baseline(summary: StudySummary) -> go.Scatter:
         x=[base.cost.params_effective],
         y=[base.cost.flops_effective],
         marker={"symbol": "diamond", "size": 13, "color": BASELINE_COLOUR},
-        text=[f"<b>baseline</b>, {base.accuracy:.2f} %<br>{figures(base.cost)}"],
+        text=[f"<b>baseline</b>, {base.accuracy:.2f} %<br>{cost_in_words(base.cost)}"],
         hovertemplate="%{text}<extra></extra>",
     )

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from ...objectives.accuracy.budget import Budget
 from ...objectives.cost.cost import Cost
 from ...spaces.plan import Plan
-from ..formatting import points, short
+from ..formatting import cost_in_words, points, short
 
 INK = "#3b424c"
 PAPER = "#fefefe"
@@ -133,18 +133,13 @@ def in_words(plan: Plan) -> str:
     return "<br>".join(textwrap.wrap(escape(plan.describe()), _WORDS_PER_LINE))
 
 
-def figures(cost: Cost) -> str:
-    """Params, MACs and bytes of a cost in words."""
-    return f"{short(cost.params)} params, {short(cost.macs)} MACs, {short(cost.bytes)}B"
-
-
 def tooltip(number: int, plan: Plan, cost: Cost, baseline: Cost, drop: float) -> str:
     """The tooltip of a plan."""
     params = f"{baseline.params_effective / cost.params_effective:.1f}x less"
     flops = f"{baseline.flops_effective / cost.flops_effective:.1f}x less"
     return (
         f"<b>trial {number}</b>, drop {points(drop)} pp<br>"
-        f"{figures(cost)}<br>"
+        f"{cost_in_words(cost)}<br>"
         f"effective params {short(cost.params_effective)}, {params}<br>"
         f"effective FLOPs {short(cost.flops_effective)}, {flops}<br>{in_words(plan)}"
     )

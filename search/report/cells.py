@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..figures.style import budget_colour
-from ..formatting import points, short
+from ..formatting import cost_in_words, points, short
 from ..results.pareto import BudgetResult
 from ..results.summary import StudySummary
 
@@ -131,7 +131,7 @@ def _card(row: WinnerRow, result: BudgetResult, summary: StudySummary, colour: s
         return Card(colour, row, "not feasible", (row.instead,))
     data = {cell.key: cell for cell in row.cells}
     fewer = summary.baseline.cost.flops_effective / cost.flops_effective
-    costs = f"{short(cost.params)} params, {short(cost.macs)} MACs, {short(cost.bytes)}B"
+    costs = cost_in_words(cost)
     drops = [f"drop {data['drop'].text}"]
     for key, name in (("retraining.drop", "retrained"), ("test_drop", "on test images")):
         if data[key].value is not None:
